@@ -1,0 +1,125 @@
+"""One training step against torch: double DQN, Adam, MSE, one thread, interleaved rounds.
+
+Both sides do the same work a step: sample 32 distinct transitions of 10,000, the online forward
+on s_tm1 and s_t, the target forward on s_t, backpropagation, Adam, and read the loss as a float.
+The torch side keeps its replay as tensors and samples with its own generator.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+
+BATCH, GAMMA, STORED, N_INPUTS, N_ACTIONS = 32, 0.99, 10_000, 10, 3
+Step = Callable[[], float]
+
+
+def transitions(seed: int = 0) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    return (
+        rng.standard_normal((STORED, N_INPUTS)).astype(np.float32),
+        rng.integers(N_ACTIONS, size=STORED),
+        rng.standard_normal(STORED).astype(np.float32),
+        rng.standard_normal((STORED, N_INPUTS)).astype(np.float32),
+        rng.random(STORED) < 0.05,
+    )
+
+
+def numpy_step(hidden: list[int]) -> Step:
+    dqn = DQN({"hyperparameters": {"hidden_layers": hidden, "target_update_interval": 500}})
+    dqn.build((N_INPUTS,), (N_ACTIONS,))
+    for row in zip(*transitions(), strict=True):
+        dqn.replay_buffer.push(*row)
+    return lambda: dqn._train_step(BATCH, GAMMA)
+
+
+def torch_step(hidden: list[int], fused: bool) -> Step:
+    import torch
+    from torch import nn
+
+    def mlp() -> nn.Sequential:
+        sizes = [N_INPUTS, *hidden, N_ACTIONS]
+        parts: list[Any] = []
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            parts += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+        return nn.Sequential(*parts[:-1])
+
+    torch.manual_seed(0)
+    online, target = mlp(), mlp()
+    target.load_state_dict(online.state_dict())
+    adam = torch.optim.Adam(online.parameters(), lr=1e-3, fused=fused)
+    s_tm1, a_tm1, r_t, s_t, terminated = (torch.as_tensor(x) for x in transitions())
+    t = 0
+
+    def step() -> float:
+        nonlocal t
+        i = torch.randint(STORED, (BATCH,))
+        with torch.no_grad():
+            best = online(s_t[i]).argmax(1, keepdim=True)
+            value = target(s_t[i]).gather(1, best).squeeze(1)
+            y = r_t[i] + GAMMA * value * ~terminated[i]
+        q = online(s_tm1[i]).gather(1, a_tm1[i].unsqueeze(1)).squeeze(1)
+        loss = ((y - q) ** 2).mean()
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+        t += 1
+        if t % 500 == 0:
+            target.load_state_dict(online.state_dict())
+        return loss.item()
+
+    return step
+
+
+def measure(steps: dict[str, Step], rounds: int = 40, inner: int = 50) -> dict[str, float]:
+    """Return each side's median microseconds a step over interleaved rounds."""
+    for step in steps.values():
+        for _ in range(200):
+            step()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            for _ in range(inner):
+                step()
+            times[name].append((time.perf_counter() - start) / inner * 1e6)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> list[str]:
+    """Measure, and return the lines for RESULTS.md."""
+    import torch
+
+    torch.set_num_threads(1)
+    lines = [
+        "## Training step: this DQN against torch",
+        "",
+        f"Double DQN, Adam, batch {BATCH}, one thread; medians of interleaved rounds.",
+        "",
+        "| network | this DQN, us | torch eager, us | torch fused Adam, us | best torch / ours |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for hidden in ([256, 128, 64], [64, 64]):
+        us = measure(
+            {
+                "ours": numpy_step(hidden),
+                "eager": torch_step(hidden, fused=False),
+                "fused": torch_step(hidden, fused=True),
+            }
+        )
+        name = "-".join(map(str, [N_INPUTS, *hidden, N_ACTIONS]))
+        ratio = min(us["eager"], us["fused"]) / us["ours"]
+        lines.append(
+            f"| {name} | {us['ours']:.0f} | {us['eager']:.0f} | {us['fused']:.0f} | {ratio:.2f}x |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(main()))

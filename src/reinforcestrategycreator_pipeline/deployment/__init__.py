@@ -1,0 +1,1 @@
+"""The package of a trained policy, and its paper trading."""

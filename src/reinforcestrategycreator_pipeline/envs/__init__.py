@@ -1,0 +1,1 @@
+"""The exogenous market, vectorised for training and bar by bar for Gymnasium."""

@@ -1,0 +1,301 @@
+"""The exogenous market: every reward and next state of every action, known in advance.
+
+Our orders do not move prices, so that the state at a close is (bar, previous target), and what
+each action would bring is a table. Rows are the bars of all assets, one asset behind the other;
+the replay stores row numbers, and states are gathered from one feature matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
+from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
+from reinforcestrategycreator_pipeline.execution.accounting import (
+    BarPrices,
+    bar_outcome,
+    prices_of,
+)
+from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
+from reinforcestrategycreator_pipeline.replay.batch import Batch
+
+F64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class AssetBars:
+    """One asset's consecutive bars of one span, ready for trading.
+
+    Attributes
+    ----------
+    symbol : str
+        Its name.
+    seconds : ndarray of float64, shape (T,)
+        Close times, seconds since 1970 UTC, increasing.
+    open, close : ndarray of float64, shape (T,)
+        Adjusted prices, > 0.
+    features : ndarray, shape (T, F)
+        Scaled features, known at each bar's close; finite.
+    """
+
+    symbol: str
+    seconds: F64
+    open: F64
+    close: F64
+    features: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        if len(self.close) < 2:
+            raise DataError(
+                f"{self.symbol}: {len(self.close)} bars; a decision and its outcome need 2"
+            )
+        if not np.isfinite(self.features).all():
+            row = int(np.argmin(np.isfinite(self.features).all(axis=1)))
+            raise DataError(f"{self.symbol}: the features of row {row} are not finite")
+
+    @property
+    def years(self) -> F64:
+        """Calendar time between consecutive closes, in years of 365 days, shape (T - 1,)."""
+        return np.diff(self.seconds) / SECONDS_PER_YEAR
+
+    @property
+    def prices(self) -> BarPrices:
+        """Prices of each of the T - 1 decisions."""
+        return prices_of(self.open, self.close, self.years)
+
+
+def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[float, ...]:
+    """Return the grid of target exposures, checked: increasing, finite, with 0 among them."""
+    grid = tuple(float(p) for p in positions)
+    ok = len(grid) >= 2 and all(np.isfinite(grid)) and all(np.diff(grid) > 0) and 0.0 in grid
+    require(
+        ok, owner, "positions", "an increasing list of exposures with 0 among them", list(positions)
+    )
+    return grid
+
+
+def follow(choice: Ints, start: int) -> Ints:
+    """Walk through a table of decisions, from the target `start`.
+
+    Parameters
+    ----------
+    choice : ndarray of int, shape (n, k)
+        For each decision, the target chosen from each previous target.
+    start : int
+        Index of the target held before the first decision.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The target of every decision.
+    """
+    path = np.empty(len(choice), dtype=np.int64)
+    held = start
+    for t, row in enumerate(choice.tolist()):
+        held = row[held]
+        path[t] = held
+    return path
+
+
+class ExogenousMarket:
+    """Rewards and next states of every (bar, previous target, target).
+
+    Parameters
+    ----------
+    assets : sequence of AssetBars
+        All with the same number of features.
+    positions : sequence of float
+        The action grid: target exposures, increasing, with 0.
+    costs : CostConfig
+        Of trading and carrying.
+    reward : str
+        A registered reward, or ``"module:function"``.
+    reward_scale : float, optional
+        Multiplies every reward; by default 1 / the standard deviation of the reward of holding
+        the largest exposure, so that rewards are near unit scale on any bar length.
+
+    Attributes
+    ----------
+    features : ndarray of float32, shape (N, F)
+        One row a bar, assets one behind the other.
+    rewards : ndarray of float32, shape (N, n, n)
+        Scaled reward of (row, previous target, target); zero in each asset's last row, from
+        which no decision can be taken.
+    log_growth : ndarray of float64, shape (N, n, n)
+        ln of the growth of equity, the same indices.
+    ruined : ndarray of bool, shape (N, n, n)
+        Where that bar ends in ruin (terminated).
+    decision_rows : ndarray of int, shape (M,)
+        Rows with a next bar.
+    flat : int
+        Index of the exposure 0.
+    """
+
+    def __init__(
+        self,
+        assets: Sequence[AssetBars],
+        positions: Sequence[float],
+        costs: CostConfig,
+        reward: str = "log_growth",
+        reward_scale: float | None = None,
+    ) -> None:
+        self.assets = tuple(assets)
+        self.positions = np.array(check_positions(positions))
+        self.costs = costs
+        self.n_positions = n = len(self.positions)
+        self.flat = int(np.flatnonzero(self.positions == 0.0)[0])
+        self.features = np.concatenate([a.features for a in assets]).astype(np.float32)
+        lengths = np.array([len(a.close) for a in assets])
+        self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        rows = len(self.features)
+        self.log_growth = np.zeros((rows, n, n))
+        rewards = np.zeros((rows, n, n))
+        self.ruined = np.zeros((rows, n, n), dtype=bool)
+        self.is_last = np.zeros(rows, dtype=bool)
+        self.is_last[self.starts + lengths - 1] = True
+        self.decision_rows = np.flatnonzero(~self.is_last)
+        measure = REWARDS.get(reward)
+        for start, asset in zip(self.starts, self.assets, strict=True):
+            grid = BarPrices(*(x[:, None, None] for x in asset.prices))
+            outcome = bar_outcome(grid, self.positions[:, None], self.positions, costs)
+            block = slice(start, start + len(asset.close) - 1)
+            self.log_growth[block] = np.log(outcome.growth)
+            rewards[block] = measure(outcome.growth)
+            self.ruined[block] = outcome.ruined
+        if reward_scale is None:
+            held = int(np.abs(self.positions).argmax())
+            spread = float(rewards[self.decision_rows, held, held].std())
+            reward_scale = 1.0 / spread if spread > 0 else 1.0
+        self.reward_scale = reward_scale
+        self.rewards = (rewards * reward_scale).astype(np.float32)
+        self._one_hot = np.eye(n, dtype=np.float32)
+        # Flat copies, for `take`, which is faster than indexing with tuples of arrays.
+        self._reward_rows = self.rewards.reshape(rows * n, n)
+        self._ruined_rows = self.ruined.reshape(rows * n, n)
+
+    @property
+    def n_inputs(self) -> int:
+        """Length of a state: the features and the previous target, one-hot."""
+        return int(self.features.shape[1]) + self.n_positions
+
+    def states(self, rows: Ints, positions: Ints) -> NDArray[np.float32]:
+        """Gather states, shape (B, F + n): features of the rows, then the previous target."""
+        n_features = self.features.shape[1]
+        out = np.empty((len(rows), self.n_inputs), dtype=np.float32)
+        out[:, :n_features] = self.features.take(rows, axis=0)
+        out[:, n_features:] = self._one_hot.take(positions, axis=0)
+        return out
+
+    def all_states(self) -> NDArray[np.float32]:
+        """Return the states of every row and previous target, shape (N, n, F + n)."""
+        rows = np.arange(len(self.features)).repeat(self.n_positions)
+        positions = np.tile(np.arange(self.n_positions), len(self.features))
+        return self.states(rows, positions).reshape(len(self.features), self.n_positions, -1)
+
+    def greedy_paths(self, predict: Callable[[NDArray[np.float32]], NDArray[Any]]) -> list[Ints]:
+        """Return, asset by asset, the targets that a greedy policy chooses, starting flat.
+
+        Parameters
+        ----------
+        predict : callable
+            States (B, n_inputs) -> action values (B, n).
+
+        Raises
+        ------
+        NonFiniteError
+            If an action value is not finite: there is no best action then.
+        """
+        values = predict(self.all_states().reshape(-1, self.n_inputs))
+        if not np.isfinite(values).all():
+            bad = int(np.argmin(np.isfinite(values).all(axis=1))) // self.n_positions
+            asset = int(np.searchsorted(self.starts, bad, side="right")) - 1
+            raise NonFiniteError(
+                f"{self.assets[asset].symbol}: the action values of bar "
+                f"{bad - int(self.starts[asset])} are not finite; no order is made of them"
+            )
+        choice = values.argmax(axis=1).reshape(-1, self.n_positions)
+        spans = zip(self.starts, self.assets, strict=True)
+        return [follow(choice[i : i + len(a.close) - 1], self.flat) for i, a in spans]
+
+    def path_log_growth(self, paths: Sequence[Ints]) -> F64:
+        """Return the log growth of each asset's account along its path of targets."""
+        total = []
+        for start, path in zip(self.starts, paths, strict=True):
+            previous = np.concatenate([[self.flat], path[:-1]])
+            rows = start + np.arange(len(path))
+            total.append(self.log_growth[rows, previous, path].sum())
+        return np.array(total)
+
+    def gather(self, rows: Ints, positions: Ints, actions: Ints) -> Batch:
+        """Return the transitions of the actions taken."""
+        flat = rows * self.n_positions + positions
+        return Batch(
+            self.states(rows, positions),
+            actions,
+            self._reward_rows.ravel().take(flat * self.n_positions + actions),
+            self.states(rows + 1, actions),
+            self._ruined_rows.ravel().take(flat * self.n_positions + actions),
+        )
+
+    def gather_all_actions(self, rows: Ints, positions: Ints, actions: Ints) -> Batch:
+        """Return what every action would have brought; the action taken does not matter."""
+        n, n_features = self.n_positions, self.features.shape[1]
+        flat = rows * n + positions
+        s_t = np.empty((len(rows), n, self.n_inputs), dtype=np.float32)
+        s_t[:, :, :n_features] = self.features.take(rows + 1, axis=0)[:, None, :]
+        s_t[:, :, n_features:] = self._one_hot
+        return Batch(
+            self.states(rows, positions),
+            None,
+            self._reward_rows.take(flat, axis=0),
+            s_t,
+            self._ruined_rows.take(flat, axis=0),
+        )
+
+
+class MarketTrajectories:
+    """Many trajectories through an exogenous market, stepped at once.
+
+    A trajectory starts at a uniformly drawn bar and previous target, and is cut off (truncated,
+    not terminated) at its asset's last bar, or ends in ruin; then it starts anew.
+
+    Parameters
+    ----------
+    market : ExogenousMarket
+        Where they walk.
+    count : int
+        How many.
+    rng : numpy.random.Generator
+        Source of the starts.
+    """
+
+    def __init__(self, market: ExogenousMarket, count: int, rng: np.random.Generator) -> None:
+        self.market = market
+        self.rng = rng
+        self.rows, self.positions = self._draw(count)
+
+    def _draw(self, count: int) -> tuple[Ints, Ints]:
+        choices = self.market.decision_rows
+        rows = choices[self.rng.integers(len(choices), size=count)]
+        return rows, self.rng.integers(self.market.n_positions, size=count)
+
+    def states(self) -> NDArray[np.float32]:
+        """Return the current states, shape (count, n_inputs)."""
+        return self.market.states(self.rows, self.positions)
+
+    def step(self, actions: Ints) -> tuple[Ints, Ints]:
+        """Take one action in each trajectory; return the (rows, positions) it was taken in."""
+        rows, positions = self.rows, self.positions
+        ended = self.market.is_last[rows + 1] | self.market.ruined[rows, positions, actions]
+        self.rows, self.positions = rows + 1, actions.copy()
+        count = int(np.count_nonzero(ended))
+        if count:
+            self.rows[ended], self.positions[ended] = self._draw(count)
+        return rows, positions

@@ -1,0 +1,137 @@
+"""The Gymnasium environment: the same market, one bar at a time."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.envs.market import AssetBars, check_positions
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_outcome
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+
+Observation = NDArray[np.float32]
+
+
+class TradingEnv(gymnasium.Env[Observation, np.int64]):
+    """One asset, one decision a close, filled at the next open.
+
+    Observation: the scaled features of the bar that just closed, then the previous target as a
+    one-hot vector. Action: an index into `positions`. Reward: of the growth of equity over the
+    next bar, net of costs. Terminated: ruin. Truncated: the data ends.
+
+    Parameters
+    ----------
+    bars : AssetBars
+        The asset and its features.
+    positions : sequence of float
+        Target exposures, increasing, with 0.
+    costs : CostConfig
+        Of trading and carrying.
+    reward : str
+        A registered reward, or ``"module:function"``.
+    reward_scale : float
+        Multiplies every reward.
+    initial_equity : float
+        Money at the start, > 0.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
+
+    def __init__(
+        self,
+        bars: AssetBars,
+        positions: tuple[float, ...] = (0.0, 1.0),
+        costs: CostConfig | None = None,
+        reward: str = "log_growth",
+        reward_scale: float = 1.0,
+        initial_equity: float = 100_000.0,
+    ) -> None:
+        self.bars = bars
+        self.positions = np.array(check_positions(positions, "TradingEnv"))
+        self.costs = costs or CostConfig()
+        self.initial_equity = initial_equity
+        self.reward_scale = reward_scale
+        self._reward = REWARDS.get(reward)
+        self._prices = bars.prices
+        self._flat = int(np.flatnonzero(self.positions == 0.0)[0])
+        n_inputs = bars.features.shape[1] + len(self.positions)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (n_inputs,), np.float32)
+        self.action_space = spaces.Discrete(len(self.positions))
+        self._t = 0
+        self._position = self._flat
+        self._equity = initial_equity
+
+    def _observe(self) -> Observation:
+        one_hot = np.zeros(len(self.positions), dtype=np.float32)
+        one_hot[self._position] = 1.0
+        features = self.bars.features[self._t].astype(np.float32)
+        return np.concatenate([features, one_hot])
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "equity": self._equity,
+            "t": self._t,
+            "position": float(self.positions[self._position]),
+        }
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start flat at the first bar, or at ``options={"start": t}``.
+
+        Raises
+        ------
+        ConfigError
+            If the start has no next bar.
+        """
+        super().reset(seed=seed)
+        start = int((options or {}).get("start", 0))
+        last = len(self.bars.close) - 2
+        if not 0 <= start <= last:
+            raise ConfigError(
+                f"The start option of TradingEnv.reset must be from 0 to {last}. "
+                f"Got {start} instead."
+            )
+        self._t, self._position, self._equity = start, self._flat, self.initial_equity
+        return self._observe(), self._info()
+
+    def step(
+        self, action: np.int64
+    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Set the target exposure ``positions[action]``, filled at the next open.
+
+        Raises
+        ------
+        ConfigError
+            If the episode is over, or the action is not in the action space.
+        """
+        if self._t >= len(self.bars.close) - 1:
+            raise ConfigError("TradingEnv.step: the episode is over; call reset first")
+        if not self.action_space.contains(np.int64(action)):
+            raise ConfigError(
+                f"The action of TradingEnv.step must be an index below {len(self.positions)}. "
+                f"Got {action!r} instead."
+            )
+        t = self._t
+        outcome = bar_outcome(
+            BarPrices(*(x[t] for x in self._prices)),
+            self.positions[self._position],
+            self.positions[action],
+            self.costs,
+        )
+        growth = outcome.growth
+        self._equity *= float(growth)
+        self._position = int(action)
+        self._t += 1
+        terminated = bool(outcome.ruined)
+        truncated = self._t == len(self.bars.close) - 1
+        reward = float(self._reward(growth)) * self.reward_scale
+        info = self._info()
+        info["cost"] = float(outcome.trading_cost + outcome.carrying_cost)
+        return self._observe(), reward, terminated, truncated, info

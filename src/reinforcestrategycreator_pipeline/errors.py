@@ -1,0 +1,70 @@
+"""The exceptions that a user may see: one line each, and what to do about it.
+
+Everything that a user can get wrong raises a subclass of `RscError`; the command line prints
+its text and exits with `exit_code`. Anything else that escapes is a defect of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RscError(Exception):
+    """Base of every error that is meant for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(RscError, ValueError):
+    """A configuration value, key or file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(RscError, ValueError):
+    """Market data is missing, unreadable or breaks a rule."""
+
+
+class FeatureError(RscError, ValueError):
+    """A feature cannot be computed, or breaks its own declaration."""
+
+
+class NonFiniteError(RscError, ArithmeticError):
+    """A NaN or an infinity appeared where only finite numbers may be."""
+
+
+class CheckpointError(RscError):
+    """A saved state is missing, damaged or belongs to something else."""
+
+
+class RunError(RscError):
+    """A run cannot be started, continued or read."""
+
+
+class Interrupted(RscError):
+    """The user stopped the run; its state is saved."""
+
+    exit_code = 130
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the valid name nearest to `name`, or all names.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote.
+    valid : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        A sentence that begins with a space, to be put behind an error message.
+    """
+    names = sorted(str(v) for v in valid)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" Valid names: {', '.join(names)}." if names else ""

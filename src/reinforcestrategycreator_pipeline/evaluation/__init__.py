@@ -1,0 +1,1 @@
+"""Backtest, benchmarks, metrics and the report."""

@@ -1,0 +1,1 @@
+"""Costs and the accounting kernel: the one place where money is counted."""

@@ -1,0 +1,158 @@
+"""The accounting kernel: how equity grows over one bar.
+
+Decided at close(t), with the target p held since open(t) and the new target q:
+
+1. Close to open. The target p was set at open(t), so that at close(t) the exposure has drifted to
+   w = p C/O / (1 + p (C/O - 1)), with O = open(t), C = close(t). Over the gap equity earns
+   w (open(t+1)/close(t) - 1) and pays, on the position carried, borrow fees (short) or margin
+   interest (exposure above 1) for the calendar time from close(t) to close(t+1).
+2. Rebalance at open(t+1) to the exposure q *after costs*. With equity E and exposure w' before,
+   and a cost c a unit of value traded, E' = E - c |q E' - w' E|, which gives
+   E' = E (1 + c w') / (1 + c q) when buying and E (1 - c w') / (1 - c q) when selling.
+3. Open to close. Equity earns q (close(t+1)/open(t+1) - 1).
+
+Because the exposure after costs is exactly the target, growth depends on (t, p, q) alone and not
+on the path: this is what makes (bar, previous target) the whole state of an account whose orders
+do not move the market. The training market, the Gymnasium environment, the backtest, the oracle
+and the paper broker all call `bar_growth`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+
+# An account that falls to this fraction of its equity within one bar is ruined: debts are limited
+# to the stake, the logarithm stays finite, and the episode terminates.
+RUIN_GROWTH = 1e-6
+
+F64 = NDArray[np.float64]
+
+
+class BarPrices(NamedTuple):
+    """The prices between two decisions; arrays that broadcast together.
+
+    Attributes
+    ----------
+    open_tm1, close_tm1 : ndarray
+        Open and close of the bar at whose close the decision is taken.
+    open_t, close_t : ndarray
+        Open (the fill) and close of the next bar.
+    years : ndarray
+        Calendar time between the two closes, in years of 365 days.
+    """
+
+    open_tm1: F64
+    close_tm1: F64
+    open_t: F64
+    close_t: F64
+    years: F64
+
+
+class BarOutcome(NamedTuple):
+    """What one bar does to an equity of 1 at the previous close.
+
+    Attributes
+    ----------
+    growth : ndarray
+        Equity at this close; >= RUIN_GROWTH.
+    equity_at_open : ndarray
+        Equity at the open, before the rebalancing.
+    exposure_at_open : ndarray
+        Exposure at the open before the rebalancing (the drifted old target).
+    traded : ndarray
+        Value traded at the open, signed (bought > 0), in the same unit as growth.
+    trading_cost, carrying_cost : ndarray
+        Commission, spread and slippage; borrow fees and margin interest. Same unit.
+    ruined : ndarray of bool
+        The account lost everything; growth is RUIN_GROWTH.
+    """
+
+    growth: F64
+    equity_at_open: F64
+    exposure_at_open: F64
+    traded: F64
+    trading_cost: F64
+    carrying_cost: F64
+    ruined: NDArray[np.bool_]
+
+
+def exposure_at_close(target: ArrayLike, open_: ArrayLike, close: ArrayLike) -> F64:
+    """Return what a target exposure set at the open has drifted to at the close.
+
+    A target whose equity is wiped out within the bar (1 + p (C/O - 1) <= 0) was ruined then; the
+    account is flat from there on, so 0 is returned.
+    """
+    p = np.asarray(target, dtype=np.float64)
+    move = np.asarray(close, dtype=np.float64) / np.asarray(open_, dtype=np.float64)
+    equity = 1.0 + p * (move - 1.0)
+    alive = equity > RUIN_GROWTH
+    return np.where(alive, p * move / np.where(alive, equity, 1.0), 0.0)
+
+
+def bar_outcome(
+    prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs: CostConfig
+) -> BarOutcome:
+    """Account for one bar, elementwise over broadcast arrays.
+
+    Parameters
+    ----------
+    prices : BarPrices
+        Positive and finite.
+    previous, target : array_like
+        Target exposures set at the previous decision and at this one, fractions of equity.
+    costs : CostConfig
+        What trading and carrying cost.
+    """
+    q = np.asarray(target, dtype=np.float64)
+    w = exposure_at_close(previous, prices.open_tm1, prices.close_tm1)
+    carrying = prices.years * (
+        costs.borrow_rate * np.maximum(-w, 0.0) + costs.margin_rate * np.maximum(w - 1.0, 0.0)
+    )
+    gap = prices.open_t / prices.close_tm1
+    at_open = 1.0 + w * (gap - 1.0) - carrying
+    solvent = at_open > RUIN_GROWTH
+    at_open = np.where(solvent, at_open, RUIN_GROWTH)
+    w_open = np.where(solvent, w * gap / at_open, 0.0)
+    q = np.where(solvent, q, 0.0)
+    buying = q > w_open
+    c = np.where(buying, costs.buy_cost, -costs.sell_cost)
+    after = at_open * (1.0 + c * w_open) / (1.0 + c * q)
+    growth = after * (1.0 + q * (prices.close_t / prices.open_t - 1.0))
+    ruined = ~solvent | ~(growth > RUIN_GROWTH)
+    return BarOutcome(
+        growth=np.where(ruined, RUIN_GROWTH, growth),
+        equity_at_open=at_open,
+        exposure_at_open=w_open,
+        traded=q * after - w_open * at_open,
+        trading_cost=at_open - after,
+        carrying_cost=carrying,
+        ruined=ruined,
+    )
+
+
+def bar_growth(prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs: CostConfig) -> F64:
+    """Return the growth of equity over one bar; see `bar_outcome`."""
+    return bar_outcome(prices, previous, target, costs).growth
+
+
+def prices_of(open_: F64, close: F64, years: F64) -> BarPrices:
+    """Return the prices of every decision of one asset's n + 1 bars.
+
+    Parameters
+    ----------
+    open_, close : ndarray, shape (n + 1,)
+        Prices of consecutive bars.
+    years : ndarray, shape (n,)
+        Calendar time between consecutive closes, in years.
+
+    Returns
+    -------
+    BarPrices
+        Arrays of shape (n,): element t is the step from close(t) to close(t + 1).
+    """
+    return BarPrices(open_[:-1], close[:-1], open_[1:], close[1:], years)

@@ -1,0 +1,69 @@
+"""What trading costs, in proportion to what is traded or borrowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from reinforcestrategycreator_pipeline.checks import require_number
+
+BPS = 1e-4
+SECONDS_PER_YEAR = 365.0 * 86_400.0
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """Proportional costs.
+
+    Attributes
+    ----------
+    commission_bps : float
+        Of the traded value at the fill price, each way.
+    spread_bps : float
+        Full bid-ask spread: a fill is half of it away from the open.
+    slippage_bps : float
+        Further distance of the fill from the open, against the trader.
+    borrow_bps_per_year : float
+        Fee on the value of a short position, by calendar time (365 days a year).
+    margin_bps_per_year : float
+        Interest on what is borrowed to hold more than the equity (exposure above 1).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    commission_bps: float = 1.0
+    spread_bps: float = 2.0
+    slippage_bps: float = 2.0
+    borrow_bps_per_year: float = 50.0
+    margin_bps_per_year: float = 500.0
+
+    def __post_init__(self) -> None:
+        for name in ("commission_bps", "spread_bps", "slippage_bps"):
+            require_number("costs", name, getattr(self, name), low=0, below=5_000)
+        for name in ("borrow_bps_per_year", "margin_bps_per_year"):
+            require_number("costs", name, getattr(self, name), low=0)
+
+    @property
+    def fill_offset(self) -> float:
+        """Distance of a fill from the open, as a fraction of the open."""
+        return (0.5 * self.spread_bps + self.slippage_bps) * BPS
+
+    @property
+    def buy_cost(self) -> float:
+        """Cost of buying a value of 1 at the open: fill above it, commission on the fill."""
+        return (1.0 + self.fill_offset) * (1.0 + self.commission_bps * BPS) - 1.0
+
+    @property
+    def sell_cost(self) -> float:
+        """Cost of selling a value of 1 at the open."""
+        return 1.0 - (1.0 - self.fill_offset) * (1.0 - self.commission_bps * BPS)
+
+    @property
+    def borrow_rate(self) -> float:
+        """Borrow fee a year, as a fraction of the short value."""
+        return self.borrow_bps_per_year * BPS
+
+    @property
+    def margin_rate(self) -> float:
+        """Margin interest a year, as a fraction of what is borrowed."""
+        return self.margin_bps_per_year * BPS

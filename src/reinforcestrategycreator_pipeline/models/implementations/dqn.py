@@ -1,0 +1,527 @@
+"""The deep Q-network in pure NumPy: our own backpropagation and Adam.
+
+One training step, with B transitions (or bars), discount gamma:
+
+    targets    y = r_t + gamma * (1 - terminated) * Q_target(s_t, argmax_a Q(s_t, a))
+    loss       L = mean((y - Q(s_tm1, a_tm1))^2)
+    gradient   dL/dQ(s_tm1, a_tm1) = 2 (Q(s_tm1, a_tm1) - y) / B, no gradient flows through y
+    update     backpropagation (`nn.mlp.backward`), then Adam (`nn.adam.adam_step`)
+
+Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et al. 2016
+(arXiv:1509.06461). NumPy and the standard library alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.models.base import MODELS
+from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
+    DQNConfig,
+    DQNHyperparameters,
+)
+from reinforcestrategycreator_pipeline.nn.adam import BLOCK, adam_step
+from reinforcestrategycreator_pipeline.nn.mlp import (
+    activation_buffers,
+    backward,
+    forward,
+    he_initialise,
+)
+from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
+from reinforcestrategycreator_pipeline.nn.tensors import (
+    NamedTensors,
+    NetworkState,
+    iter_tensors,
+    layers_of,
+    mlp_shapes,
+)
+from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
+from reinforcestrategycreator_pipeline.replay.ring import RingReplay
+from reinforcestrategycreator_pipeline.seeding import (
+    generator,
+    generator_state,
+    restore_generator,
+)
+
+Array = NDArray[Any]
+
+__all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
+
+
+@MODELS.register("dqn")
+class DQN:
+    """Deep Q-network on vector states and discrete actions.
+
+    Parameters
+    ----------
+    config : mapping or DQNConfig, optional
+        ``{"hyperparameters": {"hidden_layers": [64, 64], "learning_rate": 1e-3, ...}, "seed": 0,
+        "dtype": "float32"}``; what is left out has its default.
+
+    Attributes
+    ----------
+    learning_rate, beta1, beta2, epsilon : float
+        Adam's parameters. Training never changes them.
+    exploration_rate : float
+        Probability of a random action, as the schedule of `learn` has set it last.
+    q_network : mapping
+        ``{"weights": {"W0", "b0", ...}, "optimizer_state": {"t", "m", "v"}}``.
+    target_network : mapping
+        ``{"weights": {...}}``.
+    replay_buffer : RingReplay, or what `build` was given
+        Where the transitions are.
+    diagnostics : dict
+        Of the newest logged step: step, loss, grad_norm, update_norm (relative to the norm of the
+        weights), q_mean and q_max (over the batch and all actions).
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key or a wrong value.
+
+    Examples
+    --------
+    >>> dqn = DQN({"hyperparameters": {"hidden_layers": [32]}, "seed": 1})
+    >>> dqn.build((4,), (2,))
+    >>> dqn.predict(np.zeros(4)).shape
+    (2,)
+    """
+
+    def __init__(self, config: Mapping[str, Any] | DQNConfig | None = None) -> None:
+        self.config = DQNConfig.of(config)
+        self.hyperparameters = self.config.hyperparameters
+        self.dtype = np.dtype(self.config.dtype)
+        self.learning_rate = float(self.hyperparameters.learning_rate)
+        self.beta1 = float(self.hyperparameters.adam_beta1)
+        self.beta2 = float(self.hyperparameters.adam_beta2)
+        self.epsilon = float(self.hyperparameters.adam_epsilon)
+        self.exploration_rate = float(self.hyperparameters.exploration_initial)
+        self.diagnostics: dict[str, float] = {}
+        self._exploration_rng = generator(self.config.seed, "dqn/exploration")
+        self._replay_rng = generator(self.config.seed, "dqn/replay")
+
+    # -- networks ---------------------------------------------------------------------------
+
+    def build(
+        self,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        replay: Replay | None = None,
+    ) -> None:
+        """Make the online and the target network, equal, and an empty replay.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one state; more than one axis is flattened.
+        output_shape : tuple of int
+            ``(n_actions,)``.
+        replay : Replay, optional
+            Anything with ``sample(batch_size)``, in the place of the ring buffer.
+
+        Raises
+        ------
+        ConfigError
+            If a shape is empty or not positive.
+        """
+        for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
+            if not shape or any(int(n) < 1 for n in shape):
+                raise ConfigError(
+                    f"The {name} parameter of DQN.build must be a tuple of integers >= 1. "
+                    f"Got {shape!r} instead."
+                )
+        self.input_shape = tuple(int(n) for n in input_shape)
+        self.n_inputs = int(np.prod(self.input_shape))
+        self.n_actions = int(np.prod(output_shape))
+        sizes = (self.n_inputs, *self.hyperparameters.hidden_layers, self.n_actions)
+        shapes = mlp_shapes(sizes)
+        online, target, m, v = (NamedTensors(shapes, self.dtype) for _ in range(4))
+        he_initialise(online, generator(self.config.seed, "dqn/initialisation"))
+        target.flat[:] = online.flat
+        self._weights, self._target_weights, self._m, self._v = online, target, m, v
+        self._q_network = NetworkState(weights=online, optimizer_state=NetworkState(t=0, m=m, v=v))
+        self._target_network = NetworkState(weights=target)
+        self._gradients = NamedTensors(shapes, self.dtype)
+        self._scratch = np.empty(min(BLOCK, online.flat.size), dtype=self.dtype)
+        self._buffers: dict[tuple[str, int], list[Array]] = {}
+        self._starts = np.empty(0, dtype=np.int64)
+        if replay is None:  # not `or`: an empty replay is falsy
+            replay = RingReplay(
+                self.hyperparameters.buffer_size, self.n_inputs, self._replay_rng, self.dtype
+            )
+        self.replay_buffer: Any = replay
+
+    @property
+    def q_network(self) -> NetworkState:
+        """The online network; assigning a mapping copies its tensors in."""
+        return self._q_network
+
+    @q_network.setter
+    def q_network(self, value: Mapping[str, Any]) -> None:
+        self._q_network.replace(value)
+
+    @property
+    def target_network(self) -> NetworkState:
+        """The target network; assigning a mapping copies its tensors in."""
+        return self._target_network
+
+    @target_network.setter
+    def target_network(self, value: Mapping[str, Any]) -> None:
+        self._target_network.replace(value)
+
+    def update_target_network(self) -> None:
+        """Copy the online weights to the target network."""
+        self._target_weights.flat[:] = self._weights.flat
+
+    # -- acting -----------------------------------------------------------------------------
+
+    def _forward(self, state: ArrayLike, network: Mapping[str, Any]) -> Array:
+        """Return the outputs of `network` for one state (n_actions,) or a batch (B, n_actions)."""
+        layers = layers_of(network["weights"])
+        x = np.asarray(state, dtype=layers[0][0].dtype)
+        single = x.ndim < 2 or x.shape == self.input_shape
+        rows = np.ascontiguousarray(x.reshape(1 if single else len(x), -1))
+        if rows.shape[1] != self.n_inputs:
+            raise ConfigError(
+                f"a state of DQN must have the shape {self.input_shape}. Got {x.shape} instead."
+            )
+        q = forward(rows, layers, activation_buffers(layers, len(rows)))
+        return q[0] if single else q
+
+    def predict(self, states: ArrayLike) -> Array:
+        """Return the Q-values of one state, (n_actions,), or of a batch, (B, n_actions).
+
+        NaN in a state gives NaN.
+        """
+        return self._forward(states, self._q_network)
+
+    def select_action(self, state: ArrayLike, exploration_rate: float = 0.0) -> int:
+        """Return a random action with probability `exploration_rate`, else the best one.
+
+        Raises
+        ------
+        NonFiniteError
+            If a Q-value is not finite: there is no best action then.
+        """
+        if exploration_rate > 0.0 and self._exploration_rng.random() < exploration_rate:
+            return int(self._exploration_rng.integers(self.n_actions))
+        q = self.predict(state)
+        if not np.isfinite(q).all():
+            raise NonFiniteError(f"the Q-values {q.tolist()} of a state are not finite")
+        return int(q.argmax())
+
+    # -- learning ---------------------------------------------------------------------------
+
+    def train_step(self, batch_size: int | None = None, gamma: float | None = None) -> float:
+        """Learn from one batch of the replay; the defaults are the hyperparameters.
+
+        Returns
+        -------
+        float
+            The batch's loss before the update.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss or a gradient is not finite; the weights and moments are left as they were.
+        """
+        return self._train_step(
+            self.hyperparameters.batch_size if batch_size is None else batch_size,
+            self.hyperparameters.gamma if gamma is None else gamma,
+        )
+
+    def _train_step(self, batch_size: int, gamma: float) -> float:
+        batch = self.replay_buffer.sample(batch_size)
+        q, targets, activations = self._values_and_targets(batch, gamma)
+        if batch.a_tm1 is None:
+            error = q - targets
+            d_q = error * (2.0 / error.size)
+        else:
+            taken = self._row_starts(len(q)) + batch.a_tm1
+            error = q.ravel().take(taken) - targets
+            d_q = np.zeros(q.shape, dtype=self.dtype)
+            d_q.ravel()[taken] = error * (2.0 / error.size)
+        flat_error = error.ravel()
+        loss = float(flat_error @ flat_error) / error.size
+        backward(
+            batch.s_tm1,
+            activations,
+            d_q,
+            self._weights.layers,
+            self._gradients.layers,
+            self._get_buffers("delta", len(q)),
+        )
+        gradient = self._gradients.flat
+        squared_norm = float(gradient @ gradient)
+        # One comparison for both: the sum is finite only if every term is.
+        if not (abs(loss + squared_norm) < np.inf):
+            raise NonFiniteError(self._where_not_finite(batch, activations, targets, loss))
+        self._apply_update(loss, squared_norm, q)
+        return loss
+
+    def _values_and_targets(self, batch: Batch, gamma: float) -> tuple[Array, Array, list[Array]]:
+        """Return Q(s_tm1, .), the targets, and the activations that backpropagation needs."""
+        n = len(batch.s_tm1)
+        s_t = batch.s_t.reshape(-1, self.n_inputs)
+        if self.hyperparameters.double_dqn:
+            # The online network's two forwards are one.
+            x = self._get_buffers("input", n + len(s_t))[0]
+            x[:n] = batch.s_tm1
+            x[n:] = s_t
+            activations = self._get_buffers("online", len(x))
+            q_both = forward(x, self._weights.layers, activations)
+            q, best = q_both[:n], q_both[n:].argmax(axis=1)
+            best += self._row_starts(len(s_t))
+            value = self._target_forward(s_t).ravel().take(best)
+        else:
+            activations = self._get_buffers("online", n)
+            q = forward(batch.s_tm1, self._weights.layers, activations)
+            value = self._target_forward(s_t).max(axis=1)
+        value *= gamma
+        value[batch.terminated.ravel()] = 0.0
+        return q, value.reshape(batch.r_t.shape) + batch.r_t, activations
+
+    def _target_forward(self, s_t: Array) -> Array:
+        layers = self._target_weights.layers
+        return forward(s_t, layers, self._get_buffers("target", len(s_t)))
+
+    def _apply_update(self, loss: float, squared_norm: float, q: Array) -> None:
+        """Apply Adam, update the target network, and log, each when it is due."""
+        state = self._q_network["optimizer_state"]
+        t = int(state["t"]) + 1
+        interval = self.hyperparameters.log_interval
+        due = interval > 0 and t % interval == 0
+        before = self._weights.flat.copy() if due else None
+        adam_step(
+            self._weights.flat,
+            self._gradients.flat,
+            self._m.flat,
+            self._v.flat,
+            self._scratch,
+            t=t,
+            learning_rate=self.learning_rate,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+        )
+        state["t"] = t
+        if t % self.hyperparameters.target_update_interval == 0:
+            self.update_target_network()
+        if before is not None:
+            weight_norm = float(np.linalg.norm(before))
+            before -= self._weights.flat
+            self.diagnostics = {
+                "step": t,
+                "loss": loss,
+                "grad_norm": squared_norm**0.5,
+                "update_norm": float(np.linalg.norm(before)) / max(weight_norm, 1e-30),
+                "q_mean": float(q.mean()),
+                "q_max": float(q.max()),
+            }
+
+    def _get_buffers(self, kind: str, rows: int) -> list[Array]:
+        """Return the buffers of one use and row count, made at their first use."""
+        found = self._buffers.get((kind, rows))
+        if found is None:
+            if kind == "input":
+                found = [np.empty((rows, self.n_inputs), dtype=self.dtype)]
+            else:
+                found = activation_buffers(self._weights.layers, rows)
+            if len(self._buffers) > 64:  # batch sizes that vary must not pile up memory
+                self._buffers.clear()
+            self._buffers[(kind, rows)] = found
+        return found
+
+    def _row_starts(self, rows: int) -> NDArray[np.int64]:
+        """Return the flat index of each row's first action in a (rows, n_actions) array."""
+        if rows > self._starts.size:
+            self._starts = np.arange(rows) * self.n_actions
+        return self._starts[:rows]
+
+    def _where_not_finite(
+        self, batch: Batch, activations: list[Array], targets: Array, loss: float
+    ) -> str:
+        """Say which array has the first number that is not finite, in the order of computation."""
+        n = len(batch.s_tm1)
+        suspects: list[tuple[str, Array]] = [
+            *((f"the weights {name}", w) for name, w in self._weights.items()),
+            *((f"the target network's {name}", w) for name, w in self._target_weights.items()),
+            ("the sampled states s_tm1", batch.s_tm1),
+            ("the sampled states s_t", batch.s_t),
+            ("the sampled rewards", batch.r_t),
+            *((f"the outputs of layer {i}", a[:n]) for i, a in enumerate(activations)),
+            ("the targets", targets),
+            ("the loss", np.array(loss)),
+            *((f"the gradient of {name}", g) for name, g in self._gradients.items()),
+        ]
+        place = "the norm of the gradient, which overflows"
+        for name, array in suspects:
+            bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+            if bad:
+                place = f"{name} ({bad} of {array.size} numbers)"
+                break
+        step = int(self._q_network["optimizer_state"]["t"]) + 1
+        return (
+            f"training step {step}: NaN or infinity in {place}; "
+            f"the update was not applied and the weights are as before"
+        )
+
+    # -- a Gymnasium task -------------------------------------------------------------------
+
+    def learn(
+        self,
+        env: Any,
+        total_steps: int,
+        callback: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> list[float]:
+        """Train on a Gymnasium environment with vector observations and discrete actions.
+
+        Parameters
+        ----------
+        env : gymnasium.Env
+            Its spaces give the networks' shapes when `build` was not called before.
+        total_steps : int
+            Environment steps.
+        callback : callable, optional
+            Called as ``callback(env_step, row)`` at every logged training step; the row is
+            `diagnostics` with the exploration rate and environment steps per second.
+
+        Returns
+        -------
+        list of float
+            The undiscounted return of every finished episode.
+        """
+        hp = self.hyperparameters
+        if not hasattr(self, "n_inputs"):
+            self.build(env.observation_space.shape, (int(env.action_space.n),))
+        returns: list[float] = []
+        episode_return = 0.0
+        state, _ = env.reset(seed=self.config.seed)
+        logged, started = None, time.perf_counter()
+        for step in range(1, total_steps + 1):
+            self.exploration_rate = self.exploration_at(step / total_steps)
+            action = self.select_action(state, self.exploration_rate)
+            next_state, reward, terminated, truncated, _ = env.step(action)
+            self.replay_buffer.push(state, action, reward, next_state, terminated)
+            state = next_state
+            episode_return += float(reward)
+            if terminated or truncated:
+                returns.append(episode_return)
+                episode_return = 0.0
+                state, _ = env.reset()
+            ready = len(self.replay_buffer) >= max(hp.learning_starts, hp.batch_size)
+            if ready and step % hp.train_frequency == 0:
+                for _ in range(hp.gradient_steps):
+                    self.train_step()
+            if callback is not None and self.diagnostics is not logged:
+                logged = self.diagnostics
+                seconds = time.perf_counter() - started
+                row = {**logged, "exploration_rate": self.exploration_rate}
+                callback(step, {**row, "steps_per_second": step / seconds})
+        return returns
+
+    def exploration_at(self, progress: float) -> float:
+        """Return the scheduled exploration rate at `progress` (0 start, 1 end) of training."""
+        hp = self.hyperparameters
+        share = min(progress / hp.exploration_fraction, 1.0)
+        return hp.exploration_initial + share * (hp.exploration_final - hp.exploration_initial)
+
+    # -- state ------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what learning depends on, the replay's content apart.
+
+        Returns
+        -------
+        tensors : dict of str to ndarray
+            ``q.W0``, ``target.W0``, ``m.W0``, ``v.W0``, ...; views, not copies.
+        header : dict
+            JSON-ready: config, shapes, t, exploration rate, generators, versions.
+        """
+        tensors = {
+            **dict(iter_tensors("q", self._weights)),
+            **dict(iter_tensors("target", self._target_weights)),
+            **dict(iter_tensors("m", self._m)),
+            **dict(iter_tensors("v", self._v)),
+        }
+        header = {
+            "format": "dqn/1",
+            "config": dataclasses.asdict(self.config),
+            "adam": [self.learning_rate, self.beta1, self.beta2, self.epsilon],
+            "input_shape": list(self.input_shape),
+            "n_actions": self.n_actions,
+            "t": int(self._q_network["optimizer_state"]["t"]),
+            "exploration_rate": self.exploration_rate,
+            "generators": {
+                "exploration": generator_state(self._exploration_rng),
+                "replay": generator_state(self._replay_rng),
+            },
+            "versions": {
+                "project": __version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        return tensors, header
+
+    def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
+        """Set everything that `state` returned, bit by bit.
+
+        Raises
+        ------
+        CheckpointError
+            If the state belongs to a network of another shape.
+        """
+        parts = {"q": self._weights, "target": self._target_weights, "m": self._m, "v": self._v}
+        for prefix, part in parts.items():
+            for name, view in part.items():
+                saved = tensors.get(f"{prefix}.{name}")
+                if saved is None or saved.shape != view.shape or saved.dtype != view.dtype:
+                    got = "nothing" if saved is None else f"{saved.dtype} {saved.shape}"
+                    raise CheckpointError(
+                        f"the saved state does not fit this network: {prefix}.{name} "
+                        f"must be {view.dtype} {view.shape}. Got {got} instead."
+                    )
+                view[...] = saved
+        self._q_network["optimizer_state"]["t"] = int(header["t"])
+        self.learning_rate, self.beta1, self.beta2, self.epsilon = header["adam"]
+        self.exploration_rate = float(header["exploration_rate"])
+        restore_generator(self._exploration_rng, header["generators"]["exploration"])
+        restore_generator(self._replay_rng, header["generators"]["replay"])
+
+    def save(self, path: str | Path) -> str:
+        """Write networks, Adam and generators to one safetensors file, atomically.
+
+        Returns
+        -------
+        str
+            The SHA-256 of the content.
+        """
+        return write_tensors(Path(path), *self.state())
+
+    @classmethod
+    def load(cls, path: str | Path) -> DQN:
+        """Read what `save` wrote; the same bytes come back, Adam included.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is missing, damaged, or not a DQN's.
+        """
+        tensors, header = read_tensors(Path(path))
+        if header.get("format") != "dqn/1":
+            raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
+        dqn = cls(header["config"])
+        dqn.build(tuple(header["input_shape"]), (int(header["n_actions"]),))
+        dqn.restore(tensors, header)
+        return dqn

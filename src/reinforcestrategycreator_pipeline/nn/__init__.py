@@ -1,0 +1,1 @@
+"""The network's mathematics in NumPy: layers, backpropagation, Adam, storage."""

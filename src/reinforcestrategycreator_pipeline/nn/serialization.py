@@ -1,0 +1,103 @@
+"""Tensors plus a JSON header in one safetensors file, sealed by a SHA-256.
+
+safetensors keeps tensors without executing anything, but accepts a flipped bit silently; the
+seal covers the header and every byte of every tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.files import write_bytes
+
+MAX_FILE_BYTES = 4 * 1024**3
+MAX_HEADER_BYTES = 100 * 1024**2
+
+
+def tensors_sha256(tensors: Mapping[str, NDArray[Any]], header_json: str = "") -> str:
+    """Return the SHA-256 over a header and, by name, each tensor's dtype, shape and bytes."""
+    digest = hashlib.sha256(header_json.encode("utf-8"))
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+) -> str:
+    """Write atomically, and return the seal.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears whole or not at all.
+    tensors : mapping of str to ndarray
+        Numeric or boolean arrays.
+    header : mapping
+        JSON-ready.
+
+    Returns
+    -------
+    str
+        The SHA-256 that `read_tensors` will check.
+    """
+    from safetensors.numpy import save  # here, so that importing the learner needs NumPy alone
+
+    header_json = json.dumps(header, sort_keys=True, allow_nan=False)
+    seal = tensors_sha256(tensors, header_json)
+    # One metadata key: safetensors does not keep the order of several, and bytes must repeat.
+    metadata = {"rsc": json.dumps({"header": header_json, "sha256": seal})}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_bytes(Path(path), save(contiguous, metadata=metadata))
+    return seal
+
+
+def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read what `write_tensors` wrote, and check its seal.
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+    header : dict
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, too large, truncated, altered or of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise CheckpointError(f"{path}: {size} bytes is above the cap of {MAX_FILE_BYTES}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read: {error.strerror or error}") from error
+    try:
+        (header_bytes,) = struct.unpack("<Q", data[:8])
+        if header_bytes > min(len(data) - 8, MAX_HEADER_BYTES):
+            raise ValueError("its header is longer than the file")
+        metadata = json.loads(data[8 : 8 + header_bytes])["__metadata__"]
+        envelope = json.loads(metadata["rsc"])
+        header_json, seal = envelope["header"], envelope["sha256"]
+        header = json.loads(header_json)
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise CheckpointError(f"{path}: not a whole file of this project: {error}") from error
+    if tensors_sha256(tensors, header_json) != seal:
+        raise CheckpointError(f"{path}: its content does not match its SHA-256; it is damaged")
+    return tensors, header

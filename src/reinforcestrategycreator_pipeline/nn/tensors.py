@@ -1,0 +1,140 @@
+"""Named tensors that are views into one flat buffer.
+
+One buffer lets the optimiser work through all parameters in a few long passes; the names
+(``W0, b0, W1, ...``) are how people and files see them. Assigning to a name writes into the
+buffer, so that the two views cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+
+Layer = tuple[NDArray[Any], NDArray[Any]]
+
+
+def mlp_shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of an MLP's weights by name.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Units of each layer, from the inputs to the outputs.
+
+    Returns
+    -------
+    dict
+        ``W{i}: (sizes[i], sizes[i + 1])`` and ``b{i}: (sizes[i + 1],)``, in that order.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        shapes[f"W{i}"] = (fan_in, fan_out)
+        shapes[f"b{i}"] = (fan_out,)
+    return shapes
+
+
+def layers_of(weights: Mapping[str, NDArray[Any]]) -> tuple[Layer, ...]:
+    """Return ``((W0, b0), (W1, b1), ...)`` of a mapping of named weights."""
+    if isinstance(weights, NamedTensors):
+        return weights.layers
+    return tuple((weights[f"W{i}"], weights[f"b{i}"]) for i in range(len(weights) // 2))
+
+
+class NamedTensors(dict[str, NDArray[Any]]):
+    """A dict of arrays that live in one flat buffer.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Names and shapes, in the buffer's order.
+    dtype : dtype
+        Of every tensor.
+
+    Attributes
+    ----------
+    flat : ndarray, shape (total,)
+        The buffer, zeros at the start. The dict's values are views into it, for good: assigning
+        to a name copies the value into its view.
+    layers : tuple of (W, b)
+        The views in pairs, made once so that the hot path builds no names.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> None:
+        counts = [int(np.prod(shape)) for shape in shapes.values()]
+        self.flat = np.zeros(sum(counts), dtype=dtype)
+        offset = 0
+        views = {}
+        for (name, shape), count in zip(shapes.items(), counts, strict=True):
+            views[name] = self.flat[offset : offset + count].reshape(shape)
+            offset += count
+        super().__init__(views)
+        self.layers = tuple((self[f"W{i}"], self[f"b{i}"]) for i in range(len(shapes) // 2))
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        if name not in self:
+            raise ConfigError(f"the network has no tensor {name!r}.{nearest(name, self)}")
+        array = np.asarray(value)
+        if array.shape != self[name].shape:
+            raise ConfigError(
+                f"the tensor {name} must have the shape {self[name].shape}. "
+                f"Got {array.shape} instead."
+            )
+        self[name][...] = array
+
+    def assign(self, values: Mapping[str, ArrayLike]) -> None:
+        """Copy every tensor from `values`, which must have exactly the same names."""
+        if values.keys() != self.keys():
+            odd = sorted(values.keys() ^ self.keys())
+            raise ConfigError(f"the tensors must be {', '.join(self)}; missing or extra: {odd}")
+        for name, value in values.items():
+            self[name] = value
+
+    def update(self, *others: Any, **values: Any) -> None:
+        """Assign the given tensors, as `dict.update` does."""
+        for name, value in dict(*others, **values).items():
+            self[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        raise ConfigError(f"the tensor {name} cannot be removed from its network")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # copy and deepcopy give a plain dict of arrays: a snapshot that shares nothing.
+        return dict, ({name: array.copy() for name, array in self.items()},)
+
+
+class NetworkState(dict[str, Any]):
+    """``{"weights": ..., "optimizer_state": {"t", "m", "v"}}`` whose tensors stay in their buffers.
+
+    Assigning a mapping to ``"weights"`` or ``"optimizer_state"`` copies its tensors in.
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key not in self:
+            raise ConfigError(f"a network has no part {key!r}.{nearest(key, self)}")
+        current = self[key]
+        if isinstance(current, NamedTensors):
+            current.assign(value)
+        elif isinstance(current, NetworkState):
+            current.replace(value)
+        else:
+            super().__setitem__(key, value)
+
+    def replace(self, parts: Mapping[str, Any]) -> None:
+        """Assign every part from `parts`; a part that is not there stays as it is."""
+        for key, value in parts.items():
+            self[key] = value
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return dict, (dict(self.items()),)
+
+
+def iter_tensors(prefix: str, tensors: NamedTensors) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield ``("{prefix}.{name}", array)`` for every tensor."""
+    for name, array in tensors.items():
+        yield f"{prefix}.{name}", array

@@ -1,0 +1,1 @@
+"""Replay memories: what happened, sampled uniformly."""

@@ -1,0 +1,1 @@
+"""The training loop on the exogenous market: checkpoints, early stopping, exact resume."""

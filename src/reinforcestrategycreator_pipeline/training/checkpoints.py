@@ -1,0 +1,74 @@
+"""Numbered checkpoints in a folder: written whole or not at all, the newest sound one is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
+
+
+class CheckpointStore:
+    """Keeps the newest checkpoints of one training.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``step-00001000.safetensors`` and its siblings are.
+    keep : int
+        How many; two or more, so that a damaged one has a predecessor.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        require_int("CheckpointStore", "keep", keep, 2)
+        self.folder = folder
+        self.keep = keep
+
+    def _files(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        names = [f for f in self.folder.iterdir() if re.fullmatch(r"step-\d+\.safetensors", f.name)]
+        return sorted(names)
+
+    def save(
+        self, step: int, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+    ) -> Path:
+        """Write one checkpoint, then remove the oldest above `keep`."""
+        path = self.folder / f"step-{step:010d}.safetensors"
+        write_tensors(path, tensors, header)
+        for old in self._files()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def load_newest(
+        self,
+    ) -> tuple[tuple[dict[str, NDArray[Any]], dict[str, Any]] | None, list[str]]:
+        """Return the newest sound checkpoint, and a sentence for each that had to be skipped.
+
+        Returns
+        -------
+        state : (tensors, header) or None
+            None: there is no checkpoint at all.
+        skipped : list of str
+            What is wrong with the newer ones.
+
+        Raises
+        ------
+        CheckpointError
+            If there are checkpoints and none is sound.
+        """
+        skipped: list[str] = []
+        for path in reversed(self._files()):
+            try:
+                return read_tensors(path), skipped
+            except CheckpointError as error:
+                skipped.append(str(error))
+        if skipped:
+            raise CheckpointError(f"no checkpoint can be read: {'; '.join(skipped)}")
+        return None, skipped

@@ -1,0 +1,298 @@
+"""Trains an action-value model on the exogenous market; can be stopped anywhere and resumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require_bool, require_int
+from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket, MarketTrajectories
+from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError
+from reinforcestrategycreator_pipeline.models.base import Model
+from reinforcestrategycreator_pipeline.replay.index import IndexReplay
+from reinforcestrategycreator_pipeline.seeding import (
+    generator,
+    generator_state,
+    restore_generator,
+)
+from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
+from reinforcestrategycreator_pipeline.training.interrupts import deferred_interrupts
+
+HISTORY_COLUMNS = (
+    "step",
+    "loss",
+    "grad_norm",
+    "update_norm",
+    "q_mean",
+    "q_max",
+    "exploration_rate",
+    "steps_per_second",
+    "validation_growth",
+)
+Row = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how to train on the market.
+
+    Attributes
+    ----------
+    steps : int
+        Training (gradient) steps at most.
+    trajectories : int
+        Walks through the market that are stepped at once to feed the replay.
+    counterfactual : bool
+        Learn from every action of a sampled bar, since the market tells what each would have
+        brought; else from the action taken.
+    validation_interval : int
+        Training steps between two looks at the validation split.
+    patience : int
+        Looks without a new best after which training stops; 0: never.
+    checkpoint_interval : int
+        Training steps between two checkpoints.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    steps: int = 12_000
+    trajectories: int = 256
+    counterfactual: bool = True
+    validation_interval: int = 500
+    patience: int = 12
+    checkpoint_interval: int = 2_000
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "trajectories", "validation_interval", "checkpoint_interval"):
+            require_int("training", name, getattr(self, name), 1)
+        require_int("training", "patience", self.patience, 0)
+        require_bool("training", "counterfactual", self.counterfactual)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training leaves.
+
+    Attributes
+    ----------
+    history : list of dict
+        One row a logged step, keys `HISTORY_COLUMNS`; None where a row has no such value.
+    best_step : int
+        The step whose weights the model holds now.
+    best_validation_growth : float
+        Mean log growth of the assets' accounts over the validation split at that step.
+    steps : int
+        Training steps done.
+    stopped_early : bool
+        Whether patience ended it.
+    """
+
+    history: list[Row]
+    best_step: int
+    best_validation_growth: float
+    steps: int
+    stopped_early: bool
+
+
+class MarketTrainer:
+    """The training loop.
+
+    Many epsilon-greedy trajectories feed an index replay; the model learns from batches of it.
+    Every `validation_interval` steps the greedy policy trades the validation split; the weights
+    with the best growth there are what training returns.
+
+    Parameters
+    ----------
+    model : Model
+        Not yet built.
+    market, validation : ExogenousMarket
+        The training and the validation split, one grid of positions.
+    config : TrainingConfig
+        See there.
+    seed : int
+        Of trajectories, exploration and replay.
+    store : CheckpointStore, optional
+        Where checkpoints go; without one nothing is written.
+    on_row : callable, optional
+        Called with every new row of the history.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        market: ExogenousMarket,
+        validation: ExogenousMarket,
+        config: TrainingConfig,
+        seed: int,
+        store: CheckpointStore | None = None,
+        on_row: Callable[[Row], None] | None = None,
+    ) -> None:
+        self.model, self.market, self.validation = model, market, validation
+        self.config, self.store, self.on_row = config, store, on_row
+        self._explore = generator(seed, "training/exploration")
+        self._walk = generator(seed, "training/trajectories")
+        self._draw = generator(seed, "training/replay")
+        gather = market.gather_all_actions if config.counterfactual else market.gather
+        self.replay = IndexReplay(model.hyperparameters.buffer_size, gather, self._draw)
+        model.build((market.n_inputs,), (market.n_positions,), self.replay)
+        self.trajectories = MarketTrajectories(market, config.trajectories, self._walk)
+        self.step = 0
+        self.history: list[Row] = []
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._best: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None = None
+        self._best_value, self._best_step, self._stale = -np.inf, 0, 0
+        self._clock = (time.perf_counter(), 0)
+
+    def run(self) -> TrainingResult:
+        """Train to the end, and leave the best weights in the model.
+
+        Raises
+        ------
+        NonFiniteError
+            If learning or validation meets a number that is not finite.
+        KeyboardInterrupt
+            On Ctrl-C or SIGTERM, after a checkpoint was written.
+        """
+        settings, config = self.model.hyperparameters, self.config
+        starts = min(max(settings.learning_starts, settings.batch_size), self.replay.capacity)
+        with deferred_interrupts() as stop:
+            while self.step < config.steps and not self._out_of_patience():
+                for _ in range(settings.train_frequency):
+                    self._collect()
+                if len(self.replay) >= starts:
+                    due = self.step // config.checkpoint_interval
+                    for _ in range(min(settings.gradient_steps, config.steps - self.step)):
+                        self._learn()
+                    if self.store and self.step // config.checkpoint_interval > due:
+                        self.save()
+                if stop:
+                    if self.store:
+                        self.save()
+                    raise KeyboardInterrupt
+        if self._best is None or self.step % config.validation_interval:
+            self._validate()
+        assert self._best is not None
+        self.model.restore(*self._best)
+        return TrainingResult(
+            self.history, self._best_step, self._best_value, self.step, self._out_of_patience()
+        )
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.config.patience <= self._stale
+
+    def _collect(self) -> None:
+        """Step every trajectory once, epsilon-greedily, and store what happened."""
+        progress = self.step / self.config.steps
+        self.model.exploration_rate = rate = self.model.exploration_at(progress)
+        actions = self.model.predict(self.trajectories.states()).argmax(axis=1)
+        random = self._explore.random(len(actions)) < rate
+        drawn = self._explore.integers(self.market.n_positions, size=len(actions))
+        actions[random] = drawn[random]
+        self.replay.push_many(*self.trajectories.step(actions), actions)
+
+    def _learn(self) -> None:
+        self._loss_sum += self.model.train_step()
+        self._loss_count += 1
+        self.step += 1
+        interval = self.model.hyperparameters.log_interval
+        validated = self.step % self.config.validation_interval == 0
+        if validated:
+            self._validate()
+        if interval and self.step % interval == 0:
+            self._log(self._value if validated else None)
+
+    def _validate(self) -> None:
+        """Trade the validation split greedily; keep the weights if they are the best so far."""
+        paths = self.validation.greedy_paths(self.model.predict)
+        self._value = float(self.validation.path_log_growth(paths).mean())
+        if not np.isfinite(self._value):
+            raise NonFiniteError(f"step {self.step}: the validation growth is {self._value}")
+        if self._value > self._best_value:
+            tensors, header = self.model.state()
+            self._best = ({name: array.copy() for name, array in tensors.items()}, header)
+            self._best_value, self._best_step, self._stale = self._value, self.step, 0
+        else:
+            self._stale += 1
+
+    def _log(self, validation_growth: float | None) -> None:
+        now, (then, step) = time.perf_counter(), self._clock
+        self._clock = (now, self.step)
+        row: Row = {
+            **self.model.diagnostics,
+            "step": self.step,
+            "loss": self._loss_sum / self._loss_count,
+            "exploration_rate": self.model.exploration_rate,
+            "steps_per_second": (self.step - step) / max(now - then, 1e-9),
+            "validation_growth": validation_growth,
+        }
+        self._loss_sum, self._loss_count = 0.0, 0
+        self.history.append(row)
+        if self.on_row:
+            self.on_row(row)
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that the future depends on."""
+        if self.store is None:
+            raise CheckpointError("this training has no checkpoint store")
+        tensors, header = self.model.state()
+        best_tensors, best_header = self._best or ({}, None)
+        self.store.save(
+            self.step,
+            {
+                **{f"model.{k}": v for k, v in tensors.items()},
+                **{f"best.{k}": v for k, v in best_tensors.items()},
+                **{f"replay.{k}": v for k, v in self.replay.arrays().items()},
+                "trajectories.rows": self.trajectories.rows,
+                "trajectories.positions": self.trajectories.positions,
+            },
+            {
+                "model": header,
+                "best": best_header,
+                "step": self.step,
+                "history": self.history,
+                "loss": [self._loss_sum, self._loss_count],
+                "best_value": self._best_value if self._best else None,
+                "best_step": self._best_step,
+                "stale": self._stale,
+                "generators": [generator_state(g) for g in (self._explore, self._walk, self._draw)],
+            },
+        )
+
+    def resume(self) -> list[str]:
+        """Continue from the newest sound checkpoint, if there is one.
+
+        Returns
+        -------
+        list of str
+            A sentence for each checkpoint that had to be skipped.
+        """
+        if self.store is None:
+            return []
+        found, skipped = self.store.load_newest()
+        if found is None:
+            return skipped
+        tensors, header = found
+
+        def part(prefix: str) -> dict[str, NDArray[Any]]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.model.restore(part("model."), header["model"])
+        self.replay.restore(part("replay."))
+        self.trajectories.rows = tensors["trajectories.rows"]
+        self.trajectories.positions = tensors["trajectories.positions"]
+        self._best = (part("best."), header["best"]) if header["best"] else None
+        self._best_value = header["best_value"] if self._best else -np.inf
+        self._best_step, self._stale = header["best_step"], header["stale"]
+        self.step, self.history = header["step"], header["history"]
+        self._loss_sum, self._loss_count = header["loss"]
+        for rng, state in zip(
+            (self._explore, self._walk, self._draw), header["generators"], strict=True
+        ):
+            restore_generator(rng, state)
+        self._clock = (time.perf_counter(), self.step)
+        return skipped
