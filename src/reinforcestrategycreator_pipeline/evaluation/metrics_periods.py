@@ -62,5 +62,5 @@ def infer_periods_per_year(timestamps: pd.DatetimeIndex, bar_seconds: float) -> 
     # The typical day is the fullest half's median: first and last day may be partial.
     per_day = np.unique(np.floor(seconds / _DAY), return_counts=True)[1]
     typical = float(np.median(np.sort(per_day)[len(per_day) // 2 :]))
-    days = 365.25 if (timestamps.dayofweek == 5).any() else _WEEKDAY_SESSIONS
+    days = 365.25 if (timestamps.day_of_week == 5).any() else _WEEKDAY_SESSIONS
     return typical * days

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -73,6 +74,9 @@ class Model(Protocol):
 
     def restore(self, tensors: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
         """Set everything that `state` returned."""
+
+    def policy_weights(self) -> Mapping[str, NDArray[Any]]:
+        """Return ``W0, b0, ...`` of the ReLU network whose largest output is the greedy action."""
 
     def save(self, path: Path) -> str:
         """Write the model, and return the SHA-256 of its content."""

@@ -235,6 +235,24 @@ class MarketTrainer:
         if self.on_row:
             self.on_row(row)
 
+    def loss_floor(self) -> float:
+        """Return the loss that the market's own noise leaves to any forecast.
+
+        The variance of a bar's reward over the training bars, given (previous target, target) and
+        nothing of the bar, averaged as often as the replay holds each pair. If next-bar returns
+        cannot be forecast, a learner comes no lower, except by learning training bars by heart;
+        what it comes lower without that is what can be forecast.
+        """
+        rewards = self.market.rewards[self.market.decision_rows].astype(np.float64)
+        variance = rewards.var(axis=0)
+        stored = self.replay.arrays()
+        n = self.market.n_positions
+        pairs = stored["positions"].astype(np.int64) * n + stored["actions"]
+        weight = np.bincount(pairs, minlength=n * n).reshape(n, n) / max(len(pairs), 1)
+        if self.config.counterfactual:  # every action of a visited position is learned from
+            weight = np.repeat(weight.sum(axis=1, keepdims=True) / n, n, axis=1)
+        return float((variance * weight).sum())
+
     def save(self) -> None:
         """Write a checkpoint of everything that the future depends on."""
         if self.store is None:

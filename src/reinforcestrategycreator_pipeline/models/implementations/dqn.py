@@ -499,6 +499,10 @@ class DQN:
         restore_generator(self._exploration_rng, header["generators"]["exploration"])
         restore_generator(self._replay_rng, header["generators"]["replay"])
 
+    def policy_weights(self) -> dict[str, Array]:
+        """Return a copy of the online network's weights: all that the greedy policy needs."""
+        return {name: array.copy() for name, array in self._weights.items()}
+
     def save(self, path: str | Path) -> str:
         """Write networks, Adam and generators to one safetensors file, atomically.
 

@@ -1,0 +1,43 @@
+"""What all charts share: numbers for JSON, thinning, marked values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Figure = dict[str, Any]
+MAX_POINTS = 20_000
+
+
+def numbers(values: ArrayLike) -> list[float | None]:
+    """Round to 7 significant digits for JSON; NaN and infinity become None."""
+    array = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(array)
+    size = np.where(finite & (array != 0), np.abs(array), 1.0)
+    scale = 10.0 ** np.clip(6 - np.floor(np.log10(size)), -290, 290)
+    rounded: list[float | None] = (np.round(np.where(finite, array, 0.0) * scale) / scale).tolist()
+    for index in np.flatnonzero(~finite):
+        rounded[index] = None
+    return rounded
+
+
+def kept(count: int) -> NDArray[np.intp]:
+    """Return the indices that a chart shows: all up to `MAX_POINTS`, else evenly spread ones."""
+    if count <= MAX_POINTS:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, MAX_POINTS).round().astype(np.intp))
+
+
+def rule(at: float) -> dict[str, Any]:
+    """Return a dashed vertical line over the whole plot."""
+    line = {"color": "--c-rule", "width": 1.5, "dash": "dash"}
+    place = {"x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
+    return {"type": "line", **place, "line": line}
+
+
+def label(at: float, text: str) -> dict[str, Any]:
+    """Return a label at the top of the line that `rule` draws."""
+    place = {"x": at, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": "left", "xshift": 4}
+    return {**place, "text": text, "showarrow": False}

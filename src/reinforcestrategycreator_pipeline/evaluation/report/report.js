@@ -1,0 +1,127 @@
+"use strict";
+(function () {
+  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const root = document.documentElement;
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+    toImageButtonOptions: { format: "svg" },
+  };
+  let asset = 0;
+  let logScale = false;
+
+  function color(name) {
+    return getComputedStyle(root).getPropertyValue(name).trim();
+  }
+
+  // Give a copy in which colour names are this theme's colours and references are the time axes.
+  function resolve(value, key) {
+    if (Array.isArray(value)) {
+      return key === "colorscale" ? value.map(([at, name]) => [at, color(name)]) : value;
+    }
+    if (value !== null && typeof value === "object") {
+      if (key === "x" && "ref" in value) return data.times[value.ref];
+      const copy = {};
+      for (const [name, part] of Object.entries(value)) {
+        const list = Array.isArray(part) && (name === "shapes" || name === "annotations");
+        copy[name] = list ? part.map((item) => resolve(item, "")) : resolve(part, name);
+      }
+      return copy;
+    }
+    const named = key === "color" || key === "fillcolor";
+    return named && typeof value === "string" && value.startsWith("--") ? color(value) : value;
+  }
+
+  function themed(figure) {
+    const narrow = window.innerWidth < 640;
+    const layout = resolve(figure.layout, "");
+    const line = { gridcolor: color("--grid"), zerolinecolor: color("--line"), linecolor: color("--line") };
+    for (const name of Object.keys(layout)) {
+      if (/^[xy]axis/.test(name)) {
+        layout[name] = Object.assign({ automargin: true, showgrid: true, zeroline: false }, line, layout[name]);
+        if (layout[name].title) {
+          layout[name].title = { text: layout[name].title.text, font: { size: 12 }, standoff: 8 };
+        }
+      }
+    }
+    return Object.assign(layout, {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: color("--text"), size: narrow ? 11 : 12, family: "system-ui, sans-serif" },
+      margin: { l: narrow ? 44 : 60, r: narrow ? 8 : 16, t: 40, b: 40 },
+      legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", font: { size: narrow ? 10.5 : 12 } },
+      hoverlabel: { bgcolor: color("--panel"), bordercolor: color("--line"), font: { color: color("--text") } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: color("--muted"), activecolor: color("--accent") },
+      dragmode: narrow ? false : "zoom",
+    });
+  }
+
+  function draw(element, figure) {
+    element.hidden = !figure;
+    if (!figure) return;
+    const layout = themed(figure);
+    if (element.dataset.chart === "equity" && logScale) layout.yaxis.type = "log";
+    // On paper the width must be known at once; on a touch screen the buttons would hide the legend.
+    if (root.classList.contains("paper")) layout.width = element.clientWidth;
+    const bar = window.innerWidth < 640 ? false : "hover";
+    const traces = figure.data.map((trace) => resolve(trace, ""));
+    Plotly.react(element, traces, layout, Object.assign({ displayModeBar: bar }, config));
+  }
+
+  function drawAsset() {
+    for (const element of document.querySelectorAll("[data-chart]")) {
+      draw(element, data.assets[asset][element.dataset.chart]);
+    }
+  }
+
+  function drawAll() {
+    drawAsset();
+    for (const element of document.querySelectorAll("[data-training]")) {
+      draw(element, data.training[element.dataset.training]);
+    }
+  }
+
+  function choose(index) {
+    asset = index;
+    for (const element of document.querySelectorAll("[data-asset]")) {
+      element.hidden = Number(element.dataset.asset) !== index;
+    }
+    drawAsset();
+  }
+
+  function cellKey(row, column) {
+    const cell = row.cells[column];
+    const number = cell.querySelector("data");
+    return number ? Number(number.value) : cell.textContent;
+  }
+
+  function sort(header) {
+    const table = header.closest("table");
+    const body = table.tBodies[0];
+    const column = header.cellIndex;
+    const ascending = header.getAttribute("aria-sort") !== "ascending";
+    for (const other of header.parentNode.cells) other.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    const rows = Array.from(body.rows, (row) => [cellKey(row, column), row]);
+    rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (ascending ? 1 : -1));
+    body.append(...rows.map(([, row]) => row));
+  }
+
+  const select = document.getElementById("asset");
+  if (select) select.addEventListener("change", () => choose(Number(select.value)));
+  const log = document.getElementById("log");
+  log.addEventListener("click", () => {
+    logScale = !logScale;
+    log.setAttribute("aria-pressed", String(logScale));
+    Plotly.relayout(document.querySelector('[data-chart="equity"]'), { "yaxis.type": logScale ? "log" : "linear" });
+  });
+  for (const button of document.querySelectorAll(".sortable thead button")) {
+    button.addEventListener("click", () => sort(button.closest("th")));
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  // Paper is white whatever the screen is.
+  window.addEventListener("beforeprint", () => { root.classList.add("paper"); drawAll(); });
+  window.addEventListener("afterprint", () => { root.classList.remove("paper"); drawAll(); });
+  drawAll();
+})();

@@ -1,0 +1,1 @@
+"""Causal features of market bars, proof that they are causal, and their scaling."""

@@ -1,0 +1,183 @@
+"""What a feature is, the registry of features, and how one is computed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import is_int, require, require_number
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
+from reinforcestrategycreator_pipeline.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Bars: TypeAlias = Mapping[str, FloatArray]
+"""One symbol's columns by name, each of shape (T,), read-only: ``open``, ``high``, ``low``,
+``close``, ``volume`` and any side data. Time is not among them: a feature knows only order."""
+
+PRICE_COLUMNS = ("open", "high", "low", "close")
+BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+
+RELATIVE_ZERO = 1e-12
+"""Moves below this share of the price are rounding, not moves."""
+
+
+class Feature(Protocol):
+    """One feature: a frozen dataclass whose fields are its parameters."""
+
+    @property
+    def lookback(self) -> int | None:
+        """Number of leading rows without a value; None: as many as the output leaves NaN."""
+
+    @property
+    def columns(self) -> tuple[str, ...] | str:
+        """Names of the output's columns; a string names one column, or numbers several."""
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, k), or (T,) for one column; row t uses bars <= t only."""
+
+
+FEATURES: Registry[type[Feature]] = Registry("feature")
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """A feature by name, as a configuration file lists it.
+
+    Parameters
+    ----------
+    name : str
+        A registered name, or ``"module:function"``.
+    params : mapping
+        The feature's parameters; what is left out has its default. Lists become tuples.
+    """
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.name, str) and bool(self.name)
+        require(named, "a feature", "name", "a non-empty string", self.name)
+        mapped = isinstance(self.params, Mapping)
+        owner = f"the feature {self.name!r}"
+        require(mapped, owner, "params", "a mapping of names to values", self.params)
+        params = {k: tuple(v) if isinstance(v, list) else v for k, v in self.params.items()}
+        object.__setattr__(self, "params", params)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the YAML and JSON form: ``{"name": ..., **params}``, tuples as lists."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.params.items()}
+        return {"name": self.name, **plain}
+
+
+def require_periods(owner: str, name: str, periods: object) -> None:
+    """Require a non-empty tuple of different integers >= 1."""
+    ok = (
+        isinstance(periods, tuple)
+        and len(periods) > 0
+        and all(is_int(p) and p >= 1 for p in periods)
+        and len(set(periods)) == len(periods)
+    )
+    require(ok, owner, name, "a non-empty list of different integers >= 1", periods)
+
+
+def require_tail(owner: str, tail: object) -> None:
+    """Require a share of weight that may be cut off an exponential mean."""
+    require_number(owner, "tail", tail, low=1e-12, high=0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """A feature's checked output.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the k columns.
+    values : ndarray of shape (T, k), float64
+        NaN in rows < `lookback`, finite from there on.
+    lookback : int
+        The first valid row; T if there is none.
+    """
+
+    columns: tuple[str, ...]
+    values: FloatArray
+    lookback: int
+
+
+def evaluate(
+    feature: Feature,
+    name: str,
+    bars: Bars,
+    symbol: str = "",
+    timestamps: Sequence[object] | pd.Index[Any] | None = None,
+) -> Computed:
+    """Compute `feature` and hold it to its own declaration.
+
+    Parameters
+    ----------
+    feature : Feature
+        What to compute.
+    name : str
+        Its name in the configuration, for messages.
+    bars : mapping of str to ndarray of shape (T,)
+        The symbol's bars.
+    symbol : str
+        For messages.
+    timestamps : sequence of length T, optional
+        For messages.
+
+    Raises
+    ------
+    FeatureError
+        If the output has a wrong shape, or a value that is not finite after the lookback; the
+        message names symbol, feature, column, row and timestamp.
+    """
+    where = f"{symbol}: feature {name!r}" if symbol else f"feature {name!r}"
+    n_rows = len(bars["close"])
+    try:
+        values = np.array(feature.compute(bars), dtype=np.float64, order="C")
+    except (FeatureError, ConfigError) as error:
+        raise FeatureError(f"{where}: {error}") from error
+    except Exception as error:
+        # A user's function may raise anything; the cause stays chained for its author.
+        raise FeatureError(f"{where} raised {type(error).__name__}: {error}") from error
+    shape = values.shape
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or values.shape[0] != n_rows or values.shape[1] == 0:
+        raise FeatureError(
+            f"{where} must give values of shape ({n_rows},) or ({n_rows}, k). Got {shape} instead."
+        )
+    columns = feature.columns
+    if isinstance(columns, str):
+        k = values.shape[1]
+        columns = (columns,) if k == 1 else tuple(f"{columns}_{i}" for i in range(k))
+    if len(columns) != values.shape[1]:
+        raise FeatureError(
+            f"{where} must give one column per name, {', '.join(columns)}. "
+            f"Got {values.shape[1]} columns instead."
+        )
+    finite = np.isfinite(values)
+    if feature.lookback is None:
+        present = ~np.isnan(values).any(axis=1)
+        lookback = int(present.argmax()) if present.any() else n_rows
+    else:
+        lookback = min(feature.lookback, n_rows)
+    values[:lookback] = np.nan
+    if not finite[lookback:].all():
+        row, column = np.argwhere(~finite[lookback:])[0]
+        row += lookback
+        at = "" if timestamps is None else f" ({timestamps[row]})"
+        raise FeatureError(
+            f"{where}: column {columns[column]!r} must be finite from row {lookback} on. "
+            f"Got {values[row, column]} at row {row}{at} instead."
+        )
+    return Computed(columns, values, lookback)

@@ -1,0 +1,130 @@
+"""All shipped features, what the configuration's list of features means, and the default list."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from reinforcestrategycreator_pipeline.checks import from_mapping
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importing registers them
+    momentum,
+    moving_average,
+    ranges,
+    returns,
+    side_data,
+    talib_function,
+    volume,
+)
+from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec
+from reinforcestrategycreator_pipeline.features.user import UserFunction
+
+DEFAULT_FEATURES: tuple[FeatureSpec, ...] = (
+    FeatureSpec("returns", {"horizons": (1, 2, 5, 10, 20, 60)}),
+    FeatureSpec("realised_volatility", {"periods": (10, 60)}),
+    FeatureSpec("rsi", {"period": 14}),
+    FeatureSpec("macd", {"fast": 12, "slow": 26, "signal": 9}),
+    FeatureSpec("bollinger", {"period": 20, "width": 2.0}),
+    FeatureSpec("atr", {"period": 14}),
+    FeatureSpec("moving_average_distance", {"periods": (20, 50, 200)}),
+    FeatureSpec("volume_zscore", {"period": 20}),
+)
+"""17 columns at several time scales; the first 240 bars of a series have no value."""
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """One registered feature, for lists and help.
+
+    Attributes
+    ----------
+    name : str
+        As the configuration writes it.
+    summary : str
+        One line.
+    parameters : mapping
+        Name -> default, or ``"required"``.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Any]
+
+
+def build_feature(spec: FeatureSpec) -> Feature:
+    """Return the feature that `spec` describes.
+
+    A name with a colon is imported: a function becomes a `UserFunction`, a dataclass is used as a
+    shipped feature is.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name or parameter (the message offers the nearest), or a value that the
+        feature refuses.
+    """
+    found: object = FEATURES.get(spec.name)
+    if inspect.isclass(found) and dataclasses.is_dataclass(found):
+        return cast(Feature, from_mapping(found, spec.params, f"feature {spec.name!r}"))
+    if not callable(found):
+        raise ConfigError(
+            f"feature {spec.name!r} must be a function or a dataclass. Got {found!r} instead."
+        )
+    return UserFunction(found, spec.name, spec.params)
+
+
+def parse_specs(items: Sequence[FeatureSpec | Mapping[str, Any] | str]) -> tuple[FeatureSpec, ...]:
+    """Return the configuration's list of features, every entry checked by building it.
+
+    Parameters
+    ----------
+    items : sequence
+        Mappings ``{"name": ..., **parameters}``, or names alone, or ready specifications.
+
+    Raises
+    ------
+    ConfigError
+        For an entry of another form, an unknown name or parameter, or a refused value; the message
+        gives the entry's place in the list, from 0.
+    """
+    if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
+        raise ConfigError(f"features must be a list. Got {items!r} instead.")
+    specs = []
+    for i, item in enumerate(items):
+        try:
+            specs.append(_parse(item))
+            build_feature(specs[-1])
+        except ConfigError as error:
+            raise ConfigError(f"features[{i}]: {error}") from error
+    return tuple(specs)
+
+
+def _parse(item: object) -> FeatureSpec:
+    if isinstance(item, FeatureSpec):
+        return item
+    if isinstance(item, str):
+        return FeatureSpec(item)
+    if not isinstance(item, Mapping) or "name" not in item:
+        raise ConfigError(f"must be a mapping with a name and parameters. Got {item!r} instead.")
+    return FeatureSpec(item["name"], {k: v for k, v in item.items() if k != "name"})
+
+
+def list_features() -> tuple[FeatureInfo, ...]:
+    """Return every registered feature with its parameters, sorted by name."""
+    infos = []
+    for name in FEATURES:
+        cls = FEATURES.get(name)
+        parameters = {}
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            default: Any = "required"
+            if field.default is not dataclasses.MISSING:
+                default = field.default
+            elif field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
+            parameters[field.name] = default
+        summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+        infos.append(FeatureInfo(name, summary, parameters))
+    return tuple(infos)

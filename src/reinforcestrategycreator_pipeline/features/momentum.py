@@ -1,0 +1,125 @@
+"""Momentum: relative strength index, and moving average convergence/divergence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.checks import require, require_int
+from reinforcestrategycreator_pipeline.features.base import (
+    FEATURES,
+    RELATIVE_ZERO,
+    Bars,
+    FloatArray,
+    require_tail,
+)
+from reinforcestrategycreator_pipeline.features.windows import (
+    ema_decay,
+    exponential_mean,
+    exponential_window,
+    late,
+    stack,
+    wilder_decay,
+)
+
+
+@FEATURES.register("rsi")
+@dataclass(frozen=True)
+class Rsi:
+    """Relative strength index, 0 to 100: 100 * gains / (gains + losses) (Wilder 1978).
+
+    Gains and losses of the close are smoothed by Wilder's mean. No movement gives 50.
+
+    Parameters
+    ----------
+    period : int
+        Wilder's smoothing, in bars.
+    tail : float
+        Share of the smoothing's weight that is cut off: less is nearer to the endless mean and
+        needs more bars.
+    """
+
+    period: int = 14
+    tail: float = 1e-6
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_int("rsi", "period", self.period, 1)
+        require_tail("rsi", self.tail)
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        return exponential_window(wilder_decay(self.period), self.tail)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return (f"rsi_{self.period}",)
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, 1), from 0 to 100."""
+        close = bars["close"]
+        moves = np.diff(close)
+        ways = np.maximum(np.stack([moves, -moves]), 0.0)
+        gains, losses = late(exponential_mean(ways, wilder_decay(self.period), self.tail))
+        both = gains + losses
+        share = np.where(np.isnan(both), np.nan, 0.5)
+        np.divide(gains, both, out=share, where=both > RELATIVE_ZERO * close)
+        return 100.0 * share[:, None]
+
+
+@FEATURES.register("macd")
+@dataclass(frozen=True)
+class Macd:
+    """Moving average convergence/divergence (Appel), line and histogram, as shares of the close.
+
+    Line: EMA(fast) - EMA(slow); histogram: line - EMA(signal) of the line. A flat price gives 0.
+
+    Parameters
+    ----------
+    fast, slow, signal : int
+        Periods in bars, fast < slow.
+    tail : float
+        Share of each mean's weight that is cut off.
+    """
+
+    fast: int = 12
+    slow: int = 26
+    signal: int = 9
+    tail: float = 1e-6
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_int("macd", "fast", self.fast, 1)
+        require_int("macd", "slow", self.slow, 1)
+        require_int("macd", "signal", self.signal, 2)  # of 1, the histogram is always 0
+        require(self.slow > self.fast, "macd", "slow", f"above fast, {self.fast}", self.slow)
+        require_tail("macd", self.tail)
+
+    @property
+    def _line_lookback(self) -> int:
+        return exponential_window(ema_decay(self.slow), self.tail) - 1
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        return self._line_lookback + exponential_window(ema_decay(self.signal), self.tail) - 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        periods = f"{self.fast}_{self.slow}_{self.signal}"
+        return (f"macd_{periods}", f"macd_histogram_{periods}")
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, 2), as fractions of the close."""
+        close = bars["close"]
+        line = exponential_mean(close, ema_decay(self.fast), self.tail) - exponential_mean(
+            close, ema_decay(self.slow), self.tail
+        )
+        start = min(self._line_lookback, len(close))
+        signal = exponential_mean(line[start:], ema_decay(self.signal), self.tail)
+        return stack([line, line - late(signal, start)]) / close[:, None]

@@ -1,0 +1,120 @@
+"""Where the price stands against its moving averages and bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.checks import require_choice, require_int, require_number
+from reinforcestrategycreator_pipeline.features.base import (
+    FEATURES,
+    RELATIVE_ZERO,
+    Bars,
+    FloatArray,
+    require_periods,
+    require_tail,
+)
+from reinforcestrategycreator_pipeline.features.windows import (
+    ema_decay,
+    exponential_mean,
+    exponential_window,
+    moving_mean_and_deviation,
+    moving_means,
+    stack,
+)
+
+
+@FEATURES.register("moving_average_distance")
+@dataclass(frozen=True)
+class MovingAverageDistance:
+    """Log distance of the close from its moving average: ln(close / average).
+
+    A flat price gives 0.
+
+    Parameters
+    ----------
+    periods : tuple of int
+        In bars.
+    average : {"sma", "ema"}
+        Simple, or exponential with alpha = 2 / (period + 1).
+    tail : float
+        Share of an exponential mean's weight that is cut off; a simple mean has none.
+    """
+
+    periods: tuple[int, ...] = (20, 50, 200)
+    average: str = "sma"
+    tail: float = 1e-6
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_periods("moving_average_distance", "periods", self.periods)
+        require_choice("moving_average_distance", "average", self.average, ("sma", "ema"))
+        require_tail("moving_average_distance", self.tail)
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        longest = max(self.periods)
+        if self.average == "sma":
+            return longest - 1
+        return exponential_window(ema_decay(longest), self.tail) - 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return tuple(f"{self.average}_distance_{p}" for p in self.periods)
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, len(periods)), as fractions."""
+        close = bars["close"]
+        if self.average == "sma":
+            averages = moving_means(close, self.periods)
+        else:
+            averages = [exponential_mean(close, ema_decay(p), self.tail) for p in self.periods]
+        return stack([np.log(close / average) for average in averages])
+
+
+@FEATURES.register("bollinger")
+@dataclass(frozen=True)
+class Bollinger:
+    """Position within the Bollinger bands: (close - mean) / (width * deviation).
+
+    +1 and -1 are the upper and the lower band. The deviation is the population's (ddof 0). A flat
+    price gives 0.
+
+    Parameters
+    ----------
+    period : int
+        Bars of the mean and the deviation, >= 2.
+    width : float
+        Distance of a band from the mean, in deviations.
+    """
+
+    period: int = 20
+    width: float = 2.0
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_int("bollinger", "period", self.period, 2)
+        require_number("bollinger", "width", self.width, above=0.0)
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        return self.period - 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return (f"bollinger_{self.period}_{self.width:g}",)
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, 1); 1 is the upper band."""
+        close = bars["close"]
+        mean, deviation = moving_mean_and_deviation(close, self.period)
+        position = np.where(np.isnan(mean), np.nan, 0.0)
+        moved = deviation > RELATIVE_ZERO * mean
+        np.divide(close - mean, self.width * deviation, out=position, where=moved)
+        return position[:, None]

@@ -1,0 +1,65 @@
+"""The size of a bar: average true range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.features.base import (
+    FEATURES,
+    Bars,
+    FloatArray,
+    require_tail,
+)
+from reinforcestrategycreator_pipeline.features.windows import (
+    exponential_mean,
+    exponential_window,
+    late,
+    wilder_decay,
+)
+
+
+@FEATURES.register("atr")
+@dataclass(frozen=True)
+class Atr:
+    """Average true range as a share of the close (Wilder 1978).
+
+    True range: max(high - low, |high - previous close|, |low - previous close|), smoothed by
+    Wilder's mean. A flat price gives 0.
+
+    Parameters
+    ----------
+    period : int
+        Wilder's smoothing, in bars.
+    tail : float
+        Share of the smoothing's weight that is cut off.
+    """
+
+    period: int = 14
+    tail: float = 1e-6
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_int("atr", "period", self.period, 1)
+        require_tail("atr", self.tail)
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value; the first bar has no previous close."""
+        return exponential_window(wilder_decay(self.period), self.tail)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return (f"atr_{self.period}",)
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, 1), as fractions of the close."""
+        high, low, previous = bars["high"][1:], bars["low"][1:], bars["close"][:-1]
+        # The bar's range, stretched to the previous close: the same as the maximum of the three.
+        true_range = np.maximum(high, previous) - np.minimum(low, previous)
+        smooth = exponential_mean(true_range, wilder_decay(self.period), self.tail)
+        return (late(smooth) / bars["close"])[:, None]

@@ -1,0 +1,88 @@
+"""Log returns over several horizons, and their size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.features.base import (
+    FEATURES,
+    Bars,
+    FloatArray,
+    require_periods,
+)
+from reinforcestrategycreator_pipeline.features.windows import late, moving_means, stack
+
+
+@FEATURES.register("returns")
+@dataclass(frozen=True)
+class Returns:
+    """Log return of the close over each horizon: ln(close[t] / close[t - h]).
+
+    Parameters
+    ----------
+    horizons : tuple of int
+        In bars.
+    """
+
+    horizons: tuple[int, ...] = (1, 2, 5, 10, 20, 60)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_periods("returns", "horizons", self.horizons)
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        return max(self.horizons)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return tuple(f"log_return_{h}" for h in self.horizons)
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, len(horizons)), as fractions."""
+        close = bars["close"]
+        out = np.full((len(close), len(self.horizons)), np.nan)
+        for i, h in enumerate(self.horizons):
+            out[h:, i] = np.log(close[h:] / close[:-h])
+        return out
+
+
+@FEATURES.register("realised_volatility")
+@dataclass(frozen=True)
+class RealisedVolatility:
+    """Root mean square of the last log returns, per bar (not annualised, no mean taken off).
+
+    A flat price gives 0.
+
+    Parameters
+    ----------
+    periods : tuple of int
+        Numbers of returns.
+    """
+
+    periods: tuple[int, ...] = (10, 60)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_periods("realised_volatility", "periods", self.periods)
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        return max(self.periods)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return tuple(f"realised_volatility_{p}" for p in self.periods)
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, len(periods)), fractions per bar."""
+        close = bars["close"]
+        squares = np.square(np.log(close[1:] / close[:-1]))
+        return stack([late(np.sqrt(mean)) for mean in moving_means(squares, self.periods)])

@@ -1,0 +1,183 @@
+"""Feature scaling, fitted on training rows only; the fitted scaler needs NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from reinforcestrategycreator_pipeline.checks import require_choice, require_number
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, nearest
+
+_KINDS = ("standard", "robust", "none")
+
+_NORMAL_IQR = 1.3489795003921634
+"""Distance between the quartiles of a standard normal distribution."""
+
+
+@dataclass(frozen=True)
+class ScalerConfig:
+    """How features are scaled.
+
+    Parameters
+    ----------
+    kind : {"standard", "robust", "none"}
+        ``standard``: mean and population standard deviation. ``robust``: median, and the distance
+        between the quartiles over 1.349 (a normal distribution's is 1); a column whose quartiles
+        coincide has its standard deviation instead. ``none``: values pass as they are, unclipped.
+    clip : float or None
+        Scaled values are limited to [-clip, clip]; None for no limit.
+    floor : float
+        A column whose deviation is at most `floor` times its largest absolute value is constant
+        but for rounding: it scales to exactly 0.
+    """
+
+    kind: str = "standard"
+    clip: float | None = 10.0
+    floor: float = 1e-8
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require_choice("scaler", "kind", self.kind, _KINDS)
+        if self.clip is not None:
+            require_number("scaler", "clip", self.clip, above=0.0)
+        require_number("scaler", "floor", self.floor, low=1e-14, below=1.0)
+
+    def fit(self, values: NDArray[np.floating[Any]]) -> FittedScaler:
+        """Fit to training rows.
+
+        Parameters
+        ----------
+        values : ndarray of shape (N, F)
+            Finite; N >= 2. Statistics are two-pass float64, whatever the type.
+
+        Raises
+        ------
+        ConfigError
+            If the shape is another.
+        NonFiniteError
+            If a value is not finite.
+        """
+        x = np.asarray(values, dtype=np.float64)
+        if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] < 1:
+            raise ConfigError(
+                f"a scaler must be fitted to at least 2 rows of features, shape (N, F). "
+                f"Got shape {x.shape} instead."
+            )
+        _require_finite(x, "fitted to")
+        if self.kind == "none":
+            return FittedScaler(np.zeros(x.shape[1]), np.ones(x.shape[1]), None)
+        size = np.abs(x).max(axis=0)
+        # A power of two near the size keeps squares from overflow and costs no bit.
+        unit = np.exp2(np.frexp(np.where(size > 0.0, size, 1.0))[1] - 1)
+        x = x / unit
+        mean = x.mean(axis=0)
+        mean += (x - mean).mean(axis=0)  # second pass: the first rounds at the column's level
+        deviation = np.sqrt(np.square(x - mean).mean(axis=0))
+        center, scale = mean, deviation
+        floor = self.floor * size / unit
+        if self.kind == "robust":
+            low, center, high = np.quantile(x, (0.25, 0.5, 0.75), axis=0)
+            spread = (high - low) / _NORMAL_IQR
+            scale = np.where(spread > floor, spread, deviation)
+        scale = np.where(deviation > floor, scale, 0.0)
+        return FittedScaler(center * unit, scale * unit, self.clip)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedScaler:
+    """``(x - center) / scale``, limited to [-clip, clip].
+
+    Parameters
+    ----------
+    center, scale : ndarray of shape (F,), float64
+        A `scale` of 0 marks a column that was constant in training: it gives exactly 0.
+    clip : float or None
+        The limit, or None.
+    """
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    clip: float | None
+
+    def __post_init__(self) -> None:
+        center, scale = self.center, self.scale
+        if center.ndim != 1 or center.shape != scale.shape:
+            raise ConfigError(
+                f"a scaler's center and scale must have one shape (F,). "
+                f"Got {center.shape} and {scale.shape} instead."
+            )
+        if not (np.isfinite(center).all() and np.isfinite(scale).all() and (scale >= 0.0).all()):
+            raise ConfigError("a scaler's center must be finite, its scale finite and >= 0.")
+        if self.clip is not None:
+            require_number("scaler", "clip", self.clip, above=0.0)
+
+    def transform(
+        self, values: NDArray[np.floating[Any]], dtype: DTypeLike = np.float32
+    ) -> NDArray[Any]:
+        """Return scaled values of the same shape.
+
+        The difference is taken in float64, so that a price level of 60,000 loses nothing.
+
+        Parameters
+        ----------
+        values : ndarray of shape (F,) or (T, F)
+            Finite.
+        dtype : dtype
+            Of the result.
+
+        Raises
+        ------
+        NonFiniteError
+            If a value is not finite: clipping would hide an infinity.
+        """
+        x = np.asarray(values, dtype=np.float64)
+        if x.ndim not in (1, 2) or x.shape[-1] != len(self.center):
+            raise ConfigError(
+                f"a scaler of {len(self.center)} features must be given values of shape "
+                f"({len(self.center)},) or (T, {len(self.center)}). Got {x.shape} instead."
+            )
+        _require_finite(x, "given")
+        out = np.zeros_like(x)
+        np.divide(x - self.center, self.scale, out=out, where=self.scale > 0.0)
+        if self.clip is not None:
+            np.clip(out, -self.clip, self.clip, out=out)
+        return out.astype(dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready mapping; `from_dict` gives back the same bits."""
+        return {"center": self.center.tolist(), "scale": self.scale.tolist(), "clip": self.clip}
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> FittedScaler:
+        """Rebuild what `to_dict` gave.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown or missing, or a value is not a list of finite numbers.
+        """
+        keys = ("center", "scale", "clip")
+        for key in mapping:
+            if key not in keys:
+                raise ConfigError(f"a fitted scaler has no {key!r}.{nearest(str(key), keys)}")
+        for key in keys:
+            if key not in mapping:
+                raise ConfigError(f"a fitted scaler needs {key!r}.")
+        try:
+            center, scale = (np.array(mapping[k], dtype=np.float64) for k in ("center", "scale"))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"a fitted scaler's center and scale: {error}.") from error
+        return cls(center, scale, mapping["clip"])
+
+
+def _require_finite(x: NDArray[np.float64], verb: str) -> None:
+    if not np.isfinite(x).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        where = f"column {place[-1]}" + (f", row {place[0]}" if len(place) == 2 else "")
+        raise NonFiniteError(
+            f"a scaler must be {verb} finite values. Got {x[place]} in {where} instead."
+        )

@@ -1,0 +1,120 @@
+"""The feature matrix of one symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
+from reinforcestrategycreator_pipeline.features.base import (
+    BAR_COLUMNS,
+    PRICE_COLUMNS,
+    Bars,
+    FeatureSpec,
+    FloatArray,
+    evaluate,
+)
+from reinforcestrategycreator_pipeline.features.catalog import build_feature
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """The features of one symbol, a row for each bar.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The F columns, all different.
+    values : ndarray of shape (T, F), float64
+        NaN in rows < `lookback`, finite from there on.
+    lookback : int
+        The first row in which every feature has a value. May be T or more: then there is none.
+    """
+
+    names: tuple[str, ...]
+    values: FloatArray
+    lookback: int
+
+
+def bars_of(frame: pd.DataFrame, symbol: str = "") -> Bars:
+    """Return the columns of `frame` as read-only float64 arrays, checked.
+
+    Raises
+    ------
+    FeatureError
+        If a column of the bars is missing, or not numeric, or a price is not finite and positive,
+        or a volume not finite and >= 0; the message names symbol, column, row and timestamp.
+    """
+    who = f"{symbol}: " if symbol else ""
+    missing = [name for name in BAR_COLUMNS if name not in frame.columns]
+    if missing:
+        raise FeatureError(f"{who}the bars have no column {', '.join(missing)}.")
+    bars: dict[str, FloatArray] = {}
+    for name in frame.columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise FeatureError(f"{who}column {name!r} must be numeric. Got {frame[name].dtype}.")
+        # Contiguous, so that a column's bits do not depend on how the frame was put together.
+        array = np.array(frame[name], dtype=np.float64)
+        array.flags.writeable = False
+        bars[str(name)] = array
+    for name in BAR_COLUMNS:
+        array = bars[name]
+        price = name in PRICE_COLUMNS
+        good = np.isfinite(array) & ((array > 0.0) if price else (array >= 0.0))
+        if not good.all():
+            row = int((~good).argmax())
+            rule = "finite and > 0" if price else "finite and >= 0"
+            raise FeatureError(
+                f"{who}column {name!r} must be {rule}. "
+                f"Got {array[row]} at row {row} ({frame.index[row]}) instead."
+            )
+    return bars
+
+
+def compute_features(
+    frame: pd.DataFrame, specs: Sequence[FeatureSpec], symbol: str = ""
+) -> FeatureTable:
+    """Compute the features of one symbol.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Bars by time: open, high, low, close, volume and any side data, adjusted consistently.
+    specs : sequence of FeatureSpec
+        At least one.
+    symbol : str
+        For messages.
+
+    Raises
+    ------
+    ConfigError
+        If `specs` is empty, or a name or parameter is wrong, or two columns have the same name.
+    FeatureError
+        If the bars break a rule, or a feature has no finite value after its lookback.
+    """
+    if not specs:
+        raise ConfigError("features must list at least one feature. Got an empty list instead.")
+    bars = bars_of(frame, symbol)
+    owners: dict[str, str] = {}
+    blocks: list[FloatArray] = []
+    lookback = 0
+    for spec in specs:
+        feature = build_feature(spec)
+        computed = evaluate(feature, spec.name, bars, symbol, frame.index)
+        for column in computed.columns:
+            if column in owners:
+                raise ConfigError(
+                    f"features must have different column names. Got {column!r} from "
+                    f"{owners[column]!r} and from {spec.name!r}."
+                )
+            owners[column] = spec.name
+        blocks.append(computed.values)
+        # The declared one, also when the series is shorter: callers say how many bars are needed.
+        declared = computed.lookback if feature.lookback is None else feature.lookback
+        lookback = max(lookback, declared)
+    values = np.concatenate(blocks, axis=1)
+    values[:lookback] = np.nan
+    return FeatureTable(tuple(owners), values, lookback)

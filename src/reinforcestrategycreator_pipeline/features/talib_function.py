@@ -1,0 +1,178 @@
+"""Any indicator of TA-Lib by its name, made causal, bounded in memory and free of price levels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.checks import (
+    is_int,
+    is_number,
+    require,
+    require_choice,
+    require_int,
+)
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, nearest
+from reinforcestrategycreator_pipeline.features.base import (
+    BAR_COLUMNS,
+    FEATURES,
+    PRICE_COLUMNS,
+    Bars,
+    FloatArray,
+)
+
+_MEMORY = 250
+_START_DEPENDENT = {"Function has an unstable period", "Output is path-dependent"}
+
+
+@dataclass(frozen=True)
+class _Info:
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    start_dependent: bool
+
+
+@functools.cache
+def _info(function: str) -> _Info:
+    # Imported here: the package costs a few tenths of a second, and few runs use it.
+    import talib
+    from talib import abstract
+
+    names = talib.get_functions()  # type: ignore[no-untyped-call]
+    if function not in names:
+        raise ConfigError(f"talib has no function {function!r}.{nearest(function, names)}")
+    about = abstract.Function(function)  # type: ignore[attr-defined]
+    inputs: list[str] = []
+    for source in about.input_names.values():
+        inputs.extend([source] if isinstance(source, str) else source)
+    if not set(inputs) <= set(BAR_COLUMNS):
+        raise ConfigError(f"talib's {function} needs {', '.join(inputs)}, which bars do not have.")
+    dependent = bool(_START_DEPENDENT & set(about.function_flags or ()))
+    return _Info(tuple(inputs), tuple(about.output_names), dict(about.parameters), dependent)
+
+
+@FEATURES.register("talib")
+@dataclass(frozen=True)
+class TalibFunction:
+    """One of TA-Lib's indicators, by TA-Lib's name.
+
+    Each row is TA-Lib's last value over the last `window` bars alone. So functions whose values
+    depend on where the series begins (ADX, SAR, ...) are as reproducible bar by bar as the others.
+
+    Parameters
+    ----------
+    function : str
+        Such as ``ADX``.
+    parameters : mapping
+        TA-Lib's own parameters, such as ``{"timeperiod": 14}``.
+    units : {"none", "price", "level"}
+        What TA-Lib's values are measured in: ``none`` leaves them (RSI, ADX), ``price`` divides
+        them by the close (MOM, MACD), ``level`` gives value / close - 1 (SMA, SAR, bands). The
+        wrong choice is refused when the values move with the price level.
+    window : int, optional
+        Bars that a row sees. By default what TA-Lib needs, or 250 for functions whose values
+        depend on the start of the series.
+    """
+
+    function: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    units: str = "none"
+    window: int | None = None
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        owner = "talib"
+        require(isinstance(self.function, str), owner, "function", "a string", self.function)
+        mapped = isinstance(self.parameters, Mapping)
+        require(mapped, owner, "parameters", "a mapping of names to numbers", self.parameters)
+        require_choice(owner, "units", self.units, ("none", "price", "level"))
+        info = _info(self.function)
+        for name, value in self.parameters.items():
+            if name not in info.defaults:
+                raise ConfigError(
+                    f"talib's {self.function} has no parameter {name!r}."
+                    f"{nearest(str(name), info.defaults)}"
+                )
+            whole = is_int(info.defaults[name])
+            ok = is_int(value) if whole else is_number(value)
+            kind = "an integer" if whole else "a finite number"
+            require(ok, f"talib's {self.function}", name, kind, value)
+        needed = self._needed
+        if self.window is not None:
+            require_int(owner, "window", self.window, needed)
+
+    @functools.cached_property
+    def _needed(self) -> int:
+        from talib import abstract
+
+        about = abstract.Function(self.function)  # type: ignore[attr-defined]
+        about.set_parameters(dict(self.parameters))
+        lookback = int(about.lookback)
+        if lookback < 0:  # TA-Lib's way to say that a parameter is out of its range
+            raise ConfigError(f"talib's {self.function} refuses the values {self.parameters!r}.")
+        return lookback + 1
+
+    @property
+    def _window(self) -> int:
+        if self.window is not None:
+            return self.window
+        return max(_MEMORY, self._needed) if _info(self.function).start_dependent else self._needed
+
+    @property
+    def lookback(self) -> int:
+        """Rows without a value."""
+        return self._window - 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names: function, given parameters, and the output's name if there are several."""
+        stem = "_".join(
+            [self.function.lower(), *(f"{self.parameters[k]:g}" for k in sorted(self.parameters))]
+        )
+        outputs = _info(self.function).outputs
+        return (stem,) if len(outputs) == 1 else tuple(f"{stem}_{o}" for o in outputs)
+
+    def _last(self, bars: Bars, end: int) -> FloatArray:
+        """Return TA-Lib's values at row ``end - 1`` over the window that ends there, shape (k,)."""
+        import talib
+
+        start = end - self._window
+        inputs = [bars[name][start:end] for name in _info(self.function).inputs]
+        result = getattr(talib, self.function)(*inputs, **self.parameters)
+        outputs = result if isinstance(result, tuple) else (result,)
+        last = np.array([output[-1] for output in outputs], dtype=np.float64)
+        close = float(bars["close"][end - 1])
+        if self.units == "price":
+            last = last / close
+        elif self.units == "level":
+            last = last / close - 1.0
+        return last
+
+    def _check_scale_free(self, bars: Bars) -> None:
+        """Raise if the last row moves with the level of prices or of volume."""
+        n_rows = len(bars["close"])
+        truth = self._last(bars, n_rows)
+        # A factor of 4 is exact in binary, so a scale-free value moves by rounding only.
+        for what, names in (("prices", PRICE_COLUMNS), ("volume", ("volume",))):
+            scaled = {k: 4.0 * v if k in names else v for k, v in bars.items()}
+            if not np.allclose(self._last(scaled, n_rows), truth, rtol=1e-6, atol=1e-9):
+                raise FeatureError(
+                    f"{self.function} in units {self.units!r} moves with the level of {what}, "
+                    "which a later split or dividend rescales: use units 'price' (divides by the "
+                    "close) or 'level' (value / close - 1), or another function."
+                )
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return values of shape (T, k)."""
+        n_rows = len(bars["close"])
+        out = np.full((n_rows, len(self.columns)), np.nan)
+        if n_rows >= self._window:
+            self._check_scale_free(bars)
+        for end in range(self._window, n_rows + 1):
+            out[end - 1] = self._last(bars, end)
+        return out

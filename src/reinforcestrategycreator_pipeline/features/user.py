@@ -1,0 +1,89 @@
+"""A user's own function as a feature, by the name ``"module:function"``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.features.base import Bars, FloatArray
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """``function(bars, **params)``, which gives values of shape (T,) or (T, k).
+
+    Parameters
+    ----------
+    function : callable
+        The user's function. An attribute ``lookback`` of it, an integer, declares its lookback.
+    name : str
+        As the configuration names it.
+    params : mapping
+        Keyword arguments. Unless the function itself takes a ``lookback``, that key is not passed
+        on: it declares the lookback, before the function's attribute.
+
+    Notes
+    -----
+    Without a declaration the lookback is the number of leading rows that hold a NaN.
+    """
+
+    function: Callable[..., FloatArray]
+    name: str
+    params: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        owner = f"feature {self.name!r}"
+        if self.lookback is not None:
+            require_int(owner, "lookback", self.lookback, 0)
+        signature = self._signature
+        if signature is None:
+            return
+        accepted = signature.parameters
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
+            names = {*list(accepted)[1:], "lookback"}
+            for key in self.params:
+                if key not in names:
+                    raise ConfigError(f"{owner} has no parameter {key!r}.{nearest(key, names)}")
+        try:
+            signature.bind(None, **self._arguments)
+        except TypeError as error:
+            raise ConfigError(f"{owner} must take (bars, **params): {error}.") from error
+
+    @property
+    def _signature(self) -> inspect.Signature | None:
+        try:
+            return inspect.signature(self.function)
+        except ValueError:  # a compiled function may have none; its call will tell
+            return None
+
+    @property
+    def _declares(self) -> bool:
+        """Whether the key ``lookback`` is a declaration, not the function's own parameter."""
+        signature = self._signature
+        return signature is None or "lookback" not in signature.parameters
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        if not self._declares:
+            return dict(self.params)
+        return {k: v for k, v in self.params.items() if k != "lookback"}
+
+    @property
+    def lookback(self) -> int | None:
+        """The declared lookback, or None."""
+        declared: int | None = getattr(self.function, "lookback", None)
+        return self.params.get("lookback", declared) if self._declares else declared
+
+    @property
+    def columns(self) -> str:
+        """The function's name and its arguments' values; several columns are numbered."""
+        function = self.name.rpartition(":")[2].replace(".", "_")
+        return "_".join([function, *(str(v) for _, v in sorted(self._arguments.items()))])
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return what the function returns."""
+        return self.function(bars, **self._arguments)

@@ -1,0 +1,173 @@
+"""Market data as every other part sees it: one frame of bars a symbol, stamped at the close."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.files import atomic_path
+
+PRICES = ("open", "high", "low", "close")
+OHLCV = (*PRICES, "volume")
+_METADATA_KEY = b"rsc.bars"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class MarketData:
+    """The bars of one or more symbols.
+
+    Attributes
+    ----------
+    bars : mapping of str to DataFrame
+        By symbol, in sorted order. The index, ``timestamp``, is the close time of the bar, in
+        UTC at nanosecond resolution, strictly increasing. The columns are float64 and finite:
+        ``open, high, low, close, volume``, adjusted consistently, then any side data.
+    bar_seconds : float
+        Median spacing of the bars, in seconds.
+    notes : tuple of str
+        What validation found or did, one sentence each.
+    provenance : mapping
+        Where the data come from: source, files, hashes, licence. Must be fit for JSON.
+
+    Raises
+    ------
+    DataError
+        If the frames are not of this form.
+    """
+
+    bars: Mapping[str, pd.DataFrame]
+    bar_seconds: float
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.bars:
+            raise DataError("market data needs at least one symbol. Got none.")
+        for symbol, frame in self.bars.items():
+            _check_frame(symbol, frame)
+        if not (np.isfinite(self.bar_seconds) and self.bar_seconds > 0):
+            raise DataError(f"bar_seconds must be a finite number > 0. Got {self.bar_seconds!r}.")
+        object.__setattr__(self, "bars", dict(sorted(self.bars.items())))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols, sorted."""
+        return tuple(self.bars)
+
+    @property
+    def timestamps(self) -> pd.DatetimeIndex:
+        """The sorted union of all symbols' stamps."""
+        values = [pd.DatetimeIndex(frame.index).asi8 for frame in self.bars.values()]
+        return pd.DatetimeIndex(np.unique(np.concatenate(values)), tz="UTC", name="timestamp")
+
+
+def utc_index(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return `values` (with a time zone) as an index of the form that `MarketData` demands."""
+    return values.tz_convert("UTC").as_unit("ns").rename("timestamp")
+
+
+def median_spacing(indexes: list[pd.DatetimeIndex]) -> float:
+    """Return the median spacing in seconds over all the indexes, of at least two stamps each."""
+    steps = [np.diff(index.as_unit("ns").asi8) for index in indexes]
+    return float(np.median(np.concatenate(steps))) / 1e9
+
+
+def write_bars(path: Path, data: MarketData) -> None:
+    """Write `data` to one Parquet file, atomically; the same data give the same bytes.
+
+    One row a bar: symbol, timestamp, then the columns; what a symbol lacks is null. Notes and
+    provenance are in the schema's metadata.
+    """
+    columns: dict[str, list[str]] = {s: [str(c) for c in f] for s, f in data.bars.items()}
+    every = list(dict.fromkeys(name for names in columns.values() for name in names))
+    tables = []
+    for symbol, frame in data.bars.items():
+        arrays = {
+            "symbol": pa.array([symbol] * len(frame), pa.string()),
+            "timestamp": pa.array(pd.DatetimeIndex(frame.index).asi8, pa.timestamp("ns", "UTC")),
+        }
+        for name in every:
+            arrays[name] = (
+                pa.array(frame[name].to_numpy(np.float64))
+                if name in frame
+                else pa.nulls(len(frame), pa.float64())
+            )
+        tables.append(pa.table(arrays))
+    header = {
+        "format": _FORMAT,
+        "bar_seconds": data.bar_seconds,
+        "columns": columns,
+        "notes": list(data.notes),
+        "provenance": dict(data.provenance),
+    }
+    text = json.dumps(header, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    table = pa.concat_tables(tables).replace_schema_metadata({_METADATA_KEY: text.encode()})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=["symbol"])
+
+
+def read_bars(path: Path) -> MarketData:
+    """Read what `write_bars` wrote, bit for bit.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or not of that form.
+    """
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {_one_line(error)}") from error
+    metadata = table.schema.metadata or {}
+    if _METADATA_KEY not in metadata:
+        raise DataError(f"{path}: is Parquet, but was not written by write_bars.")
+    header = json.loads(metadata[_METADATA_KEY])
+    if header["format"] != _FORMAT:
+        raise DataError(f"{path}: has format {header['format']!r}; this version reads {_FORMAT}.")
+    symbols = np.asarray(table["symbol"].to_pylist(), dtype=object)
+    stamps = utc_index(pd.DatetimeIndex(table["timestamp"].to_numpy()).tz_localize("UTC"))
+    bars = {}
+    for symbol, names in header["columns"].items():
+        rows = symbols == symbol
+        values = {name: table[name].to_numpy()[rows] for name in names}
+        bars[symbol] = pd.DataFrame(values, index=stamps[rows])
+    return MarketData(bars, header["bar_seconds"], tuple(header["notes"]), header["provenance"])
+
+
+def _check_frame(symbol: str, frame: pd.DataFrame) -> None:
+    """Refuse a frame that breaks the form; values' own rules are `validation`'s business."""
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex) or str(index.tz) != "UTC":
+        raise DataError(f"{symbol}: the index must be a DatetimeIndex in UTC. Got {index.dtype}.")
+    if index.name != "timestamp" or index.unit != "ns":
+        raise DataError(
+            f"{symbol}: the index must be called 'timestamp' and be in nanoseconds. "
+            f"Got {index.name!r} in {index.unit!r}."
+        )
+    if len(index) < 2 or not (index.is_monotonic_increasing and index.is_unique):
+        raise DataError(f"{symbol}: needs at least two bars, in strictly increasing order.")
+    if tuple(frame.columns[: len(OHLCV)]) != OHLCV or not frame.columns.is_unique:
+        raise DataError(
+            f"{symbol}: the columns must be {', '.join(OHLCV)}, then side data. "
+            f"Got {', '.join(map(str, frame.columns))}."
+        )
+    for name in frame:
+        if frame[name].dtype != np.float64 or not np.isfinite(frame[name].to_numpy()).all():
+            raise DataError(f"{symbol}: the column {name!r} must be float64 and finite.")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,158 @@
+"""From the rows that a source read to market data: validate, adjust, look for what is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.adjustment import (
+    ADJUSTED_CLOSE,
+    CorporateAction,
+    adjust,
+    ratio_text,
+    unadjusted_splits,
+)
+from reinforcestrategycreator_pipeline.market.bars import (
+    OHLCV,
+    MarketData,
+    median_spacing,
+    utc_index,
+)
+from reinforcestrategycreator_pipeline.market.validation import (
+    RawBars,
+    check_values,
+    missing_sessions,
+    validate,
+)
+
+
+def prepare(
+    raws: Sequence[RawBars],
+    provenance: Mapping[str, Any],
+    *,
+    notes: Sequence[str] = (),
+    as_of: pd.Timestamp | None = None,
+    clock: pd.Timestamp | None = None,
+    weekdays_in: str | None = None,
+) -> MarketData:
+    """Make market data of raw rows.
+
+    Parameters
+    ----------
+    raws : sequence of RawBars
+        One for each symbol.
+    provenance : mapping
+        Fit for JSON; the corporate actions found are added to it.
+    notes : sequence of str
+        What the source itself has to say; first in the result's notes.
+    as_of, clock : Timestamp, optional
+        See `validation.validate`.
+    weekdays_in : str, optional
+        Report the weekdays of this time zone that have no bar.
+
+    Raises
+    ------
+    DataError
+        What `validation.validate` refuses.
+    """
+    said = list(notes)
+    bars: dict[str, pd.DataFrame] = {}
+    actions: dict[str, list[dict[str, Any]]] = {}
+    for raw in sorted(raws, key=lambda r: r.symbol):
+        if raw.symbol in bars:
+            raise DataError(f"{raw.origin}: the symbol {raw.symbol!r} comes twice.")
+        frame, found = validate(raw, as_of=as_of, clock=clock)
+        said += found
+        if ADJUSTED_CLOSE in frame:
+            frame, events = adjust(frame)
+            check_values(RawBars(raw.symbol, f"{raw.origin}, after adjustment", frame))
+            actions[raw.symbol] = [_action_record(a) for a in events]
+            said += _adjustment_notes(raw, events)
+        said += [
+            f"{raw.origin}: {raw.symbol}: the open on {stamp.date()} looks like a "
+            f"{ratio_text(ratio)} split for which the prices are not adjusted."
+            for stamp, ratio in unadjusted_splits(frame)
+        ]
+        said += _volume_notes(raw, frame)
+        if weekdays_in is not None:
+            said += _session_notes(raw, frame, weekdays_in)
+        side = [c for c in frame.columns if c not in OHLCV]
+        frame = frame[[*OHLCV, *side]].astype(np.float64)
+        frame.index = utc_index(pd.DatetimeIndex(frame.index))
+        bars[raw.symbol] = frame
+    said += _lone_gaps(bars)
+    spacing = median_spacing([pd.DatetimeIndex(frame.index) for frame in bars.values()])
+    record = {**provenance, "corporate_actions": actions}
+    return MarketData(bars, spacing, tuple(said), record)
+
+
+def _action_record(action: CorporateAction) -> dict[str, Any]:
+    return {
+        "date": str(action.timestamp.date()),
+        "factor": action.factor,
+        "split": None if action.split is None else ratio_text(action.split),
+        "dividend": action.dividend,
+    }
+
+
+def _adjustment_notes(raw: RawBars, actions: tuple[CorporateAction, ...]) -> list[str]:
+    splits = [a for a in actions if a.split is not None]
+    odd = [a for a in actions if a.split is None and a.dividend is None]
+    dividends = sum(a.dividend is not None for a in actions)
+    listed = f" ({', '.join(a.describe() for a in splits)})" if splits else ""
+    notes = [
+        f"{raw.origin}: {raw.symbol}: adjusted as seen from its last bar for "
+        f"{_count(len(splits), 'split')}{listed} and {_count(dividends, 'dividend')}."
+    ]
+    if odd:
+        shown = ", ".join(a.describe() for a in odd[:3])
+        notes.append(
+            f"{raw.origin}: {raw.symbol}: the adjusted close jumps as neither a split nor a "
+            f"dividend does, {_count(len(odd), 'time')}: {shown}."
+        )
+    return notes
+
+
+def _volume_notes(raw: RawBars, frame: pd.DataFrame) -> list[str]:
+    count = int((frame["volume"] == 0).sum())
+    if count == 0:
+        return []
+    return [f"{raw.origin}: {raw.symbol}: {count} of {_count(len(frame), 'bar')} without volume."]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def _session_notes(raw: RawBars, frame: pd.DataFrame, timezone: str) -> list[str]:
+    days = missing_sessions(frame, timezone)
+    if not days:
+        return []
+    shown = ", ".join(days[:3]) + (", ..." if len(days) > 3 else "")
+    return [
+        f"{raw.origin}: {raw.symbol}: no bar on {_count(len(days), 'weekday')} (holidays, or "
+        f"missing sessions): {shown}."
+    ]
+
+
+def _lone_gaps(bars: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say where a symbol has no bar between its first and last, though most others have."""
+    if len(bars) < 2:
+        return []
+    held = {s: pd.DatetimeIndex(frame.index).asi8 for s, frame in bars.items()}
+    every, counts = np.unique(np.concatenate(list(held.values())), return_counts=True)
+    common = every[counts * 2 >= len(bars)]
+    notes = []
+    for symbol, stamps in held.items():
+        within = common[(common > stamps[0]) & (common < stamps[-1])]
+        lone = np.setdiff1d(within, stamps, assume_unique=True)
+        if len(lone):
+            notes.append(
+                f"{symbol}: misses {_count(len(lone), 'bar')} that at least half of the symbols "
+                f"have, the first at {pd.Timestamp(int(lone[0]))} UTC."
+            )
+    return notes

@@ -1,0 +1,1 @@
+"""Where market data come from; `catalog` knows all of them."""

@@ -1,0 +1,98 @@
+"""The bundled sample: thirteen years of four American shares, with their real splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.files import sha256_file
+from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
+from reinforcestrategycreator_pipeline.market.bars import OHLCV, MarketData
+from reinforcestrategycreator_pipeline.market.preparation import prepare
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
+from reinforcestrategycreator_pipeline.market.splits import parse_instant
+from reinforcestrategycreator_pipeline.market.validation import RawBars
+
+SAMPLE_FILE = Path(__file__).parent.parent / "data" / "sample_daily.parquet"
+SAMPLE_SHA256 = "fdf5a370c68c99862f3346b34a1e146bb02dc22ddb589dad00d3e6cef753766a"
+_SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
+_NAME = "sample"
+
+
+@SOURCES.register(_NAME)
+@dataclass(frozen=True)
+class SampleSource:
+    """Real daily bars that come with the package: AAPL, GOOG, IBM, MSFT, to 2013-03-01.
+
+    Raw prices and volume, adjusted here for splits and dividends; from 2000-03-01, GOOG from
+    2004-08-19. A bar closes at 16:00 in New York. Public domain: see ``SAMPLE_DATA.md`` beside
+    the file.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        Which of them.
+    start, end : str, optional
+        First and last session, ISO 8601 dates, both included.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    symbols: tuple[str, ...] = _SYMBOLS
+    start: str | None = None
+    end: str | None = None
+
+    def __post_init__(self) -> None:
+        names = self.symbols
+        ok = isinstance(names, tuple) and 0 < len(names) == len(set(names))
+        require(ok, _NAME, "symbols", f"a list of some of {', '.join(_SYMBOLS)}", names)
+        for symbol in names:
+            if symbol not in _SYMBOLS:
+                raise ConfigError(f"{_NAME} has no symbol {symbol!r}.{nearest(symbol, _SYMBOLS)}")
+        for name in ("start", "end"):
+            if getattr(self, name) is not None:
+                day = parse_instant(_NAME, name, getattr(self, name))
+                require(day == day.normalize(), _NAME, name, "a date", getattr(self, name))
+
+    def load(self, rng: np.random.Generator) -> MarketData:
+        """Read, validate and adjust the bars; `rng` is not used."""
+        if not SAMPLE_FILE.is_file():
+            raise DataError(f"{SAMPLE_FILE}: the bundled sample is missing; reinstall the package.")
+        if sha256_file(SAMPLE_FILE) != SAMPLE_SHA256:
+            raise DataError(f"{SAMPLE_FILE}: the bundled sample is damaged; reinstall the package.")
+        table = pq.ParquetFile(SAMPLE_FILE).read()
+        symbols = table["symbol"].to_numpy()
+        stamps = pd.DatetimeIndex(table["timestamp"].to_numpy()).tz_localize("UTC")
+        # New York closes before midnight UTC, so that the date in UTC is that of the session.
+        wanted = np.ones(len(stamps), dtype=bool)
+        if self.start is not None:
+            wanted &= stamps >= parse_instant(_NAME, "start", self.start)
+        if self.end is not None:
+            wanted &= stamps < parse_instant(_NAME, "end", self.end) + pd.Timedelta(1, "D")
+        values = {name: table[name].to_numpy() for name in (*OHLCV, ADJUSTED_CLOSE)}
+        frame = pd.DataFrame(values, index=stamps)
+        for symbol in self.symbols:
+            if not (wanted & (symbols == symbol)).any():
+                held = stamps[symbols == symbol]
+                raise DataError(
+                    f"{_NAME}: {symbol} has no bars from start {self.start} to end {self.end}; it "
+                    f"has them from {held[0].date()} to {held[-1].date()}."
+                )
+        raws = [
+            RawBars(symbol, _NAME, frame.loc[wanted & (symbols == symbol)])
+            for symbol in sorted(self.symbols)
+        ]
+        provenance = {
+            "source": _NAME,
+            "sha256": {SAMPLE_FILE.name: SAMPLE_SHA256},
+            "licence": "public domain",
+            "origin": "Quandl WIKI Prices, by way of bokeh_sampledata 2026.1",
+        }
+        return prepare(raws, provenance, weekdays_in="America/New_York")

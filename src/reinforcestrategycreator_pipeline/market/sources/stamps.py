@@ -1,0 +1,224 @@
+"""From what a file says about time to the close of each bar in UTC, without a guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.bars import median_spacing
+
+_ISO = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
+)
+_MIDNIGHT = re.compile(r"00:00(?::00(?:[.,]0+)?)?")
+_EPOCHS = {"epoch_s": "s", "epoch_ms": "ms"}
+_TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
+
+
+@dataclass(frozen=True)
+class StampRules:
+    """How a file's stamps are read; the fields are those of the file sources."""
+
+    date_format: str | None
+    timezone: str
+    session_close: str | None
+    bar_stamp: str
+
+
+@dataclass(frozen=True)
+class ParsedStamps:
+    """Stamps of one file in one of three kinds.
+
+    Attributes
+    ----------
+    kind : str
+        ``"date"`` (no time of day), ``"local"`` (a time without an offset), ``"instant"``.
+    values : DatetimeIndex
+        Without a time zone for date and local, in UTC for instant.
+    labels : DatetimeIndex, optional
+        The days, if every stamp is a midnight where it was written: then they may be labels of
+        days rather than times of close.
+    """
+
+    kind: str
+    values: pd.DatetimeIndex
+    labels: pd.DatetimeIndex | None = None
+
+
+Where = Callable[[int], str]
+
+
+def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Where) -> ParsedStamps:
+    """Parse written stamps: ISO 8601, or the format that is given, and nothing else.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        One a row.
+    rules : StampRules
+        Only the date format counts here.
+    column : str
+        Its name, for messages.
+    where : callable
+        Position -> ``"prices.csv: line 7"``.
+
+    Raises
+    ------
+    DataError
+        Naming the first row that does not fit, or that is of another kind than the first.
+    """
+    if rules.date_format in _EPOCHS:
+        return _parse_epochs(texts, _EPOCHS[rules.date_format], column, where)
+    if rules.date_format is not None:
+        return _parse_format(texts, rules.date_format, column, where)
+    kinds: list[str] = []
+    midnights: list[bool] = []
+    dates: list[str] = []
+    for row, text in enumerate(texts):
+        match = _ISO.fullmatch(text)
+        if match is None:
+            raise DataError(
+                f"{where(row)}: {column} {text!r} is not ISO 8601 (YYYY-MM-DD, perhaps with a "
+                "time HH:MM:SS and an offset). For another form set date_format, such as "
+                "'%d/%m/%Y'."
+            )
+        kind = "date" if match["time"] is None else "local" if match["zone"] is None else "instant"
+        if kinds and kind != kinds[0]:
+            raise DataError(
+                f"{where(row)}: {column} {text!r} is {_KINDS[kind]}, but the first row has "
+                f"{_KINDS[kinds[0]]}; a file must keep to one kind."
+            )
+        kinds.append(kind)
+        midnights.append(kind != "date" and _MIDNIGHT.fullmatch(match["time"]) is not None)
+        dates.append(match["date"])
+    kind = kinds[0]
+    plain = [text.replace(",", ".") for text in texts]
+    parsed = pd.to_datetime(
+        pd.Series(plain, dtype=object), format="ISO8601", utc=kind == "instant", errors="coerce"
+    )
+    values = _whole(parsed, texts, column, where)
+    labels = _naive(pd.to_datetime(dates, format="%Y-%m-%d")) if all(midnights) else None
+    return ParsedStamps(kind, values, labels)
+
+
+_KINDS = {
+    "date": "a date without a time",
+    "local": "a time without a UTC offset",
+    "instant": "a time with a UTC offset",
+}
+
+
+def close_times(
+    parsed: ParsedStamps, rules: StampRules, column: str, where: Where
+) -> tuple[pd.DatetimeIndex, list[str]]:
+    """Return the close of each bar in UTC, and what had to be decided for that.
+
+    Raises
+    ------
+    DataError
+        If a local time does not exist, or exists twice, in the time zone.
+    """
+    kind, values = parsed.kind, parsed.values
+    notes = []
+    if rules.bar_stamp == "auto" and parsed.labels is not None:
+        kind, values = "date", parsed.labels
+        notes.append(
+            f"every {column} is a midnight, so that they are taken for days, not for times of "
+            "close (bar_stamp: close takes them as they are)."
+        )
+    if kind == "date":
+        return _end_of_session(values, rules), notes
+    if kind == "local":
+        local = values.tz_localize(rules.timezone, ambiguous="NaT", nonexistent="NaT")
+        bad = np.flatnonzero(local.isna())
+        if len(bad):
+            raise DataError(
+                f"{where(int(bad[0]))}: {column} {values[bad[0]]} does not exist, or exists "
+                f"twice, in {rules.timezone} (the clock changes); write the UTC offset."
+            )
+        values = local
+    if rules.bar_stamp == "open" and len(values) > 1:
+        spacing = median_spacing([pd.DatetimeIndex(values.unique().sort_values())])
+        values = values + pd.Timedelta(round(spacing * 1e9), "ns")
+        notes.append(f"{column} is the open: {spacing:g} s, the bars' spacing, were added.")
+    return values.tz_convert("UTC").as_unit("ns"), notes
+
+
+def _end_of_session(days: pd.DatetimeIndex, rules: StampRules) -> pd.DatetimeIndex:
+    if rules.session_close is None:
+        local = days + pd.Timedelta(1, "D")  # 24:00: usable when the day is over, not before
+    else:
+        hours, minutes = rules.session_close.split(":")
+        local = days + pd.Timedelta(hours=int(hours), minutes=int(minutes))
+    # Of two equal clock times the later one: never usable too early.
+    zoned = local.tz_localize(
+        rules.timezone,
+        ambiguous=np.zeros(len(local), dtype=bool),
+        nonexistent="shift_forward",
+    )
+    return zoned.tz_convert("UTC").as_unit("ns")
+
+
+def _parse_epochs(texts: Sequence[str], unit: str, column: str, where: Where) -> ParsedStamps:
+    for row, text in enumerate(texts):
+        if not re.fullmatch(r"\d{1,15}", text):
+            raise DataError(
+                f"{where(row)}: {column} {text!r} is not a whole number of {unit} since 1970."
+            )
+    scale = {"s": 1e9, "ms": 1e6}[unit]
+    latest = pd.Timestamp.max.value / scale
+    numbers = [int(text) for text in texts]
+    for row, number in enumerate(numbers):
+        if number > latest:
+            raise DataError(f"{where(row)}: {column} {number} {unit} is beyond the year 2262.")
+    values = pd.DatetimeIndex(np.asarray(numbers, dtype=f"datetime64[{unit}]").astype("M8[ns]"))
+    midnight = bool((values == values.normalize()).all())
+    return ParsedStamps("instant", values.tz_localize("UTC"), values if midnight else None)
+
+
+def _parse_format(texts: Sequence[str], form: str, column: str, where: Where) -> ParsedStamps:
+    zoned = "%z" in form
+    try:
+        parsed = pd.to_datetime(
+            pd.Series(list(texts), dtype=object), format=form, utc=zoned, errors="coerce"
+        )
+    except ValueError as error:
+        raise DataError(f"date_format {form!r} is not a strptime format: {error}") from error
+    values = _whole(parsed, texts, column, where, f"does not fit date_format {form!r}")
+    if zoned:
+        return ParsedStamps("instant", values)
+    if not _TIME_DIRECTIVE.search(form):
+        return ParsedStamps("date", values)
+    midnight = bool((values == values.normalize()).all())
+    return ParsedStamps("local", values, values if midnight else None)
+
+
+def _whole(
+    parsed: pd.Series,
+    texts: Sequence[str],
+    column: str,
+    where: Where,
+    rule: str = "is not a date or time that exists",
+) -> pd.DatetimeIndex:
+    """Refuse what could not be parsed; bring the rest to nanoseconds."""
+    bad = np.flatnonzero(parsed.isna().to_numpy())
+    if len(bad):
+        row = int(bad[0])
+        raise DataError(f"{where(row)}: {column} {texts[row]!r} {rule}.")
+    values = pd.DatetimeIndex(parsed)
+    limits = (pd.Timestamp("1700-01-01", tz=values.tz), pd.Timestamp("2261-01-01", tz=values.tz))
+    outside = np.flatnonzero((values < limits[0]) | (values > limits[1]))
+    if len(outside):
+        row = int(outside[0])
+        raise DataError(f"{where(row)}: {column} {texts[row]!r} is not between 1700 and 2260.")
+    return values.as_unit("ns")
+
+
+def _naive(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    return values.as_unit("ns")

@@ -1,0 +1,180 @@
+"""Synthetic markets: a random walk, and markets with an edge of known size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.checks import (
+    require,
+    require_choice,
+    require_int,
+    require_number,
+)
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.preparation import prepare
+from reinforcestrategycreator_pipeline.market.sources import processes
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
+from reinforcestrategycreator_pipeline.market.validation import RawBars
+
+_PROCESSES: dict[str, Callable[..., processes.Path]] = {
+    "random_walk": processes.random_walk,
+    "ornstein_uhlenbeck": processes.ornstein_uhlenbeck,
+    "regime": processes.regime,
+    "ar1_signal": processes.ar1_signal,
+    "sinusoids": processes.sinusoids,
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "random_walk": {"volatility": 0.01},
+    "ornstein_uhlenbeck": {"volatility": 0.01, "half_life": 20.0},
+    "regime": {"volatility": 0.01, "drift_bps": 20.0, "persistence": 0.98, "signal_noise": 0.5},
+    "ar1_signal": {"volatility": 0.01, "phi": 0.95, "edge_bps": 30.0},
+    "sinusoids": {
+        "volatility": 0.0,
+        "amplitudes_bps": (60.0, 40.0),
+        "periods": (17.3, 41.7),
+    },
+}
+_OWN = dict.fromkeys(name for own in _DEFAULTS.values() for name in own if name != "volatility")
+_START = pd.Timestamp("2000-01-01", tz="UTC")
+_LATEST = pd.Timestamp("2200-01-01", tz="UTC")
+_START_PRICE = 100.0
+_WICK = 0.25  # high and low beyond open and close, in standard deviations of the log return
+_VOLUME, _VOLUME_SPREAD = 1e6, 0.3
+
+
+@SOURCES.register("synthetic")
+@dataclass(frozen=True)
+class SyntheticSource:
+    """Seeded markets with no edge (random_walk), or one of known size.
+
+    Each bar opens at the close before it. The symbols are independent realisations. Parameters
+    below that belong to another kind are refused; None means the kind's default.
+
+    Parameters
+    ----------
+    kind : str
+        random_walk, ornstein_uhlenbeck, regime, ar1_signal or sinusoids; see `processes`.
+    n_bars : int
+        Bars for each symbol.
+    symbols : tuple of str
+        Their names.
+    bar_seconds : float
+        Spacing of the bars; the first opens at 2000-01-01 00:00 UTC.
+    volatility : float, optional
+        Standard deviation of a bar's noise in log price; 0.01, but 0 for sinusoids.
+    half_life : float, optional
+        ornstein_uhlenbeck: bars in which a deviation halves; 20.
+    drift_bps, persistence, signal_noise : float, optional
+        regime: drift a bar (20), probability to stay (0.98), noise of the signal (0.5).
+    phi, edge_bps : float, optional
+        ar1_signal: autocorrelation (0.95), return for one standard deviation (30).
+    amplitudes_bps, periods : tuple of two floats, optional
+        sinusoids: in basis points (60, 40) and bars (17.3, 41.7).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    kind: str = "random_walk"
+    n_bars: int = 4000
+    symbols: tuple[str, ...] = ("SYN",)
+    bar_seconds: float = 86400.0
+    volatility: float | None = None
+    half_life: float | None = None
+    drift_bps: float | None = None
+    persistence: float | None = None
+    signal_noise: float | None = None
+    phi: float | None = None
+    edge_bps: float | None = None
+    amplitudes_bps: tuple[float, float] | None = None
+    periods: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        owner = "synthetic"
+        require_choice(owner, "kind", self.kind, _PROCESSES)
+        require_int(owner, "n_bars", self.n_bars, 2, 10_000_000)
+        require_number(owner, "bar_seconds", self.bar_seconds, low=1e-3)
+        days = self.n_bars * self.bar_seconds / 86400
+        most = (_LATEST - _START).days
+        rule = f"so few that they end before {_LATEST.year} ({most} days at bar_seconds a bar)"
+        require(days <= most, owner, "n_bars", rule, self.n_bars)
+        names = self.symbols
+        ok = isinstance(names, tuple) and all(isinstance(s, str) and s for s in names)
+        ok = ok and 0 < len(names) == len(set(names))
+        require(ok, owner, "symbols", "a list of one or more distinct names", names)
+        for name in _OWN:
+            if getattr(self, name) is not None and name not in _DEFAULTS[self.kind]:
+                kinds = [kind for kind, values in _DEFAULTS.items() if name in values]
+                raise ConfigError(
+                    f"The {name} parameter of {owner} belongs to the kind {', '.join(kinds)}, "
+                    f"but the kind is {self.kind}."
+                )
+        values = self.process_parameters()
+        least = {"above": 0.0} if self.kind in ("random_walk", "ornstein_uhlenbeck") else {"low": 0}
+        require_number(owner, "volatility", values["volatility"], **least, high=1)
+        for name, bounds in {
+            "half_life": {"above": 0.0},
+            "drift_bps": {"low": 0.0, "high": 1e3},
+            "persistence": {"above": 0.0, "below": 1.0},
+            "signal_noise": {"low": 0.0},
+            "phi": {"above": -1.0, "below": 1.0},
+            "edge_bps": {"low": 0.0, "high": 1e3},
+        }.items():
+            if name in values:
+                require_number(owner, name, values[name], **bounds)
+        for name in ("amplitudes_bps", "periods"):
+            if name in values:
+                pair = values[name]
+                two = isinstance(pair, tuple) and len(pair) == 2
+                require(two, owner, name, "a list of two numbers", pair)
+                for i, value in enumerate(pair, start=1):
+                    require_number(owner, f"{name} (number {i})", value, above=0, high=1e4)
+
+    def process_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the process, defaults filled in."""
+        return {
+            name: default if getattr(self, name) is None else getattr(self, name)
+            for name, default in _DEFAULTS[self.kind].items()
+        }
+
+    def load(self, rng: np.random.Generator) -> MarketData:
+        """Return one realisation a symbol, in the order of `symbols`."""
+        step = pd.Timedelta(round(self.bar_seconds * 1e9), "ns")
+        offsets = np.arange(1, self.n_bars + 1) * step.value
+        stamps = pd.DatetimeIndex(_START.value + offsets, tz="UTC")
+        raws = [RawBars(s, "synthetic", self._frame(rng, stamps)) for s in self.symbols]
+        parameters = self.process_parameters()
+        note = f"synthetic: {self.kind} with " + ", ".join(
+            f"{k} {v}" for k, v in parameters.items()
+        )
+        provenance = {
+            "source": "synthetic",
+            "kind": self.kind,
+            "parameters": {
+                k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()
+            },
+        }
+        return prepare(raws, provenance, notes=[f"{note}."])
+
+    def _frame(self, rng: np.random.Generator, stamps: pd.DatetimeIndex) -> pd.DataFrame:
+        path = _PROCESSES[self.kind](rng, self.n_bars, **self.process_parameters())
+        level = path.start + np.concatenate([[0.0], np.cumsum(path.log_returns)])
+        with np.errstate(over="ignore"):  # validation refuses the infinity, by name
+            price = _START_PRICE * np.exp(level)
+        opens, closes = price[:-1], price[1:]
+        wick = _WICK * float(np.sqrt(np.mean(path.log_returns**2)))
+        up, down = np.abs(rng.standard_normal((2, self.n_bars))) * wick
+        columns = {
+            "open": opens,
+            "high": np.maximum(opens, closes) * np.exp(up),
+            "low": np.minimum(opens, closes) * np.exp(-down),
+            "close": closes,
+            "volume": _VOLUME * np.exp(_VOLUME_SPREAD * rng.standard_normal(self.n_bars)),
+            **path.visible,
+        }
+        return pd.DataFrame(columns, index=stamps)

@@ -1,0 +1,190 @@
+"""Chronological train, validation and test spans, with an embargo between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require, require_int, require_number
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+
+_SMALLEST = 2  # bars: a decision at one close needs the next bar for its fill and its reward
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How the bars are divided, oldest first, into train, validation and test.
+
+    Parameters
+    ----------
+    validation, test : float
+        Fractions of all bars, in (0, 1); together below 1. A date below takes precedence.
+    embargo_bars : int
+        Bars between two spans that belong to neither, taken from the end of the earlier one.
+        At least the horizon of an n-step return.
+    validation_start, test_start : str, optional
+        ISO 8601 date, or time (UTC unless it has an offset): the span begins with the first bar
+        that closes after it.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    validation: float = 0.2
+    test: float = 0.2
+    embargo_bars: int = 5
+    validation_start: str | None = None
+    test_start: str | None = None
+
+    def __post_init__(self) -> None:
+        owner = "split"
+        require_number(owner, "validation", self.validation, above=0, below=1)
+        require_number(owner, "test", self.test, above=0, below=1)
+        require(
+            self.validation + self.test < 1,
+            owner,
+            "validation",
+            f"below 1 together with test ({self.test})",
+            self.validation,
+        )
+        require_int(owner, "embargo_bars", self.embargo_bars, 0)
+        starts = [
+            parse_instant(owner, name, value)
+            for name, value in (
+                ("validation_start", self.validation_start),
+                ("test_start", self.test_start),
+            )
+            if value is not None
+        ]
+        if len(starts) == 2:
+            rule = f"before test_start ({self.test_start})"
+            require(starts[0] < starts[1], owner, "validation_start", rule, self.validation_start)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The closed interval [start, end] of bar close stamps."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+    def mask(self, timestamps: pd.DatetimeIndex) -> NDArray[np.bool_]:
+        """Tell which of `timestamps` lie in the span."""
+        return np.asarray((timestamps >= self.start) & (timestamps <= self.end))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three spans; each ends before the next begins."""
+
+    train: Span
+    validation: Span
+    test: Span
+
+
+def chronological_split(timestamps: pd.DatetimeIndex, config: SplitConfig) -> Splits:
+    """Divide the bars' stamps.
+
+    Parameters
+    ----------
+    timestamps : DatetimeIndex
+        The union of all symbols' close stamps, UTC, strictly increasing.
+    config : SplitConfig
+        The fractions or dates.
+
+    Raises
+    ------
+    DataError
+        If a span would hold fewer than 2 bars; the message gives the numbers.
+    """
+    if not (timestamps.is_monotonic_increasing and timestamps.is_unique):
+        raise DataError("the stamps to split must be strictly increasing.")
+    n = len(timestamps)
+    test, validation = _starts(timestamps, config)
+    ends = (validation - config.embargo_bars, test - config.embargo_bars, n)
+    begins = (0, validation, test)
+    sizes = [end - begin for begin, end in zip(begins, ends, strict=True)]
+    if min(sizes) < _SMALLEST:
+        raise DataError(_too_short(timestamps, config, sizes))
+    spans = [
+        Span(timestamps[begin], timestamps[end - 1])
+        for begin, end in zip(begins, ends, strict=True)
+    ]
+    return Splits(*spans)
+
+
+def require_bars(n_available: int, needed: int, what: str) -> None:
+    """Raise `DataError` unless there are enough bars.
+
+    Parameters
+    ----------
+    n_available, needed : int
+        Bars.
+    what : str
+        Who needs them and why: ``"AAPL: the features' lookback (60) and the three spans"``.
+    """
+    if n_available < needed:
+        raise DataError(
+            f"{what}: {needed} bars are needed, {n_available} are there "
+            f"({needed - n_available} more are needed)."
+        )
+
+
+def parse_instant(owner: str, name: str, value: object) -> pd.Timestamp:
+    """Return an ISO 8601 date or time as a UTC stamp; `ConfigError` names the parameter."""
+    rule = "an ISO 8601 date or time such as '2012-06-30'"
+    require(isinstance(value, str), owner, name, rule, value)
+    try:
+        stamp = pd.to_datetime(str(value), format="ISO8601")
+    except ValueError as error:
+        raise ConfigError(
+            f"The {name} parameter of {owner} must be {rule}. Got {value!r} instead."
+        ) from error
+    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+
+
+def _starts(timestamps: pd.DatetimeIndex, config: SplitConfig) -> tuple[int, int]:
+    """Return the positions of the first test bar and of the first validation bar."""
+    n = len(timestamps)
+    if config.test_start is None:
+        test = n - round(n * config.test)
+    else:
+        stamp = parse_instant("split", "test_start", config.test_start)
+        test = int(timestamps.searchsorted(stamp, side="right"))
+    if config.validation_start is None:
+        validation = test - config.embargo_bars - round(n * config.validation)
+    else:
+        stamp = parse_instant("split", "validation_start", config.validation_start)
+        validation = int(timestamps.searchsorted(stamp, side="right"))
+    return test, validation
+
+
+def _too_short(timestamps: pd.DatetimeIndex, config: SplitConfig, sizes: list[int]) -> str:
+    n = len(timestamps)
+    spans = ", ".join(
+        f"{name} {max(size, 0)}"
+        for name, size in zip(("train", "validation", "test"), sizes, strict=True)
+    )
+    text = (
+        f"too few bars for the split: {n} bars with an embargo of {config.embargo_bars} give "
+        f"{spans}; each needs at least {_SMALLEST}."
+    )
+    if config.validation_start is None and config.test_start is None:
+        return f"{text} At least {bars_needed(config)} bars are needed."
+    if n == 0:
+        return text
+    return f"{text} The bars run from {timestamps[0].date()} to {timestamps[-1].date()}."
+
+
+def bars_needed(config: SplitConfig) -> int:
+    """Return the smallest number of bars that the fractions of `config` can divide."""
+    n = 3 * _SMALLEST
+    while True:
+        test, validation = round(n * config.test), round(n * config.validation)
+        train = n - test - validation - 2 * config.embargo_bars
+        if min(train, validation, test) >= _SMALLEST:
+            return n
+        n += 1

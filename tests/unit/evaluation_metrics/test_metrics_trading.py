@@ -1,0 +1,170 @@
+"""Trading metrics by hand, and bars per year."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
+from reinforcestrategycreator_pipeline.evaluation.metrics import (
+    METRICS,
+    MetricValue,
+    UndefinedMetricError,
+    compute_metrics,
+    infer_periods_per_year,
+    metric,
+    metric_names,
+)
+from reinforcestrategycreator_pipeline.evaluation.results import TRADE_COLUMNS, StrategyResult
+
+STAMPS = pd.date_range("2020-01-01", periods=5, tz="UTC", name="timestamp")
+
+
+def trade(pnl, fraction, still_open=False):
+    row = ("X", "long", STAMPS[0], STAMPS[1], 1.0, 1.0, 1.0, 1, pnl, fraction, 0.5, still_open)
+    return dict(zip(TRADE_COLUMNS, row, strict=True))
+
+
+def metrics_of(trades, equity=(100.0, 101.0, 102.0, 101.0, 103.0)):
+    result = StrategyResult(
+        "s",
+        "X",
+        STAMPS,
+        np.array(equity),
+        np.array([1.0, -0.5, 0.0, 0.0]),
+        np.array([1.0, 1.5, 0.5, 0.0]),
+        np.array([0.1, 0.2, 0.0, 0.3]),
+        pd.DataFrame(trades, columns=list(TRADE_COLUMNS)),
+    )
+    return compute_metrics(result, 250.0)
+
+
+def test_by_hand():
+    found = metrics_of([trade(6, 0.06), trade(-2, -0.02), trade(0, 0.0), trade(3, 0.01, True)])
+    expected = {
+        "turnover": 0.75 * 250,
+        "exposure": 0.375,
+        "time_in_market": 0.5,
+        "costs_paid": 0.6,
+        "trades": 4,
+        "win_rate": 0.5,
+        "profit_factor": 4.5,
+        "average_win": 0.035,
+        "average_loss": -0.02,
+    }
+    for key, number in expected.items():
+        assert found[key].value == pytest.approx(number, rel=1e-14), key
+
+
+def test_without_trades_nothing_is_zero_but_the_count():
+    found = metrics_of([])
+    assert found["trades"] == MetricValue(0.0)
+    for key in ("win_rate", "profit_factor", "average_win", "average_loss"):
+        assert found[key] == MetricValue(None, "no trades")
+
+
+def test_one_sided_trades():
+    won = metrics_of([trade(5, 0.05)])
+    assert won["profit_factor"] == MetricValue(None, "no losing trades")
+    assert won["average_loss"] == MetricValue(None, "no losing trades")
+    assert won["win_rate"].value == 1
+    lost = metrics_of([trade(-5, -0.05)])
+    assert lost["profit_factor"].value == 0  # a true zero: nothing won, something lost
+    assert lost["average_win"] == MetricValue(None, "no winning trades")
+
+
+def test_nan_in_a_trade_is_refused():
+    with pytest.raises(NonFiniteError, match="trades pnl must be finite"):
+        metrics_of([trade(float("nan"), 0.0)])
+
+
+def test_trading_until_ruin_only():
+    found = metrics_of([trade(-100, -1.0)], equity=(100.0, 50.0, 0.0, 0.0, 0.0))
+    assert found["exposure"].value == 0.75
+    assert found["costs_paid"].value == pytest.approx(0.3)
+
+
+def test_an_own_metric_joins_and_is_checked():
+    @metric("own", "Own", unit="ratio", group="Return", higher_is_better=True)
+    def own(p):
+        """Last return."""
+        if p.ruined:
+            raise UndefinedMetricError("ruined")
+        return p.returns[-1]
+
+    @metric("bad", "Bad", unit="ratio", group="Return", higher_is_better=True)
+    def bad(p):
+        """Not a number."""
+        return float("nan")
+
+    try:
+        assert metric_names()[-2:] == ("bad", "own")
+        with pytest.raises(NonFiniteError, match="the metric 'bad' must be finite"):
+            metrics_of([])
+    finally:
+        del METRICS._members["bad"]
+    try:
+        assert metrics_of([])["own"].value == pytest.approx(2 / 101)
+    finally:
+        del METRICS._members["own"]
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("stamps", "seconds", "expected", "tolerance"),
+    [
+        (pd.bdate_range("2010-01-04", "2019-12-31", tz="UTC"), DAY, 260.9, 0.3),
+        (pd.date_range("2010-01-01", periods=2000, tz="UTC"), DAY, 365.25, 1e-6),
+        (pd.date_range("2010-01-01", periods=9000, freq="h", tz="UTC"), 3600.0, 8766, 1e-6),
+        (pd.date_range("2000-01-07", periods=500, freq="7D", tz="UTC"), 7 * DAY, 52.18, 0.01),
+        (pd.date_range("2000-01-31", periods=120, freq="ME", tz="UTC"), 30.4 * DAY, 12.0, 0.02),
+        # Too short to observe: estimated.
+        (pd.bdate_range("2010-01-04", periods=5, tz="UTC"), DAY, 252.0, 1e-9),
+        (pd.date_range("2010-01-01", periods=20, tz="UTC"), DAY, 365.25, 1e-9),
+        (pd.date_range("2010-01-04", periods=8, freq="7D", tz="UTC"), 7 * DAY, 52.18, 0.01),
+        (pd.date_range("2021-01-02", periods=72, freq="h", tz="UTC"), 3600.0, 8766, 1e-6),
+    ],
+)
+def test_bars_per_year(stamps, seconds, expected, tolerance):
+    assert infer_periods_per_year(stamps, seconds) == pytest.approx(expected, abs=tolerance)
+
+
+def test_bars_per_year_of_us_sessions():
+    # 2012 had 250 sessions, 2011 and 2013 252 each (NYSE): holidays made by hand for one year.
+    holidays = ["2012-01-02", "2012-01-16", "2012-02-20", "2012-04-06", "2012-05-28", "2012-07-04"]
+    holidays += ["2012-09-03", "2012-10-29", "2012-10-30", "2012-11-22", "2012-12-25"]
+    days = pd.bdate_range("2011-12-30", "2012-12-31", freq="C", holidays=holidays, tz="UTC")
+    assert infer_periods_per_year(days, DAY) == pytest.approx(250 / 367 * 365.25)
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_bars_per_year_of_any_resolution(unit):
+    stamps = pd.date_range("2010-01-01", periods=400, tz="UTC").as_unit(unit)
+    assert infer_periods_per_year(stamps, DAY) == pytest.approx(365.25)
+
+
+def test_intraday_sessions_of_a_few_days():
+    # Seven hourly bars on each of four weekdays, the first day partial.
+    days = [
+        pd.date_range(f"2021-03-0{d} 15:00", periods=7, freq="h", tz="UTC") for d in (1, 2, 3, 4)
+    ]
+    stamps = days[0][4:].append(days[1:])
+    assert infer_periods_per_year(stamps, 3600.0) == pytest.approx(7 * 252)
+
+
+def test_a_hole_in_the_data_does_not_lower_the_count():
+    whole = pd.date_range("2010-01-01", periods=1500, tz="UTC")
+    holed = whole[:400].append(whole[900:])
+    assert infer_periods_per_year(holed, DAY) == pytest.approx(365.25)
+
+
+def test_bad_timestamps_are_refused():
+    stamps = pd.date_range("2010-01-01", periods=3, tz="UTC")
+    with pytest.raises(DataError, match="at least 2"):
+        infer_periods_per_year(stamps[:1], DAY)
+    with pytest.raises(DataError, match="strictly increasing"):
+        infer_periods_per_year(stamps[[0, 2, 1]], DAY)
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(DataError, match="bar_seconds"):
+            infer_periods_per_year(stamps, seconds)

@@ -1,0 +1,89 @@
+"""TA-Lib's indicators as features: equal to TA-Lib, level-free or refused."""
+
+import numpy as np
+import pytest
+import talib
+from feature_contract import make_bars
+
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.features.table import compute_features
+
+FRAME = make_bars(700)
+H, L, C = (FRAME[name].to_numpy() for name in ("high", "low", "close"))
+
+
+def table(function, **params):
+    return compute_features(FRAME, [FeatureSpec("talib", {"function": function, **params})], "ACME")
+
+
+def test_function_without_memory_equals_talib_on_the_whole_series():
+    got = table("WILLR", parameters={"timeperiod": 10})
+    assert got.names == ("willr_10",)
+    assert got.lookback == 9
+    np.testing.assert_allclose(got.values[9:, 0], talib.WILLR(H, L, C, 10)[9:], atol=1e-9)
+
+
+def test_function_with_memory_agrees_with_talib_once_that_is_warm():
+    got = table("ADX", parameters={"timeperiod": 14}, window=400)
+    assert got.lookback == 399
+    np.testing.assert_allclose(got.values[450:, 0], talib.ADX(H, L, C, 14)[450:], atol=1e-6)
+
+
+def test_default_window():
+    assert build_feature(FeatureSpec("talib", {"function": "ADX"})).lookback == 249
+    assert build_feature(FeatureSpec("talib", {"function": "SAR"})).lookback == 249
+    assert build_feature(FeatureSpec("talib", {"function": "SMA"})).lookback == 29
+    long = FeatureSpec("talib", {"function": "EMA", "parameters": {"timeperiod": 300}})
+    assert build_feature(long).lookback == 299
+
+
+def test_units():
+    price = table("MOM", parameters={"timeperiod": 5}, units="price")
+    np.testing.assert_allclose(price.values[5:, 0], (C[5:] - C[:-5]) / C[5:], atol=1e-12)
+    bands = table("BBANDS", units="level")
+    assert bands.names == ("bbands_upperband", "bbands_middleband", "bbands_lowerband")
+    np.testing.assert_allclose(
+        bands.values[30:], np.stack(talib.BBANDS(C, 20), axis=1)[30:] / C[30:, None] - 1, atol=1e-9
+    )
+
+
+def test_candlestick_pattern():
+    got = table("CDLDOJI")
+    assert set(np.unique(got.values[got.lookback :])) <= {-100.0, 0.0, 100.0}
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [("SMA", "prices"), ("ATR", "prices"), ("OBV", "volume"), ("AD", "volume")],
+)
+def test_values_that_move_with_the_level_are_refused(function, what):
+    with pytest.raises(FeatureError, match=f"moves with the level of {what}") as caught:
+        table(function)
+    assert "units 'price'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"function": "RSX"}, "talib has no function 'RSX'. Did you mean"),
+        ({"function": "MAVP"}, "talib's MAVP needs close, periods, which bars do not have."),
+        ({"function": 3}, "function parameter of talib must be a string"),
+        ({"function": "RSI", "parameters": {"timeperod": 5}}, "Did you mean 'timeperiod'?"),
+        ({"function": "RSI", "parameters": {"timeperiod": 5.5}}, "must be an integer. Got 5.5"),
+        (
+            {"function": "RSI", "parameters": {"timeperiod": -3}},
+            "talib's RSI refuses the values {'timeperiod': -3}.",
+        ),
+        ({"function": "RSI", "parameters": 14}, "mapping of names to numbers"),
+        ({"function": "RSI", "units": "pric"}, "Did you mean 'price'?"),
+        ({"function": "RSI", "window": 3}, "window parameter of talib must be an integer >= 15"),
+        ({"parameters": {}}, "needs the parameter 'function'"),
+    ],
+)
+def test_refusals(params, message):
+    with pytest.raises(ConfigError) as caught:
+        build_feature(FeatureSpec("talib", params))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,152 @@
+"""The verdict's words, and the Markdown form against a golden text."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reinforcestrategycreator_pipeline.evaluation.metrics import METRICS, compute_metrics
+from reinforcestrategycreator_pipeline.evaluation.report.markdown import fenced, plain
+from reinforcestrategycreator_pipeline.evaluation.report.model import ReportData, Threshold
+from reinforcestrategycreator_pipeline.evaluation.report.render import render_markdown
+from reinforcestrategycreator_pipeline.evaluation.report.verdict import (
+    sharpe_standard_error,
+    tiles,
+    verdict,
+)
+from reinforcestrategycreator_pipeline.evaluation.results import StrategyResult
+
+GOLDEN = Path(__file__).with_name("golden_report.md")
+STAMPS = pd.DatetimeIndex(["2020-01-30", "2020-01-31", "2020-02-28", "2020-03-31"], tz="UTC")
+
+
+def tiny(kit, **changes):
+    """Three bars, one asset: 100 -> 110 -> 99 -> 121 against a flat 100."""
+
+    def result(name, equity, exposure, trades):
+        ones = np.array(exposure, dtype=float)
+        return StrategyResult(
+            name, "X|Y", STAMPS, np.array(equity, dtype=float), ones, ones, ones, trades
+        )
+
+    row = ("X|Y", "long", STAMPS[1], STAMPS[3], 10.0, 12.1, 1.0, 3, 21.0, 0.21, 3.0, True)
+    results = {
+        "X|Y": {
+            "DQN": result("DQN", [100, 110, 99, 121], [1, 1, 1], kit.trades_frame([row])),
+            "buy and hold": result(
+                "buy and hold", [100, 100, 100, 100], [0, 0, 0], kit.trades_frame()
+            ),
+        }
+    }
+    keys = ("total_return", "annual_return", "sharpe", "max_drawdown", "win_rate", "costs_paid")
+    data = ReportData(
+        run_id="run_1",
+        seed=3,
+        created="2026-01-01T00:00:00+00:00",
+        version="0.1.0",
+        config_yaml="seed: 3\n",
+        symbols=("X|Y",),
+        spans={"test": (STAMPS[0], STAMPS[-1])},
+        bar_counts={"test": 3},
+        costs={"commission_bps": 1.0},
+        positions=(0.0, 1.0),
+        periods_per_year=3.0,
+        results=results,
+        metrics={
+            asset: {n: compute_metrics(r, 3.0, keys) for n, r in strategies.items()}
+            for asset, strategies in results.items()
+        },
+        prices={},
+        history=pd.DataFrame({"step": [1, 2, 3, 4], "loss": [4.0, 3.0, 2.0, 1.0]}),
+        notes=("1 duplicate row of <X> was dropped.",),
+        provenance={"source": "csv"},
+        loss_floor=0.5,
+        loss_floor_note="Noise of the market.",
+        thresholds=(Threshold("Sharpe ratio", "at least 1", "0.72", False),),
+    )
+    return kit.replace(data, **changes)
+
+
+def test_golden(report_kit):
+    """The file was written and checked by hand: 21% in the one year of three bars, and so on."""
+    assert render_markdown(tiny(report_kit)) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_verdict_names_both_returns_and_the_failed_threshold(report_kit):
+    words = verdict(tiny(report_kit))
+    # Returns 10%, -10%, 22/99 = 22.2%: mean 7.407%, sd 16.268%, times sqrt(3).
+    sharpe = np.mean([0.1, -0.1, 22 / 99]) / np.std([0.1, -0.1, 22 / 99], ddof=1) * math.sqrt(3)
+    assert words.finding == (
+        "On the untouched test bars (2020-01-30 to 2020-03-31, 3 bars) the policy returned 21.00% "
+        f"a year net of costs on X|Y, against 0.00% for buy and hold, with a Sharpe ratio of "
+        f"{sharpe:.2f} against an undefined value (zero variance); it was not promoted, because "
+        "Sharpe ratio is 0.72 and must be at least 1."
+    )
+    assert "luck is not excluded" in words.caveat
+    assert "cannot be told from 0" in words.caveat
+
+
+@pytest.mark.parametrize(
+    ("promoted", "thresholds", "clause"),
+    [
+        (True, (), "it was promoted, as no threshold is set."),
+        (True, (Threshold("a", "b", "c", True),), "it was promoted: it passed 1 of 1 thresholds."),
+        (False, (), "it was not promoted."),
+        (False, (Threshold("a", "b", "c", True),), "it was not promoted."),
+    ],
+)
+def test_verdict_on_promotion(report_kit, promoted, thresholds, clause):
+    words = verdict(tiny(report_kit, promoted=promoted, thresholds=thresholds))
+    assert words.finding.endswith(f"; {clause}")
+
+
+def test_luck_is_mentioned_even_when_the_ratio_is_significant(report_kit, report_data):
+    words = verdict(report_data)
+    assert "luck is not excluded" in words.caveat
+    assert "must agree" in words.caveat
+
+
+def test_standard_error_by_simulation():
+    """Lo's formula against the spread of 4,000 estimated ratios of normal returns."""
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0.02, 0.1, (4000, 250))
+    ratios = returns.mean(1) / returns.std(1, ddof=1) * math.sqrt(252)
+    expected = sharpe_standard_error(0.2 * math.sqrt(252), 250, 252)
+    assert ratios.std() == pytest.approx(expected, rel=0.04)
+
+
+def test_tiles_compare_with_buy_and_hold_and_the_oracle(report_data):
+    shown = {tile.label: tile for tile in tiles(report_data)}
+    own = report_data.metrics["PORTFOLIO"]["DQN"]
+    assert shown["Annual return"].text == f"{own['annual_return'].value:.2%}"
+    best = report_data.metrics["PORTFOLIO"]["oracle"]["log_growth"].value
+    assert shown["Share of the oracle"].text == f"{own['log_growth'].value / best:.1%}"
+
+
+def test_names_are_escaped(report_kit):
+    evil = "a|b<script>*x*\n# no"
+    text = render_markdown(tiny(report_kit, run_id=evil, notes=(evil,), config_yaml="```\nx"))
+    assert "<script>" not in text
+    assert "a\\|b&lt;script&gt;\\*x\\* # no" in text
+    assert "````yaml\n```\nx\n````" in text
+
+
+def test_plain_and_fenced():
+    assert plain("a_b & c") == "a\\_b &amp; c"
+    assert fenced("x", "yaml") == "```yaml\nx\n```"
+
+
+def test_all_assets_are_in(report_data):
+    text = render_markdown(report_data)
+    for name in ("portfolio", *report_data.symbols):
+        assert f"## Metrics: {name}\n" in text
+    assert "— (zero variance)" in text
+
+
+def test_docs_define_every_metric():
+    docs = Path(__file__).parents[3] / "docs" / "metrics.md"
+    text = docs.read_text(encoding="utf-8")
+    for name in METRICS:
+        assert f"`{name}`" in text, name
