@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -76,6 +77,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def replace_link(link: Path, target: Path) -> None:
+    """Point the symbolic link `link` to `target` (relative to its folder), atomically."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        temporary.symlink_to(target)
+        try:
+            temporary.replace(link)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _fsync(link.parent)
+    except OSError as error:
+        raise RunError(f"{link}: cannot write: {error.strerror or error}") from error
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; on success it replaces `path`, else nothing changes."""
@@ -88,8 +103,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 _fsync(file)
         if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+            # Aside first: a folder cannot be renamed onto one that has content.
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            path.replace(old)
+            temporary.replace(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
         _fsync(path.parent)
     except OSError as error:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error

@@ -52,10 +52,26 @@ class AssetBars:
     features: NDArray[Any]
 
     def __post_init__(self) -> None:
+        names = ("seconds", "open", "close", "features")
+        lengths = {name: len(getattr(self, name)) for name in names}
+        if len(set(lengths.values())) > 1:
+            parts = ", ".join(f"{name} {n}" for name, n in lengths.items())
+            raise DataError(f"{self.symbol}: its parts must have one length. Got {parts} instead.")
         if len(self.close) < 2:
             raise DataError(
                 f"{self.symbol}: {len(self.close)} bars; a decision and its outcome need 2"
             )
+        for name in ("open", "close"):  # the kernel would read a NaN as ruin
+            price = getattr(self, name)
+            bad = np.flatnonzero(~((price > 0) & (price < np.inf)))
+            if bad.size:
+                raise DataError(
+                    f"{self.symbol}: the {name} of row {bad[0]} must be finite and > 0. "
+                    f"Got {price[bad[0]]} instead."
+                )
+        backwards = np.flatnonzero(~(np.diff(self.seconds) > 0))
+        if backwards.size:
+            raise DataError(f"{self.symbol}: the close times do not rise at row {backwards[0] + 1}")
         if not np.isfinite(self.features).all():
             row = int(np.argmin(np.isfinite(self.features).all(axis=1)))
             raise DataError(f"{self.symbol}: the features of row {row} are not finite")
@@ -118,8 +134,8 @@ class ExogenousMarket:
     reward : str
         A registered reward, or ``"module:function"``.
     reward_scale : float, optional
-        Multiplies every reward; by default 1 / the standard deviation of the reward of holding
-        the largest exposure, so that rewards are near unit scale on any bar length.
+        Multiplies every reward; by default 1 / the root mean square of the reward of holding the
+        largest exposure, so that rewards are near unit scale on any bar length.
 
     Attributes
     ----------
@@ -171,8 +187,9 @@ class ExogenousMarket:
             self.ruined[block] = outcome.ruined
         if reward_scale is None:
             held = int(np.abs(self.positions).argmax())
-            spread = float(rewards[self.decision_rows, held, held].std())
-            reward_scale = 1.0 / spread if spread > 0 else 1.0
+            size = float(np.sqrt(np.square(rewards[self.decision_rows, held, held]).mean()))
+            # A price that stands still pays rounding errors, which are no measure.
+            reward_scale = 1.0 / size if size > 1e-9 * np.abs(rewards).max() else 1.0
         self.reward_scale = reward_scale
         self.rewards = (rewards * reward_scale).astype(np.float32)
         self._one_hot = np.eye(n, dtype=np.float32)
@@ -225,12 +242,17 @@ class ExogenousMarket:
         return [follow(choice[i : i + len(a.close) - 1], self.flat) for i, a in spans]
 
     def path_log_growth(self, paths: Sequence[Ints]) -> F64:
-        """Return the log growth of each asset's account along its path of targets."""
+        """Return the log growth of each asset's account along its path of targets.
+
+        A ruined account trades no more, so that its path ends there.
+        """
         total = []
         for start, path in zip(self.starts, paths, strict=True):
             previous = np.concatenate([[self.flat], path[:-1]])
-            rows = start + np.arange(len(path))
-            total.append(self.log_growth[rows, previous, path].sum())
+            steps = (start + np.arange(len(path)), previous, path)
+            ruin = np.flatnonzero(self.ruined[steps])
+            end = ruin[0] + 1 if ruin.size else len(path)
+            total.append(self.log_growth[steps][:end].sum())
         return np.array(total)
 
     def gather(self, rows: Ints, positions: Ints, actions: Ints) -> Batch:

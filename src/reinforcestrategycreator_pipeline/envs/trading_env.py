@@ -66,6 +66,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         self._t = 0
         self._position = self._flat
         self._equity = initial_equity
+        self._over = False
 
     def _observe(self) -> Observation:
         one_hot = np.zeros(len(self.positions), dtype=np.float32)
@@ -99,6 +100,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
                 f"Got {start} instead."
             )
         self._t, self._position, self._equity = start, self._flat, self.initial_equity
+        self._over = False
         return self._observe(), self._info()
 
     def step(
@@ -111,9 +113,9 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         ConfigError
             If the episode is over, or the action is not in the action space.
         """
-        if self._t >= len(self.bars.close) - 1:
+        if self._over:
             raise ConfigError("TradingEnv.step: the episode is over; call reset first")
-        if not self.action_space.contains(np.int64(action)):
+        if not self.action_space.contains(action):
             raise ConfigError(
                 f"The action of TradingEnv.step must be an index below {len(self.positions)}. "
                 f"Got {action!r} instead."
@@ -131,6 +133,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         self._t += 1
         terminated = bool(outcome.ruined)
         truncated = self._t == len(self.bars.close) - 1
+        self._over = terminated or truncated
         reward = float(self._reward(growth)) * self.reward_scale
         info = self._info()
         info["cost"] = float(outcome.trading_cost + outcome.carrying_cost)

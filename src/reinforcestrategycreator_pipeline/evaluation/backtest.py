@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from reinforcestrategycreator_pipeline.envs.market import AssetBars
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.evaluation.results import TRADE_COLUMNS, StrategyResult
-from reinforcestrategycreator_pipeline.execution.accounting import BarOutcome, bar_outcome
+from reinforcestrategycreator_pipeline.execution.accounting import (
+    RUIN_GROWTH,
+    BarOutcome,
+    bar_outcome,
+)
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 F64 = NDArray[np.float64]
@@ -58,8 +62,10 @@ def run_backtest(
     previous = np.concatenate([[0.0], targets[:-1]])
     outcome = bar_outcome(bars.prices, previous, targets, costs)
     ruin = np.flatnonzero(outcome.ruined)
-    if ruin.size:  # a ruined account trades no more
-        targets[ruin[0] + 1 :] = previous[ruin[0] + 1 :] = 0.0
+    if ruin.size:  # a ruined account trades no more, nor at the very open whose gap ruined it
+        by_gap = outcome.equity_at_open[ruin[0]] <= RUIN_GROWTH
+        targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
+        previous[ruin[0] + 1 :] = 0.0
         outcome = bar_outcome(bars.prices, previous, targets, costs)
     equity = initial_equity * np.cumprod(np.concatenate([[1.0], outcome.growth]))
     return StrategyResult(

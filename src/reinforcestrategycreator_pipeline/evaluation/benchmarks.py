@@ -128,7 +128,8 @@ def random_same_turnover(context: BenchmarkContext) -> F64:
     """
     draws, growth = random_policies(context)
     order = np.argsort(growth, kind="stable")
-    return draws[order[len(order) // 2]]
+    median: F64 = draws[order[len(order) // 2]]
+    return median
 
 
 def random_policies(context: BenchmarkContext) -> tuple[F64, F64]:

@@ -69,7 +69,7 @@ class BarOutcome(NamedTuple):
     trading_cost, carrying_cost : ndarray
         Commission, spread and slippage; borrow fees and margin interest. Same unit.
     ruined : ndarray of bool
-        The account lost everything; growth is RUIN_GROWTH.
+        The account lost everything, to prices or to costs; growth is RUIN_GROWTH.
     """
 
     growth: F64
@@ -121,7 +121,8 @@ def bar_outcome(
     q = np.where(solvent, q, 0.0)
     buying = q > w_open
     c = np.where(buying, costs.buy_cost, -costs.sell_cost)
-    after = at_open * (1.0 + c * w_open) / (1.0 + c * q)
+    payable = 1.0 + c * w_open > 0.0  # else closing costs all there is; implies 1 + c q > 0
+    after = np.where(payable, at_open * (1.0 + c * w_open) / np.where(payable, 1.0 + c * q, 1.0), 0)
     growth = after * (1.0 + q * (prices.close_t / prices.open_t - 1.0))
     ruined = ~solvent | ~(growth > RUIN_GROWTH)
     return BarOutcome(

@@ -98,7 +98,7 @@ def forward_rowwise(x: Array, layers: Sequence[Layer]) -> Array:
     -------
     ndarray, shape (N, n_L)
     """
-    a = x[:, None, :]
+    a = np.ascontiguousarray(x)[:, None, :]  # a strided row takes another path, with other bits
     last = len(layers) - 1
     for i, (w, b) in enumerate(layers):
         a = np.matmul(a, w) + b

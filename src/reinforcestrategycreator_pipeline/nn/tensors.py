@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,7 +46,28 @@ def layers_of(weights: Mapping[str, NDArray[Any]]) -> tuple[Layer, ...]:
     return tuple((weights[f"W{i}"], weights[f"b{i}"]) for i in range(len(weights) // 2))
 
 
-class NamedTensors(dict[str, NDArray[Any]]):
+V = TypeVar("V")
+
+
+class _FixedNames(dict[str, V]):
+    """A dict whose every way of writing goes through ``__setitem__`` and whose names stay."""
+
+    def update(self, *others: Any, **values: Any) -> None:
+        """Assign the given items, as `dict.update` does."""
+        for name, value in dict(*others, **values).items():
+            self[name] = value
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise ConfigError(f"a network's parts ({', '.join(self)}) cannot be removed or added")
+
+    __delitem__ = pop = popitem = clear = setdefault = _refuse
+
+
+class NamedTensors(_FixedNames[NDArray[Any]]):
     """A dict of arrays that live in one flat buffer.
 
     Parameters
@@ -76,7 +97,7 @@ class NamedTensors(dict[str, NDArray[Any]]):
         super().__init__(views)
         self.layers = tuple((self[f"W{i}"], self[f"b{i}"]) for i in range(len(shapes) // 2))
 
-    def __setitem__(self, name: str, value: ArrayLike) -> None:
+    def _checked(self, name: str, value: ArrayLike) -> NDArray[Any]:
         if name not in self:
             raise ConfigError(f"the network has no tensor {name!r}.{nearest(name, self)}")
         array = np.asarray(value)
@@ -85,30 +106,26 @@ class NamedTensors(dict[str, NDArray[Any]]):
                 f"the tensor {name} must have the shape {self[name].shape}. "
                 f"Got {array.shape} instead."
             )
-        self[name][...] = array
+        return array
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        self[name][...] = self._checked(name, value)
 
     def assign(self, values: Mapping[str, ArrayLike]) -> None:
         """Copy every tensor from `values`, which must have exactly the same names."""
         if values.keys() != self.keys():
             odd = sorted(values.keys() ^ self.keys())
             raise ConfigError(f"the tensors must be {', '.join(self)}; missing or extra: {odd}")
-        for name, value in values.items():
-            self[name] = value
-
-    def update(self, *others: Any, **values: Any) -> None:
-        """Assign the given tensors, as `dict.update` does."""
-        for name, value in dict(*others, **values).items():
-            self[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        raise ConfigError(f"the tensor {name} cannot be removed from its network")
+        arrays = {name: self._checked(name, value) for name, value in values.items()}
+        for name, array in arrays.items():  # after all are checked: all or nothing
+            self[name][...] = array
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # copy and deepcopy give a plain dict of arrays: a snapshot that shares nothing.
         return dict, ({name: array.copy() for name, array in self.items()},)
 
 
-class NetworkState(dict[str, Any]):
+class NetworkState(_FixedNames[Any]):
     """``{"weights": ..., "optimizer_state": {"t", "m", "v"}}`` whose tensors stay in their buffers.
 
     Assigning a mapping to ``"weights"`` or ``"optimizer_state"`` copies its tensors in.

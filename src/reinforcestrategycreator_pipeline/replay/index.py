@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.replay.batch import Batch
+from reinforcestrategycreator_pipeline.replay.batch import Batch, stored_place
 from reinforcestrategycreator_pipeline.replay.sampling import distinct_indices
 
 Ints = NDArray[np.int64]
@@ -83,12 +83,11 @@ class IndexReplay:
         }
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Set the content to what `arrays` returned."""
+        """Set the content to what `arrays` returned, of a ring of the same capacity."""
         n = len(arrays["rows"])
-        if n > self.capacity:
-            raise ConfigError(f"{n} stored transitions do not fit a capacity of {self.capacity}")
+        place = stored_place(arrays, n, self.capacity)
         self._rows[:n] = arrays["rows"]
         self._positions[:n] = arrays["positions"]
         self._actions[:n] = arrays["actions"]
-        self._next = int(arrays["next"][0])
+        self._next = place
         self._size = n

@@ -18,8 +18,10 @@ def distinct_indices(rng: np.random.Generator, size: int, count: int) -> NDArray
     Raises
     ------
     ConfigError
-        If `count` exceeds `size`.
+        If `count` exceeds `size` or is below 1.
     """
+    if count < 1:
+        raise ConfigError(f"a batch must hold 1 transition or more. Got {count} instead.")
     if count > size:
         raise ConfigError(f"a batch of {count} needs as many transitions; the replay holds {size}")
     while count * count <= size:

@@ -60,11 +60,11 @@ class TrainingConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    steps: int = 12_000
+    steps: int = 8_000
     trajectories: int = 256
     counterfactual: bool = True
-    validation_interval: int = 500
-    patience: int = 12
+    validation_interval: int = 250
+    patience: int = 16
     checkpoint_interval: int = 2_000
 
     def __post_init__(self) -> None:

@@ -4,8 +4,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from data_source_contract import DataSourceContract
 
-from contracts.data_source_contract import DataSourceContract
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.sources.catalog import (

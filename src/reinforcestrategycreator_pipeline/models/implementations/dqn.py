@@ -13,7 +13,9 @@ Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +29,8 @@ from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
+    MAX_LEARNING_RATE,
+    MIN_EPSILON,
     DQNConfig,
     DQNHyperparameters,
 )
@@ -54,6 +58,8 @@ from reinforcestrategycreator_pipeline.seeding import (
 )
 
 Array = NDArray[Any]
+
+WEIGHTS_CHECK_INTERVAL = 100
 
 __all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
 
@@ -135,7 +141,8 @@ class DQN:
             If a shape is empty or not positive.
         """
         for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
-            if not shape or any(int(n) < 1 for n in shape):
+            ok = isinstance(shape, tuple | list) and len(shape) > 0
+            if not ok or not all(isinstance(n, int | np.integer) and n >= 1 for n in shape):
                 raise ConfigError(
                     f"The {name} parameter of DQN.build must be a tuple of integers >= 1. "
                     f"Got {shape!r} instead."
@@ -157,7 +164,11 @@ class DQN:
         self._starts = np.empty(0, dtype=np.int64)
         if replay is None:  # not `or`: an empty replay is falsy
             replay = RingReplay(
-                self.hyperparameters.buffer_size, self.n_inputs, self._replay_rng, self.dtype
+                self.hyperparameters.buffer_size,
+                self.n_inputs,
+                self._replay_rng,
+                self.dtype,
+                self.n_actions,
             )
         self.replay_buffer: Any = replay
 
@@ -190,7 +201,8 @@ class DQN:
         layers = layers_of(network["weights"])
         x = np.asarray(state, dtype=layers[0][0].dtype)
         single = x.ndim < 2 or x.shape == self.input_shape
-        rows = np.ascontiguousarray(x.reshape(1 if single else len(x), -1))
+        shape = (1, x.size) if single else (len(x), math.prod(x.shape[1:]))
+        rows = np.ascontiguousarray(x.reshape(shape))
         if rows.shape[1] != self.n_inputs:
             raise ConfigError(
                 f"a state of DQN must have the shape {self.input_shape}. Got {x.shape} instead."
@@ -215,7 +227,8 @@ class DQN:
         """
         if exploration_rate > 0.0 and self._exploration_rng.random() < exploration_rate:
             return int(self._exploration_rng.integers(self.n_actions))
-        q = self.predict(state)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            q = self.predict(state)
         if not np.isfinite(q).all():
             raise NonFiniteError(f"the Q-values {q.tolist()} of a state are not finite")
         return int(q.argmax())
@@ -240,9 +253,11 @@ class DQN:
             self.hyperparameters.gamma if gamma is None else gamma,
         )
 
+    # What NumPy would warn of is checked in one place, and said better.
+    @np.errstate(over="ignore", invalid="ignore")
     def _train_step(self, batch_size: int, gamma: float) -> float:
         batch = self.replay_buffer.sample(batch_size)
-        q, targets, activations = self._values_and_targets(batch, gamma)
+        q, targets, activations, target_q = self._values_and_targets(batch, gamma)
         if batch.a_tm1 is None:
             error = q - targets
             d_q = error * (2.0 / error.size)
@@ -263,14 +278,24 @@ class DQN:
         )
         gradient = self._gradients.flat
         squared_norm = float(gradient @ gradient)
-        # One comparison for both: the sum is finite only if every term is.
-        if not (abs(loss + squared_norm) < np.inf):
-            raise NonFiniteError(self._where_not_finite(batch, activations, targets, loss))
+        # A sum of squares is finite only if every term is. Loss and gradient alone do not show
+        # everything: not the action that nobody took, not the state behind a termination.
+        everything = loss + squared_norm
+        for array in (batch.s_tm1, batch.s_t, activations[-1], target_q):
+            everything += float(np.vdot(array, array))
+        if self._q_network["optimizer_state"]["t"] % WEIGHTS_CHECK_INTERVAL == 0:
+            # A hidden unit's bias of -inf is 0 behind ReLU, and shows nowhere else.
+            for weights in (self._weights.flat, self._target_weights.flat):
+                everything += float(np.vdot(weights, weights))
+        if not abs(everything) < np.inf:
+            self._refuse_non_finite(batch, activations, target_q, targets, loss, squared_norm)
         self._apply_update(loss, squared_norm, q)
         return loss
 
-    def _values_and_targets(self, batch: Batch, gamma: float) -> tuple[Array, Array, list[Array]]:
-        """Return Q(s_tm1, .), the targets, and the activations that backpropagation needs."""
+    def _values_and_targets(
+        self, batch: Batch, gamma: float
+    ) -> tuple[Array, Array, list[Array], Array]:
+        """Return Q(s_tm1, .), the targets, the online activations and the target network's Q."""
         n = len(batch.s_tm1)
         s_t = batch.s_t.reshape(-1, self.n_inputs)
         if self.hyperparameters.double_dqn:
@@ -282,14 +307,16 @@ class DQN:
             q_both = forward(x, self._weights.layers, activations)
             q, best = q_both[:n], q_both[n:].argmax(axis=1)
             best += self._row_starts(len(s_t))
-            value = self._target_forward(s_t).ravel().take(best)
+            target_q = self._target_forward(s_t)
+            value = target_q.ravel().take(best)
         else:
             activations = self._get_buffers("online", n)
             q = forward(batch.s_tm1, self._weights.layers, activations)
-            value = self._target_forward(s_t).max(axis=1)
+            target_q = self._target_forward(s_t)
+            value = target_q.max(axis=1)
         value *= gamma
-        value[batch.terminated.ravel()] = 0.0
-        return q, value.reshape(batch.r_t.shape) + batch.r_t, activations
+        value[batch.terminated.ravel().astype(bool, copy=False)] = 0.0
+        return q, value.reshape(batch.r_t.shape) + batch.r_t, activations, target_q
 
     def _target_forward(self, s_t: Array) -> Array:
         layers = self._target_weights.layers
@@ -297,6 +324,13 @@ class DQN:
 
     def _apply_update(self, loss: float, squared_norm: float, q: Array) -> None:
         """Apply Adam, update the target network, and log, each when it is due."""
+        sound = 0 <= self.learning_rate <= MAX_LEARNING_RATE and self.epsilon >= MIN_EPSILON
+        if not (sound and 0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ConfigError(
+                f"Adam needs a learning_rate from 0 to {MAX_LEARNING_RATE}, betas in [0, 1) and an "
+                f"epsilon >= {MIN_EPSILON}. Got {self.learning_rate!r}, {self.beta1!r}, "
+                f"{self.beta2!r} and {self.epsilon!r} instead."
+            )
         state = self._q_network["optimizer_state"]
         t = int(state["t"]) + 1
         interval = self.hyperparameters.log_interval
@@ -348,30 +382,42 @@ class DQN:
             self._starts = np.arange(rows) * self.n_actions
         return self._starts[:rows]
 
-    def _where_not_finite(
-        self, batch: Batch, activations: list[Array], targets: Array, loss: float
-    ) -> str:
-        """Say which array has the first number that is not finite, in the order of computation."""
-        n = len(batch.s_tm1)
+    def _refuse_non_finite(
+        self,
+        batch: Batch,
+        activations: list[Array],
+        target_q: Array,
+        targets: Array,
+        loss: float,
+        squared_norm: float,
+    ) -> None:
+        """Raise for the first array with a number that is not finite, in order of computation.
+
+        Nothing is raised where only a sum of finite squares overflowed that no update needs.
+        """
         suspects: list[tuple[str, Array]] = [
             *((f"the weights {name}", w) for name, w in self._weights.items()),
             *((f"the target network's {name}", w) for name, w in self._target_weights.items()),
             ("the sampled states s_tm1", batch.s_tm1),
             ("the sampled states s_t", batch.s_t),
             ("the sampled rewards", batch.r_t),
-            *((f"the outputs of layer {i}", a[:n]) for i, a in enumerate(activations)),
+            *((f"the outputs of layer {i}", a) for i, a in enumerate(activations)),
+            ("the target network's outputs", target_q),
             ("the targets", targets),
             ("the loss", np.array(loss)),
             *((f"the gradient of {name}", g) for name, g in self._gradients.items()),
         ]
-        place = "the norm of the gradient, which overflows"
         for name, array in suspects:
             bad = int(array.size - np.count_nonzero(np.isfinite(array)))
             if bad:
                 place = f"{name} ({bad} of {array.size} numbers)"
                 break
+        else:
+            if abs(squared_norm) < np.inf:
+                return
+            place = "the norm of the gradient, which overflows"
         step = int(self._q_network["optimizer_state"]["t"]) + 1
-        return (
+        raise NonFiniteError(
             f"training step {step}: NaN or infinity in {place}; "
             f"the update was not applied and the weights are as before"
         )
@@ -404,14 +450,17 @@ class DQN:
         hp = self.hyperparameters
         if not hasattr(self, "n_inputs"):
             self.build(env.observation_space.shape, (int(env.action_space.n),))
+        first_action = int(getattr(env.action_space, "start", 0))
+        # A ring that is smaller than `learning_starts` never holds so many.
+        starts = min(max(hp.learning_starts, hp.batch_size), hp.buffer_size)
         returns: list[float] = []
         episode_return = 0.0
         state, _ = env.reset(seed=self.config.seed)
-        logged, started = None, time.perf_counter()
+        started = time.perf_counter()
         for step in range(1, total_steps + 1):
             self.exploration_rate = self.exploration_at(step / total_steps)
             action = self.select_action(state, self.exploration_rate)
-            next_state, reward, terminated, truncated, _ = env.step(action)
+            next_state, reward, terminated, truncated, _ = env.step(first_action + action)
             self.replay_buffer.push(state, action, reward, next_state, terminated)
             state = next_state
             episode_return += float(reward)
@@ -419,15 +468,15 @@ class DQN:
                 returns.append(episode_return)
                 episode_return = 0.0
                 state, _ = env.reset()
-            ready = len(self.replay_buffer) >= max(hp.learning_starts, hp.batch_size)
-            if ready and step % hp.train_frequency == 0:
-                for _ in range(hp.gradient_steps):
-                    self.train_step()
-            if callback is not None and self.diagnostics is not logged:
+            if step % hp.train_frequency or len(self.replay_buffer) < starts:
+                continue
+            for _ in range(hp.gradient_steps):
                 logged = self.diagnostics
-                seconds = time.perf_counter() - started
-                row = {**logged, "exploration_rate": self.exploration_rate}
-                callback(step, {**row, "steps_per_second": step / seconds})
+                self.train_step()
+                if callback is not None and self.diagnostics is not logged:
+                    seconds = time.perf_counter() - started
+                    row = {**self.diagnostics, "exploration_rate": self.exploration_rate}
+                    callback(step, {**row, "steps_per_second": step / seconds})
         return returns
 
     def exploration_at(self, progress: float) -> float:
@@ -437,6 +486,19 @@ class DQN:
         return hp.exploration_initial + share * (hp.exploration_final - hp.exploration_initial)
 
     # -- state ------------------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DQN:
+        # Networks are views into flat buffers, which a copy must make for itself; its replay, if
+        # it draws from this model's generator, draws from the copy's.
+        twin = type(self)(self.config)
+        memo[id(self)] = twin
+        memo[id(self._replay_rng)] = twin._replay_rng
+        if hasattr(self, "n_inputs"):
+            replay = copy.deepcopy(self.replay_buffer, memo)
+            twin.build(self.input_shape, (self.n_actions,), replay)
+            twin.restore(*self.state())
+        twin.diagnostics = dict(self.diagnostics)
+        return twin
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return what learning depends on, the replay's content apart.

@@ -16,6 +16,10 @@ from reinforcestrategycreator_pipeline.checks import (
     require_number,
 )
 
+# Beyond these, Adam's update of finite gradients may itself not be finite in float32.
+MAX_LEARNING_RATE = 1e30
+MIN_EPSILON = 1e-12
+
 
 @dataclass(frozen=True)
 class DQNHyperparameters:
@@ -82,10 +86,11 @@ class DQNHyperparameters:
             "a list of one or more integers >= 1",
             list(layers) if isinstance(layers, tuple) else layers,
         )
-        require_number(owner, "learning_rate", self.learning_rate, above=0)
+        rate = self.learning_rate
+        require_number(owner, "learning_rate", rate, above=0, high=MAX_LEARNING_RATE)
         require_number(owner, "adam_beta1", self.adam_beta1, low=0, below=1)
         require_number(owner, "adam_beta2", self.adam_beta2, low=0, below=1)
-        require_number(owner, "adam_epsilon", self.adam_epsilon, above=0)
+        require_number(owner, "adam_epsilon", self.adam_epsilon, low=MIN_EPSILON)
         require_number(owner, "gamma", self.gamma, low=0, high=1)
         require_bool(owner, "double_dqn", self.double_dqn)
         for name in ("exploration_initial", "exploration_final"):
@@ -152,7 +157,7 @@ class DQNConfig:
         """
         if isinstance(config, cls):
             return config
-        given = {} if config is None else config
+        given: Any = {} if config is None else config
         if isinstance(given, Mapping) and isinstance(given.get("hyperparameters"), Mapping):
             owner = "DQN's hyperparameters"
             inner = from_mapping(DQNHyperparameters, given["hyperparameters"], owner)

@@ -1,0 +1,56 @@
+"""The tree of commands: ``rsc run|config|data|report``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.cli import config_command, data_command
+from reinforcestrategycreator_pipeline.cli.options import examples
+from reinforcestrategycreator_pipeline.cli.report_command import report
+from reinforcestrategycreator_pipeline.cli.run_command import run
+
+app = typer.Typer(
+    name="rsc",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich would double the time of `rsc --help`
+    epilog=examples(
+        "rsc run",
+        "rsc run --config my.yaml --set training.steps=20000",
+        "rsc report latest --open",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(
+    "run",
+    epilog=examples("rsc run", "rsc run --config my.yaml --set seed=7", "rsc run --resume latest"),
+)(run)
+app.add_typer(config_command.app, name="config")
+app.add_typer(data_command.app, name="data")
+app.command(
+    "report",
+    epilog=examples("rsc report latest", "rsc report 20261122-183000-a1b2c3 --open"),
+)(report)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rsc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def rsc(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """From market data to a trading strategy, with an honest verdict.
+
+    Five stages: data ingestion, feature engineering, training of a deep Q-network, evaluation
+    against benchmarks on unseen bars, deployment. It works offline on bundled market data.
+    """

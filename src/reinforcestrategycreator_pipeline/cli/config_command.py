@@ -1,0 +1,46 @@
+"""``rsc config show|check|schema``."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import typer
+
+from reinforcestrategycreator_pipeline.cli.options import ConfigOption, SetOption, examples
+
+app = typer.Typer(no_args_is_help=True, help="Show, check and describe the configuration.")
+
+
+def _load(config: ConfigOption, overrides: SetOption) -> Any:
+    from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+    from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
+
+    return load_config(RunConfig, config, overrides or (), os.environ)
+
+
+@app.command(
+    epilog=examples("rsc config show > my.yaml", "rsc config show -c my.yaml --set seed=7")
+)
+def show(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Print the resolved configuration, complete, as YAML."""
+    from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
+
+    typer.echo(config_to_yaml(_load(config, overrides)), nl=False)
+
+
+@app.command(epilog=examples("rsc config check --config my.yaml"))
+def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Check a configuration; exit code 0 if it is valid."""
+    _load(config, overrides)
+    typer.echo(f"{config or 'the default configuration'}: valid")
+
+
+@app.command(epilog=examples("rsc config schema > rsc.schema.json"))
+def schema() -> None:
+    """Print the JSON schema of the configuration file, for editors."""
+    from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+    from reinforcestrategycreator_pipeline.pipeline.config_writing import config_schema
+
+    typer.echo(json.dumps(config_schema(RunConfig), indent=2))

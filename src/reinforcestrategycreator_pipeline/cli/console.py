@@ -1,0 +1,34 @@
+"""Rich consoles: colour only on a terminal and without ``NO_COLOR``, never a broken pipe."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rich.console import Console
+
+
+class QuietConsole(Console):
+    """A console whose reader may go away: it falls silent, and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on."""
+        self.quiet = True
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.file.fileno())
+        os.close(null)
+
+
+def output() -> Console:
+    """Return the console for results, on standard output."""
+    return QuietConsole(highlight=False, **_width())
+
+
+def progress() -> Console:
+    """Return the console for progress, on standard error."""
+    return QuietConsole(stderr=True, highlight=False, **_width())
+
+
+def _width() -> dict[str, Any]:
+    """Give a file or a pipe, which has no width, room for a whole table."""
+    return {} if os.isatty(1) or "COLUMNS" in os.environ else {"width": 140}

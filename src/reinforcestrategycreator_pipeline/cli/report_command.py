@@ -1,0 +1,39 @@
+"""``rsc report``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reinforcestrategycreator_pipeline.cli.options import RUNS, RunsOption
+from reinforcestrategycreator_pipeline.errors import RunError
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="A run's id, 'latest', or the path of its folder.")],
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the HTML report in the browser.")
+    ] = False,
+    runs_dir: RunsOption = RUNS,
+) -> None:
+    """Show a run's result, and where its report is."""
+    from reinforcestrategycreator_pipeline.cli.console import output
+    from reinforcestrategycreator_pipeline.cli.results import REPORTS, show_results
+    from reinforcestrategycreator_pipeline.pipeline.manifest import load_manifest
+    from reinforcestrategycreator_pipeline.pipeline.run_folder import find_run
+
+    run_dir = find_run(runs_dir, run)
+    manifest = load_manifest(run_dir)
+    page = run_dir / REPORTS[0]
+    if not page.is_file():
+        raise RunError(
+            f"the run {manifest.run_id!r} has no report yet (it is {manifest.status}); "
+            f"continue it with: rsc run --resume {run}"
+        )
+    show_results(output(), run_dir, manifest)
+    if open_:
+        import webbrowser
+
+        if not webbrowser.open(page.resolve().as_uri()):
+            raise RunError(f"no browser can be opened here; the report is {page}")

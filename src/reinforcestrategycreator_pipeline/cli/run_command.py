@@ -1,0 +1,67 @@
+"""``rsc run``."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from reinforcestrategycreator_pipeline.cli.options import RUNS, ConfigOption, RunsOption, SetOption
+from reinforcestrategycreator_pipeline.errors import RunError
+
+
+def run(
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Continue a run: its id, a path, or 'latest'. It keeps its own configuration; "
+            "with --set, only the stages that depend on what changed are run again.",
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", metavar="NAME", help="Name the new run. Default: the time."),
+    ] = None,
+    runs_dir: RunsOption = RUNS,
+) -> None:
+    """Run all stages, from data to deployment; resume a run.
+
+    A run leaves a folder with everything in it: configuration, data, model, report, package.
+    Ctrl-C saves and says how to continue. The same seed gives the same bytes.
+
+    Environment variables such as RSC_CONFIG__TRAINING__STEPS=20000 set keys, too; a file, the
+    environment and --set are laid over the defaults in this order.
+    """
+    from reinforcestrategycreator_pipeline.cli.console import output, progress
+    from reinforcestrategycreator_pipeline.cli.results import show_results
+    from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+    from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
+    from reinforcestrategycreator_pipeline.pipeline.run_folder import find_run
+    from reinforcestrategycreator_pipeline.pipeline.runner import CONFIG_NAME, Runner
+
+    if resume is None:
+        resolved = load_config(RunConfig, config, overrides or (), os.environ)
+        outcome = Runner(*_stages(resolved), progress()).start(resolved, runs_dir, run_id)
+    else:
+        if config is not None or run_id is not None:
+            option = "--config" if config is not None else "--run-id"
+            raise RunError(
+                f"{option} does not go with --resume: a run keeps its configuration and name. "
+                "Use --set to change a key, or start a new run."
+            )
+        run_dir = find_run(runs_dir, resume)
+        # The run's file is complete and already holds what the environment said at its start.
+        resolved = load_config(RunConfig, run_dir / CONFIG_NAME, overrides or ())
+        outcome = Runner(*_stages(resolved), progress()).resume(run_dir, resolved)
+    show_results(output(), outcome.run_dir, outcome.manifest, outcome.unchanged)
+
+
+def _stages(config: Any) -> tuple[Any, Any]:
+    from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+
+    return build_stages(config), ARTIFACTS

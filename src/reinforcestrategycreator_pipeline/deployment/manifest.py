@@ -1,0 +1,137 @@
+"""What a package folder holds, and the proof that it holds exactly that.
+
+The hashes catch damage and mix-ups: a truncated copy, a flipped bit, a file of another package.
+They are no signature: whoever can change the files can change the manifest, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file
+
+FORMAT = "policy-package/1"
+MANIFEST = "manifest.json"
+WEIGHTS = "policy.safetensors"
+FEATURES = "features.json"
+SCHEMA = "schema.json"
+CONFIG = "config.yaml"
+MODEL_CARD = "MODEL_CARD.md"
+FILES = (WEIGHTS, FEATURES, SCHEMA, CONFIG, MODEL_CARD)
+MAX_JSON_BYTES = 16 * 1024**2
+
+
+def manifest_seal(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's content, the seal itself apart."""
+    content = {key: value for key, value in manifest.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return sha256_bytes(text.encode("utf-8"))
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """Return what the manifest says of one file."""
+    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of a package's JSON files, which must hold an object.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing, too large, or not a JSON object.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise CheckpointError(f"{path}: {size} bytes is above the cap of {MAX_JSON_BYTES}")
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: must hold a JSON object, holds a {type(value).__name__}")
+    return value
+
+
+def verify_package(folder: str | Path) -> dict[str, Any]:
+    """Check every file of a package against its manifest.
+
+    Parameters
+    ----------
+    folder : path
+        The package. Its own path may lead through symbolic links; what is in it may not.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder is missing; if the manifest is missing, damaged, of another format or names
+        a file outside the folder; if a file is missing, extra, a link or altered.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such package folder")
+    present = _plain_files(folder)
+    if MANIFEST not in present:
+        raise CheckpointError(f"{folder}: not a package: it has no {MANIFEST}")
+    path = folder / MANIFEST
+    manifest = read_json(path)
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: has the format {manifest.get('format')!r}; this version reads {FORMAT!r}"
+        )
+    try:
+        sealed = manifest_seal(manifest) == manifest.get("seal")
+    except (ValueError, RecursionError):  # NaN, a lone surrogate, or too deep: never ours
+        sealed = False
+    if not sealed:
+        raise CheckpointError(f"{path}: its content does not match its seal; it is damaged")
+    files = _listed_files(path, manifest)
+    for name in sorted(present - {MANIFEST} - files.keys()):
+        raise CheckpointError(f"{folder / name}: is not in the package's manifest")
+    for name, entry in files.items():
+        if name not in present:
+            raise CheckpointError(f"{folder / name}: is missing from the package")
+        if file_entry(folder / name) != entry:
+            raise CheckpointError(
+                f"{folder / name}: its content does not match its SHA-256 in the manifest"
+            )
+    return manifest
+
+
+def _plain_files(folder: Path) -> set[str]:
+    """Return the names in `folder`, which must all be of regular files."""
+    names = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise CheckpointError(f"{folder / entry.name}: a package holds no symbolic links")
+            if not entry.is_file(follow_symlinks=False):
+                raise CheckpointError(f"{folder / entry.name}: a package holds regular files only")
+            names.add(entry.name)
+    return names
+
+
+def _listed_files(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest's list of files, whose names must be plain."""
+    files = manifest.get("files")
+    if not isinstance(files, dict):
+        raise CheckpointError(f"{path}: its 'files' must be an object")
+    for name in files:
+        if name in ("", ".", "..", MANIFEST) or any(c in name for c in "/\\\0"):
+            raise CheckpointError(f"{path}: {name!r} is not a plain file name")
+    for name in FILES:
+        if name not in files:
+            raise CheckpointError(f"{path}: its 'files' lack {name!r}")
+    return files

@@ -1,0 +1,140 @@
+"""Features of bars that arrive one at a time, by the very code that computed the training data.
+
+The stream is given a bar and cannot see a later one. It keeps as many bars as each feature
+declares and has the feature compute over them; features depend on the bars of their window and on
+nothing else, so that the last row has the bits of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.features.base import (
+    BAR_COLUMNS,
+    PRICE_COLUMNS,
+    Bars,
+    FeatureSpec,
+    evaluate,
+)
+from reinforcestrategycreator_pipeline.features.catalog import build_feature
+
+F64 = NDArray[np.float64]
+
+
+class FeatureStream:
+    """The newest row of features of one symbol.
+
+    Parameters
+    ----------
+    specs : sequence of FeatureSpec
+        As the policy was trained with.
+    columns : sequence of str
+        The bars' columns: open, high, low, close, volume, then any side data.
+    symbol : str
+        For messages.
+
+    Notes
+    -----
+    A feature that declares no lookback is given all bars since the start of the stream: what its
+    window is, only its author knows.
+    """
+
+    def __init__(
+        self, specs: Sequence[FeatureSpec], columns: Sequence[str], symbol: str = ""
+    ) -> None:
+        self.symbol = symbol
+        self.columns = tuple(str(name) for name in columns)
+        self._who = f"{symbol}: " if symbol else ""
+        missing = [name for name in BAR_COLUMNS if name not in self.columns]
+        if missing:
+            raise DataError(f"{self._who}the bars have no column {', '.join(missing)}.")
+        if not specs:
+            raise ConfigError("a feature stream needs at least one feature. Got none.")
+        self._features = [(spec.name, build_feature(spec)) for spec in specs]
+        lookbacks = [feature.lookback for _, feature in self._features]
+        self._keep = None if None in lookbacks else 1 + max(n for n in lookbacks if n is not None)
+        self._set_store(np.empty((len(self.columns), 4 * (self._keep or 256))))
+        self._end = 0  # bars are in _store[:, :_end]
+        self.count = 0
+        self.time: object = None
+
+    def push(self, bar: Mapping[str, float], time: object = None) -> None:
+        """Take the bar that has just closed.
+
+        Parameters
+        ----------
+        bar : mapping of str to float
+            A value for each column.
+        time : object, optional
+            Its stamp, for messages.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, a price not finite and > 0, or a volume not finite and >= 0.
+        """
+        at = f"at bar {self.count}" + ("" if time is None else f" ({time})")
+        for name in BAR_COLUMNS:
+            value = bar.get(name, np.nan)
+            price = name in PRICE_COLUMNS
+            if not (0.0 < value < np.inf or (value == 0.0 and not price)):
+                rule = "finite and > 0" if price else "finite and >= 0"
+                raise DataError(f"{self._who}{name} must be {rule}. Got {value} {at} instead.")
+        for name in self.columns:
+            if name not in bar:
+                raise DataError(f"{self._who}the column {name!r} is missing {at}.")
+        if self._end == self._store.shape[1]:
+            self._make_room()
+        self._store[:, self._end] = [bar[name] for name in self.columns]
+        self._end += 1
+        self.count += 1
+        self.time = time
+
+    def _set_store(self, store: F64) -> None:
+        view = store.view()
+        view.flags.writeable = False  # features may look only
+        self._store, self._read_only = store, tuple(zip(self.columns, view, strict=True))
+
+    def _make_room(self) -> None:
+        keep = self._end if self._keep is None else self._keep
+        kept = self._store[:, self._end - keep : self._end].copy()
+        if self._keep is None:
+            self._set_store(np.empty((len(self.columns), 2 * self._end)))
+        self._store[:, :keep] = kept
+        self._end = keep
+
+    def _window(self, bars: int) -> Bars:
+        return {name: values[self._end - bars : self._end] for name, values in self._read_only}
+
+    def row(self) -> tuple[tuple[str, ...], F64] | None:
+        """Return the features of the newest bar, or None while there are too few bars.
+
+        Returns
+        -------
+        names : tuple of str
+            The F columns.
+        values : ndarray of float64, shape (F,)
+
+        Raises
+        ------
+        FeatureError
+            If a feature has a value that is not finite.
+        """
+        names: list[str] = []
+        values = []
+        for name, feature in self._features:
+            need = self.count if feature.lookback is None else feature.lookback + 1
+            if need == 0 or self.count < need:
+                return None
+            # Of the window's rows only the newest has a value; the stamp is for its message.
+            stamps = [self.time] * need
+            computed = evaluate(feature, name, self._window(need), self.symbol, stamps)
+            if computed.lookback >= need:
+                return None
+            names += computed.columns
+            values.append(computed.values[-1])
+        return tuple(names), np.concatenate(values)

@@ -1,0 +1,1 @@
+"""Composition: configuration, stages, and the runner."""

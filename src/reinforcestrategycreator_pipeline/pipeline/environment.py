@@ -1,0 +1,64 @@
+"""On what a run was computed: versions, processor and BLAS, on which its bits depend."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+# What can change a number or a file's bytes.
+_LIBRARIES = (
+    "gymnasium",
+    "jinja2",
+    "numpy",
+    "pandas",
+    "pandera",
+    "plotly",
+    "pyarrow",
+    "pydantic",
+    "ruamel.yaml",
+    "safetensors",
+    "TA-Lib",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Return Python, platform, processor, BLAS (as now limited) and library versions."""
+    import numpy as np  # threadpoolctl sees only the libraries that are loaded
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    pools = [
+        {key: value for key, value in pool.items() if key != "filepath"}
+        for pool in threadpoolctl.threadpool_info()
+    ]
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpu_count": os.cpu_count(),
+        "threadpools": pools,
+        "libraries": {"numpy": np.__version__, **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

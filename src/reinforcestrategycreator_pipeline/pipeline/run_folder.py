@@ -1,0 +1,146 @@
+"""The run store ``runs/``: names, exclusive creation, ``latest``, and one process a run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reinforcestrategycreator_pipeline.errors import RunError, nearest
+from reinforcestrategycreator_pipeline.files import replace_link
+
+LATEST = "latest"
+LOCK = ".lock"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time: ``20261122-183000-a1b2c3``, UTC."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def check_run_id(run_id: str) -> str:
+    """Return `run_id` if it may name a run's folder.
+
+    Raises
+    ------
+    RunError
+        For separators, a leading dot, control characters, ``latest`` and the like.
+    """
+    if not _RUN_ID.fullmatch(run_id) or run_id.lower() == LATEST:
+        raise RunError(
+            "a run's name must be 1 to 100 letters, digits, '.', '_' or '-', begin with a letter "
+            f"or digit, and not be {LATEST!r}. Got {run_id[:120]!r} instead."
+        )
+    return run_id
+
+
+def create_run(runs_dir: Path, run_id: str | None = None) -> Path:
+    """Make the folder of a new run; no two processes ever get the same.
+
+    Raises
+    ------
+    RunError
+        If the name is taken or not allowed, or the folder cannot be made.
+    """
+    if run_id is not None:
+        check_run_id(run_id)
+    while True:
+        run_dir = runs_dir / (run_id or new_run_id())
+        try:
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            run_dir.mkdir()
+        except FileExistsError as error:
+            if not runs_dir.is_dir():
+                raise RunError(f"{runs_dir}: is not a folder.") from error
+            if run_id is not None:
+                raise RunError(
+                    f"the run {run_id!r} exists already in {runs_dir}. Continue it with "
+                    f"--resume {run_id}, or choose another name."
+                ) from error
+        except OSError as error:
+            raise RunError(f"{run_dir}: cannot be made: {error.strerror}.") from error
+        else:
+            return run_dir
+
+
+def find_run(runs_dir: Path, run: str) -> Path:
+    """Return the folder of the run that an id, ``latest`` or a path to a run's folder names.
+
+    Raises
+    ------
+    RunError
+        If there is none; the message offers the nearest name.
+    """
+    if "\0" in run:
+        raise RunError(f"a run's name has no NUL character. Got {run!r} instead.")
+    if "/" in run:
+        folder = Path(run)
+        if not folder.is_dir():
+            raise RunError(f"{run}: no such run folder.")
+        return folder.resolve() if folder.is_symlink() else folder
+    if run == LATEST:
+        return _latest(runs_dir)
+    check_run_id(run)
+    folder = runs_dir / run
+    if not folder.is_dir():
+        names = [p.name for p in runs_dir.iterdir() if p.is_dir()] if runs_dir.is_dir() else []
+        hint = nearest(run, names) if names else f" There are no runs in {runs_dir}."
+        raise RunError(f"{runs_dir}: no run is called {run!r}.{hint}")
+    return folder
+
+
+def _latest(runs_dir: Path) -> Path:
+    link = runs_dir / LATEST
+    if not link.is_symlink():
+        raise RunError(f"{link}: there is no latest run yet.")
+    target = str(link.readlink())
+    # The link is ours and relative; one that leads out of the store is not followed.
+    if not _RUN_ID.fullmatch(target) or not (runs_dir / target).is_dir():
+        raise RunError(f"{link}: points to {target!r}, which is no run in {runs_dir}.")
+    return runs_dir / target
+
+
+def point_latest(run_dir: Path) -> None:
+    """Make ``runs/latest`` a relative link to `run_dir`, atomically.
+
+    Raises
+    ------
+    RunError
+        If something that is not a link is in the way, or links cannot be made.
+    """
+    replace_link(run_dir.parent / LATEST, Path(run_dir.name))
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Hold the run for this process; the lock goes with the process, however that ends.
+
+    Raises
+    ------
+    RunError
+        If another process works on the run.
+    """
+    path = run_dir / LOCK
+    try:
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise RunError(f"{path}: cannot write: {error.strerror}.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = file.read(20).strip() or "unknown"
+            raise RunError(
+                f"the run {run_dir.name!r} is being worked on by another process ({owner})."
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,328 @@
+"""Runs the stages in order, skips what is unchanged, and keeps the manifest true."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from reinforcestrategycreator_pipeline import __version__, files
+from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError
+from reinforcestrategycreator_pipeline.pipeline import run_folder
+from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.environment import describe
+from reinforcestrategycreator_pipeline.pipeline.logging import FILE_NAME as LOG_NAME
+from reinforcestrategycreator_pipeline.pipeline.logging import open_log
+from reinforcestrategycreator_pipeline.pipeline.manifest import (
+    Manifest,
+    StageRecord,
+    hash_artifact,
+    jsonable,
+    load_manifest,
+    now,
+    stage_key,
+)
+from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
+
+__all__ = ["RunOutcome", "Runner", "Stage", "StageContext", "StageDefect"]
+
+CONFIG_NAME = "config.yaml"
+UNFINISHED = ("running", "failed", "interrupted")
+
+
+class StageDefect(RscError):
+    """An exception escaped from a stage that is not meant for the user: a defect of ours."""
+
+    exit_code = 70
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """A run that is complete.
+
+    Attributes
+    ----------
+    run_dir : Path
+        Its folder.
+    manifest : Manifest
+        Its manifest, as on disk.
+    unchanged : tuple of str
+        The stages that were not run again.
+    """
+
+    run_dir: Path
+    manifest: Manifest
+    unchanged: tuple[str, ...]
+
+
+class Runner:
+    """The pipeline's engine; it knows stages, artifacts and nothing of what they mean.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        In order of execution.
+    artifacts : mapping of str to str
+        Artifact name -> relative path of a file or a folder in the run's folder.
+    console : rich.console.Console
+        For progress.
+    """
+
+    def __init__(self, stages: Sequence[Stage], artifacts: Mapping[str, str], console: Any) -> None:
+        check_wiring(stages, artifacts)
+        self._stages = tuple(stages)
+        self._artifacts = dict(artifacts)
+        self._console = console
+
+    def start(self, config: Any, runs_dir: Path, run_id: str | None = None) -> RunOutcome:
+        """Make a new run and run all stages.
+
+        Parameters
+        ----------
+        config : dataclass
+            The resolved root configuration; it has a ``seed``.
+        runs_dir : Path
+            The run store.
+        run_id : str, optional
+            A name for the run; by default the time and a random suffix.
+
+        Raises
+        ------
+        RscError
+            What a stage refused; `Interrupted` after Ctrl-C or SIGTERM; `StageDefect`.
+        """
+        run_dir = run_folder.create_run(runs_dir, run_id)
+        manifest = Manifest(run_dir.name, config.seed, __version__, plain(config))
+        manifest.stages = {stage.name: StageRecord() for stage in self._stages}
+        with run_folder.locked(run_dir):
+            files.write_text(run_dir / CONFIG_NAME, config_to_yaml(config))
+            manifest.save(run_dir)
+            run_folder.point_latest(run_dir)
+            return self._work(config, run_dir, manifest)
+
+    def resume(self, run_dir: Path, config: Any) -> RunOutcome:
+        """Continue a run; stages whose key and outputs are unchanged are not run again.
+
+        Parameters
+        ----------
+        run_dir : Path
+            The run's folder.
+        config : dataclass
+            The run's own configuration, or a changed one.
+
+        Raises
+        ------
+        RscError
+            As `start`, and if the run is damaged or another process works on it.
+        """
+        with run_folder.locked(run_dir):
+            manifest = load_manifest(run_dir)
+            manifest.seed, manifest.config = config.seed, plain(config)
+            manifest.package_version = __version__
+            manifest.resumed.append(now())
+            records = manifest.stages
+            manifest.stages = {s.name: records.get(s.name, StageRecord()) for s in self._stages}
+            for record in manifest.stages.values():
+                if record.status == "complete":
+                    record.status = "pending"  # until its key and outputs are verified
+            files.write_text(run_dir / CONFIG_NAME, config_to_yaml(config))
+            manifest.save(run_dir)
+            return self._work(config, run_dir, manifest)
+
+    def _work(self, config: Any, run_dir: Path, manifest: Manifest) -> RunOutcome:
+        import numpy  # noqa: F401  # its BLAS must be loaded before it can be limited
+        import threadpoolctl  # type: ignore[import-untyped]
+
+        unchanged: list[str] = []
+        hashes: dict[str, str] = {}
+        with (
+            open_log(run_dir) as log,
+            threadpoolctl.threadpool_limits(limits=1),
+            _sigterm_interrupts(),
+        ):
+            current: Stage | None = None
+            try:
+                manifest.environment = describe()
+                manifest.status = "running"
+                manifest.save(run_dir)
+                self._console.print(
+                    f"run {manifest.run_id} in {run_dir}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+                log.info("run", run_id=manifest.run_id, resumed=bool(manifest.resumed))
+                for current in self._stages:
+                    work = _StageWork(self, current, config, run_dir, manifest, log)
+                    if work.run(hashes):
+                        unchanged.append(current.name)
+                manifest.status = "complete"
+                manifest.save(run_dir)
+                log.info("run complete")
+            except BaseException as error:
+                raise self._ended(error, current, run_dir, manifest, log) from error
+        return RunOutcome(run_dir, manifest, tuple(unchanged))
+
+    def _ended(
+        self, error: BaseException, stage: Stage | None, run_dir: Path, manifest: Manifest, log: Any
+    ) -> RscError:
+        """Record how the run ended, and return the exception that the user sees."""
+        where = f"in stage {stage.name}" if stage else "before the first stage"
+        resume = f"rsc run --resume {run_dir.name}"
+        if run_dir.parent != Path("runs"):
+            resume += f" --runs-dir {run_dir.parent}"
+        status = "failed"
+        ended: RscError
+        if isinstance(error, (KeyboardInterrupt, Interrupted)):
+            status = "interrupted"
+            said = f" ({error})" if str(error) else ""
+            ended = Interrupted(f"interrupted {where}{said}; continue with: {resume}")
+        elif isinstance(error, RscError):
+            ended = error
+        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            ended = RunError(
+                f"{where}: {error.strerror}; what was saved is intact. Make room, then: {resume}"
+            )
+        else:
+            ended = StageDefect(
+                f"internal error {where}: {type(error).__name__}: {error}; "
+                f"details in {run_dir / LOG_NAME}"
+            )
+        # On a full disk neither log nor manifest can be written; the user still gets the line.
+        with contextlib.suppress(OSError):
+            trace = error if isinstance(ended, StageDefect) else None
+            log.error(str(ended), stage=stage.name if stage else None, exc_info=trace)
+        manifest.status = status
+        if stage is not None and manifest.stages[stage.name].status == "running":
+            record = manifest.stages[stage.name]
+            record.status, record.error = status, None if status == "interrupted" else str(ended)
+        try:
+            manifest.save(run_dir)
+        except RunError as second:
+            return RunError(f"{ended} ({second})")
+        return ended
+
+
+class _StageWork:
+    """One stage in one run: verify, run, record."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        stage: Stage,
+        config: Any,
+        run_dir: Path,
+        manifest: Manifest,
+        log: Any,
+    ) -> None:
+        self._stage = stage
+        self._config = config
+        self._run_dir = run_dir
+        self._manifest = manifest
+        self._log = log.bind(stage=stage.name)
+        self._artifacts = runner._artifacts
+        self._console = runner._console
+        names = list(manifest.stages)
+        self._title = f"[{names.index(stage.name) + 1}/{len(names)}] {stage.name}"
+
+    def run(self, hashes: dict[str, str]) -> bool:
+        """Run the stage, unless it is unchanged; add its outputs' hashes; tell if unchanged."""
+        stage, manifest = self._stage, self._manifest
+        before = manifest.stages[stage.name]
+        inputs = {name: hashes[name] for name in stage.inputs}
+        key = stage_key(stage.name, stage.section(self._config), manifest.seed, inputs, __version__)
+        if before.status == "pending" and before.key == key and before.outputs:
+            damaged = [
+                name for name in stage.outputs if self._hash(name) != before.outputs.get(name)
+            ]
+            if not damaged:
+                before.status = "complete"
+                manifest.save(self._run_dir)
+                hashes.update(before.outputs)
+                self._say("unchanged, not run again")
+                return True
+            self._say(f"{', '.join(damaged)} is missing or damaged; run again")
+        resume = before.status in UNFINISHED and before.key == key
+        if not resume:
+            self._clear(before)
+        record = StageRecord("running", key, inputs, scratch=before.scratch if resume else [])
+        manifest.stages[stage.name] = record
+        manifest.save(self._run_dir)
+        self._say("continuing" if resume else "running")
+        self._attempt(record, resume)
+        hashes.update(record.outputs)
+        return False
+
+    def _attempt(self, record: StageRecord, resume: bool) -> None:
+        context = StageContext(
+            config=self._config,
+            seed=self._manifest.seed,
+            run_dir=self._run_dir,
+            stage=self._stage,
+            log=self._log,
+            console=self._console,
+            resume=resume,
+            artifacts=self._artifacts,
+            record_scratch=lambda path: self._record_scratch(record, path),
+        )
+        began = time.perf_counter()
+        try:
+            self._stage.run(context)
+        finally:
+            record.seconds = round(time.perf_counter() - began, 3)
+        record.summary = jsonable(context.summary)
+        outputs = {name: self._hash(name) for name in self._stage.outputs}
+        for name, digest in outputs.items():
+            if digest is None:
+                raise RuntimeError(f"the stage did not write its output {name!r}")
+            record.outputs[name] = digest
+        record.status = "complete"
+        self._manifest.save(self._run_dir)
+        self._say(f"done in {record.seconds:.1f} s")
+
+    def _record_scratch(self, record: StageRecord, path: str) -> None:
+        if path not in record.scratch:
+            record.scratch.append(path)
+            self._manifest.save(self._run_dir)
+
+    def _hash(self, artifact: str) -> str | None:
+        return hash_artifact(self._run_dir / self._artifacts[artifact])
+
+    def _clear(self, record: StageRecord) -> None:
+        """Remove what an attempt with another key, or a damaged one, left."""
+        for relative in [*(self._artifacts[name] for name in self._stage.outputs), *record.scratch]:
+            path = self._run_dir / relative
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _say(self, text: str) -> None:
+        self._log.info(text)
+        self._console.print(f"{self._title}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does; signals can be set in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

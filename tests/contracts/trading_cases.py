@@ -1,0 +1,47 @@
+"""Assets, grids and costs for the tests of everything that trades."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import settings
+
+from reinforcestrategycreator_pipeline.envs.market import AssetBars
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+
+DAY = 86_400.0
+repeatable = settings(derandomize=True, deadline=None, database=None)
+FREE = CostConfig(0.0, 0.0, 0.0, 0.0, 0.0)
+DEAR = CostConfig(10.0, 20.0, 30.0, 300.0, 800.0)
+GRIDS = [(0.0, 1.0), (-1.0, 0.0, 1.0), (0.0, 0.5, 1.0), (-1.5, -0.5, 0.0, 0.7, 2.0)]
+
+
+def asset_of(open_, close, seconds=None, features=None, symbol="A") -> AssetBars:
+    """Return bars of plain lists; a day apart, one constant feature, unless given."""
+    n = len(close)
+    return AssetBars(
+        symbol,
+        np.arange(n) * DAY if seconds is None else np.asarray(seconds, dtype=np.float64),
+        np.asarray(open_, dtype=np.float64),
+        np.asarray(close, dtype=np.float64),
+        np.zeros((n, 1)) if features is None else np.asarray(features),
+    )
+
+
+def random_asset(n: int, seed: int = 0, symbol: str = "A", volatility: float = 0.02) -> AssetBars:
+    """Return a random walk with gaps, over trading days with weekends, and three features."""
+    rng = np.random.default_rng(seed)
+    close = 50.0 * np.exp(np.cumsum(rng.normal(0.0, volatility, n)))
+    before = np.concatenate([[50.0], close[:-1]])
+    open_ = before * np.exp(rng.normal(0.0, 0.5 * volatility, n))
+    days = np.arange(n) + 2 * (np.arange(n) // 5)
+    return AssetBars(symbol, 1e9 + DAY * days, open_, close, rng.normal(size=(n, 3)))
+
+
+def random_targets(n: int, grid, seed: int = 0, stay: float = 0.6) -> np.ndarray:
+    """Return n targets of a grid; each is the one before with probability `stay`."""
+    rng = np.random.default_rng(seed)
+    targets = rng.choice(np.asarray(grid), size=n)
+    for t in range(1, n):
+        if rng.random() < stay:
+            targets[t] = targets[t - 1]
+    return targets

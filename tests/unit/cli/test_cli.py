@@ -1,0 +1,358 @@
+"""The command line, in process, over the toy pipeline; and as a process where that matters."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_pipeline as toy
+from rich.console import Console
+
+from reinforcestrategycreator_pipeline.cli.entry import one_line, run_app
+from reinforcestrategycreator_pipeline.cli.results import result_table, show_results
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.manifest import Manifest, StageRecord
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = "reinforcestrategycreator_pipeline"
+HEAVY = ("numpy", "pandas", "pydantic", "ruamel", "rich", "plotly", "talib", "gymnasium", "pyarrow")
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Rsc = Callable[..., Result]
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Put the toy where the product's configuration and stages are."""
+    built = toy.build_stages()
+    config: Any = types.ModuleType(f"{PACKAGE}.pipeline.config")
+    config.RunConfig = toy.ToyConfig
+    catalog: Any = types.ModuleType(f"{PACKAGE}.pipeline.stages.catalog")
+    catalog.ARTIFACTS = toy.ARTIFACTS
+    catalog.build_stages = lambda config: built
+    for module in (config, catalog):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return built
+
+
+@pytest.fixture
+def rsc(stages, tmp_path, monkeypatch, capsys) -> Rsc:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def _rsc(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["rsc", *arguments])
+        code = run_app()
+        said = capsys.readouterr()
+        return Result(code, said.out, said.err)
+
+    return _rsc
+
+
+def refused(result: Result, message: str, code: int) -> None:
+    """One line on standard error, nothing on standard output, that exit code."""
+    lines = [line for line in result.err.splitlines() if not line.startswith(("run ", "["))]
+    assert lines == [f"error: {message}"]
+    assert result.out == ""
+    assert result.code == code
+
+
+def test_run_shows_the_result(rsc: Rsc) -> None:
+    result = rsc("run", "--run-id", "mine", "--set", "seed=3")
+    assert result.code == 0
+    lines = [line.rstrip() for line in result.out.splitlines()]
+    assert lines[0].split() == ["strategy", "┃", "Sharpe"]
+    assert lines[2].startswith("dqn [bold]")  # a name is text, not markup
+    assert lines[4] == "run       mine: complete"
+    assert lines[5].startswith("stages    data 0.0 s, training 0.")
+    assert lines[6].startswith("promoted  yes: the sum is ")
+    assert lines[7:] == ["report    runs/mine/evaluation/report.html"]
+    assert "[3/3] evaluation: done" in result.err
+    assert "\x1b" not in result.out + result.err
+
+
+def test_run_with_a_file_and_the_environment(rsc: Rsc, monkeypatch) -> None:
+    Path("my.yaml").write_text("report: {title: From file}\ntraining: {steps: 2}\n")
+    monkeypatch.setenv("RSC_CONFIG__TRAINING__STEPS", "3")
+    assert rsc("run", "-c", "my.yaml", "--runs-dir", "store").code == 0
+    config = load_config(toy.ToyConfig, Path("store/latest/config.yaml"))
+    assert config.report.title == "From file"
+    assert config.training.steps == 3
+
+
+def test_resume(rsc: Rsc, monkeypatch) -> None:
+    rsc("run", "--run-id", "mine", "--set", "seed=3")
+    monkeypatch.setenv("RSC_CONFIG__SEED", "8")  # a resume keeps the run's own configuration
+    result = rsc("run", "--resume", "latest")
+    assert result.code == 0
+    assert "stages    data unchanged, training unchanged, evaluation unchanged" in result.out
+    result = rsc("run", "--resume", "runs/mine", "--set", "report.threshold=100")
+    assert "data unchanged, training unchanged, evaluation 0.0 s" in result.out
+    assert "promoted  no: the sum is" in result.out
+    assert result.code == 0  # not to promote is a result, not an error
+
+
+def test_resume_keeps_its_own_configuration_and_name(rsc: Rsc) -> None:
+    rsc("run", "--run-id", "mine")
+    tail = "does not go with --resume: a run keeps its configuration and name. Use --set to change "
+    tail += "a key, or start a new run."
+    refused(rsc("run", "--resume", "mine", "--config", "x"), f"--config {tail}", 1)
+    refused(rsc("run", "--resume", "mine", "--run-id", "x"), f"--run-id {tail}", 1)
+
+
+def test_user_errors_are_one_line(rsc: Rsc) -> None:
+    Path("bad.yaml").write_text("seed: 1\ntraning: {}\n")
+    message = "bad.yaml:2: traning: no such key. Did you mean 'training'?"
+    for command in (["run"], ["config", "show"], ["config", "check"]):
+        refused(rsc(*command, "--config", "bad.yaml"), message, 2)
+    refused(
+        rsc("run", "--config", "bed.yaml"),
+        "bed.yaml: no such file. Did you mean 'bad.yaml'?",
+        2,
+    )
+    assert not Path("runs").exists()  # nothing written half
+    refused(rsc("report", "nope"), "runs: no run is called 'nope'. There are no runs in runs.", 1)
+    refused(rsc("run", "--resume", "latest"), "runs/latest: there is no latest run yet.", 1)
+    result = rsc("run", "--run-id", "a/b")
+    assert result.err.startswith("error: a run's name must be 1 to 100 letters, digits")
+    rsc("run", "--run-id", "mine")
+    refused(
+        rsc("run", "--run-id", "mine"),
+        "the run 'mine' exists already in runs. Continue it with --resume mine, or choose another "
+        "name.",
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "code"),
+    [
+        (DataError("a.csv: line 3\x1b[31m:\nbad"), "a.csv: line 3\\x1b[31m:\\nbad", 1),
+        (
+            KeyboardInterrupt(),
+            "interrupted in stage training; continue with: rsc run --resume mine",
+            130,
+        ),
+        (
+            ValueError("oh"),
+            "internal error in stage training: ValueError: oh; details in runs/mine/log.jsonl",
+            70,
+        ),
+    ],
+)
+def test_a_stage_that_fails(rsc: Rsc, stages, error, message: str, code: int) -> None:
+    def fail(step: int) -> None:
+        raise error
+
+    stages[1].at_step = fail
+    refused(rsc("run", "--run-id", "mine"), message, code)
+    said = rsc("report", "mine").err
+    assert said.startswith("error: the run 'mine' has no report yet (it is ")
+    assert said.endswith("continue it with: rsc run --resume mine\n")
+
+
+def test_a_defect_outside_a_run(rsc: Rsc, monkeypatch) -> None:
+    monkeypatch.setattr(f"{PACKAGE}.pipeline.config_loading.load_config", None)
+    message = "internal error: TypeError: 'NoneType' object is not callable"
+    refused(rsc("config", "check"), f"{message} (RSC_TRACEBACK=1 shows where)", 70)
+    monkeypatch.setenv("RSC_TRACEBACK", "1")
+    with pytest.raises(TypeError):
+        rsc("config", "check")
+
+
+def test_the_operating_systems_refusals_are_one_line(rsc: Rsc, monkeypatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise PermissionError(13, "Permission denied", "x.yaml")
+
+    monkeypatch.setattr(f"{PACKAGE}.pipeline.config_loading.load_config", refuse)
+    refused(rsc("config", "check"), "x.yaml: Permission denied", 1)
+
+
+def test_config_show_loads_back(rsc: Rsc) -> None:
+    result = rsc("config", "show", "--set", "report.title=NO")
+    Path("back.yaml").write_text(result.out)
+    assert load_config(toy.ToyConfig, Path("back.yaml")).report.title == "NO"
+    result = rsc("config", "check", "--config", "back.yaml")
+    assert (result.code, result.out) == (0, "back.yaml: valid\n")
+    assert rsc("config", "check").out == "the default configuration: valid\n"
+
+
+def test_config_schema(rsc: Rsc) -> None:
+    schema = json.loads(rsc("config", "schema").out)
+    assert schema["properties"]["seed"] == {"default": 0, "type": "integer"}
+    count = schema["$defs"]["DataConfig"]["properties"]["count"]
+    assert count["description"] == "How many numbers are drawn."
+
+
+def test_report(rsc: Rsc, monkeypatch) -> None:
+    rsc("run", "--run-id", "mine")
+    for name in ("mine", "latest", "runs/mine"):
+        result = rsc("report", name)
+        assert result.code == 0
+        assert "dqn [bold]" in result.out
+        assert "report    runs/mine/evaluation/report.html" in result.out
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda uri: opened.append(uri) or True)
+    assert rsc("report", "mine", "--open").code == 0
+    assert opened == [Path("runs/mine/evaluation/report.html").resolve().as_uri()]
+    monkeypatch.setattr("webbrowser.open", lambda uri: False)
+    result = rsc("report", "mine", "--open")
+    assert result.code == 1
+    assert result.err.startswith("error: no browser can be opened here; the report is runs/mine/")
+
+
+def test_data_list(rsc: Rsc) -> None:
+    result = rsc("data", "list")
+    assert result.code == 0
+    for name in ("sample", "csv", "parquet", "synthetic"):
+        assert name in result.out.splitlines()
+    assert "    path: required" in result.out.splitlines()
+
+
+ROWS = "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,5\n2024-01-03,10,11,9,10,6\n"
+
+
+def test_data_check(rsc: Rsc) -> None:
+    Path("good.csv").write_text(ROWS)
+    result = rsc("data", "check", "good.csv", "--set", "symbol=NA")
+    assert (result.code, result.err) == (0, "")
+    assert "2024-01-0" in result.out
+    assert "NA " in result.out
+    assert result.out.endswith("good.csv: can be used\n")
+    Path("bad.csv").write_text(ROWS.replace("10,11,9,10,6", "10,11,9,-10,6"))
+    result = rsc("data", "check", "bad.csv")
+    assert result.code == 1
+    assert result.err.startswith("error: bad.csv: bad: close must be > 0: line 3 (close=-10)")
+    assert result.err.count("\n") == 1
+    refused(
+        rsc("data", "check", "good.csv", "--set", "a.b=1"),
+        "--set a.b=1: must name a parameter of the source, without dots.",
+        2,
+    )
+
+
+def test_usage_errors(rsc: Rsc) -> None:
+    result = rsc("runn")
+    assert result.code == 2
+    assert result.err.endswith("Error: No such command 'runn'. Did you mean 'run'?\n")
+    assert rsc("run", "--nope").code == 2
+
+
+def test_one_line() -> None:
+    assert one_line("a\nb\x1b[0m\tü\u2028") == "a\\nb\\x1b[0m\\tü\\u2028"
+
+
+def test_the_last_stage_that_speaks_of_promotion_decides() -> None:
+    stages = {
+        "evaluation": StageRecord("complete", seconds=1.0, summary={"promoted": True}),
+        "deployment": StageRecord("complete", seconds=2.0, summary={"promoted": False}),
+    }
+    text = io.StringIO()
+    manifest = Manifest("r", 0, "0", {}, status="complete", stages=stages)
+    show_results(Console(file=text, width=80), Path("nowhere"), manifest)
+    assert text.getvalue().splitlines() == [
+        "run       r: complete",
+        "stages    evaluation 1.0 s, deployment 2.0 s",
+        "promoted  no",
+    ]
+
+
+def test_a_row_may_lack_a_column() -> None:
+    table = result_table([{"a": "1"}, {"a": "2", "b": "3"}])
+    assert [str(column.header) for column in table.columns] == ["a", "b"]
+
+
+def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, **options
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["config", "-h"],
+        ["config", "show", "--help"],
+        ["config", "check", "--help"],
+        ["config", "schema", "--help"],
+        ["data", "--help"],
+        ["data", "list", "--help"],
+        ["data", "check", "--help"],
+        ["report", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    # Newer typer imports pydantic by itself for a command's options, but not for the overview.
+    heavy = HEAVY if len(arguments) == 1 else [m for m in HEAVY if m != "pydantic"]
+    script = (
+        "import sys\n"
+        f"from {PACKAGE}.cli import main\n"
+        f"sys.argv = ['rsc', *{arguments}]\n"
+        "code = main()\n"
+        f"found = [m for m in {heavy} if m in sys.modules]\n"
+        "sys.exit(f'heavy: {found}' if found else code)"
+    )
+    result = python("-c", script)
+    assert result.stderr == ""
+    assert result.returncode == 0
+    if "--version" in arguments:
+        assert result.stdout.startswith("rsc 0.")
+    else:
+        assert "Usage: rsc" in result.stdout
+
+
+def test_every_command_shows_an_example(rsc: Rsc) -> None:
+    pages = [["--help"], ["run", "-h"], ["report", "-h"], ["data", "check", "-h"]]
+    pages += [["config", name, "-h"] for name in ("show", "check", "schema")]
+    for page in pages:
+        lines = rsc(*page).out.splitlines()
+        first = lines[lines.index("  Examples:") + 1]
+        assert first.startswith("    rsc ")
+
+
+def test_a_reader_that_goes_away_gets_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    for command in (["data", "list"], ["--help"]):
+        script = f"import sys; sys.argv = ['rsc', *{command}]\n"
+        script += f"from {PACKAGE}.cli import main; sys.exit(main())"
+        result = subprocess.run(
+            [sys.executable, "-c", script], stdout=write, stderr=subprocess.PIPE, text=True
+        )
+        assert result.stderr == ""
+    os.close(write)
+
+
+def test_the_main_script_is_rsc_run(tmp_path: Path) -> None:
+    script = str(ROOT / "run_main_pipeline.py")
+    result = python(script, "--help", cwd=tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.startswith("Usage: rsc run [OPTIONS]")
+    (tmp_path / "bad.yaml").write_text("- 1")
+    # Without the site module the package is not to be found, as in a fresh clone.
+    result = python("-S", script, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: the package is not installed: call `make run`, or `pip install .` first.\n"
+    )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.pipeline import run_folder
+from reinforcestrategycreator_pipeline.pipeline.run_folder import (
+    create_run,
+    find_run,
+    new_run_id,
+    point_latest,
+)
+
+
+def test_ids_sort_by_time_and_differ() -> None:
+    ids = {new_run_id() for _ in range(50)}
+    assert len(ids) == 50
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", i) for i in ids)
+
+
+def test_a_taken_id_is_never_shared(tmp_path: Path, monkeypatch) -> None:
+    ids = iter(["a", "a", "b"])
+    monkeypatch.setattr(run_folder, "new_run_id", lambda: next(ids))
+    assert create_run(tmp_path) == tmp_path / "a"
+    assert create_run(tmp_path) == tmp_path / "b"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a/b", "../a", "/etc", "a\\b", "a\0b", "a\n", ".hidden", "-x", "latest",
+     "Latest", "x" * 101, "ä", "%2e%2e", "a b"],
+)  # fmt: skip
+def test_names_that_may_not_be(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="a run's name must be 1 to 100 letters, digits") as error:
+        create_run(tmp_path / "runs", name)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_name_that_is_taken(tmp_path: Path) -> None:
+    create_run(tmp_path, "mine")
+    with pytest.raises(RunError, match=r"'mine' exists already in .* --resume mine, or choose"):
+        create_run(tmp_path, "mine")
+
+
+def test_a_store_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(RunError, match=r"runs: is not a folder\.$"):
+        create_run(tmp_path / "runs")
+    with pytest.raises(RunError, match="cannot be made: Not a directory"):
+        create_run(tmp_path / "runs" / "deeper")
+
+
+def test_finding(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "20261122-183000-a1b2c3")
+    with pytest.raises(RunError, match=r"latest: there is no latest run yet\.$"):
+        find_run(tmp_path, "latest")
+    point_latest(run)
+    assert (tmp_path / "latest").readlink() == Path(run.name)
+    assert find_run(tmp_path, "latest") == run
+    assert find_run(tmp_path, run.name) == run
+    assert find_run(Path("elsewhere"), str(run)) == run
+    assert find_run(Path("elsewhere"), f"{tmp_path}/latest").name == run.name
+    with pytest.raises(RunError, match=r"Did you mean '20261122-183000-a1b2c3'\?$"):
+        find_run(tmp_path, "20261122-183000-a1b2c4")
+    with pytest.raises(RunError, match=r"no run is called 'x'. There are no runs in nowhere\.$"):
+        find_run(Path("nowhere"), "x")
+    with pytest.raises(RunError, match=r"no/run: no such run folder\.$"):
+        find_run(tmp_path, "no/run")
+    with pytest.raises(RunError, match="has no NUL character"):
+        find_run(tmp_path, "a/\0")
+
+
+def test_latest_moves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        point_latest(create_run(tmp_path, name))
+    assert find_run(tmp_path, "latest").name == "b"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "latest"]
+
+
+def test_a_latest_that_leads_out_of_the_store_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "runs" / "latest").symlink_to("../outside")
+    with pytest.raises(RunError, match=r"points to '\.\./outside', which is no run"):
+        find_run(tmp_path / "runs", "latest")
+
+
+def test_something_else_called_latest_is_not_replaced(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "a")
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(RunError, match=r"latest: cannot be made: Is a directory\.$"):
+        point_latest(run)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "latest"]

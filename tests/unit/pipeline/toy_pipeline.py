@@ -1,0 +1,170 @@
+"""A pipeline of three stages in miniature; as a script, it is a process that can be killed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.errors import RscError
+from reinforcestrategycreator_pipeline.files import write_json, write_text
+from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.pipeline.runner import Runner, StageContext
+from reinforcestrategycreator_pipeline.seeding import generator
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Numbers to learn from.
+
+    Attributes
+    ----------
+    count : int
+        How many numbers are drawn.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    count: int = 4
+
+    def __post_init__(self) -> None:
+        require_int("data", "count", self.count, 1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Sums up."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    steps: int = 5
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Says so."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    title: str = "Result"
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class ToyConfig:
+    """The whole toy."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    seed: int = 0
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    report: ReportConfig = ReportConfig()
+
+
+ARTIFACTS = {
+    "numbers": "data/numbers.json",
+    "weights": "training/weights",
+    "html": "evaluation/report.html",
+}
+
+
+class Data:
+    name = "data"
+    inputs: tuple[str, ...] = ()
+    outputs = ("numbers",)
+
+    def section(self, config: Any) -> Any:
+        return plain(config.data)
+
+    def run(self, context: StageContext) -> None:
+        draws = generator(context.seed, "data").random(context.config.data.count)
+        write_json(context.path("numbers"), draws.tolist())
+        context.summary["mean"] = draws.mean()
+
+
+class Training:
+    """Adds the numbers up, a step a time, with a checkpoint after each."""
+
+    name = "training"
+    inputs = ("numbers",)
+    outputs = ("weights",)
+
+    def __init__(self) -> None:
+        self.at_step: Any = lambda step: None
+        self.first_steps: list[int] = []
+
+    def section(self, config: Any) -> Any:
+        return plain(config.training)
+
+    def run(self, context: StageContext) -> None:
+        numbers = json.loads(context.path("numbers").read_text())
+        saved = context.scratch("checkpoints") / "state.json"
+        state = {"step": 0, "sum": 0.0}
+        if context.resume and saved.is_file():
+            state = json.loads(saved.read_text())
+        self.first_steps.append(state["step"])
+        while state["step"] < context.config.training.steps:
+            self.at_step(state["step"])
+            state["sum"] += numbers[state["step"] % len(numbers)]
+            state["step"] += 1
+            write_json(saved, state)
+            context.log.info("step", **state)
+        write_json(context.path("weights") / "sum.json", state["sum"])
+        write_text(context.path("weights") / "deep" / "note.txt", "ü\n")
+
+
+class Report:
+    name = "evaluation"
+    inputs = ("numbers", "weights")
+    outputs = ("html",)
+
+    def section(self, config: Any) -> Any:
+        return plain(config.report)
+
+    def run(self, context: StageContext) -> None:
+        total = json.loads((context.path("weights") / "sum.json").read_text())
+        write_text(context.path("html"), f"<h1>{context.config.report.title}: {total}</h1>\n")
+        context.summary["table"] = [
+            {"strategy": "dqn [bold]", "Sharpe": f"{total:.2f}"},
+            {"strategy": "flat", "Sharpe": "n/a"},
+        ]
+        context.summary["promoted"] = total > context.config.report.threshold
+        context.summary["reason"] = f"the sum is {total:.2f}"
+
+
+def build_stages(config: Any = None) -> list[Any]:
+    return [Data(), Training(), Report()]
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Hang in training at step 2 until killed."""
+    stages = build_stages()
+
+    def hang(step: int) -> None:
+        if step == 2:
+            say("hanging")
+            time.sleep(60)
+
+    stages[1].at_step = hang
+    runner = Runner(stages, ARTIFACTS, Console(stderr=True))
+    try:
+        runner.start(ToyConfig(), Path(sys.argv[1]), "toy")
+    except RscError as error:
+        say(f"{type(error).__name__}: {error}")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
