@@ -7,6 +7,7 @@ The torch side keeps its replay as tensors and samples with its own generator.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def torch_step(hidden: list[int], fused: bool) -> Step:
     def mlp() -> nn.Sequential:
         sizes = [N_INPUTS, *hidden, N_ACTIONS]
         parts: list[Any] = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             parts += [nn.Linear(fan_in, fan_out), nn.ReLU()]
         return nn.Sequential(*parts[:-1])
 

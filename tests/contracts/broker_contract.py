@@ -273,3 +273,18 @@ class BrokerContract:
         assert broker.ruined
         expected = run_backtest("x", asset, targets, DEAR, START).equity
         np.testing.assert_allclose(equity, expected, rtol=1e-9)
+
+    def test_costs_that_eat_the_whole_account_ruin_it(self, make):
+        # 2 x 714 held; worth 857 against a debt of 714, and closing it would cost 171 of the 143.
+        costs = CostConfig(0.0, 0.0, 2000.0, 0.0, 0.0)
+        for target in (0.0, 1.0):
+            asset = asset_of([10, 10, 6, 6, 9], [10, 10, 6, 6, 9])
+            targets = np.array([2.0, target, 1.0, 1.0])
+            broker = make(1000.0, costs)
+            equity = [1000.0, *(broker.equity for _ in walk(broker, asset, targets))][::2]
+            assert broker.ruined
+            assert broker.debt_forgiven > 0.0
+            assert sum(f.signed_shares for f in broker.fills) == pytest.approx(0.0, abs=1e-9)
+            expected = run_backtest("x", asset, targets, costs, 1000.0).equity
+            assert expected[2] == pytest.approx(1e-6 * expected[1])
+            np.testing.assert_allclose(equity, expected, rtol=1e-9)

@@ -9,7 +9,7 @@ from reinforcestrategycreator_pipeline.envs.market import AssetBars
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 DAY = 86_400.0
-repeatable = settings(derandomize=True, deadline=None, database=None)
+repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 FREE = CostConfig(0.0, 0.0, 0.0, 0.0, 0.0)
 DEAR = CostConfig(10.0, 20.0, 30.0, 300.0, 800.0)
 GRIDS = [(0.0, 1.0), (-1.0, 0.0, 1.0), (0.0, 0.5, 1.0), (-1.5, -0.5, 0.0, 0.7, 2.0)]

@@ -229,8 +229,8 @@ class SimulatedBroker:
         open_, equity, value = self._price, self.equity, self.shares * self._price
         buying = target * equity > value
         c = self.costs.buy_cost if buying else -self.costs.sell_cost
-        after = (equity + c * value) / (1.0 + c * target)
-        wanted = target * after / open_
+        payable = equity + c * value > 0.0  # else closing the position costs all there is
+        wanted = target * (equity + c * value) / (1.0 + c * target) / open_ if payable else 0.0
         traded = wanted - self.shares
         if abs(traded) * open_ <= DUST * equity:
             return None
@@ -249,6 +249,8 @@ class SimulatedBroker:
         self.cash += fill.cash_flow
         self.shares = wanted
         self.fills.append(fill)
+        if not payable:
+            self._close_account()
         return fill
 
     def on_close(self, price: float) -> float:

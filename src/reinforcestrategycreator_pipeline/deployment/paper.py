@@ -36,7 +36,8 @@ class PaperResult:
     equity : ndarray of float64, shape (n + 1,)
         Money at each close, net of all costs.
     exposure : ndarray of float64, shape (n,)
-        Target ordered at close t, in force from the open of bar t + 1; 0 after ruin.
+        Target ordered at close t, in force from the open of bar t + 1; 0 after ruin, and where
+        the gap before that open ruins the account.
     fills : tuple of Fill
         In order.
     fees_paid : float
@@ -228,7 +229,10 @@ def _replay(
             held = policy.decide(row_at_close(t), held)
             exposure[t] = policy.positions[held]
             broker.submit_target(float(exposure[t]))
-        broker.on_open(float(open_[t + 1]), time=float(seconds[t + 1]), years=float(years[t]))
+        time = float(seconds[t + 1])
+        fill = broker.on_open(float(open_[t + 1]), time=time, years=float(years[t]))
+        if broker.ruined and fill is None:  # by the gap: the order was never executed
+            exposure[t] = 0.0
         equity[t + 1] = broker.on_close(float(close[t + 1]))
     return PaperResult(
         symbol=symbol,

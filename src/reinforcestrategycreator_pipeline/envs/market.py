@@ -285,8 +285,10 @@ class ExogenousMarket:
 class MarketTrajectories:
     """Many trajectories through an exogenous market, stepped at once.
 
-    A trajectory starts at a uniformly drawn bar and previous target, and is cut off (truncated,
-    not terminated) at its asset's last bar, or ends in ruin; then it starts anew.
+    At first each trajectory stands at a uniformly drawn bar, with a uniformly drawn previous
+    target. It is cut off (truncated, not terminated) at its asset's last bar, or ends in ruin, and
+    starts anew at the first bar of a uniformly drawn asset. Walking every asset from end to end
+    visits all bars equally often, which restarts at random bars would not: they crowd the ends.
 
     Parameters
     ----------
@@ -301,10 +303,9 @@ class MarketTrajectories:
     def __init__(self, market: ExogenousMarket, count: int, rng: np.random.Generator) -> None:
         self.market = market
         self.rng = rng
-        self.rows, self.positions = self._draw(count)
+        self.rows, self.positions = self._draw(market.decision_rows, count)
 
-    def _draw(self, count: int) -> tuple[Ints, Ints]:
-        choices = self.market.decision_rows
+    def _draw(self, choices: Ints, count: int) -> tuple[Ints, Ints]:
         rows = choices[self.rng.integers(len(choices), size=count)]
         return rows, self.rng.integers(self.market.n_positions, size=count)
 
@@ -319,5 +320,5 @@ class MarketTrajectories:
         self.rows, self.positions = rows + 1, actions.copy()
         count = int(np.count_nonzero(ended))
         if count:
-            self.rows[ended], self.positions[ended] = self._draw(count)
+            self.rows[ended], self.positions[ended] = self._draw(self.market.starts, count)
         return rows, positions

@@ -96,7 +96,14 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         header_json, seal = envelope["header"], envelope["sha256"]
         header = json.loads(header_json)
         tensors = load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError, struct.error) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise CheckpointError(f"{path}: not a whole file of this project: {error}") from error
     if tensors_sha256(tensors, header_json) != seal:
         raise CheckpointError(f"{path}: its content does not match its SHA-256; it is damaged")

@@ -39,11 +39,16 @@ class CheckpointStore:
     def save(
         self, step: int, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
     ) -> Path:
-        """Write one checkpoint, then remove the oldest above `keep`."""
+        """Write one checkpoint, then remove all but it and its `keep` - 1 predecessors.
+
+        Those of later steps go too: they are damaged, or of a training that this one replaces.
+        """
         path = self.folder / f"step-{step:010d}.safetensors"
         write_tensors(path, tensors, header)
-        for old in self._files()[: -self.keep]:
-            old.unlink()
+        files = self._files()
+        newest = files.index(path)
+        for other in files[: max(newest + 1 - self.keep, 0)] + files[newest + 1 :]:
+            other.unlink()
         return path
 
     def load_newest(

@@ -81,7 +81,8 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        One row a logged step, keys `HISTORY_COLUMNS`; None where a row has no such value.
+        One row a logged step, keys `HISTORY_COLUMNS`; None where a row has no such value. The loss
+        is the mean since the row before, the validation growth the newest since then.
     best_step : int
         The step whose weights the model holds now.
     best_validation_growth : float
@@ -89,7 +90,7 @@ class TrainingResult:
     steps : int
         Training steps done.
     stopped_early : bool
-        Whether patience ended it.
+        Whether patience ended it before its last step.
     """
 
     history: list[Row]
@@ -146,6 +147,7 @@ class MarketTrainer:
         self._loss_sum, self._loss_count = 0.0, 0
         self._best: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None = None
         self._best_value, self._best_step, self._stale = -np.inf, 0, 0
+        self._unlogged: float | None = None  # validation growth since the last row
         self._clock = (time.perf_counter(), 0)
 
     def run(self) -> TrainingResult:
@@ -161,7 +163,7 @@ class MarketTrainer:
         settings, config = self.model.hyperparameters, self.config
         starts = min(max(settings.learning_starts, settings.batch_size), self.replay.capacity)
         with deferred_interrupts() as stop:
-            while self.step < config.steps and not self._out_of_patience():
+            while not stop and self.step < config.steps and not self._out_of_patience():
                 for _ in range(settings.train_frequency):
                     self._collect()
                 if len(self.replay) >= starts:
@@ -170,16 +172,17 @@ class MarketTrainer:
                         self._learn()
                     if self.store and self.step // config.checkpoint_interval > due:
                         self.save()
-                if stop:
-                    if self.store:
-                        self.save()
-                    raise KeyboardInterrupt
+            if stop:
+                if self.store:
+                    self.save()
+                raise KeyboardInterrupt
+        stopped_early = self.step < config.steps
         if self._best is None or self.step % config.validation_interval:
             self._validate()
         assert self._best is not None
         self.model.restore(*self._best)
         return TrainingResult(
-            self.history, self._best_step, self._best_value, self.step, self._out_of_patience()
+            self.history, self._best_step, self._best_value, self.step, stopped_early
         )
 
     def _out_of_patience(self) -> bool:
@@ -200,26 +203,25 @@ class MarketTrainer:
         self._loss_count += 1
         self.step += 1
         interval = self.model.hyperparameters.log_interval
-        validated = self.step % self.config.validation_interval == 0
-        if validated:
+        if self.step % self.config.validation_interval == 0:
             self._validate()
         if interval and self.step % interval == 0:
-            self._log(self._value if validated else None)
+            self._log()
 
     def _validate(self) -> None:
         """Trade the validation split greedily; keep the weights if they are the best so far."""
         paths = self.validation.greedy_paths(self.model.predict)
-        self._value = float(self.validation.path_log_growth(paths).mean())
-        if not np.isfinite(self._value):
-            raise NonFiniteError(f"step {self.step}: the validation growth is {self._value}")
-        if self._value > self._best_value:
+        value = self._unlogged = float(self.validation.path_log_growth(paths).mean())
+        if not np.isfinite(value):
+            raise NonFiniteError(f"step {self.step}: the validation growth is {value}")
+        if value > self._best_value:
             tensors, header = self.model.state()
             self._best = ({name: array.copy() for name, array in tensors.items()}, header)
-            self._best_value, self._best_step, self._stale = self._value, self.step, 0
+            self._best_value, self._best_step, self._stale = value, self.step, 0
         else:
             self._stale += 1
 
-    def _log(self, validation_growth: float | None) -> None:
+    def _log(self) -> None:
         now, (then, step) = time.perf_counter(), self._clock
         self._clock = (now, self.step)
         row: Row = {
@@ -228,9 +230,9 @@ class MarketTrainer:
             "loss": self._loss_sum / self._loss_count,
             "exploration_rate": self.model.exploration_rate,
             "steps_per_second": (self.step - step) / max(now - then, 1e-9),
-            "validation_growth": validation_growth,
+            "validation_growth": self._unlogged,
         }
-        self._loss_sum, self._loss_count = 0.0, 0
+        self._loss_sum, self._loss_count, self._unlogged = 0.0, 0, None
         self.history.append(row)
         if self.on_row:
             self.on_row(row)
@@ -239,9 +241,8 @@ class MarketTrainer:
         """Return the loss that the market's own noise leaves to any forecast.
 
         The variance of a bar's reward over the training bars, given (previous target, target) and
-        nothing of the bar, averaged as often as the replay holds each pair. If next-bar returns
-        cannot be forecast, a learner comes no lower, except by learning training bars by heart;
-        what it comes lower without that is what can be forecast.
+        nothing of the bar, averaged as often as the replay holds each pair. As far as next-bar
+        returns cannot be forecast, a learner comes no lower, except by learning bars by heart.
         """
         rewards = self.market.rewards[self.market.decision_rows].astype(np.float64)
         variance = rewards.var(axis=0)
@@ -249,7 +250,7 @@ class MarketTrainer:
         n = self.market.n_positions
         pairs = stored["positions"].astype(np.int64) * n + stored["actions"]
         weight = np.bincount(pairs, minlength=n * n).reshape(n, n) / max(len(pairs), 1)
-        if self.config.counterfactual:  # every action of a visited position is learned from
+        if self.config.counterfactual:  # each bar teaches every action
             weight = np.repeat(weight.sum(axis=1, keepdims=True) / n, n, axis=1)
         return float((variance * weight).sum())
 
@@ -277,6 +278,7 @@ class MarketTrainer:
                 "best_value": self._best_value if self._best else None,
                 "best_step": self._best_step,
                 "stale": self._stale,
+                "unlogged": self._unlogged,
                 "generators": [generator_state(g) for g in (self._explore, self._walk, self._draw)],
             },
         )
@@ -306,6 +308,7 @@ class MarketTrainer:
         self._best = (part("best."), header["best"]) if header["best"] else None
         self._best_value = header["best_value"] if self._best else -np.inf
         self._best_step, self._stale = header["best_step"], header["stale"]
+        self._unlogged = header["unlogged"]
         self.step, self.history = header["step"], header["history"]
         self._loss_sum, self._loss_count = header["loss"]
         for rng, state in zip(

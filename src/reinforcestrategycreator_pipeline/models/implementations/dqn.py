@@ -446,8 +446,15 @@ class DQN:
         -------
         list of float
             The undiscounted return of every finished episode.
+
+        Raises
+        ------
+        ConfigError
+            If the observations are no vectors or the actions not discrete.
         """
         hp = self.hyperparameters
+        if not hasattr(env.action_space, "n"):
+            raise ConfigError(f"DQN needs discrete actions. Got {env.action_space} instead.")
         if not hasattr(self, "n_inputs"):
             self.build(env.observation_space.shape, (int(env.action_space.n),))
         first_action = int(getattr(env.action_space, "start", 0))
@@ -587,7 +594,14 @@ class DQN:
         tensors, header = read_tensors(Path(path))
         if header.get("format") != "dqn/1":
             raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
-        dqn = cls(header["config"])
-        dqn.build(tuple(header["input_shape"]), (int(header["n_actions"]),))
-        dqn.restore(tensors, header)
+        try:
+            dqn = cls(header["config"])
+            dqn.build(tuple(header["input_shape"]), (header["n_actions"],))
+            dqn.restore(tensors, header)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: its header does not fit this version: {error}"
+            ) from error
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
         return dqn

@@ -1,0 +1,200 @@
+"""What every model must do. Inherit `ModelContract`, override the fixture `make_model`, and run.
+
+class TestMyModel(ModelContract):
+    @pytest.fixture
+    def make_model(self):
+        return lambda seed: MyModel({"hyperparameters": {...}, "seed": seed})
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError
+from reinforcestrategycreator_pipeline.models.base import Model
+from reinforcestrategycreator_pipeline.replay.batch import Batch
+
+N_INPUTS, N_ACTIONS = 5, 3
+SETTINGS = ("buffer_size", "learning_starts", "batch_size", "train_frequency", "gradient_steps")
+MakeModel = Callable[[int], Model]
+
+
+class BanditReplay:
+    """Batches of one-step episodes: action k pays the state's element k."""
+
+    def __init__(self, all_actions: bool = False, seed: int = 0) -> None:
+        self.all_actions = all_actions
+        self.rng = np.random.default_rng(seed)
+        self.spoil: str | None = None
+
+    def __len__(self) -> int:
+        return 10_000
+
+    def sample(self, batch_size: int) -> Batch:
+        s = self.rng.normal(size=(batch_size, N_INPUTS)).astype(np.float32)
+        a = self.rng.integers(N_ACTIONS, size=batch_size)
+        pays = s[:, :N_ACTIONS]
+        if self.all_actions:
+            following = np.repeat(s[:, None, :], N_ACTIONS, axis=1)
+            batch = Batch(s, None, pays.copy(), following, np.ones(pays.shape, bool))
+        else:
+            r = pays[np.arange(batch_size), a]
+            batch = Batch(s, a, r, s.copy(), np.ones(batch_size, bool))
+        if self.spoil:
+            getattr(batch, self.spoil).ravel()[0] = np.nan
+        return batch
+
+
+def built(make_model: MakeModel, seed: int = 0, all_actions: bool = False) -> Model:
+    model = make_model(seed)
+    model.build((N_INPUTS,), (N_ACTIONS,), BanditReplay(all_actions))
+    return model
+
+
+def content(model: Model) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in model.state()[0].items()}
+
+
+STATES = np.random.default_rng(1).normal(size=(40, N_INPUTS))
+
+
+class ModelContract:
+    """The promises of a model, each a test."""
+
+    @pytest.fixture
+    def make_model(self) -> MakeModel:
+        raise NotImplementedError("override the fixture make_model: seed -> a model, not built")
+
+    def test_it_tells_the_training_loop_its_settings(self, make_model):
+        settings = make_model(0).hyperparameters
+        for name in SETTINGS:
+            assert isinstance(getattr(settings, name), int)
+            assert getattr(settings, name) >= 1
+        assert settings.log_interval >= 0
+
+    def test_the_exploration_rate_is_a_probability_at_every_progress(self, make_model):
+        model = make_model(0)
+        assert all(0 <= model.exploration_at(p) <= 1 for p in np.linspace(0, 1, 101))
+        assert 0 <= model.exploration_rate <= 1
+
+    def test_predict_gives_one_value_an_action(self, make_model):
+        model = built(make_model)
+        values = model.predict(STATES)
+        assert values.shape == (len(STATES), N_ACTIONS)
+        assert np.isfinite(values).all()
+        one = model.predict(STATES[0])
+        assert one.shape == (N_ACTIONS,)
+        np.testing.assert_allclose(one, values[0], rtol=1e-4, atol=1e-6)
+
+    def test_predict_does_not_hide_nan(self, make_model):
+        states = STATES.copy()
+        states[3, 2] = np.nan
+        assert np.isnan(built(make_model).predict(states)[3]).any()
+
+    def test_predict_changes_nothing(self, make_model):
+        model = built(make_model)
+        before = content(model)
+        first = model.predict(STATES).tobytes()
+        assert model.predict(STATES).tobytes() == first
+        assert content(model) == before
+
+    def test_same_seed_same_bytes_other_seed_other_bytes(self, make_model):
+        def losses_and_content(seed):
+            model = built(make_model, seed)
+            return [model.train_step() for _ in range(10)], content(model)
+
+        assert losses_and_content(3) == losses_and_content(3)
+        assert losses_and_content(3) != losses_and_content(4)
+
+    def test_the_global_random_state_is_left_alone(self, make_model):
+        before = np.random.get_state()[1].tobytes()  # noqa: NPY002
+        model = built(make_model)
+        for _ in range(3):
+            model.train_step()
+        model.predict(STATES)
+        assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
+
+    @pytest.mark.parametrize("all_actions", [False, True])
+    def test_it_learns_a_bandit(self, make_model, all_actions):
+        model = built(make_model, all_actions=all_actions)
+        losses = [model.train_step() for _ in range(3000)]
+        assert all(isinstance(loss, float) for loss in losses)
+        assert np.isfinite(losses).all()
+        assert np.mean(losses[-100:]) < 0.1 * np.mean(losses[:10])
+        greedy = model.predict(STATES).argmax(axis=1)
+        assert (greedy == STATES[:, :N_ACTIONS].argmax(axis=1)).mean() > 0.8
+
+    def test_diagnostics_are_finite_numbers(self, make_model):
+        model = built(make_model)
+        for _ in range(max(model.hyperparameters.log_interval, 1)):
+            model.train_step()
+        if model.hyperparameters.log_interval:
+            assert {"step", "loss", "grad_norm", "update_norm"} <= set(model.diagnostics)
+        assert all(np.isfinite(value) for value in model.diagnostics.values())
+
+    @pytest.mark.parametrize("field", ["s_tm1", "s_t", "r_t"])
+    def test_nan_in_a_batch_is_refused_and_changes_nothing(self, make_model, field):
+        model, replay = make_model(0), BanditReplay()
+        model.build((N_INPUTS,), (N_ACTIONS,), replay)
+        model.train_step()
+        before, t = content(model), model.state()[1].get("t")
+        replay.spoil = field
+        with pytest.raises(NonFiniteError):
+            model.train_step()
+        assert content(model) == before
+        assert model.state()[1].get("t") == t
+
+    def test_state_and_restore_continue_bit_by_bit(self, make_model):
+        model = built(make_model)
+        for _ in range(5):
+            model.train_step()
+        tensors, header = model.state()
+        tensors = {name: array.copy() for name, array in tensors.items()}
+        header = json.loads(json.dumps(header, allow_nan=False))
+        other = built(make_model, seed=8)
+        other.restore(tensors, header)
+        assert content(other) == content(model)
+        for each in (model, other):
+            each.replay_buffer.rng = np.random.default_rng(5)
+        assert [other.train_step() for _ in range(5)] == [model.train_step() for _ in range(5)]
+        assert content(other) == content(model)
+
+    def test_save_and_load_give_the_same_bytes(self, make_model, tmp_path):
+        model = built(make_model)
+        for _ in range(5):
+            model.train_step()
+        seal = model.save(tmp_path / "model")
+        loaded = type(model).load(tmp_path / "model")
+        assert content(loaded) == content(model)
+        assert loaded.predict(STATES).tobytes() == model.predict(STATES).tobytes()
+        assert loaded.save(tmp_path / "again") == seal
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+
+    def test_a_damaged_file_is_refused(self, make_model, tmp_path):
+        path = tmp_path / "model"
+        built(make_model).save(path)
+        data = path.read_bytes()
+        damaged = bytearray(data)
+        damaged[len(data) // 2] ^= 1
+        for content_ in (damaged, data[:-1], b"", b"\x80\x04N."):
+            path.write_bytes(content_)
+            with pytest.raises(CheckpointError, match=r"model: .*"):
+                type(built(make_model)).load(path)
+
+    def test_policy_weights_give_the_greedy_action(self, make_model):
+        model = built(make_model)
+        for _ in range(20):
+            model.train_step()
+        weights = model.policy_weights()
+        a, last = STATES, len(weights) // 2 - 1
+        for i in range(last + 1):
+            a = a @ weights[f"W{i}"].astype(float) + weights[f"b{i}"]
+            a = np.maximum(a, 0) if i < last else a
+        best_two = np.sort(a, axis=1)[:, -2:]
+        clear = best_two[:, 1] - best_two[:, 0] > 1e-4  # rounding may turn a tie
+        assert clear.mean() > 0.9
+        assert (a.argmax(axis=1) == model.predict(STATES).argmax(axis=1))[clear].all()

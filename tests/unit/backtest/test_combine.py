@@ -1,0 +1,91 @@
+"""Portfolios of sub-accounts, also where calendars differ, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from trading_cases import DAY, DEAR, FREE, asset_of, random_asset, random_targets
+
+from reinforcestrategycreator_pipeline.evaluation.backtest import PORTFOLIO, combine, run_backtest
+
+
+def run(bars, targets, costs=FREE, money=100.0):
+    return run_backtest("it", bars, np.asarray(targets, dtype=float), costs, money)
+
+
+def days(index):
+    return [int(x.timestamp() / DAY) for x in index]
+
+
+def test_two_assets_of_different_calendars_by_hand():
+    # A has days 1 2 3 4, B has days 0 2 4 5: B starts earlier, misses 1 and 3, and ends later.
+    a = run(
+        asset_of([10, 10, 20, 20], [10, 20, 20, 30], DAY * np.arange(1, 5), symbol="A"), [1, 1, 0]
+    )
+    b = run(
+        asset_of([10, 10, 5, 5], [10, 5, 5, 10], DAY * np.array([0, 2, 4, 5]), symbol="B"),
+        [1, 0, -1],
+    )
+    np.testing.assert_allclose(a.equity, [100, 200, 200, 200])
+    np.testing.assert_allclose(b.equity, [100, 50, 50, 0.00005])
+    both = combine([a, b])
+    assert both.symbol == PORTFOLIO
+    assert both.strategy == "it"
+    assert days(both.timestamps) == [0, 1, 2, 3, 4, 5]
+    #                                     0    1    2    3    4    5
+    np.testing.assert_allclose(both.equity, [200, 200, 250, 250, 250, 200.00005])
+    # A trades the bars that end on 2 (in at 100) and 4 (out at 200); B those that end on 2, 4, 5.
+    # Of the portfolio's equity at the close before: 100 + 100 of 200; 200 + 50 of 250; 50 of 250.
+    np.testing.assert_allclose(both.turnover, [0, 1, 0, 1, 0.2], atol=1e-12)
+    assert both.costs.tolist() == [0] * 5
+    # The last bar: A has ended, B is short 50 of 250.
+    assert both.exposure[-1] == pytest.approx(-50 / 250)
+    # The bar that ends on 2: both are long with all they have.
+    assert both.exposure[1] == pytest.approx(1.0)
+    assert both.trades["symbol"].tolist() == ["A", "B", "B"]
+
+
+def test_one_account_is_itself():
+    one = run(random_asset(50), random_targets(49, (-1.0, 0.0, 1.0)), DEAR)
+    same = combine([one])
+    np.testing.assert_array_equal(same.equity, one.equity)
+    np.testing.assert_allclose(same.exposure, one.exposure, rtol=1e-14)
+    np.testing.assert_allclose(same.turnover, one.turnover, rtol=1e-14)
+    np.testing.assert_array_equal(same.costs, one.costs)
+    pd.testing.assert_frame_equal(same.trades, one.trades)
+
+
+def test_twins_are_one_of_twice_the_money():
+    one = run(random_asset(50), random_targets(49, (0.0, 0.5, 1.0)), DEAR)
+    both = combine([one, one])
+    np.testing.assert_allclose(both.equity, 2 * one.equity, rtol=1e-15)
+    np.testing.assert_allclose(both.exposure, one.exposure, rtol=1e-13)
+    np.testing.assert_allclose(both.turnover, one.turnover, rtol=1e-13)
+    np.testing.assert_allclose(both.costs, 2 * one.costs, rtol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_money_costs_and_trades_add_up(seed):
+    rng = np.random.default_rng(seed)
+    results = []
+    for i in range(4):
+        whole = random_asset(60, seed * 10 + i)
+        keep = np.sort(rng.choice(60, size=rng.integers(2, 50), replace=False))
+        bars = asset_of(whole.open[keep], whole.close[keep], whole.seconds[keep], symbol=f"S{i}")
+        results.append(run(bars, random_targets(len(keep) - 1, (-1.0, 0.0, 1.0), seed + i), DEAR))
+    both = combine(results)
+    assert both.equity[0] == pytest.approx(400.0)
+    assert both.equity[-1] == pytest.approx(sum(r.equity[-1] for r in results))
+    assert both.costs.sum() == pytest.approx(sum(r.costs.sum() for r in results))
+    assert both.trades["pnl"].sum() == pytest.approx(both.equity[-1] - 400.0)
+    assert both.trades["entry_time"].is_monotonic_increasing
+    # At every moment: the sum of what each account was worth last.
+    table = pd.concat([pd.Series(r.equity, r.timestamps) for r in results], axis=1, sort=True)
+    np.testing.assert_allclose(both.equity, table.ffill().fillna(100.0).sum(axis=1), rtol=1e-13)
+    assert both.timestamps.equals(pd.DatetimeIndex(table.index))
+
+
+def test_no_trades_at_all():
+    results = [run(random_asset(9, i, symbol=f"S{i}"), np.zeros(8)) for i in range(3)]
+    both = combine(results)
+    assert len(both.trades) == 0
+    assert (both.equity == 300.0).all()

@@ -1,0 +1,64 @@
+"""Policies and packages for the tests of deployment."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def random_weights(sizes, seed=0, dtype=np.float32):
+    """Return weights so large that decisions change from bar to bar."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        weights[f"W{i}"] = rng.normal(0.0, 1.5, (fan_in, fan_out)).astype(dtype)
+        weights[f"b{i}"] = rng.normal(0.0, 0.5, fan_out).astype(dtype)
+    return weights
+
+
+def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float32, names=None):
+    """Return a policy that decides erratically but reproducibly."""
+    rng = np.random.default_rng(seed + 1000)
+    n = len(positions)
+    return Policy(
+        weights=random_weights((n_features + n, *hidden, n), seed, dtype),
+        positions=positions,
+        feature_names=names or tuple(f"f{i}" for i in range(n_features)),
+        lookback=0,
+        scaler=FittedScaler(
+            rng.normal(0.0, 0.1, n_features), rng.uniform(0.5, 2.0, n_features), 10.0
+        ),
+    )
+
+
+def package_arguments(**changes):
+    """Return the arguments of `write_package` for a small policy."""
+    return {
+        "weights": random_weights((5, 4, 2)),
+        "positions": (0.0, 1.0),
+        "feature_specs": [{"name": "returns", "horizons": [1, 2, 5]}],
+        "feature_names": ("return_1", "return_2", "return_5"),
+        "lookback": 5,
+        "scaler": FittedScaler(
+            np.array([0.1, 0.2, 0.3]), np.array([1.0, 0.0, 3.0]), 10.0
+        ).to_dict(),
+        "data_schema": data_schema(COLUMNS, 86_400.0),
+        "config_yaml": "seed: 7\n",
+        "costs": {"commission_bps": 1.0},
+        "provenance": {"run_id": "r1", "seed": 7, "spans": {"test": ("2010-01-04", "2013-03-01")}},
+        "promotion": {"promoted": False, "checks": [{"name": "Sharpe ratio", "passed": False}]},
+        "model_card": "# Card – «µ»\n",
+        **changes,
+    }
+
+
+def written(folder, **changes):
+    """Write a small package and return its manifest."""
+    return write_package(folder, **package_arguments(**changes))

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+from deployment_cases import random_policy, random_weights
+from trading_cases import DEAR, GRIDS, random_asset
+
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from reinforcestrategycreator_pipeline.envs.market import AssetBars, ExogenousMarket, follow
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+
+HAND = {
+    "W0": np.array([[1.0, -1.0], [2.0, 0.0], [0.0, 3.0]], dtype=np.float32),
+    "b0": np.array([0.5, 0.0], dtype=np.float32),
+    "W1": np.array([[1.0, 0.0], [-1.0, 2.0]], dtype=np.float32),
+    "b1": np.array([0.0, 0.25], dtype=np.float32),
+}
+
+
+def parts(**changes):
+    scaler = FittedScaler(np.array([10.0]), np.array([2.0]), 3.0)
+    given = {"weights": HAND, "positions": (0.0, 1.0), "feature_names": ("a",), "lookback": 1}
+    return {**given, "scaler": scaler, **changes}
+
+
+def test_q_values_by_hand():
+    # Raw 14 scales to (14 - 10) / 2 = 2; the previous target is index 1: state (2, 0, 1).
+    # Hidden: max(2 + 0 + 0.5, 0) = 2.5, max(-2 + 3, 0) = 1. Q: 2.5 - 1, 2 + 0.25.
+    policy = Policy(**parts())
+    assert policy.q_values(np.array([14.0]), 1).tolist() == [1.5, 2.25]
+    assert policy.decide(np.array([14.0]), 1) == 1
+    # Index 0: state (2, 1, 0). Hidden: 2 + 2 + 0.5, max(-2, 0). Q: 4.5, 0.25.
+    assert policy.q_values(np.array([14.0]), 0).tolist() == [4.5, 0.25]
+    assert policy.decision_table(np.array([[14.0]])).tolist() == [[0, 1]]
+    # Raw 1000 is clipped to 3.
+    assert policy.q_values(np.array([1000.0]), 0).tolist() == [5.5, 0.25]
+
+
+def test_the_flat_exposure_is_where_an_account_starts():
+    policy = random_policy(2, (-1.5, -0.5, 0.0, 0.7, 2.0))
+    assert (policy.n_positions, policy.flat) == (5, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("hidden", [(), (7,), (64, 64), (256, 128, 64)])
+def test_one_bar_has_the_bits_of_the_table(hidden, dtype):
+    policy = random_policy(17, (-1.0, 0.0, 1.0), hidden=hidden, dtype=dtype)
+    raw = np.random.default_rng(1).normal(size=(300, 17))
+    table = policy.decision_table(raw)
+    one_by_one = [[policy.decide(row, i) for i in range(3)] for row in raw]
+    assert table.tolist() == one_by_one
+    assert len(np.unique(table)) == 3
+    # Values, too, bit by bit, and whatever else is in the batch.
+    q = policy._values(raw, policy._one_hot)
+    for t in (0, 1, 150, 299):
+        for i in range(3):
+            single = policy.q_values(raw[t], i)
+            assert single.dtype == dtype
+            assert single.tobytes() == q[t, i].tobytes()
+
+
+def test_a_long_table_is_worked_through_in_pieces():
+    policy = random_policy(2, (0.0, 1.0))
+    raw = np.random.default_rng(2).normal(size=(5000, 2))
+    table = policy.decision_table(raw)
+    assert table.shape == (5000, 2)
+    for t in (0, 2047, 2048, 4096, 4999):
+        assert table[t].tolist() == [policy.decide(raw[t], i) for i in range(2)]
+    raw[4500, 1] = np.nan
+    with pytest.raises(NonFiniteError, match="'f1' of row 4500 is nan"):
+        policy.decision_table(raw)
+    assert policy.decision_table(raw[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_decides_as_the_network_that_was_trained(dtype):
+    asset, grid = random_asset(400, seed=3), GRIDS[3]
+    scaler = FittedScaler(np.array([0.1, -0.2, 0.0]), np.array([0.9, 1.1, 1.0]), 5.0)
+    scaled = AssetBars(
+        "A", asset.seconds, asset.open, asset.close, scaler.transform(asset.features)
+    )
+    market = ExogenousMarket([scaled], grid, DEAR)
+    dqn = DQN({"hyperparameters": {"hidden_layers": [32, 16]}, "seed": 5, "dtype": dtype})
+    dqn.build((market.n_inputs,), (market.n_positions,))
+    policy = Policy(dqn.q_network["weights"], grid, ("a", "b", "c"), 0, scaler)
+    q = dqn.predict(market.all_states().reshape(-1, market.n_inputs)).reshape(400, 5, 5)
+    ours = policy._values(asset.features, policy._one_hot)
+    # One matrix product and many row products sum in another order.
+    np.testing.assert_allclose(ours, q, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
+    path = follow(policy.decision_table(asset.features)[:-1], policy.flat)
+    assert path.tolist() == market.greedy_paths(dqn.predict)[0].tolist()
+
+
+def test_later_training_does_not_reach_into_a_policy():
+    weights = {name: array.copy() for name, array in HAND.items()}
+    policy = Policy(**parts(weights=weights))
+    weights["W0"][:] = 0.0
+    assert policy.q_values(np.array([14.0]), 1).tolist() == [1.5, 2.25]
+    with pytest.raises(ValueError, match="read-only"):
+        policy.weights["W0"][0, 0] = 1.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("column", range(4))
+def test_no_decision_comes_from_a_feature_that_is_not_finite(column, bad):
+    policy = random_policy(4, (0.0, 1.0))
+    raw = np.zeros((6, 4))
+    raw[3, column] = bad
+    assert policy.decide(raw[2], 0) in (0, 1)
+    with pytest.raises(NonFiniteError, match=f"'f{column}' of row 0 is {bad}; no order"):
+        policy.decide(raw[3], 0)
+    with pytest.raises(NonFiniteError, match=f"'f{column}' of row 3 is {bad}; no order"):
+        policy.decision_table(raw)
+
+
+def test_no_decision_comes_from_a_value_that_is_not_finite():
+    # Finite weights whose product overflows: inf * 0 is NaN, which argmax would pick.
+    weights = {name: array.copy() for name, array in HAND.items()}
+    weights["W0"][0] = 3e38
+    policy = Policy(**parts(weights=weights))
+    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite; no order"):
+        policy.decide(np.array([14.0]), 0)
+    with pytest.raises(NonFiniteError, match="action values of row 1 are not finite; no order"):
+        policy.decision_table(np.array([[10.0], [14.0]]))
+
+
+@pytest.mark.parametrize("index", [-1, 2, 1.5, True, float("nan"), "0", None])
+def test_a_previous_target_must_be_on_the_grid(index):
+    with pytest.raises(ConfigError, match="must be an integer from 0 to 1"):
+        Policy(**parts()).decide(np.array([14.0]), index)
+
+
+@pytest.mark.parametrize("index", [1, np.int64(1), np.int32(1)])
+def test_numpy_integers_are_integers(index):
+    assert Policy(**parts()).decide(np.array([14.0]), index) == 1
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (1, 1)])
+def test_features_of_another_shape_are_refused(shape):
+    with pytest.raises(ConfigError, match=r"needs features of shape \(1,\)"):
+        Policy(**parts()).decide(np.zeros(shape), 0)
+    with pytest.raises(ConfigError, match=r"needs features of shape \(T, 1\)"):
+        Policy(**parts()).decision_table(np.zeros((*shape, 2)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"positions": (1.0, 0.0)}, "increasing list of exposures with 0"),
+        ({"positions": (0.5, 1.0)}, "increasing list of exposures with 0"),
+        ({"feature_names": ()}, "must all be different"),
+        ({"feature_names": ("a", "a")}, "must all be different"),
+        ({"feature_names": ("a", "b")}, "2 features needs a scaler of as many. Got 1"),
+        ({"lookback": -1}, "lookback must be an integer >= 0"),
+        ({"lookback": 1.0}, "lookback must be an integer >= 0"),
+        ({"weights": {}}, "missing or extra: W0, b0"),
+        ({"weights": {**HAND, "W2": HAND["W1"]}}, "missing or extra: W2"),
+        ({"weights": {k: HAND[k] for k in ("W0", "b0", "W1")}}, "missing or extra: W1"),
+        ({"weights": {**HAND, "b1": HAND["b1"].astype(np.float64)}}, "all float32 or all float64"),
+        ({"weights": {k: v.astype(int) for k, v in HAND.items()}}, "Got int64"),
+        ({"weights": {**HAND, "W0": HAND["W0"][:2]}}, r"W0 and b0 must have the shapes \(3, 2\)"),
+        ({"weights": {**HAND, "W0": HAND["W0"][0]}}, "W0 and b0 must have the shapes"),
+        ({"weights": {**HAND, "b0": HAND["b0"][:1]}}, "W0 and b0 must have the shapes"),
+        ({"weights": {**HAND, "W1": HAND["W1"][:, :1], "b1": HAND["b1"][:1]}}, "W1 and b1 must"),
+        ({"weights": {**HAND, "b1": HAND["b1"] * np.nan}}, "tensor b1 must be finite"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Policy(**parts(**changes))
+
+
+def test_a_network_without_hidden_layers_is_a_policy():
+    weights = random_weights((3, 2))
+    assert Policy(**parts(weights=weights)).decide(np.array([11.0]), 0) in (0, 1)

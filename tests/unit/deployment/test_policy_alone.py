@@ -1,0 +1,86 @@
+"""The policy in a fresh process in which every other third-party package is refused."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+from deployment_cases import package_arguments, random_weights
+
+from reinforcestrategycreator_pipeline.deployment.package import write_package
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+
+SCRIPT = """
+import importlib.abc, json, sys
+
+ALLOWED = {*sys.stdlib_module_names, "numpy", "safetensors", "reinforcestrategycreator_pipeline"}
+
+class OnlyNumPy(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in ALLOWED and not top.startswith("_safetensors"):
+            REFUSED.append(name)
+            raise ImportError(f"{name} is refused")
+
+REFUSED = []
+sys.meta_path.insert(0, OnlyNumPy())
+for name in [n for n in sys.modules if n.partition(".")[0] not in ALLOWED]:
+    if name != "__main__" and not name.startswith("_"):
+        raise SystemExit(f"{name} was there before")
+if sys.argv[3:]:
+    __import__(sys.argv[3])
+
+import numpy as np
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
+
+policy = Policy.load(sys.argv[1])
+raw = np.array(json.loads(sys.argv[2]))
+print(json.dumps({
+    "table": policy.decision_table(raw).tolist(),
+    "one": [policy.decide(row, policy.flat) for row in raw],
+    "bits": policy.q_values(raw[0], 0).tobytes().hex(),
+    "names": policy.feature_names,
+    "positions": policy.positions,
+    "specs": policy.feature_specs,
+    "heavy": [n for n in ("pandas", "talib", "pydantic", "gymnasium") if n in sys.modules],
+}))
+"""
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def test_policy_needs_numpy_and_safetensors_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    names = tuple(f"f{i}" for i in range(17))
+    write_package(
+        tmp_path / "package",
+        **package_arguments(
+            weights=random_weights((20, 64, 64, 3)),
+            positions=(-1.0, 0.0, 1.0),
+            feature_names=names,
+            scaler=FittedScaler(rng.normal(size=17), rng.uniform(1, 2, 17), 10.0).to_dict(),
+        ),
+    )
+    raw = rng.normal(size=(50, 17))
+    here = Policy.load(tmp_path / "package")
+    result = run(tmp_path / "package", json.dumps(raw.tolist()))
+    assert result.stderr == ""
+    there = json.loads(result.stdout)
+    assert there["heavy"] == []
+    assert there["table"] == here.decision_table(raw).tolist()
+    assert there["one"] == [row[1] for row in there["table"]]
+    assert there["bits"] == here.q_values(raw[0], 0).tobytes().hex()
+    assert tuple(there["names"]) == names
+    assert there["positions"] == [-1.0, 0.0, 1.0]
+    assert there["specs"] == [{"name": "returns", "horizons": [1, 2, 5]}]
+
+
+def test_the_hook_refuses_a_planted_import(tmp_path):
+    result = run(tmp_path, "[]", "pandas")
+    assert result.returncode != 0
+    assert "pandas is refused" in result.stderr

@@ -1,0 +1,241 @@
+"""What is computed bar by bar is what was computed in one go."""
+
+import numpy as np
+import pytest
+from deployment_cases import random_policy
+from feature_contract import make_bars, with_halt
+from trading_cases import DEAR
+
+from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker
+from reinforcestrategycreator_pipeline.deployment.paper import paper_trade, paper_trade_from_bars
+from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
+from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
+from reinforcestrategycreator_pipeline.features.table import compute_features
+
+HERE = __name__
+START = 100_000.0
+EVERY = (
+    *DEFAULT_FEATURES,
+    FeatureSpec("column", {"columns": ("sentiment", "rate")}),
+    FeatureSpec("talib", {"function": "ADX", "parameters": {"timeperiod": 14}}),
+)
+
+
+def drift(bars, period=10):
+    """A user's feature that declares its lookback."""
+    close = bars["close"]
+    out = np.full(len(close), np.nan)
+    out[period:] = close[period:] / close[:-period] - 1.0
+    return out
+
+
+drift.lookback = 10
+
+
+def age(bars):
+    """A user's feature that depends on all bars since the start, and declares nothing."""
+    mean = np.cumsum(bars["close"]) / np.arange(1, len(bars["close"]) + 1)
+    out = bars["close"] / mean - 1.0
+    out[:3] = np.nan
+    return out
+
+
+def peek(bars):
+    """Planted: the return of tomorrow."""
+    close = bars["close"]
+    return np.concatenate([close[1:] / close[:-1] - 1.0, [0.0]])
+
+
+peek.lookback = 0
+
+
+def leaky(bars):
+    """Planted: claims a window of one bar, but averages the whole past."""
+    return bars["close"] / (np.cumsum(bars["close"]) / np.arange(1, len(bars["close"]) + 1)) - 1.0
+
+
+leaky.lookback = 0
+
+
+def stream_rows(specs, frame):
+    stream = FeatureStream(specs, frame.columns)
+    rows, names = [], None
+    for stamp, bar in zip(frame.index, frame.to_dict("records"), strict=True):
+        stream.push(bar, stamp)
+        row = stream.row()
+        rows.append(None if row is None else row[1])
+        names = names if row is None else row[0]
+    return names, rows
+
+
+def assert_same_bits(specs, frame):
+    table = compute_features(frame, specs)
+    names, rows = stream_rows(specs, frame)
+    assert names == table.names
+    assert [row is None for row in rows] == [t < table.lookback for t in range(len(frame))]
+    streamed = np.array(rows[table.lookback :])
+    assert streamed.tobytes() == table.values[table.lookback :].tobytes()
+
+
+@pytest.mark.parametrize("spec", EVERY, ids=lambda spec: spec.name)
+def test_every_feature_has_the_bits_of_the_batch(spec):
+    lookback = compute_features(make_bars(400), [spec]).lookback
+    assert_same_bits([spec], with_halt(make_bars(lookback + 400)))
+
+
+def test_the_default_features_together_have_the_bits_of_the_batch():
+    assert_same_bits(DEFAULT_FEATURES, make_bars(700))
+
+
+@pytest.mark.parametrize("function", ["drift", "age"])
+def test_a_users_feature_has_the_bits_of_the_batch(function):
+    assert_same_bits([FeatureSpec(f"{HERE}:{function}")], make_bars(700))
+
+
+def test_a_stream_keeps_what_the_features_need_and_no_more():
+    stream = FeatureStream(DEFAULT_FEATURES, ("open", "high", "low", "close", "volume"))
+    size = stream._store.nbytes
+    frame = make_bars(3000)
+    for bar in frame.to_dict("records"):
+        stream.push(bar)
+    assert stream._store.nbytes == size
+    assert stream.count == 3000
+    table = compute_features(frame, DEFAULT_FEATURES)
+    assert stream.row()[1].tobytes() == table.values[-1].tobytes()
+
+
+def policy_for(frame, specs, start, grid=(-1.0, 0.0, 1.0), seed=0):
+    """Return a policy over the specs' features, and their table."""
+    table = compute_features(frame, specs)
+    policy = random_policy(len(table.names), grid, seed, names=table.names)
+    scaler = ScalerConfig().fit(table.values[table.lookback : start])
+    object.__setattr__(policy, "scaler", scaler)
+    object.__setattr__(policy, "lookback", table.lookback)
+    return policy, table
+
+
+def batch_and_stream(specs, frame, start, seed=0):
+    policy, table = policy_for(frame, specs, start, seed=seed)
+    test = frame.iloc[start:]
+    batch = paper_trade(
+        policy,
+        symbol="A",
+        seconds=test.index.as_unit("ns").asi8 / 1e9,
+        open_=test["open"].to_numpy(),
+        close=test["close"].to_numpy(),
+        features=table.values[start:],
+        broker=SimulatedBroker(START, DEAR),
+    )
+    stream = paper_trade_from_bars(
+        policy, specs, frame, start, SimulatedBroker(START, DEAR), symbol="A"
+    )
+    return batch, stream
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_paper_trading_from_bars_is_paper_trading_from_the_table(seed):
+    frame = make_bars(900, seed)
+    batch, stream = batch_and_stream(DEFAULT_FEATURES, frame, 350, seed)
+    assert len(np.unique(batch.exposure)) == 3
+    assert stream.exposure.tolist() == batch.exposure.tolist()
+    assert stream.equity.tobytes() == batch.equity.tobytes()
+    assert stream.fills == batch.fills
+    assert stream.seconds.tolist() == batch.seconds.tolist()
+
+
+@pytest.mark.parametrize("planted", ["peek", "leaky"])
+def test_a_feature_that_breaks_its_promise_shows_as_another_equity(planted):
+    specs = [FeatureSpec(f"{HERE}:{planted}")]
+    batch, stream = batch_and_stream(specs, make_bars(600), 100)
+    assert stream.gap_to(batch.equity) > 1e-3
+
+
+def test_the_warm_up_may_be_just_long_enough():
+    frame = make_bars(300)
+    lookback = compute_features(frame, DEFAULT_FEATURES).lookback
+    policy, _ = policy_for(frame, DEFAULT_FEATURES, 280)
+    broker = SimulatedBroker(START, DEAR)
+    result = paper_trade_from_bars(policy, DEFAULT_FEATURES, frame, lookback, broker, symbol="A")
+    assert len(result.exposure) == 300 - lookback - 1
+    with pytest.raises(
+        DataError, match=f"A: the features need {lookback} bars before .* Got {lookback - 1}"
+    ):
+        paper_trade_from_bars(policy, DEFAULT_FEATURES, frame, lookback - 1, broker, symbol="A")
+
+
+def test_other_features_than_the_policys_are_refused():
+    frame = make_bars(300)
+    policy, _ = policy_for(frame, [FeatureSpec("returns", {"horizons": (1, 2)})], 100)
+    with pytest.raises(ConfigError, match=r"the policy's features are .* Got .*, .* instead"):
+        paper_trade_from_bars(
+            policy,
+            [FeatureSpec("returns", {"horizons": (2, 1)})],
+            frame,
+            100,
+            SimulatedBroker(START, DEAR),
+        )
+
+
+@pytest.mark.parametrize("start", [-1, 299, 300])
+def test_the_first_decision_needs_a_next_bar(start):
+    specs = [FeatureSpec("returns", {"horizons": (1, 2)})]
+    frame = make_bars(300)
+    policy, _ = policy_for(frame, specs, 100)
+    with pytest.raises(DataError, match=f"must be at a row from 0 to 298. Got {start} instead"):
+        paper_trade_from_bars(policy, specs, frame, start, SimulatedBroker(START, DEAR))
+
+
+@pytest.mark.parametrize(
+    ("column", "bad"),
+    [("close", np.nan), ("open", 0.0), ("low", -1.0), ("high", np.inf), ("volume", -1.0)],
+)
+def test_a_bar_that_breaks_a_rule_is_refused_with_its_time(column, bad):
+    stream = FeatureStream(DEFAULT_FEATURES, ("open", "high", "low", "close", "volume"), "AAPL")
+    bar = {"open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 0.0}
+    stream.push(bar, "2020-01-02")
+    with pytest.raises(DataError, match=rf"AAPL: {column} must be finite and .* at bar 1 \(2020-0"):
+        stream.push({**bar, column: bad}, "2020-01-03")
+    assert stream.count == 1
+    with pytest.raises(DataError, match=f"AAPL: {column} must be"):
+        stream.push({k: v for k, v in bar.items() if k != column})
+
+
+def test_a_column_that_is_missing_is_named():
+    with pytest.raises(DataError, match="the bars have no column low, volume"):
+        FeatureStream(DEFAULT_FEATURES, ("open", "high", "close"))
+    stream = FeatureStream(DEFAULT_FEATURES, ("open", "high", "low", "close", "volume", "rate"))
+    with pytest.raises(DataError, match="the column 'rate' is missing at bar 0"):
+        stream.push({"open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 0.0})
+    with pytest.raises(ConfigError, match="at least one feature"):
+        FeatureStream([], ("open", "high", "low", "close", "volume"))
+
+
+def broken(bars):
+    out = np.zeros(len(bars["close"]))
+    out[-1] = np.inf
+    return out
+
+
+broken.lookback = 0
+
+
+def test_a_feature_that_gives_no_number_is_refused_with_the_bars_time():
+    stream = FeatureStream([FeatureSpec(f"{HERE}:broken")], make_bars(1).columns, "AAPL")
+    stream.push(make_bars(1).to_dict("records")[0], "2020-01-02")
+    with pytest.raises(FeatureError, match=r"AAPL: .*Got inf at row 0 \(2020-01-02\)"):
+        stream.row()
+
+
+def test_features_may_not_change_the_bars():
+    stream = FeatureStream([FeatureSpec(f"{HERE}:vandal")], make_bars(1).columns)
+    stream.push(make_bars(1).to_dict("records")[0])
+    with pytest.raises(FeatureError, match="read-only"):
+        stream.row()
+
+
+def vandal(bars):
+    bars["close"][0] = 1.0
+    return bars["close"]

@@ -1,0 +1,278 @@
+"""The training loop: its counts, its rows, its best weights, its end, its independence."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_training import GRID, ScriptedValidation, bits, make_trainer, markets
+from trading_cases import FREE, asset_of, random_asset
+
+from reinforcestrategycreator_pipeline.checks import from_mapping
+from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
+from reinforcestrategycreator_pipeline.training.market_trainer import (
+    HISTORY_COLUMNS,
+    MarketTrainer,
+    TrainingConfig,
+)
+
+
+def finished(**arguments):
+    trainer = make_trainer(**arguments)
+    return bits(trainer, trainer.run())
+
+
+class TestDeterminism:
+    @pytest.mark.parametrize("counterfactual", [True, False])
+    def test_same_seed_same_bits(self, counterfactual):
+        one = finished(counterfactual=counterfactual)
+        assert finished(counterfactual=counterfactual) == one
+
+    def test_other_seed_other_bits(self):
+        one, other = finished(seed=5), finished(seed=6)
+        for part in ("weights", "replay", "trajectories", "history"):
+            assert one[part] != other[part]
+
+    def test_global_generator_does_not_matter(self):
+        one = finished()
+        np.random.seed(99)  # noqa: NPY002
+        assert finished() == one
+
+    def test_counterfactual_learns_from_other_batches(self):
+        one, other = finished(), finished(counterfactual=False)
+        assert one["weights"] != other["weights"]
+
+    def test_checkpoints_change_nothing(self, tmp_path):
+        assert finished(store=CheckpointStore(tmp_path)) == finished()
+
+
+class TestCounts:
+    @pytest.mark.parametrize(("steps", "gradient_steps"), [(1, 1), (25, 4), (60, 7), (3, 50)])
+    def test_exactly_as_many_steps_as_asked(self, steps, gradient_steps):
+        trainer = make_trainer(steps=steps, hyperparameters={"gradient_steps": gradient_steps})
+        result = trainer.run()
+        assert result.steps == steps
+        assert trainer.model.q_network["optimizer_state"]["t"] in range(1, steps + 1)
+        assert [row["step"] for row in result.history] == list(range(1, steps + 1))
+        assert not result.stopped_early
+
+    def test_collects_before_it_learns(self):
+        sizes = []
+        trainer = make_trainer(
+            on_row=lambda row: sizes.append(len(trainer.replay)),
+            hyperparameters={"learning_starts": 300, "train_frequency": 3},
+        )
+        trainer.run()
+        # 48 a round: the first at which 300 are there is the seventh, then 48 more each step, to
+        # the capacity of 500.
+        assert sizes[:5] == [336, 384, 432, 480, 500]
+
+    def test_learning_starts_above_the_capacity_does_not_hang(self):
+        result = make_trainer(hyperparameters={"learning_starts": 10_000}, steps=5).run()
+        assert result.steps == 5
+
+    def test_exploration_falls_with_the_steps_and_adam_is_left_alone(self):
+        trainer = make_trainer()
+        before = trainer.model.learning_rate
+        rates = [row["exploration_rate"] for row in trainer.run().history]
+        # 1 -> 0.05 over the first 70% of 60 steps; step k collects at progress (k - 1) / 60.
+        expected = [max(1 - 0.95 * (k - 1) / 42, 0.05) for k in range(1, 61)]
+        np.testing.assert_allclose(rates, expected, rtol=1e-12)
+        assert trainer.model.learning_rate == before
+
+    def test_stored_transitions_are_of_the_training_market(self):
+        trainer = make_trainer()
+        trainer.run()
+        stored = trainer.replay.arrays()
+        assert np.isin(stored["rows"], trainer.market.decision_rows).all()
+        assert set(stored["positions"].tolist()) == {0, 1, 2}
+        assert set(stored["actions"].tolist()) == {0, 1, 2}
+
+
+class TestHistory:
+    def test_rows_have_the_columns_and_finite_numbers(self):
+        for row in make_trainer().run().history:
+            assert set(row) == set(HISTORY_COLUMNS)
+            numbers = [v for k, v in row.items() if k != "validation_growth"]
+            assert np.isfinite(np.array(numbers, dtype=float)).all()
+
+    def test_loss_is_the_mean_since_the_last_row(self):
+        every = [row["loss"] for row in make_trainer().run().history]
+        fourth = [
+            row["loss"] for row in make_trainer(hyperparameters={"log_interval": 4}).run().history
+        ]
+        np.testing.assert_allclose(fourth, np.reshape(every, (15, 4)).mean(axis=1), rtol=1e-12)
+
+    def test_rows_are_handed_out_as_they_come(self):
+        rows = []
+        assert make_trainer(on_row=rows.append).run().history == rows
+
+    @pytest.mark.parametrize("log_interval", [1, 3, 4, 10, 25])
+    def test_validation_growth_is_in_the_next_row(self, log_interval):
+        """Also where the two intervals do not fit: else the report has no validation curve."""
+        trainer = make_trainer(
+            validation=ScriptedValidation(1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
+            hyperparameters={"log_interval": log_interval},
+        )
+        seen = {r["step"]: r["validation_growth"] for r in trainer.run().history}
+        for step, growth in seen.items():
+            newest = step // 10
+            is_news = newest > (step - log_interval) // 10
+            assert growth == (float(newest) if is_news else None)
+
+    def test_no_rows_when_switched_off(self):
+        result = make_trainer(hyperparameters={"log_interval": 0}).run()
+        assert result.history == []
+        assert result.best_step > 0
+
+
+class TestBest:
+    def test_weights_of_the_best_look_are_left_in_the_model(self):
+        weights = {}
+
+        def keep(row):
+            tensors, _ = trainer.model.state()
+            weights[row["step"]] = {k: v.tobytes() for k, v in tensors.items()}
+
+        trainer = make_trainer(validation=ScriptedValidation(1.0, 3.0, 2.0, 2.5), on_row=keep)
+        result = trainer.run()
+        assert (result.best_step, result.best_validation_growth) == (20, 3.0)
+        left = {k: v.tobytes() for k, v in trainer.model.state()[0].items()}
+        assert left == weights[20]
+        assert left != weights[60]
+
+    def test_first_of_equals_wins(self):
+        assert make_trainer(validation=ScriptedValidation(1.0)).run().best_step == 10
+
+    def test_growth_is_that_of_the_greedy_policy_that_is_left(self):
+        trainer = make_trainer()
+        result = trainer.run()
+        market = trainer.validation
+        growth = market.path_log_growth(market.greedy_paths(trainer.model.predict)).mean()
+        assert growth == result.best_validation_growth
+
+    @pytest.mark.parametrize("steps", [5, 15, 60])
+    def test_last_weights_are_looked_at_too(self, steps):
+        looks = ScriptedValidation(*np.arange(1.0, 9.0))
+        result = make_trainer(validation=looks, steps=steps).run()
+        assert result.best_step == steps
+
+    @pytest.mark.parametrize("growth", [np.nan, np.inf])
+    def test_look_that_is_not_finite_stops(self, growth):
+        with pytest.raises(NonFiniteError, match="step 20: the validation growth is"):
+            make_trainer(validation=ScriptedValidation(1.0, growth)).run()
+
+
+class TestPatience:
+    def test_stops_after_looks_without_a_new_best(self):
+        result = make_trainer(patience=2, validation=ScriptedValidation(1.0, 5.0, 4.0)).run()
+        assert (result.best_step, result.steps, result.stopped_early) == (20, 40, True)
+
+    def test_a_new_best_renews_it(self):
+        looks = ScriptedValidation(1.0, 0.0, 2.0, 1.0, 3.0, 1.0)
+        result = make_trainer(patience=2, validation=looks).run()
+        assert (result.best_step, result.steps, result.stopped_early) == (50, 60, False)
+
+    def test_zero_is_for_ever(self):
+        assert make_trainer(patience=0, validation=ScriptedValidation(1.0)).run().steps == 60
+
+    def test_running_out_at_the_last_step_is_no_early_stop(self):
+        # Looks at 20 (best), 40, and, after the end, at 50.
+        result = make_trainer(
+            patience=2, validation=ScriptedValidation(1.0), steps=50, validation_interval=20
+        ).run()
+        assert (result.steps, result.stopped_early) == (50, False)
+
+    def test_best_of_the_last_look_leaves_the_early_stop_an_early_stop(self):
+        # 7 steps at once: patience runs out at 20, training ends at 21, and the look there is best.
+        result = make_trainer(
+            patience=1,
+            validation=ScriptedValidation(1.0, 0.5, 9.0),
+            hyperparameters={"gradient_steps": 7},
+        ).run()
+        assert (result.steps, result.best_step, result.stopped_early) == (21, 21, True)
+
+
+class TestNoLookAhead:
+    """No. 4: what validation holds changes nothing that training computes."""
+
+    def final(self, trainer, folder):
+        trainer.store = CheckpointStore(folder)
+        trainer.run()
+        (tensors, header), skipped = trainer.store.load_newest()
+        assert skipped == []
+        assert header["step"] == 60
+        kept = {k: v.tobytes() for k, v in tensors.items() if not k.startswith("best.")}
+        losses = [(r["loss"], r["grad_norm"], r["q_mean"]) for r in header["history"]]
+        return kept, header["generators"], losses
+
+    def corrupt(self):
+        rng = np.random.default_rng(0)
+        bars = [random_asset(n, 77 + n, volatility=0.3) for n in (12, 40, 33)]
+        shuffled = [
+            asset_of(b.open, b.close, b.seconds, rng.normal(size=(len(b.close), 3))) for b in bars
+        ]
+        return ExogenousMarket(shuffled, GRID, FREE)
+
+    def test_final_weights_do_not_depend_on_validation(self, tmp_path):
+        arguments = {"checkpoint_interval": 60}
+        one = self.final(make_trainer(**arguments), tmp_path / "a")
+        other = self.final(make_trainer(**arguments, validation=self.corrupt()), tmp_path / "b")
+        assert one == other
+
+    def test_planted_dependence_is_seen(self, tmp_path):
+        class Leaky(MarketTrainer):
+            def _validate(self):
+                super()._validate()
+                self._draw.random(len(self.validation.features))
+
+        def leaky(**arguments):
+            trainer = make_trainer(checkpoint_interval=60, **arguments)
+            trainer.__class__ = Leaky
+            return trainer
+
+        one = self.final(leaky(), tmp_path / "a")
+        assert one != self.final(leaky(validation=self.corrupt()), tmp_path / "b")
+
+
+def test_reward_that_is_not_finite_stops_training():
+    trainer = make_trainer()
+    trainer.market.rewards[:] = np.nan
+    with pytest.raises(NonFiniteError, match=r"training step 1: .*the sampled rewards"):
+        trainer.run()
+
+
+def test_loss_floor_by_hand():
+    # Flat: 0 at every bar. Long: rewards 2, 0, 1 (variance 2/3) whatever was held before.
+    train, _ = markets()
+    trainer = make_trainer(counterfactual=False)
+    trainer.market = train
+    train.rewards[:] = 0.0
+    train.rewards[train.decision_rows[0::3], :, 2] = 2.0
+    train.rewards[train.decision_rows[2::3], :, 2] = 1.0
+    m = len(train.decision_rows)
+    counts = np.array([len(range(0, m, 3)), len(range(2, m, 3))]) / m
+    variance = counts @ [4.0, 1.0] - (counts @ [2.0, 1.0]) ** 2
+    # Three of four stored transitions went long.
+    trainer.replay.push_many(*np.array([[0, 1, 2, 3], [0, 1, 2, 1], [2, 2, 2, 1]]))
+    assert trainer.loss_floor() == pytest.approx(0.75 * variance, rel=1e-6)
+    trainer.config = dataclasses.replace(trainer.config, counterfactual=True)
+    assert trainer.loss_floor() == pytest.approx(variance / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(TrainingConfig)])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", None])
+def test_wrong_config_is_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=f"The {name} parameter of training must be"):
+        TrainingConfig(**{name: value})
+
+
+def test_unknown_config_is_offered_the_nearest():
+    with pytest.raises(ConfigError, match=r"'patients'\. Did you mean 'patience'"):
+        from_mapping(TrainingConfig, {"patients": 3}, "training")
+
+
+def test_more_trajectories_than_the_replay_holds():
+    with pytest.raises(ConfigError, match="501 transitions at once exceed a replay's capacity 500"):
+        make_trainer(trajectories=501).run()

@@ -1,0 +1,283 @@
+"""Resume is bit-identical, from every checkpoint; and no part of the state could be left out."""
+
+import shutil
+
+import numpy as np
+import pytest
+from small_training import ScriptedValidation, bits, make_trainer
+
+from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
+
+
+class Archive(CheckpointStore):
+    """A store that puts a copy of every checkpoint aside."""
+
+    def __init__(self, folder, archive):
+        super().__init__(folder)
+        self.archive = archive
+        archive.mkdir(parents=True)
+
+    def save(self, step, tensors, header):
+        path = super().save(step, tensors, header)
+        shutil.copy(path, self.archive / path.name)
+        return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted training, and all its checkpoints (those of a second one, to be sure)."""
+    folder = tmp_path_factory.mktemp("whole")
+    trainer = make_trainer()
+    left = bits(trainer, trainer.run())
+    archived = make_trainer(store=Archive(folder / "kept", folder / "all"), checkpoint_interval=1)
+    archived.run()
+    return left, folder / "all"
+
+
+def restored(folder, whole, step, **arguments):
+    """Return a new trainer that has resumed from the checkpoint of `step` alone."""
+    folder.mkdir(exist_ok=True)
+    name = f"step-{step:010d}.safetensors"
+    shutil.copy(whole[1] / name, folder / name)
+    trainer = make_trainer(store=CheckpointStore(folder), **arguments)
+    assert trainer.resume() == []
+    assert trainer.step == step
+    return trainer
+
+
+def test_there_is_a_checkpoint_of_every_step(whole):
+    assert len(list(whole[1].iterdir())) == 60
+
+
+@pytest.mark.parametrize("step", [1, 2, 9, 10, 20, 41, 59, 60])
+def test_from_any_checkpoint_the_same_bits(tmp_path, whole, step):
+    trainer = restored(tmp_path, whole, step)
+    assert bits(trainer, trainer.run()) == whole[0]
+
+
+def test_again_and_again(tmp_path, whole):
+    """Resumed, stopped by an error right after a save, resumed: five trainers' worth of state."""
+    store = CheckpointStore(tmp_path)
+    for stop in (3, 11, 12, 40):
+        trainer = make_trainer(store=store)
+        trainer.resume()
+        trainer.on_row = stop_at(trainer, stop)
+        with pytest.raises(RuntimeError, match="plug"):
+            trainer.run()
+    trainer = make_trainer(store=store)
+    trainer.resume()
+    assert bits(trainer, trainer.run()) == whole[0]
+
+
+def stop_at(trainer, step):
+    def on_row(row):
+        if row["step"] == step:
+            trainer.save()
+            raise RuntimeError("pulled the plug")
+
+    return on_row
+
+
+@pytest.mark.parametrize(
+    "change", [{"counterfactual": False}, {"patience": 3}, {"trajectories": 5}]
+)
+def test_other_ways_of_training_too(tmp_path, change):
+    one = make_trainer(**change)
+    one = bits(one, one.run())
+    archive = tmp_path / "all"
+    make_trainer(store=Archive(tmp_path / "kept", archive), **change).run()
+    for file in sorted(archive.iterdir()):
+        folder = tmp_path / file.stem
+        folder.mkdir()
+        shutil.copy(file, folder / file.name)
+        trainer = make_trainer(store=CheckpointStore(folder), **change)
+        trainer.resume()
+        assert bits(trainer, trainer.run()) == one
+
+
+def fresh(name):
+    return generator(5, f"training/{name}").bit_generator.state
+
+
+def forget_generator(attribute, name):
+    def forget(trainer):
+        getattr(trainer, attribute).bit_generator.state = fresh(name)
+
+    return forget
+
+
+def forget_array(owner, name):
+    def forget(trainer):
+        array = getattr(getattr(trainer, owner), name)
+        array[...] = np.roll(array, 1)
+
+    return forget
+
+
+def forget_tensors(name):
+    def forget(trainer):
+        getattr(trainer.model, name).flat[:] = 0.0
+
+    return forget
+
+
+def forget_value(name, value):
+    return lambda trainer: setattr(trainer, name, value)
+
+
+def forget_adams_t(trainer):
+    trainer.model.q_network["optimizer_state"]["t"] = 0
+
+
+def forget_learning_rate(trainer):
+    trainer.model.learning_rate = 1e-3
+
+
+def best_of_now(trainer):
+    tensors, header = trainer.model.state()
+    trainer._best = ({k: v.copy() for k, v in tensors.items()}, header)
+
+
+PARTS = {
+    "exploration generator": forget_generator("_explore", "exploration"),
+    "trajectories generator": forget_generator("_walk", "trajectories"),
+    "replay generator": forget_generator("_draw", "replay"),
+    "replay rows": forget_array("replay", "_rows"),
+    "replay positions": forget_array("replay", "_positions"),
+    "replay next": lambda trainer: setattr(trainer.replay, "_next", 0),
+    "replay size": lambda trainer: setattr(trainer.replay, "_size", 400),
+    "trajectory rows": lambda t: (
+        t.trajectories.rows.__setitem__(slice(None), 3)
+        if t.trajectories.rows.flags.writeable
+        else setattr(t.trajectories, "rows", np.full(16, 3))
+    ),
+    "trajectory positions": lambda t: setattr(t.trajectories, "positions", np.zeros(16, int)),
+    "online weights": forget_tensors("_weights"),
+    "target weights": forget_tensors("_target_weights"),
+    "first moments": forget_tensors("_m"),
+    "second moments": forget_tensors("_v"),
+    "Adam's t": forget_adams_t,
+    "learning rate": forget_learning_rate,
+    "step": forget_value("step", 24),
+    "history": forget_value("history", []),
+    "sum of losses": forget_value("_loss_sum", 0.0),
+    "count of losses": forget_value("_loss_count", 0),
+    "best weights": best_of_now,
+    "best value": forget_value("_best_value", -1e9),
+    "best step": forget_value("_best_step", 0),
+    "validation not yet logged": forget_value("_unlogged", None),
+}
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory):
+    """A training that is between everything at step 25: rows, looks, target updates.
+
+    Its best look is the first, before step 25, and a row is due after every 7 steps.
+    """
+    folder = tmp_path_factory.mktemp("rich")
+    arguments = {"hyperparameters": {"log_interval": 7}, "checkpoint_interval": 1}
+    arguments["validation_interval"] = 12
+    looks = (3.0, 2.0, 1.0, 2.5, 0.5)
+    trainer = make_trainer(validation=ScriptedValidation(*looks), **arguments)
+    left = bits(trainer, trainer.run())
+    store = Archive(folder / "kept", folder / "all")
+    make_trainer(validation=ScriptedValidation(*looks), store=store, **arguments).run()
+    return left, folder / "all", arguments, looks
+
+
+def resume_rich(folder, rich, step=25, forget=None):
+    left, archive, arguments, looks = rich
+    remaining = ScriptedValidation(*looks[step // 12 :])
+    trainer = restored(folder, (left, archive), step, validation=remaining, **arguments)
+    if forget:
+        forget(trainer)
+    return bits(trainer, trainer.run())
+
+
+def test_rich_training_resumes(tmp_path, rich):
+    assert resume_rich(tmp_path, rich) == rich[0]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_part_that_is_left_out_shows(tmp_path, rich, part):
+    """Each part of a checkpoint, put back to what a new trainer would have."""
+    # Unlogged growth is there between a look, at 24, and the next row, at 28.
+    assert resume_rich(tmp_path, rich, forget=PARTS[part]) != rich[0]
+
+
+def test_patience_is_part_of_it(tmp_path):
+    arguments = {"patience": 3, "checkpoint_interval": 1}
+    one = make_trainer(validation=ScriptedValidation(9.0, 1.0), **arguments).run()
+    assert one.steps == 40
+    store = Archive(tmp_path / "kept", tmp_path / "all")
+    make_trainer(validation=ScriptedValidation(9.0, 1.0), store=store, **arguments).run()
+    for forget, expected in ((False, 40), (True, 60)):
+        looks = ScriptedValidation(1.0)
+        trainer = restored(
+            tmp_path / str(forget), (None, store.archive), 35, validation=looks, **arguments
+        )
+        if forget:
+            trainer._stale = 0
+        assert trainer.run().steps == expected
+
+
+def test_nothing_to_resume_from(tmp_path, whole):
+    trainer = make_trainer(store=CheckpointStore(tmp_path / "none"))
+    assert trainer.resume() == []
+    assert make_trainer().resume() == []
+    assert bits(trainer, trainer.run()) == whole[0]
+
+
+def damage(path, how):
+    data = bytearray(path.read_bytes())
+    if how == "flipped bit":
+        data[len(data) // 2] ^= 4
+    elif how == "truncated":
+        data = data[: len(data) * 2 // 3]
+    else:
+        data = bytearray()
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["flipped bit", "truncated", "empty"])
+def test_damaged_newest_falls_back_and_says_so(tmp_path, whole, how):
+    store = CheckpointStore(tmp_path)
+    make_trainer(store=store).run()
+    older, newest = sorted(tmp_path.iterdir())
+    assert (older.name, newest.name) == (
+        "step-0000000049.safetensors",
+        "step-0000000056.safetensors",
+    )
+    damage(newest, how)
+    trainer = make_trainer(store=store)
+    said = trainer.resume()
+    assert len(said) == 1
+    assert newest.name in said[0]
+    assert "\n" not in said[0]
+    assert trainer.step == 49
+    assert bits(trainer, trainer.run()) == whole[0]
+
+
+def test_all_damaged_is_an_error(tmp_path):
+    store = CheckpointStore(tmp_path)
+    make_trainer(store=store).run()
+    for path in tmp_path.iterdir():
+        damage(path, "flipped bit")
+    with pytest.raises(CheckpointError, match=r"no checkpoint can be read: .*056.*; .*049"):
+        make_trainer(store=store).resume()
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    store = CheckpointStore(tmp_path)
+    make_trainer(store=store, steps=10).run()
+    other = make_trainer(store=store, steps=10, hyperparameters={"hidden_layers": [9]})
+    with pytest.raises(CheckpointError, match=r"does not fit this network: q\.W0"):
+        other.resume()
+
+
+def test_save_without_a_store_is_refused():
+    with pytest.raises(CheckpointError, match="no checkpoint store"):
+        make_trainer().save()
