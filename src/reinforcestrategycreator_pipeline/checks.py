@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
 
 C = TypeVar("C")
+
+LARGEST_INT = 2**63 - 1
 
 
 def require(condition: bool, owner: str, name: str, rule: str, value: object) -> None:
@@ -17,7 +19,8 @@ def require(condition: bool, owner: str, name: str, rule: str, value: object) ->
     The message reads: The {name} parameter of {owner} must be {rule}. Got {value!r} instead.
     """
     if not condition:
-        raise ConfigError(f"The {name} parameter of {owner} must be {rule}. Got {value!r} instead.")
+        got = shorten(repr(value))
+        raise ConfigError(f"The {name} parameter of {owner} must be {rule}. Got {got} instead.")
 
 
 def is_int(value: object) -> bool:
@@ -37,6 +40,8 @@ def is_number(value: object) -> bool:
 def require_int(owner: str, name: str, value: object, low: int, high: int | None = None) -> None:
     """Require an integer in [low, high]."""
     rule = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
+    if high is None and is_int(value) and value > LARGEST_INT:  # type: ignore[operator]
+        high, rule = LARGEST_INT, f"{rule} and < 2**63"
     ok = is_int(value) and value >= low and (high is None or value <= high)  # type: ignore[operator]
     require(ok, owner, name, rule, value)
 
@@ -75,9 +80,10 @@ def require_choice(owner: str, name: str, value: object, choices: Iterable[str])
     """Require one of some names; the message offers the nearest."""
     valid = list(choices)
     if value not in valid:
+        hint = nearest(str(value), valid)
         raise ConfigError(
             f"The {name} parameter of {owner} must be one of {', '.join(valid)}. "
-            f"Got {value!r} instead.{nearest(str(value), valid)}"
+            f"Got {shorten(repr(value))} instead.{hint if 'Did you mean' in hint else ''}"
         )
 
 
@@ -92,7 +98,9 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], owner: str) -> C:
         For an unknown or a missing key, or what the class's checks refuse.
     """
     if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{owner} must be a mapping of names to values. Got {mapping!r} instead.")
+        raise ConfigError(
+            f"{owner} must be a mapping of names to values. Got {shorten(repr(mapping))} instead."
+        )
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:

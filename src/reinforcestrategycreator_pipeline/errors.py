@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 20
+"""Names that a message lists at most."""
+
 
 class RscError(Exception):
     """Base of every error that is meant for the user."""
@@ -49,7 +52,7 @@ class Interrupted(RscError):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the valid name nearest to `name`, or all names.
+    """Return ``" Did you mean 'x'?"`` for the valid name nearest to `name`, or the names there are.
 
     Parameters
     ----------
@@ -67,4 +70,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if close:
         return f" Did you mean {close[0]!r}?"
-    return f" Valid names: {', '.join(names)}." if names else ""
+    shown = names[:MOST_NAMES]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f" Valid names: {', '.join(shown)}{more}." if names else ""
+
+
+def shorten(text: str, limit: int = 200) -> str:
+    """Return `text`, cut to `limit` characters: a message quotes what users or libraries wrote."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
 
 T = TypeVar("T")
 
@@ -18,10 +18,14 @@ class Registry(Generic[T]):
     ----------
     family : str
         What the members are, in the singular, for messages: ``"data source"``.
+    methods : iterable of str, optional
+        Methods that a class from outside must have; it, or the function, must be callable. None:
+        whoever gets the member checks it.
     """
 
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: str, methods: Iterable[str] | None = None) -> None:
         self.family = family
+        self._methods = None if methods is None else tuple(methods)
         self._members: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -47,13 +51,28 @@ class Registry(Generic[T]):
         Raises
         ------
         ConfigError
-            If there is no such member; the message offers the nearest name.
+            If there is no such member (the message offers the nearest name), or what is imported
+            cannot be one.
         """
         if ":" in name:
-            return load_object(name)  # type: ignore[return-value]
+            found = load_object(name)
+            self._require_member(name, found)
+            return found  # type: ignore[return-value]
         if name not in self._members:
             raise ConfigError(f"no {self.family} is called {name!r}.{nearest(name, self)}")
         return self._members[name]
+
+    def _require_member(self, name: str, found: object) -> None:
+        if self._methods is None:
+            return
+        if not callable(found):
+            got = shorten(repr(found))
+            raise ConfigError(f"{self.family} {name!r} must be a class or function. Got {got}.")
+        missing = [m for m in self._methods if isinstance(found, type) and not hasattr(found, m)]
+        if missing:
+            raise ConfigError(
+                f"the class {name!r} is no {self.family}: it lacks {', '.join(missing)}."
+            )
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._members))
@@ -68,13 +87,22 @@ def load_object(reference: str) -> object:
     Raises
     ------
     ConfigError
-        If the module or the attribute does not exist.
+        If the module does not exist or raises anything when it is imported, or the attribute
+        does not exist.
     """
     module_name, _, attribute = reference.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise ConfigError(f"{reference!r}: cannot import {module_name!r}: {error}") from error
+        raise ConfigError(
+            f"{reference!r}: cannot import {module_name!r}: {shorten(str(error))}"
+        ) from error
+    except (Exception, SystemExit) as error:
+        # Code from outside may raise anything, even an exit; the cause stays chained.
+        raise ConfigError(
+            f"{reference!r}: importing {module_name!r} raised {type(error).__name__}: "
+            f"{shorten(str(error))}"
+        ) from error
     found: object = module
     for part in attribute.split("."):
         if not part or not hasattr(found, part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from reinforcestrategycreator_pipeline.errors import RscError
+from reinforcestrategycreator_pipeline.errors import RscError, shorten
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: the fault is ours
 TRACEBACK = "RSC_TRACEBACK"
@@ -32,7 +32,8 @@ def run_app() -> int:
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise
-        text = f"internal error: {type(error).__name__}: {error} ({TRACEBACK}=1 shows where)"
+        text = f"internal error: {type(error).__name__}: {shorten(str(error))}"
+        text += f" ({TRACEBACK}=1 shows where)"
         code = _fail(text, INTERNAL)
     return code if _flushed() else code or 1
 

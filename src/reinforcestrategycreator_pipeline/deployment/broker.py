@@ -131,7 +131,9 @@ class Broker(Protocol):
         """Process the bar's close; return the equity."""
 
 
-BROKERS: Registry[Callable[[float, CostConfig], Broker]] = Registry("broker")
+BROKERS: Registry[Callable[[float, CostConfig], Broker]] = Registry(
+    "broker", ("submit_target", "on_open", "on_close")
+)
 
 
 @BROKERS.register("simulated")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
-from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, NonFiniteError, shorten
 from reinforcestrategycreator_pipeline.execution.accounting import (
     BarPrices,
     bar_outcome,
@@ -120,6 +120,36 @@ def follow(choice: Ints, start: int) -> Ints:
     return path
 
 
+def measure(reward: str, growth: F64) -> F64:
+    """Return what the reward called `reward` gives for each growth of equity.
+
+    Raises
+    ------
+    ConfigError
+        If it raises anything, or gives another shape or a number that is not finite.
+    """
+    function = REWARDS.get(reward)
+    try:
+        values = np.asarray(function(growth), dtype=np.float64)
+    except Exception as error:
+        # A user's function may raise anything; the cause stays chained for its author.
+        raise ConfigError(
+            f"reward {reward!r} raised {type(error).__name__}: {shorten(str(error))}"
+        ) from error
+    if values.shape != growth.shape:
+        raise ConfigError(
+            f"reward {reward!r} must give one number for each growth, shape {growth.shape}. "
+            f"Got shape {values.shape} instead."
+        )
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise ConfigError(
+            f"reward {reward!r} must be finite. Got {values[bad][0]} for a growth of "
+            f"{growth[bad][0]:.6g} instead."
+        )
+    return values
+
+
 class ExogenousMarket:
     """Rewards and next states of every (bar, previous target, target).
 
@@ -177,13 +207,12 @@ class ExogenousMarket:
         self.is_last = np.zeros(rows, dtype=bool)
         self.is_last[self.starts + lengths - 1] = True
         self.decision_rows = np.flatnonzero(~self.is_last)
-        measure = REWARDS.get(reward)
         for start, asset in zip(self.starts, self.assets, strict=True):
             grid = BarPrices(*(x[:, None, None] for x in asset.prices))
             outcome = bar_outcome(grid, self.positions[:, None], self.positions, costs)
             block = slice(start, start + len(asset.close) - 1)
             self.log_growth[block] = np.log(outcome.growth)
-            rewards[block] = measure(outcome.growth)
+            rewards[block] = measure(reward, outcome.growth)
             self.ruined[block] = outcome.ruined
         if reward_scale is None:
             held = int(np.abs(self.positions).argmax())

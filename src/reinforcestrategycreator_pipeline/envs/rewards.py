@@ -12,7 +12,7 @@ from reinforcestrategycreator_pipeline.registry import Registry
 F64 = NDArray[np.float64]
 Reward = Callable[[F64], F64]
 
-REWARDS: Registry[Reward] = Registry("reward")
+REWARDS: Registry[Reward] = Registry("reward", ())
 
 
 @REWARDS.register("log_growth")

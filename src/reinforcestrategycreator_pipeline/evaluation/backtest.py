@@ -163,7 +163,9 @@ def combine(results: Sequence[StrategyResult]) -> StrategyResult:
     """Add up sub-accounts of one strategy into a portfolio.
 
     Each asset has its own account, funded equally at the start and never rebalanced between
-    assets. Before an asset's first bar and after its last its account stands still.
+    assets. Before an asset's first bar and after its last its account stands still; over a bar
+    that an asset does not have, its old target is in force. Turnover is weighted by the accounts'
+    equity at the previous close.
     """
     index = results[0].timestamps
     for result in results[1:]:
@@ -177,8 +179,10 @@ def combine(results: Sequence[StrategyResult]) -> StrategyResult:
         equity += filled
         step = place[1:] - 1  # the portfolio bar that ends at the account's bar
         held = np.zeros(n)
+        previous = 0.0
         for a, b, x in zip(place[:-1], place[1:], r.exposure, strict=True):
-            held[a:b] = x
+            held[a : b - 1] = previous
+            held[b - 1] = previous = x
         exposed += held[:-1] * filled[:-1]
         traded[step] += r.turnover * r.equity[:-1]
         paid[step] += r.costs

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import is_int, require, require_number
-from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, shorten
 from reinforcestrategycreator_pipeline.registry import Registry
 
 if TYPE_CHECKING:
@@ -148,7 +148,9 @@ def evaluate(
         raise FeatureError(f"{where}: {error}") from error
     except Exception as error:
         # A user's function may raise anything; the cause stays chained for its author.
-        raise FeatureError(f"{where} raised {type(error).__name__}: {error}") from error
+        raise FeatureError(
+            f"{where} raised {type(error).__name__}: {shorten(str(error))}"
+        ) from error
     shape = values.shape
     if values.ndim == 1:
         values = values[:, None]

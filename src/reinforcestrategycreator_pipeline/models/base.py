@@ -86,4 +86,6 @@ class Model(Protocol):
         """Read what `save` wrote."""
 
 
-MODELS: Registry[type[Model]] = Registry("model")
+_METHODS = "build predict train_step exploration_at state restore policy_weights save load"
+
+MODELS: Registry[type[Model]] = Registry("model", _METHODS.split())

@@ -103,6 +103,7 @@ class _Tree:
             inner = node.get(key)
             if not isinstance(inner, dict):
                 inner = node[key] = {}
+                self.places[path[:depth]] = place(path[:depth])
             node, key = inner, str(part)
             section = section_of(annotation)
             annotation = field_types(section).get(key) if section else None
@@ -142,6 +143,13 @@ class _Tree:
         while path not in self.places:
             path = path[:-1]
         return self.places[path]
+
+    def text(self, path: KeyPath) -> str | None:
+        """Return the text that stands at `path`; None if it is no text."""
+        node = self.value
+        for part in path:
+            node = node[part]
+        return node if isinstance(node, str) else None
 
 
 def _put_variable(tree: _Tree, name: str, text: str) -> None:
@@ -245,8 +253,9 @@ def _prefix(tree: _Tree, path: KeyPath) -> str:
 def _named_child(tree: _Tree, path: KeyPath, message: str) -> KeyPath:
     """Return the given key below `path` that a section's own check complains about, if any.
 
-    A key that the message quotes or calls a parameter may be at any depth; a bare word must be
-    a direct child's. Where several keys of one name fit, their common ancestor is blamed.
+    A key that the message quotes or calls a parameter, or else whose text it quotes, may be at any
+    depth; a bare word must be a direct child's. Where several keys fit, their common ancestor is
+    blamed.
     """
     below = [
         p
@@ -255,6 +264,10 @@ def _named_child(tree: _Tree, path: KeyPath, message: str) -> KeyPath:
     ]
     named = [p for p in below if re.search(rf"'{re.escape(str(p[-1]))}'", message)]
     named += [p for p in below if re.search(rf"\bThe {re.escape(str(p[-1]))} parameter", message)]
+    if not named:
+        blamed = message.partition(" Did you mean")[0]
+        texts = {p: tree.text(p) for p in tree.places if p[: len(path)] == path and p != path}
+        named = [p for p, text in texts.items() if text and repr(text) in blamed]
     if not named:
         words = [p for p in below if len(p) == len(path) + 1]
         named = [p for p in words if re.search(rf"\b{re.escape(str(p[-1]))}\b", message)][:1]

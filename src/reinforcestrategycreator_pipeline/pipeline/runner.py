@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from reinforcestrategycreator_pipeline import __version__, files
-from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError
+from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, shorten
 from reinforcestrategycreator_pipeline.pipeline import run_folder
 from reinforcestrategycreator_pipeline.pipeline.config_types import plain
 from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
@@ -192,9 +192,12 @@ class Runner:
             ended = RunError(
                 f"{where}: {error.strerror}; what was saved is intact. Make room, then: {resume}"
             )
+        elif isinstance(error, MemoryError):
+            detail = f" ({shorten(str(error))})" if str(error) else ""
+            ended = RunError(f"{where}: there is not enough memory{detail}.")
         else:
             ended = StageDefect(
-                f"internal error {where}: {type(error).__name__}: {error}; "
+                f"internal error {where}: {type(error).__name__}: {shorten(str(error))}; "
                 f"details in {run_dir / LOG_NAME}"
             )
         # On a full disk neither log nor manifest can be written; the user still gets the line.

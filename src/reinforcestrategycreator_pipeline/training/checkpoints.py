@@ -14,6 +14,10 @@ from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
 
 
+# What a process that was killed while it wrote leaves behind; see `files.atomic_path`.
+_LEFTOVER = re.compile(r"\.step-\d+\.safetensors\.[a-z0-9_]{8}")
+
+
 class CheckpointStore:
     """Keeps the newest checkpoints of one training.
 
@@ -44,6 +48,10 @@ class CheckpointStore:
         Those of later steps go too: they are damaged, or of a training that this one replaces.
         """
         path = self.folder / f"step-{step:010d}.safetensors"
+        if self.folder.is_dir():
+            for other in self.folder.iterdir():
+                if _LEFTOVER.fullmatch(other.name):
+                    other.unlink()
         write_tensors(path, tensors, header)
         files = self._files()
         newest = files.index(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +14,13 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import require_bool, require_int
 from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket, MarketTrajectories
-from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    NonFiniteError,
+)
 from reinforcestrategycreator_pipeline.models.base import Model
+from reinforcestrategycreator_pipeline.nn.serialization import tensors_sha256
 from reinforcestrategycreator_pipeline.replay.index import IndexReplay
 from reinforcestrategycreator_pipeline.seeding import (
     generator,
@@ -133,6 +140,13 @@ class MarketTrainer:
         store: CheckpointStore | None = None,
         on_row: Callable[[Row], None] | None = None,
     ) -> None:
+        same_grid = np.array_equal(market.positions, validation.positions)
+        if market.n_inputs != validation.n_inputs or not same_grid:
+            raise ConfigError(
+                "the validation market must have the training market's features and positions. "
+                f"Got {validation.n_inputs} inputs and positions {validation.positions.tolist()} "
+                f"instead of {market.n_inputs} and {market.positions.tolist()}."
+            )
         self.model, self.market, self.validation = model, market, validation
         self.config, self.store, self.on_row = config, store, on_row
         self._explore = generator(seed, "training/exploration")
@@ -142,6 +156,12 @@ class MarketTrainer:
         self.replay = IndexReplay(model.hyperparameters.buffer_size, gather, self._draw)
         model.build((market.n_inputs,), (market.n_positions,), self.replay)
         self.trajectories = MarketTrajectories(market, config.trajectories, self._walk)
+        # What a checkpoint must have been made from, to be continued here.
+        self._fingerprint = tensors_sha256(
+            {"features": market.features, "rewards": market.rewards},
+            # How often one saves changes nothing.
+            json.dumps([dataclasses.asdict(replace(config, checkpoint_interval=1)), seed]),
+        )
         self.step = 0
         self.history: list[Row] = []
         self._loss_sum, self._loss_count = 0.0, 0
@@ -272,6 +292,7 @@ class MarketTrainer:
             {
                 "model": header,
                 "best": best_header,
+                "fingerprint": self._fingerprint,
                 "step": self.step,
                 "history": self.history,
                 "loss": [self._loss_sum, self._loss_count],
@@ -286,6 +307,11 @@ class MarketTrainer:
     def resume(self) -> list[str]:
         """Continue from the newest sound checkpoint, if there is one.
 
+        Raises
+        ------
+        CheckpointError
+            If no checkpoint is sound, or they belong to another training.
+
         Returns
         -------
         list of str
@@ -297,6 +323,11 @@ class MarketTrainer:
         if found is None:
             return skipped
         tensors, header = found
+        if header.get("fingerprint") != self._fingerprint:
+            raise CheckpointError(
+                f"{self.store.folder}: its checkpoints are of other data, another configuration or "
+                f"another seed; they cannot be continued here"
+            )
 
         def part(prefix: str) -> dict[str, NDArray[Any]]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -257,7 +257,7 @@ def test_what_the_user_got_wrong_stays_one_line(lab: Lab) -> None:
     assert lab.statuses() == ["complete"] * 4
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), SystemExit(0), MemoryError()])
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), SystemExit(0)])
 def test_a_defect_is_said_and_its_traceback_logged(lab: Lab, error: BaseException) -> None:
     lab.fail_at(1, error)
     with pytest.raises(StageDefect) as found:
@@ -271,6 +271,17 @@ def test_a_defect_is_said_and_its_traceback_logged(lab: Lab, error: BaseExceptio
     assert last["level"] == "error"
     assert last["stage"] == "training"
     assert "in at_step" in last["exception"]
+    assert lab.statuses() == ["failed", "complete", "failed", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("said", "end"), [("", "."), ("Unable to allocate 9 TiB", " (Unable to allocate 9 TiB).")]
+)
+def test_too_little_memory_is_no_defect(lab: Lab, said: str, end: str) -> None:
+    lab.fail_at(1, MemoryError(said))
+    with pytest.raises(RunError) as found:
+        lab.start()
+    assert str(found.value) == f"in stage training: there is not enough memory{end}"
     assert lab.statuses() == ["failed", "complete", "failed", "pending"]
 
 

@@ -79,6 +79,8 @@ class ScriptedValidation:
 
     def __init__(self, *growths):
         self.growths = list(growths)
+        _, real = markets()
+        self.n_inputs, self.positions = real.n_inputs, real.positions
 
     def greedy_paths(self, predict):
         return []

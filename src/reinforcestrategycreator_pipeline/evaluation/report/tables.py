@@ -28,6 +28,7 @@ from reinforcestrategycreator_pipeline.evaluation.report.model import (
 from reinforcestrategycreator_pipeline.evaluation.results import StrategyResult
 
 TRADES_SHOWN = 100
+ITEMS_SHOWN = 6
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Where doing nothing does not win by definition, the best cell of a row is marked.
 _RANKED_GROUPS = ("Return", "Return for risk")
@@ -175,10 +176,23 @@ def facts(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
         elif isinstance(value, float):
             rows.append((name, f"{value:g}"))
         elif isinstance(value, (list, tuple)):
-            rows.append((name, ", ".join(str(item) for item in value)))
+            texts = [_item_text(item) for item in value[:ITEMS_SHOWN]]
+            more = len(value) - len(texts)
+            rest = [f"and {more} more (all are in manifest.json)"] if more else []
+            rows.append((name, "; ".join([*texts, *rest])))
         else:
             rows.append((name, json.dumps(value, default=str)))
     return rows
+
+
+def _item_text(item: Any) -> str:
+    if not isinstance(item, Mapping):
+        return str(item)
+    known = {key: value for key, value in item.items() if value is not None}
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in known.items()
+    )
 
 
 def run_facts(data: ReportData) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from reinforcestrategycreator_pipeline.market.sources import (
     synthetic,
 )
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES, DataSource
-from reinforcestrategycreator_pipeline.market.sources.tables import list_files
+from reinforcestrategycreator_pipeline.market.sources.tables import list_files, read_content
 
 SHIPPED = (
     sample.SampleSource,
@@ -112,6 +112,8 @@ def check_file(path: Path, **options: Any) -> tuple[MarketData, tuple[SymbolSumm
             loaded = build_source(name, {"path": str(path), **options})
             data = loaded.load(np.random.default_rng(0))
             return data, summarize(data)
+    if not path.exists():
+        read_content(path)  # says so, and offers the nearest name
     raise DataError(f"{path}: the file's name does not end in {' or '.join(known)}.")
 
 

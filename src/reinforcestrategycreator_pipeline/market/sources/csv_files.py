@@ -59,7 +59,8 @@ class CsvSource(FileSource):
                 if not row:
                     continue  # an empty line
                 if header is None:
-                    header = self._header(path, row)
+                    if any(name.strip() for name in row):
+                        header = self._header(path, row)
                     continue
                 if len(row) != len(header):
                     raise DataError(
@@ -69,7 +70,11 @@ class CsvSource(FileSource):
                 rows.append(row)
                 lines.append(reader.line_num)
         except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num}: {error}.") from error
+            hint = ""
+            if "unexpected end" in str(error):
+                after = lines[-1] if lines else 1
+                hint = f"; a quotation mark that opens after line {after} is never closed"
+            raise DataError(f"{path}: line {reader.line_num}: {error}{hint}.") from error
         if header is None:
             raise DataError(f"{path}: the file is empty.")
         values = zip(*rows, strict=True) if rows else [()] * len(header)

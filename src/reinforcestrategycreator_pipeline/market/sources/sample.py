@@ -81,9 +81,14 @@ class SampleSource:
         for symbol in self.symbols:
             if not (wanted & (symbols == symbol)).any():
                 held = stamps[symbols == symbol]
+                asked = [
+                    f"{name} {value}"
+                    for name, value in (("start", self.start), ("end", self.end))
+                    if value is not None
+                ]
                 raise DataError(
-                    f"{_NAME}: {symbol} has no bars from start {self.start} to end {self.end}; it "
-                    f"has them from {held[0].date()} to {held[-1].date()}."
+                    f"{_NAME}: {symbol} has no bars with {' and '.join(asked)}; it has them from "
+                    f"{held[0].date()} to {held[-1].date()}."
                 )
         raws = [
             RawBars(symbol, _NAME, frame.loc[wanted & (symbols == symbol)])

@@ -44,11 +44,12 @@ class FeatureEngineering:
         lookback = 0
         for symbol, bars in data.bars.items():
             table = compute_features(bars, specs, symbol)
+            spans = bars_needed(config.split)
             require_bars(
-                len(bars) - table.lookback,
-                bars_needed(config.split),
-                f"{symbol}: the three spans, after the features' lookback of "
-                f"{table.lookback} of {len(bars)} bars,",
+                len(bars),
+                table.lookback + spans,
+                f"{symbol}: the features' lookback ({table.lookback} bars) and the three spans "
+                f"({spans})",
             )
             if config.features.audit_cuts:
                 cuts = config.features.audit_cuts
