@@ -78,7 +78,7 @@ def torch_step(hidden: list[int], fused: bool) -> Step:
     return step
 
 
-def measure(steps: dict[str, Step], rounds: int = 40, inner: int = 50) -> dict[str, float]:
+def measure(steps: dict[str, Step], rounds: int = 20, inner: int = 200) -> dict[str, float]:
     """Return each side's median microseconds a step over interleaved rounds."""
     for step in steps.values():
         for _ in range(200):

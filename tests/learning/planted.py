@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.market import AssetBars, ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.market import AssetBars, ExogenousMarket, follow
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
@@ -92,3 +92,52 @@ def train(
 
 def greedy_log_growth(dqn: DQN, market: ExogenousMarket) -> float:
     return float(market.path_log_growth(market.greedy_paths(dqn.predict))[0])
+
+
+def expected_log_growth(mean, volatility, position, nodes, weights):
+    """E[ln(1 + position (e^r - 1))], r normal, by Gauss-Hermite quadrature."""
+    r = mean[:, None] + volatility * nodes
+    return (np.log1p(position * np.expm1(r)) * weights).sum(axis=1)
+
+
+def value_iteration_policy(phi=0.95, edge=30e-4, volatility=0.01, cost=10e-4):
+    """Return (grid of s, table of targets (s, previous)) of the best causal policy.
+
+    Relative value iteration on the known model: s' = phi s + sqrt(1 - phi^2) eps. Costs are those
+    of the targets' difference, plus the daily rebalancing of a short, whose exposure drifts by
+    about 2 |r| a bar.
+    """
+    x, w = np.polynomial.hermite_e.hermegauss(31)
+    w = w / w.sum()
+    grid = np.linspace(-5, 5, 1001)
+    reward = np.stack([expected_log_growth(edge * grid, volatility, p, x, w) for p in SHORTS], 1)
+    turnover = np.abs(np.subtract.outer(SHORTS, SHORTS))
+    drift = 2.0 * np.sqrt(2 / np.pi) * np.hypot(volatility, edge)
+    turnover[0, 0] += drift
+    total = reward[:, None, :] - cost * turnover[None]  # (s, previous, target)
+    # P[s, s']: linear interpolation of the quadrature's next states on the grid.
+    following = np.clip(phi * grid[:, None] + np.sqrt(1 - phi**2) * x, grid[0], grid[-1])
+    place = (following - grid[0]) / (grid[1] - grid[0])
+    low = np.minimum(place.astype(int), len(grid) - 2)
+    share = place - low
+    transition = np.zeros((len(grid), len(grid)))
+    for s in range(len(grid)):
+        np.add.at(transition[s], low[s], w * (1 - share[s]))
+        np.add.at(transition[s], low[s] + 1, w * share[s])
+    value = np.zeros((len(grid), 3))
+    for _ in range(600):
+        q = total + (transition @ value)[:, None, :]
+        new = q.max(axis=2)
+        new -= new[len(grid) // 2, 1]
+        done = np.abs(new - value).max() < 1e-10
+        value = new
+        if done:
+            break
+    return grid, q.argmax(axis=2)
+
+
+def best_causal_log_growth(splits: Splits, grid: NDArray, table: NDArray) -> float:
+    """Trade the test bars by a table of targets (signal, previous)."""
+    nearest = np.abs(splits.test_side_data["signal"][:, None] - grid).argmin(axis=1)
+    path = follow(table[nearest[:-1]], splits.test.flat)
+    return float(splits.test.path_log_growth([path])[0])

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import SHORTS, greedy_log_growth, make_splits, train
+from planted import (
+    best_causal_log_growth,
+    greedy_log_growth,
+    make_splits,
+    train,
+    value_iteration_policy,
+)
 
 from reinforcestrategycreator_pipeline.evaluation.oracle import best_path
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
@@ -23,55 +29,13 @@ SIGNAL = (FeatureSpec("column", {"columns": ("signal",)}),)
 def test_a_deterministic_edge_is_found_to_98_percent_of_the_oracle(seed):
     source = SyntheticSource(kind="sinusoids", n_bars=7000)
     splits = make_splits(source, PHASES, (4000, 1000, 2000), seed)
-    dqn, result = train(splits, seed, steps=4000)
+    dqn, result = train(splits, seed, steps=3000)
     rewards = splits.test.log_growth[splits.test.decision_rows]
     oracle, _ = best_path(rewards, splits.test.flat)
     assert greedy_log_growth(dqn, splits.test) >= 0.98 * oracle
     # The loss falls to under 5% of its start; history rows are means over 100 steps each.
     losses = [row["loss"] for row in result.history]
     assert np.mean(losses[-len(losses) // 10 :]) < 0.05 * losses[0]
-
-
-def expected_log_growth(mean, volatility, position, nodes, weights):
-    """E[ln(1 + position (e^r - 1))], r normal, by Gauss-Hermite quadrature."""
-    r = mean[:, None] + volatility * nodes
-    return (np.log1p(position * np.expm1(r)) * weights).sum(axis=1)
-
-
-def value_iteration_policy(phi=0.95, edge=30e-4, volatility=0.01, cost=10e-4):
-    """Return (grid of s, table of targets (s, previous)) of the best causal policy.
-
-    Relative value iteration on the known model: s' = phi s + sqrt(1 - phi^2) eps. Costs are those
-    of the targets' difference, plus the daily rebalancing of a short, whose exposure drifts by
-    about 2 |r| a bar.
-    """
-    x, w = np.polynomial.hermite_e.hermegauss(31)
-    w = w / w.sum()
-    grid = np.linspace(-5, 5, 1001)
-    reward = np.stack([expected_log_growth(edge * grid, volatility, p, x, w) for p in SHORTS], 1)
-    turnover = np.abs(np.subtract.outer(SHORTS, SHORTS))
-    drift = 2.0 * np.sqrt(2 / np.pi) * np.hypot(volatility, edge)
-    turnover[0, 0] += drift
-    total = reward[:, None, :] - cost * turnover[None]  # (s, previous, target)
-    # P[s, s']: linear interpolation of the quadrature's next states on the grid.
-    following = np.clip(phi * grid[:, None] + np.sqrt(1 - phi**2) * x, grid[0], grid[-1])
-    place = (following - grid[0]) / (grid[1] - grid[0])
-    low = np.minimum(place.astype(int), len(grid) - 2)
-    share = place - low
-    transition = np.zeros((len(grid), len(grid)))
-    for s in range(len(grid)):
-        np.add.at(transition[s], low[s], w * (1 - share[s]))
-        np.add.at(transition[s], low[s] + 1, w * share[s])
-    value = np.zeros((len(grid), 3))
-    for _ in range(600):
-        q = total + (transition @ value)[:, None, :]
-        new = q.max(axis=2)
-        new -= new[len(grid) // 2, 1]
-        done = np.abs(new - value).max() < 1e-10
-        value = new
-        if done:
-            break
-    return grid, q.argmax(axis=2)
 
 
 def test_a_noisy_edge_is_found_to_95_percent_of_the_best_causal_policy():
@@ -84,12 +48,7 @@ def test_a_noisy_edge_is_found_to_95_percent_of_the_best_causal_policy():
         splits = make_splits(source, SIGNAL, (20_000, 5_000, 20_000), seed)
         dqn, _ = train(splits, seed, steps=3000, batch_size=128, learning_rate=5e-4)
         found.append(greedy_log_growth(dqn, splits.test))
-        nearest = np.abs(splits.test_side_data["signal"][:, None] - grid).argmin(axis=1)
-        held, path = splits.test.flat, []
-        for s in nearest[:-1]:
-            held = table[s, held]
-            path.append(held)
-        best.append(splits.test.path_log_growth([np.array(path)])[0])
+        best.append(best_causal_log_growth(splits, grid, table))
     assert np.mean(best) > 0
     assert np.mean(found) >= 0.95 * np.mean(best), (found, best)
 

@@ -20,6 +20,9 @@ def run_app() -> int:
 
     code = 0
     try:
+        # For the user's own "module:function". Last, so that no file here hides a library.
+        if (here := os.getcwd()) not in sys.path:
+            sys.path.append(here)
         app()
     except SystemExit as stop:  # how typer ends, always
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A block of parameters, gradients, moments and scratch together stays in the L2 cache.
-BLOCK = 16_384
+# Measured: one block is fastest up to some 64,000 parameters, where the calls that blocks cost
+# outweigh the cache misses they save; above, a block's five arrays stay in the L3 cache.
+BLOCK = 65_536
 # Moments of dead units decay into denormals, which slow the processor down many times. 0.9**100
 # is 2.7e-5, so that nothing above 1e-30 gets near float32's 1.2e-38 between two flushes.
 FLUSH_BELOW = 1e-30

@@ -10,16 +10,24 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reinforcestrategycreator_pipeline import files
-from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.errors import RunError, shorten
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "dict": (dict,),
+    "list": (list,),
+    "str | None": (str, type(None)),
+    "float | None": (float, int, type(None)),
+}
 STATUSES = ("pending", "running", "complete", "failed", "interrupted")
 
 
@@ -121,10 +129,29 @@ def load_manifest(run_dir: Path) -> Manifest:
         manifest = Manifest(**found, stages=stages)
     except (TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{path}: is damaged: {error}.") from error
+    _check(path, "the run", manifest)
     for name, record in stages.items():
-        if record.status not in STATUSES:
-            raise RunError(f"{path}: is damaged: stage {name!r} is {record.status!r}.")
+        _check(path, f"stage {name!r}", record)
+        for folder in record.scratch:
+            # A resume removes these folders: nothing outside the stage's own may be among them.
+            if PurePosixPath(folder).parts[:1] != (name,) or ".." in folder or "\0" in folder:
+                raise RunError(f"{path}: is damaged: {folder!r} is no folder of stage {name!r}.")
     return manifest
+
+
+def _check(path: Path, owner: str, found: Manifest | StageRecord) -> None:
+    """Require the types that the dataclass declares; JSON from a file may hold anything."""
+    if found.status not in STATUSES:
+        raise RunError(f"{path}: is damaged: {owner} is {found.status!r}.")
+    for field_ in fields(found):
+        value, declared = getattr(found, field_.name), str(field_.type)
+        ok = isinstance(value, _TYPES[declared.partition("[")[0]])
+        if ok and declared in ("dict[str, str]", "list[str]"):
+            items = value.values() if isinstance(value, dict) else value
+            ok = all(isinstance(item, str) for item in items)
+        if not ok:
+            got = shorten(repr(value))
+            raise RunError(f"{path}: is damaged: the {field_.name} of {owner} is {got}.")
 
 
 def stage_key(

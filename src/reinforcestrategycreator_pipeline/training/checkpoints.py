@@ -13,7 +13,6 @@ from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
 
-
 # What a process that was killed while it wrote leaves behind; see `files.atomic_path`.
 _LEFTOVER = re.compile(r"\.step-\d+\.safetensors\.[a-z0-9_]{8}")
 

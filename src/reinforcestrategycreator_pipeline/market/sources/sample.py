@@ -81,13 +81,10 @@ class SampleSource:
         for symbol in self.symbols:
             if not (wanted & (symbols == symbol)).any():
                 held = stamps[symbols == symbol]
-                asked = [
-                    f"{name} {value}"
-                    for name, value in (("start", self.start), ("end", self.end))
-                    if value is not None
-                ]
+                start = "" if self.start is None else f" from start {self.start}"
+                end = "" if self.end is None else f" to end {self.end}"
                 raise DataError(
-                    f"{_NAME}: {symbol} has no bars with {' and '.join(asked)}; it has them from "
+                    f"{_NAME}: {symbol} has no bars{start}{end}; it has them from "
                     f"{held[0].date()} to {held[-1].date()}."
                 )
         raws = [

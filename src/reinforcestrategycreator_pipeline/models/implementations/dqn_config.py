@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.checks import (
 # Beyond these, Adam's update of finite gradients may itself not be finite in float32.
 MAX_LEARNING_RATE = 1e30
 MIN_EPSILON = 1e-12
+MAX_UNITS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class DQNHyperparameters:
     Attributes
     ----------
     hidden_layers : tuple of int
-        Units of each hidden layer, one or more.
+        Units of each hidden layer, one or more layers.
     learning_rate, adam_beta1, adam_beta2, adam_epsilon : float
         Adam's parameters.
     gamma : float
@@ -80,10 +81,10 @@ class DQNHyperparameters:
         require(
             isinstance(layers, tuple)
             and len(layers) > 0
-            and all(is_int(n) and n > 0 for n in layers),
+            and all(is_int(n) and 0 < n <= MAX_UNITS for n in layers),
             owner,
             "hidden_layers",
-            "a list of one or more integers >= 1",
+            f"a list of one or more integers from 1 to {MAX_UNITS}",
             list(layers) if isinstance(layers, tuple) else layers,
         )
         rate = self.learning_rate
