@@ -144,7 +144,7 @@ def replay(
     RunError
         If a gap exceeds 1e-9.
     """
-    backtest = pd.read_csv(equity_csv, float_precision="round_trip")
+    backtest = pd.read_csv(equity_csv, dtype={"equity": str})
     backtest = backtest[backtest["strategy"] == POLICY]
     make_broker: Any = BROKERS.get(config.deployment.broker)
     paper = {}
@@ -152,7 +152,8 @@ def replay(
         frame = data.bars[str(symbol)]
         start = int(np.flatnonzero(features.splits.test.mask(pd.DatetimeIndex(frame.index)))[0])
         frame = frame.iloc[: start + len(part)]
-        equity = part["equity"].to_numpy(dtype=np.float64)
+        # Python reads a written float64 back to the bit; not every pandas does by default.
+        equity = np.array([float(text) for text in part["equity"]])
         broker = make_broker(float(equity[0]), config.trading.costs)
         traded = paper_trade_from_bars(
             policy, features.specs, frame, start, broker, symbol=str(symbol)

@@ -282,6 +282,9 @@ def _floor_note(floor: float) -> str:
     return (
         f"The floor ({floor:.4g}) is the market's own noise: the variance of a bar's reward over "
         "the training bars when nothing of the bar is known. As far as next-bar returns cannot be "
-        "forecast, no learner gets below it except by learning training bars by heart; what the "
-        "loss lies above it is the error of the value estimates and of their bootstrapped targets."
+        "forecast, no forecast of them has a smaller squared error. The training loss can end "
+        "somewhat below it without any edge, for two reasons: its target adds the learned value "
+        "of the next state, which tends to be lower after a high return and so cancels part of "
+        "that bar's noise; and training bars can be learned by heart. That is why unseen bars, "
+        "not the loss, decide."
     )
