@@ -1,0 +1,105 @@
+"""Names, checks and generators: the words that users read, and independence of the streams."""
+
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from reinforcestrategycreator_pipeline import checks
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.registry import Registry
+from reinforcestrategycreator_pipeline.seeding import (
+    generator,
+    generator_state,
+    restore_generator,
+)
+
+
+def registry() -> Registry:
+    found: Registry = Registry("reward")
+    found.register("log_growth")(math.log)
+    found.register("sharpe")(math.sqrt)
+    return found
+
+
+def test_near_misses_are_named():
+    with pytest.raises(
+        ConfigError, match=r"^no reward is called 'log_grwth'\. Did you mean 'log_growth'\?$"
+    ):
+        registry().get("log_grwth")
+    with pytest.raises(ConfigError, match=r"Valid names: log_growth, sharpe\.$"):
+        registry().get("zzz")
+    assert nearest("x", []) == ""
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(ConfigError, match="'sharpe' is registered twice"):
+        registry().register("sharpe")(math.exp)
+
+
+def test_code_from_outside():
+    assert registry().get("math:exp") is math.exp
+    with pytest.raises(ConfigError, match=r"'math:expp': no 'expp' in it\. Did you mean 'exp'\?"):
+        registry().get("math:expp")
+    with pytest.raises(ConfigError, match="cannot import 'no_such_module'"):
+        registry().get("no_such_module:x")
+
+
+@dataclass(frozen=True)
+class Two:
+    rate: float
+    names: tuple = ()
+
+
+def test_from_mapping():
+    assert checks.from_mapping(Two, {"rate": 1, "names": ["a"]}, "Two") == Two(1, ("a",))
+    with pytest.raises(ConfigError, match=r"^Two has no parameter 'rat'\. Did you mean 'rate'\?$"):
+        checks.from_mapping(Two, {"rat": 1}, "Two")
+    with pytest.raises(ConfigError, match=r"^Two needs the parameter 'rate'\.$"):
+        checks.from_mapping(Two, {}, "Two")
+    with pytest.raises(ConfigError, match="must be a mapping"):
+        checks.from_mapping(Two, [1], "Two")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "1", None, 0.0, 2.0])
+def test_numbers_out_of_bounds_are_refused(value):
+    with pytest.raises(
+        ConfigError, match=r"^The x parameter of Y must be a finite number and > 0 and < 2"
+    ):
+        checks.require_number("Y", "x", value, above=0, below=2)
+
+
+@pytest.mark.parametrize("value", [1.0, True, "1", 0, 4])
+def test_integers_out_of_bounds_are_refused(value):
+    with pytest.raises(ConfigError, match=r"must be an integer from 1 to 3\. Got .* instead\.$"):
+        checks.require_int("Y", "x", value, 1, 3)
+
+
+def test_streams_are_independent_of_the_order_of_their_making():
+    alone = generator(5, "replay").random(4)
+    generator(5, "exploration").random(100)
+    np.testing.assert_array_equal(generator(5, "replay").random(4), alone)
+    assert not np.array_equal(generator(5, "exploration").random(4), alone)
+    assert not np.array_equal(generator(6, "replay").random(4), alone)
+
+
+def test_another_process_draws_the_same():
+    code = (
+        "from reinforcestrategycreator_pipeline.seeding import generator;"
+        "print(generator(5, 'replay').random(4).tolist())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == str(generator(5, "replay").random(4).tolist())
+
+
+def test_a_generator_goes_on_where_it_was_saved():
+    rng = generator(1, "x")
+    rng.integers(10, size=3)  # leaves half a word buffered: part of the state
+    state = generator_state(rng)
+    expected = rng.integers(10, size=5)
+    other = generator(2, "y")
+    restore_generator(other, state)
+    np.testing.assert_array_equal(other.integers(10, size=5), expected)
