@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
 
@@ -21,7 +22,7 @@ def run_app() -> int:
     code = 0
     try:
         # For the user's own "module:function". Last, so that no file here hides a library.
-        if (here := os.getcwd()) not in sys.path:
+        if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)
         app()
     except SystemExit as stop:  # how typer ends, always

@@ -186,12 +186,11 @@ class Runner:
             status = "interrupted"
             said = f" ({error})" if str(error) else ""
             ended = Interrupted(f"interrupted {where}{said}; continue with: {resume}")
+        elif (full := _full_disk(error)) is not None:
+            said = str(error) if isinstance(error, RscError) else f"{where}: {full.strerror}"
+            ended = RunError(f"{said}; what was saved is intact. Make room, then: {resume}")
         elif isinstance(error, RscError):
             ended = error
-        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            ended = RunError(
-                f"{where}: {error.strerror}; what was saved is intact. Make room, then: {resume}"
-            )
         elif isinstance(error, MemoryError):
             detail = f" ({shorten(str(error))})" if str(error) else ""
             ended = RunError(f"{where}: there is not enough memory{detail}.")
@@ -213,6 +212,18 @@ class Runner:
         except RunError as second:
             return RunError(f"{ended} ({second})")
         return ended
+
+
+def _full_disk(error: BaseException) -> OSError | None:
+    """Return the operating system's refusal to store more, if that is what is behind `error`."""
+    for found in (error, error.__cause__):
+        if isinstance(found, OSError) and found.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):
+            return found
+    return None
 
 
 class _StageWork:

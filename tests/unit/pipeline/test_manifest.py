@@ -19,9 +19,14 @@ from reinforcestrategycreator_pipeline.pipeline.manifest import (
     stage_key,
 )
 
+MANIFEST = (
+    '{"format": 1, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+    '"stages": {"a": {%s}}}'
+)
+
 
 def test_a_manifest_loads_back(tmp_path: Path) -> None:
-    record = StageRecord("complete", "k", {"a": "1"}, {"b": "2"}, 1.5, {"x": [1]}, ["s/c"], None)
+    record = StageRecord("complete", "k", {"a": "1"}, {"b": "2"}, 1.5, {"x": [1]}, ["one/c"], None)
     manifest = Manifest("r", 1, "0", {"seed": 1}, stages={"one": record, "two": StageRecord()})
     manifest.save(tmp_path)
     assert load_manifest(tmp_path) == manifest
@@ -44,6 +49,17 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
             '{"format": 1, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
             '"stages": {"a": {"status": "odd"}}}',
             r"is damaged: stage 'a' is 'odd'\.",
+        ),
+        (MANIFEST % '"seconds": "1"', r"is damaged: the seconds of stage 'a' is '1'\."),
+        (MANIFEST % '"outputs": [1]', r"is damaged: the outputs of stage 'a' is \[1\]\."),
+        (MANIFEST % '"inputs": {"x": 1}', r"is damaged: the inputs of stage 'a' is {'x': 1}\."),
+        (MANIFEST % '"scratch": "a"', r"is damaged: the scratch of stage 'a' is 'a'\."),
+        (MANIFEST % '"scratch": ["a/../../b"]', r"damaged: 'a/../../b' is no folder of stage 'a'"),
+        (MANIFEST % '"scratch": ["/a"]', r"damaged: '/a' is no folder of stage 'a'"),
+        (MANIFEST % '"scratch": ["b/c"]', r"damaged: 'b/c' is no folder of stage 'a'"),
+        (
+            MANIFEST.replace('"seed": 1', '"seed": 1.5') % "",
+            r"is damaged: the seed of the run is 1.5\.",
         ),
     ],
 )

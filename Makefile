@@ -1,0 +1,83 @@
+# All set-up happens by itself: `make run` and `make test` work in a fresh clone.
+#
+#   make run ARGS="--set seed=3"        options for run_main_pipeline.py
+#   make test ARGS="tests/unit/nn"      options for pytest
+#   make run PYTHON=/path/to/python3.12 another interpreter, 3.11 or newer
+
+PYTHON ?=
+ARGS ?=
+VENV := .venv
+BENCH_VENV := .bench-venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+INPUTS := pyproject.toml constraints.txt
+
+# Each test keeps its matrix products to one thread, so that two of them fill two processors.
+WORKERS := -n logical --maxprocesses 8 --dist worksteal
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test quick lint format bench clean
+
+help: ## List the targets
+	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## Set up what is missing, then run the main job
+	$(BIN)/python run_main_pipeline.py $(ARGS)
+
+test: $(VENV)/.installed-dev ## Set up what is missing, then run all tests
+	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+quick: $(VENV)/.installed-dev ## The tests without the slow ones
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Style, format and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## Put style and format right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(VENV)/.installed-dev ## Set up for development, and run nothing
+
+bench: $(BENCH_VENV)/.installed ## Measure against torch; writes benchmarks/RESULTS.md
+	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+
+clean: ## Remove the virtual environments and caches; runs/ stays
+	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
+
+# The stamps make a second call install nothing, unless what is to be installed has changed.
+
+$(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python $(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV), with what tests and checks need ..."
+	@$(BIN)/python $(PIP_INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+$(BENCH_VENV)/.installed: $(INPUTS) | $(BENCH_VENV)/bin/python
+	@echo "Installing into $(BENCH_VENV), with $(TORCH) ..."
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) -e ".[bench]" "$(TORCH)"
+	@touch $@
+
+$(VENV)/bin/python $(BENCH_VENV)/bin/python:
+	@for name in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	  if "$$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+	      >/dev/null 2>&1; then \
+	    echo "Making $(@:/bin/python=) with $$("$$name" --version) ..."; \
+	    exec "$$name" -m venv "$(@:/bin/python=)"; \
+	  fi; \
+	  version=$$("$$name" -c 'import platform; print(platform.python_version())' 2>/dev/null); \
+	  tried="$$tried $$name ($${version:-not there})"; \
+	done; \
+	echo "error: Python 3.11 or newer is needed, with its venv module. Tried:$$tried." >&2; \
+	echo "Install one (Debian and Ubuntu: python3-venv, too), or: make PYTHON=/path/to/python3" >&2; \
+	exit 1

@@ -1,0 +1,822 @@
+"""Bad inputs through the real command line: each is refused in one clear line, nothing half done.
+
+The line says where (file and line, key, environment variable, option), the rule, the value, and
+the nearest valid name if there is one. The exit code is 2 for the configuration, 1 for the rest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bad_data import BAD_CSV, good_rows, text
+from small_runs import (
+    QUICK,
+    STAGES,
+    Rsc,
+    Said,
+    manifest,
+    rsc_in,
+    script,
+    statuses,
+    temporaries,
+)
+
+from reinforcestrategycreator_pipeline.cli import main
+from reinforcestrategycreator_pipeline.cli.entry import one_line
+from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+
+LONGEST = 600
+PLACEHOLDER = re.compile(r"\{[A-Za-z_][\w.\[\]()]*(![rsa])?(:[^{}]*)?\}")
+"""What an f-string without its f leaves behind."""
+
+# The user's own code, in the folder where the command runs.
+USER_PARTS = """\
+import numpy as np
+number = 3
+class Thing: pass
+def raises(bars): raise KeyError("clse")
+def talks(bars): raise ValueError("many words\\n" * 500)
+def short(bars): return bars["close"][1:]
+def cube(bars): return np.ones((len(bars["close"]), 2, 2))
+def texts(bars): return np.array(["a"] * len(bars["close"]))
+def holes(bars): return np.where(np.arange(len(bars["close"])) == 100, np.nan, 1.0)
+def tomorrow(bars): return np.append(bars["close"][1:] / bars["close"][:-1], 1.0)
+def whole_mean(bars): return bars["close"] - bars["close"].mean()
+def periodic(bars, period): return bars["close"]
+def reward_raises(growth): raise ZeroDivisionError("oh")
+def reward_short(growth): return growth[1:]
+def reward_nan(growth): return growth * np.nan
+"""
+
+
+@pytest.fixture
+def rsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Rsc:
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    (tmp_path / "user_parts.py").write_text(USER_PARTS)
+    (tmp_path / "broken_parts.py").write_text("1 / 0\n")
+    (tmp_path / "syntax_parts.py").write_text("def f(:\n")
+    (tmp_path / "exit_parts.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "prices.csv").write_text(text(good_rows()))
+    return rsc_in(tmp_path, monkeypatch, capsys)
+
+
+def refused(said: Said, code: int, *fragments: str, began: bool = False) -> str:
+    """Check that a command ended with one clear line, and return the line."""
+    lines = said.errors if began else said.err.splitlines()
+    assert len(lines) == 1, said.err
+    assert said.err.endswith("\n")
+    assert said.code == code, said
+    line = lines[0]
+    assert line.startswith("error: ")
+    assert line.isprintable()
+    assert len(line) < LONGEST, len(line)
+    assert "Traceback" not in line
+    assert not PLACEHOLDER.search(line), line
+    for fragment in fragments:
+        assert fragment in line
+    assert said.out == ""
+    return line
+
+
+def nothing_began() -> None:
+    assert not Path("runs").exists()
+
+
+def nothing_half_done(stage: str, line: str) -> None:
+    """Check that the one run says that `stage` failed, and that nothing of it or later is there."""
+    run_dir = Path("runs/latest").resolve()
+    assert [p.name for p in run_dir.parent.iterdir() if not p.is_symlink()] == [run_dir.name]
+    at = STAGES.index(stage)
+    rest = ["pending"] * (len(STAGES) - at - 1)
+    assert statuses(run_dir) == ["failed", *["complete"] * at, "failed", *rest]
+    record = manifest(run_dir)["stages"][stage]
+    assert record["outputs"] == {}
+    assert one_line(record["error"]) == line.removeprefix("error: ")
+    for later in build_stages(RunConfig())[at:]:
+        for artifact in later.outputs:
+            assert not (run_dir / ARTIFACTS[artifact]).exists(), artifact
+    assert temporaries(run_dir.parent) == []
+    assert not (run_dir.parent / "promoted").exists()
+
+
+def test_what_the_refusals_are_held_to_can_fail() -> None:
+    fine = Said(2, "", "error: seed: must be an integer. Got {'x': 1} instead.\n")
+    refused(fine, 2, "seed")
+    for bad in (
+        Said(1, "", fine.err),
+        Said(2, "half a result", fine.err),
+        Said(2, "", fine.err + "Traceback (most recent call last):\n"),
+        Said(2, "", "error: {name} must be {rule}\n"),
+        Said(2, "", "error: " + "x" * LONGEST + "\n"),
+        Said(2, "", "warning: odd\n"),
+        Said(2, "", "error: \x1b[31mred\n"),
+        Said(2, "", "error: something else\n"),
+        Said(2, "", ""),
+    ):
+        with pytest.raises(AssertionError):
+            refused(bad, 2, "seed")
+
+
+# --- The configuration: a file, --set, the environment ------------------------------------------
+
+DEEP = "a: " + "[" * 40 + "]" * 40
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+HYPER = "model.hyperparameters."
+
+# Name -> content of my.yaml, and what the refusal must say.
+BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
+    "unknown section": (
+        "seed: 1\ntraning: {}\n",
+        ("my.yaml:2: traning: no such key. Did you mean 'training'?",),
+    ),
+    "unknown key deep down": (
+        "model:\n  hyperparameters:\n    lerning_rate: 1e-3\n",
+        ("my.yaml:3: model.hyperparameters.lerning_rate: no such key.", "'learning_rate'?"),
+    ),
+    "duplicate key": (
+        "seed: 1\ntraining: {}\nseed: 2\n",
+        ("my.yaml:3: seed: the key is given twice, first on line 1.",),
+    ),
+    "wrong type": ("seed: ten\n", ("my.yaml:1: seed: must be an integer. Got 'ten' instead.",)),
+    "NO is text": (
+        "training: {counterfactual: NO}\n",
+        ("my.yaml:1: training.counterfactual: must be true or false. Got 'NO' instead.",),
+    ),
+    "a clock time is text": ("seed: 12:30\n", ("seed: must be an integer. Got '12:30' instead.",)),
+    "alias": ("seed: &s 1\ntraining: {steps: *s}\n", ("my.yaml:1: seed: anchors (&s) are not",)),
+    "alias bomb": (BOMB, ("my.yaml:1: a: anchors (&a) are not allowed.",)),
+    "alias alone": ("seed: *s\n", ("my.yaml:1: seed: aliases (*s) are not allowed.",)),
+    "deep nesting": (DEEP, ("my.yaml:1: a", "nested deeper than 32 levels.")),
+    "too large": ("# " + "x" * 300_000, ("my.yaml: a configuration may have at most 262144 by",)),
+    "tab": ("training:\n\tsteps: 5\n", ("my.yaml:2: not valid YAML", "YAML indents with spaces.")),
+    "tag": (
+        "seed: !!python/object/apply:os.system ['true']\n",
+        ("my.yaml:1: seed: tags are not allowed. Got 'tag:yaml.org,2002:python/object",),
+    ),
+    "root is a list": ("- seed: 1\n", ("my.yaml:1: must be a mapping of keys to values, not a l",)),
+    "root is a word": ("seed\n", ("my.yaml:1: must be a mapping of keys to values, not a single",)),
+    "two documents": ("seed: 1\n---\nseed: 2\n", ("a second document ('---') is not allowed.",)),
+    "YAML 1.1": ("%YAML 1.1\n---\nseed: 1\n", ("my.yaml:", "must be YAML 1.2, not %YAML 1.1.")),
+    "open bracket": ("trading:\n  positions: [0, 1\n", ("my.yaml:3: not valid YAML: expected",)),
+    "control character": ("seed: 1\n# \x07\n", ("my.yaml:2: not valid YAML: the character U+00",)),
+    "key that is a list": ("? [a]\n: 1\n", ("my.yaml:1: a key must be plain, non-empty text.",)),
+    "not UTF-8": (b"seed: 1\n# caf\xe9\n", ("my.yaml:2: must be UTF-8. Got the byte 0xe9.",)),
+    "number too large": ("seed: 1e999\n", ("seed: the number is too large for a 64-bit float",)),
+    "section is null": ("training:\n", ("my.yaml:1: training: must be a section, a mapping",)),
+    "section is a list": ("model: [dqn]\n", ("my.yaml:1: model: must be a section, a mapping",)),
+    "unknown feature": (
+        "features:\n  columns:\n    - {name: atr}\n    - {name: rsii}\n",
+        ("my.yaml:4: features.columns[1].name: ", "no feature is called 'rsii'. Did you mean 'rsi"),
+    ),
+    "unknown parameter of a feature": (
+        "features:\n  columns:\n    - {name: rsi, perod: 3}\n",
+        ("my.yaml:3: features.columns[0].perod: ", "no parameter 'perod'. Did you mean 'period'?"),
+    ),
+    "feature without a name": (
+        "features:\n  columns:\n    - {period: 3}\n",
+        ("my.yaml:3: features.columns[0]", "must be a mapping with a name and parameters."),
+    ),
+    "feature is a word": (
+        "features: {columns: [rsi]}\n",
+        ("my.yaml:1: features.columns[0]: must be a mapping of names to values. Got 'rsi'",),
+    ),
+    "feature's period 0": (
+        "features:\n  columns:\n    - {name: rsi, period: 0}\n",
+        ("my.yaml:3: features.columns[0].period: ", "must be an integer >= 1. Got 0 instead."),
+    ),
+    "no features": ("features: {columns: []}\n", ("parameter of features must be a list of one",)),
+    "a price as a feature": (
+        "features: {columns: [{name: column, columns: [close]}]}\n",
+        ("must be names of side data, not open, high, low, close, volume", "('close',)"),
+    ),
+    "user's module is missing": (
+        "features:\n  columns:\n    - {name: 'user_prats:raises'}\n",
+        ("my.yaml:3: ", "'user_prats:raises': cannot import 'user_prats': No module named"),
+    ),
+    "user's function is missing": (
+        "features:\n  columns:\n    - {name: 'user_parts:riases'}\n",
+        ("my.yaml:3: ", "'user_parts:riases': no 'riases' in it. Did you mean 'raises'?"),
+    ),
+    "user's function wants more": (
+        "features:\n  columns:\n    - {name: 'user_parts:periodic'}\n",
+        ("must take (bars, **params): missing a required argument: 'period'.",),
+    ),
+    "user's function has no such parameter": (
+        "features:\n  columns:\n    - {name: 'user_parts:periodic', perod: 3}\n",
+        ("feature 'user_parts:periodic' has no parameter 'perod'. Did you mean 'period'?",),
+    ),
+    "user's function is a number": (
+        "features:\n  columns:\n    - {name: 'user_parts:number'}\n",
+        ("feature 'user_parts:number' must be a function or a dataclass. Got 3 instead.",),
+    ),
+    "unknown parameter of a source": (
+        "data:\n  source: csv\n  params:\n    path: prices.csv\n    symbl: X\n",
+        ("my.yaml:5: data.params.symbl: ", "no parameter 'symbl'. Did you mean 'symbol'?"),
+    ),
+    "source without its path": (
+        "data: {source: csv}\n",
+        ("my.yaml:1: data.source: the data source 'csv' needs the parameter 'path'.",),
+    ),
+    "NUL in a path": (
+        'data: {source: csv, params: {path: "a\\0b"}}\n',
+        (r"data.params.path: The path parameter of csv must be a path. Got 'a\x00b' instead.",),
+    ),
+    "unknown symbol of the sample": (
+        "data:\n  params:\n    symbols: [IBM, APPL]\n",
+        ("my.yaml:3: data.params.symbols[1]: sample has no symbol 'APPL'. Did you mean 'AAPL'?",),
+    ),
+    "unknown synthetic market": (
+        "data: {source: synthetic, params: {kind: sinusoid}}\n",
+        ("must be one of random_walk, ornstein", "Got 'sinusoid'", "Did you mean 'sinusoids'?"),
+    ),
+    "parameter of another market": (
+        "data: {source: synthetic, params: {phi: 0.5}}\n",
+        ("The phi parameter of synthetic belongs to the kind ar1_signal, but the kind is random",),
+    ),
+    "unknown time zone": (
+        "data: {source: csv, params: {path: prices.csv, timezone: Europe/Berln}}\n",
+        ("Got 'Europe/Berln' instead. Did you mean 'Europe/Berlin'?",),
+    ),
+    "fractions leave no training": (
+        "split:\n  validation: 0.6\n  test: 0.5\n",
+        ("my.yaml:2: split.validation: ", "below 1 together with test (0.5). Got 0.6 instead."),
+    ),
+    "validation after test": (
+        "split:\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
+        ("my.yaml:2: split.validation_start: ", "must be before test_start (2009-01-01)."),
+    ),
+    "options of the DQN": (
+        "model:\n  options:\n    a: 1\n",
+        ("my.yaml:3: model.options.a: ", "must be empty: the model dqn has hyperparameters only."),
+    ),
+    "several mistakes": (
+        "seed: x\ntraining: {steps: y}\n",
+        ("my.yaml:1: seed: must be an integer. Got 'x' instead. (and 1 more)",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_configuration_file(rsc: Rsc, case: str) -> None:
+    content, fragments = BAD_FILES[case]
+    Path("my.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    lines = [
+        refused(rsc(*command, "--config", "my.yaml"), 2, *fragments)
+        for command in (["run"], ["config", "check"])
+    ]
+    assert lines[0] == lines[1]
+    assert lines[0].startswith("error: my.yaml:")
+    nothing_began()
+
+
+# --set, and what the refusal must say behind "error: --set <override>: ".
+BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
+    "": ("must read dotted.key=value.",),
+    "seed": ("--set seed: must read dotted.key=value.",),
+    "=5": ("--set =5: must read dotted.key=value.",),
+    "training..steps=1": ("must read dotted.key=value.",),
+    "training.step=1": ("training.step: no such key. Did you mean 'steps'?",),
+    "training.steps.x=1": ("training.steps: must be an integer. Got {'x': 1} instead.",),
+    "training.steps=many": ("training.steps: must be an integer. Got 'many' instead.",),
+    "training.steps=": ("training.steps: must be an integer. Got None instead.",),
+    "training.steps=1.5": ("training.steps: must be an integer. Got 1.5 instead.",),
+    "training.steps=true": ("training.steps: must be an integer. Got True instead.",),
+    "training.steps=0": ("must be an integer >= 1. Got 0 instead.",),
+    "training.steps=10000000000000000000000": ("must be an integer >= 1 and < 2**63.",),
+    "training.patience=-1": ("must be an integer >= 0. Got -1 instead.",),
+    "training=5": ("training: must be a section, a mapping of keys to values. Got 5 instead.",),
+    "trading.positions=[0, 1": ("not valid YAML: expected ',' or ']'",),
+    "seed=*a": ("aliases (*a) are not allowed.",),
+    "seed=!!int 3": ("tags are not allowed.",),
+    "seed=-1": ("seed parameter of the run must be an integer from 0 to 9223372036854775807",),
+    "seed=.nan": ("seed: must be an integer. Got nan instead.",),
+    "data.source=sampel": ("no data source is called 'sampel'. Did you mean 'sample'?",),
+    "data.source=math:pi": ("the data source 'math:pi' must be a dataclass with a method load.",),
+    "data.source=nowhere:Source": ("cannot import 'nowhere': No module named 'nowhere'",),
+    "data.source=.here:Source": ("importing '.here' raised TypeError",),
+    "data.source=broken_parts:S": ("importing 'broken_parts' raised ZeroDivisionError: division",),
+    "data.source=syntax_parts:S": ("importing 'syntax_parts' raised SyntaxError: invalid syntax",),
+    "data.source=exit_parts:S": ("importing 'exit_parts' raised SystemExit: 0",),
+    "trading.reward=log_grwth": ("no reward is called 'log_grwth'. Did you mean 'log_growth'?",),
+    "trading.reward=math:pi": ("reward 'math:pi' must be a class or function. Got 3.14159",),
+    "trading.reward=numpy:zzzq": ("no 'zzzq' in it. Valid names: ", " more."),
+    "model.name=dqm": ("model.name: no model is called 'dqm'. Did you mean 'dqn'?",),
+    "model.name=math:pi": ("model 'math:pi' must be a class or function.",),
+    "model.name=user_parts:Thing": ("the class 'user_parts:Thing' is no model: it lacks build,",),
+    "model.dtype=float23": ("must be 'float32' or 'float64'. Got 'float23'", "mean 'float32'?"),
+    "deployment.broker=simulatd": ("no broker is called 'simulatd'. Did you mean 'simulated'?",),
+    "deployment.broker=math:pi": ("broker 'math:pi' must be a class or function.",),
+    "deployment.broker=user_parts:Thing": ("is no broker: it lacks submit_target, on_open, on_c",),
+    HYPER + "hidden_layers=[]": ("must be a list of one or more integers from 1", "Got [] inst"),
+    HYPER + "hidden_layers=[0]": ("must be a list of one or more integers from 1", "Got [0] in"),
+    HYPER + "hidden_layers=[a]": ("hidden_layers[0]: must be an integer. Got 'a' instead.",),
+    HYPER + "hidden_layers=64": ("hidden_layers: must be a list. Got 64 instead.",),
+    HYPER + "hidden_layers=[10000000000000]": ("from 1 to 1000000. Got [10000000000000] instead",),
+    HYPER + "learning_rate=0": ("must be a finite number and > 0", "Got 0.0 instead."),
+    HYPER + "learning_rate=-1": ("must be a finite number and > 0", "Got -1.0 instead."),
+    HYPER + "learning_rate=.nan": ("must be a finite number and > 0", "Got nan instead."),
+    HYPER + "learning_rate=.inf": ("must be a finite number and > 0", "Got inf instead."),
+    HYPER + "learning_rate=fast": ("learning_rate: must be a number. Got 'fast' instead.",),
+    HYPER + "adam_beta2=1": ("must be a finite number and >= 0 and < 1. Got 1.0 instead.",),
+    HYPER + "gamma=1.5": ("must be a finite number and >= 0 and <= 1. Got 1.5 instead.",),
+    HYPER + "exploration_final=2": ("must be a finite number and >= 0 and <= 1. Got 2.0",),
+    HYPER + "batch_size=0": ("must be an integer >= 1. Got 0 instead.",),
+    HYPER + "batch_size=200000": ("must be at least batch_size (200000). Got 100000 instead.",),
+    "trading.positions=[]": ("an increasing list of exposures with 0 among them. Got [] instead.",),
+    "trading.positions=[0]": ("an increasing list of exposures with 0 among them. Got [0.0] inst",),
+    "trading.positions=[0.5, 1]": ("an increasing list of exposures with 0 among them. Got [0.5",),
+    "trading.positions=[1, 0]": ("an increasing list of exposures with 0 among them. Got [1.0, ",),
+    "trading.positions=[0, 1, 1]": ("an increasing list of exposures with 0 among them.",),
+    "trading.positions=[0, .nan]": ("an increasing list of exposures with 0 among them. Got [0.0",),
+    "trading.positions=[0, long]": ("positions[1]: must be a number. Got 'long' instead.",),
+    f"trading.positions=[{', '.join(['0'] * 2000)}]": ("an increasing list", "... instead."),
+    "trading.costs.commission_bps=-1": ("must be a finite number and >= 0 and < 5000. Got -1.0",),
+    "trading.costs.spread_bps=6000": ("must be a finite number and >= 0 and < 5000. Got 6000.0",),
+    "trading.costs.slippage_bps=.inf": ("must be a finite number and >= 0 and < 5000. Got inf",),
+    "trading.costs.comission_bps=1": ("no such key. Did you mean 'commission_bps'?",),
+    "trading.initial_equity=0": ("must be a finite number and > 0. Got 0.0 instead.",),
+    "split.test=0": ("must be a finite number and > 0 and < 1. Got 0.0 instead.",),
+    "split.test=20%": ("split.test: must be a number. Got '20%' instead.",),
+    "split.test_start=yesterday": ("must be an ISO 8601 date or time such as '2012-06-30'.",),
+    "split.embargo_bars=-1": ("must be an integer >= 0. Got -1 instead.",),
+    "features.scaler.kind=standrd": ("Got 'standrd' instead. Did you mean 'standard'?",),
+    "features.columns=5": ("features.columns: must be a list. Got 5 instead.",),
+    "evaluation.benchmarks.slow=20": ("must be above fast (20). Got 20 instead.",),
+    "deployment.thresholds.max_drawdown=1.5": ("must be a finite number and > 0 and <= 1.",),
+    "deployment.thresholds.min_sharp=1": ("no such key. Did you mean 'min_sharpe'?",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("override", BAD_OVERRIDES, ids=lambda o: o[:50] or "empty")
+def test_a_bad_override(rsc: Rsc, override: str) -> None:
+    line = refused(rsc("run", "--set", override), 2, *BAD_OVERRIDES[override])
+    assert line.startswith(f"error: --set {override[:70]}")
+    nothing_began()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fragment"),
+    [
+        ("TRAINING__STEPS", "x", "training.steps: must be an integer. Got 'x' instead."),
+        ("TRANING__STEPS", "5", "traning: no such key. Did you mean 'training'?"),
+        ("SEED", "[1", "not valid YAML"),
+        ("", "1", "has an empty level."),
+        ("TRAINING____STEPS", "1", "has an empty level."),
+        ("MODEL__NAME", "dqm", "no model is called 'dqm'. Did you mean 'dqn'?"),
+    ],
+)
+def test_a_bad_environment_variable(
+    rsc: Rsc, monkeypatch: pytest.MonkeyPatch, name: str, value: str, fragment: str
+) -> None:
+    monkeypatch.setenv(f"RSC_CONFIG__{name}", value)
+    line = refused(rsc("run"), 2, fragment)
+    assert line.startswith(f"error: environment variable RSC_CONFIG__{name}: ")
+    nothing_began()
+
+
+def test_an_environment_variable_with_one_underscore(
+    rsc: Rsc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSC_CONFIG_TRAINING__STEPS", "5")
+    refused(rsc("run"), 2, "environment variable RSC_CONFIG_TRAINING__STEPS: levels are joined by")
+    nothing_began()
+
+
+@pytest.mark.parametrize(
+    ("path", "fragments"),
+    [
+        ("quik.yaml", ["quik.yaml: no such file. Did you mean 'quick.yaml'?"]),
+        ("nowhere/my.yaml", ["nowhere/my.yaml: no such file. There is no folder 'nowhere'."]),
+        (".", [".: is a directory, not a configuration file."]),
+        ("socket", ["'socket': cannot be read: "]),
+        ("loop", ["'loop': cannot be read: Too many levels of symbolic links."]),
+    ],
+)
+def test_a_configuration_file_that_cannot_be_read(
+    rsc: Rsc, path: str, fragments: list[str]
+) -> None:
+    Path("loop").symlink_to("loop")
+    with socket.socket(socket.AF_UNIX) as unreadable:  # also for root
+        unreadable.bind("socket")
+        refused(rsc("run", "--config", path), 2, *fragments)
+    nothing_began()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_files_without_permission(rsc: Rsc) -> None:
+    for name in ("quick.yaml", "prices.csv"):
+        Path(name).chmod(0)
+    refused(rsc("run", "--config", "quick.yaml"), 2, "'quick.yaml': cannot be read: Permission")
+    refused(rsc("data", "check", "prices.csv"), 1, "prices.csv: cannot be read: Permission denied")
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", BAD_CSV)
+def test_a_bad_csv_file(rsc: Rsc, case: str) -> None:
+    content, fragments = BAD_CSV[case]
+    Path("prices.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    checked = refused(rsc("data", "check", "prices.csv"), 1, *fragments)
+    nothing_began()
+    said = rsc("run", "-c", "quick.yaml", *source("csv", "path: prices.csv"))
+    line = refused(said, 1, *fragments, began=True)
+    assert line == checked or case == "the future"  # there, both tell the time
+    nothing_half_done("data_ingestion", line)
+
+
+def source(name: str, parameters: str) -> list[str]:
+    return ["--set", f"data.source={name}", "--set", f"data.params={{{parameters}}}"]
+
+
+# Source, its parameters, and what the refusal must say.
+BAD_SOURCES: dict[str, tuple[str, str, str]] = {
+    "no such file": ("csv", "path: price.csv", "price.csv: no such file. Did you mean 'prices"),
+    "no such folder": ("csv", "path: no/p.csv", "no/p.csv: no such file. There is no folder no."),
+    "a folder without CSV": ("csv", "path: empty", "empty: the folder holds no file in .csv or"),
+    "a bad file in a folder": ("csv", "path: folder", "folder/B.csv: B: close must be > 0: line 7"),
+    "a symbol twice": ("csv", "path: twice", "twice/A.txt: the symbol 'A' comes twice."),
+    "a link to itself": ("csv", "path: loop.csv", "loop.csv: cannot be read: Too many levels of"),
+    "a pipe": ("csv", "path: pipe.csv", "pipe.csv: is not an ordinary file."),
+    "no such column": (
+        "csv", "path: prices.csv, columns: {close: clos}", "no column 'clos' for close. Did you m"),
+    "nothing to ignore": (
+        "csv", "path: prices.csv, ignore: [vol]", "no column 'vol' to ignore. Did you mean 'vol"),
+    "another date format": (
+        "csv", "path: prices.csv, date_format: '%d/%m/%Y'", "'2024-01-01' does not fit date_form"),
+    "no date format": (
+        "csv", "path: prices.csv, date_format: '%Q'", "'%Q' is not a strptime format"),
+    "everything is later": (
+        "csv", "path: prices.csv, as_of: 2020-01-01", "prices needs at least 2 bars. Got 0."),
+    "no adjusted close": (
+        "csv", "path: prices.csv, adjusted_close: require", "no column for adj_close; the file"),
+    "junk as Parquet": ("parquet", "path: junk.parquet", "junk.parquet: cannot be read as Parquet"),
+    "CSV as Parquet": ("parquet", "path: prices.csv", "prices.csv: cannot be read as Parquet"),
+    "no such Parquet": ("parquet", "path: jnk.parquet", "no such file. Did you mean 'junk.parquet"),
+    "a sample of nothing": (
+        "sample", "start: 2050-01-01", "AAPL has no bars from start 2050-01-01; it has them from"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_SOURCES)
+def test_a_bad_source(rsc: Rsc, case: str) -> None:
+    for name in ("empty", "folder", "twice"):
+        Path(name).mkdir()
+    Path("folder/A.csv").write_text(text(good_rows()))
+    content = BAD_CSV["price negative"][0]
+    assert isinstance(content, str)
+    Path("folder/B.csv").write_text(content)
+    for name in ("twice/A.csv", "twice/A.txt"):
+        Path(name).write_text(text(good_rows()))
+    Path("loop.csv").symlink_to("loop.csv")
+    os.mkfifo("pipe.csv")
+    Path("junk.parquet").write_bytes(b"PAR1junkPAR1")
+    name, parameters, fragment = BAD_SOURCES[case]
+    said = rsc("run", "-c", "quick.yaml", *source(name, parameters))
+    line = refused(said, 1, fragment, began=True)
+    nothing_half_done("data_ingestion", line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fragment"),
+    [
+        (["price.csv"], 1, "price.csv: no such file. Did you mean 'prices.csv'?"),
+        (["quick.yaml"], 1, "quick.yaml: the file's name does not end in .csv or .txt or .parquet"),
+        (["prices.xls"], 1, "prices.xls: no such file. Did you mean 'prices.csv'?"),
+        (["prices.csv", "-s", "symbl=X"], 2, "no parameter 'symbl'. Did you mean 'symbol'?"),
+        (["prices.csv", "-s", "symbol"], 2, "--set symbol: must read dotted.key=value."),
+        (["prices.csv", "-s", "path=x"], 2, "--set path=x: must name a parameter of the source"),
+    ],
+)
+def test_a_bad_check_of_data(rsc: Rsc, arguments: list[str], code: int, fragment: str) -> None:
+    refused(rsc("data", "check", *arguments), code, fragment)
+
+
+# --- Features and rewards that only a market shows to be wrong ------------------------------------
+
+USER = "features.columns=[{name: 'user_parts:%s'}]"
+# Overrides, the exit code, the stage that fails, and what the refusal must say.
+BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
+    "too few bars": (
+        ["data.params.n_bars=12"], 1, "feature_engineering",
+        "SYN: the features' lookback (2 bars) and the three spans (20): 22 bars are needed, 12 are "
+        "there (10 more are needed).",
+    ),
+    "too few bars for a lookback": (
+        ["features.columns=[{name: moving_average_distance, periods: [400]}]"], 1,
+        "feature_engineering",
+        "lookback (399 bars) and the three spans (20): 419 bars are needed, 300 are there (119 mo",
+    ),
+    "a date after the data": (
+        ["split.test_start=2100-01-01"], 1, "feature_engineering",
+        "test 0; each needs at least 2. The bars run from 2000-01-04 to 2000-10-27.",
+    ),
+    "a feature twice": (
+        ["features.columns=[{name: rsi}, {name: rsi}]"], 2, "feature_engineering",
+        "features must have different column names. Got 'rsi_14' from 'rsi' and from 'rsi'.",
+    ),
+    "side data that is not there": (
+        ["features.columns=[{name: column, columns: [sentiment]}]"], 1, "feature_engineering",
+        "SYN: feature 'column': the data has no column 'sentiment'. It has no side data.",
+    ),
+    "side data misspelt": (
+        ["features.columns=[{name: column, columns: [sinn1]}]", "data.params.kind=sinusoids"], 1,
+        "feature_engineering", "the data has no column 'sinn1'. Did you mean 'sin1'?",
+    ),
+    "feature raises": ([USER % "raises"], 1, "feature_engineering", "raised KeyError: 'clse'"),
+    "feature raises a novel": (
+        [USER % "talks"], 1, "feature_engineering", r"raised ValueError: many words\nmany words\n",
+    ),
+    "feature too short": (
+        [USER % "short"], 1, "feature_engineering",
+        "must give values of shape (300,) or (300, k). Got (299,) instead.",
+    ),
+    "feature of three dimensions": (
+        [USER % "cube"], 1, "feature_engineering", "Got (300, 2, 2) instead.",
+    ),
+    "feature of text": (
+        [USER % "texts"], 1, "feature_engineering", "raised ValueError: could not convert string",
+    ),
+    "feature with a NaN": (
+        [USER % "holes"], 1, "feature_engineering",
+        "column 'holes' must be finite from row 0 on. Got nan at row 100 (2000-04-11",
+    ),
+    "feature that sees tomorrow": (
+        [USER % "tomorrow"], 1, "feature_engineering",
+        "SYN: feature 'user_parts:tomorrow': column 'tomorrow' looks ahead: its row ",
+    ),
+    "feature with a mean of everything": (
+        [USER % "whole_mean"], 1, "feature_engineering", "'whole_mean' looks ahead: its row 0 ",
+    ),
+    "reward raises": (
+        ["trading.reward=user_parts:reward_raises"], 2, "training",
+        "reward 'user_parts:reward_raises' raised ZeroDivisionError: oh",
+    ),
+    "reward of another shape": (
+        ["trading.reward=user_parts:reward_short"], 2, "training",
+        "must give one number for each growth, shape (",
+    ),
+    "reward NaN": (
+        ["trading.reward=user_parts:reward_nan"], 2, "training",
+        "reward 'user_parts:reward_nan' must be finite. Got nan for a growth of ",
+    ),
+    "learning that overflows": (
+        ["model.hyperparameters.learning_rate=1e29"], 1, "training",
+        "training step 2: NaN or infinity in the outputs of layer ",
+    ),
+    "more memory than there is": (
+        ["model.hyperparameters.buffer_size=1000000000000000"], 1, "training",
+        "in stage training: there is not enough memory (Unable to allocate ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_ON_A_MARKET)
+def test_bad_on_a_market(rsc: Rsc, case: str) -> None:
+    overrides, code, stage, fragment = BAD_ON_A_MARKET[case]
+    said = rsc("run", "-c", "quick.yaml", *(x for o in overrides for x in ("--set", o)))
+    line = refused(said, code, fragment, began=True)
+    nothing_half_done(stage, line)
+    refused(rsc("report", "latest"), 1, "has no report yet (it is failed); continue it with: rsc")
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ("data.params.n_bars=12", "data.params.n_bars=300"),
+        (USER % "tomorrow", "features.columns=[{name: returns}]"),
+        ("trading.reward=user_parts:reward_nan", "trading.reward=log_growth"),
+    ],
+)
+def test_a_mistake_put_right(rsc: Rsc, bad: str, good: str) -> None:
+    assert rsc("run", "-c", "quick.yaml", "--set", bad).code > 0
+    assert rsc("run", "--resume", "latest", "--set", good).code == 0
+    assert statuses(Path("runs/latest")) == ["complete"] * 6
+
+
+# --- Runs: names, resume, report ------------------------------------------------------------------
+
+RULE = (
+    "a run's name must be 1 to 100 letters, digits, '.', '_' or '-', begin with a letter or digit"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["run", "--run-id", "../x"], f"{RULE}, and not be 'latest'. Got '../x' instead."),
+        (["run", "--run-id", "a/b"], RULE),
+        (["run", "--run-id", "a\0b"], rf"{RULE}, and not be 'latest'. Got 'a\x00b' instead."),
+        (["run", "--run-id", "a\\b"], RULE),
+        (["run", "--run-id", ""], RULE),
+        (["run", "--run-id", ".hidden"], RULE),
+        (["run", "--run-id", "Latest"], RULE),
+        (["run", "--run-id", "x" * 5000], RULE),
+        (["run", "--run-id", "\x1b[31m"], RULE),
+        (["run", "--resume", "nope"], "runs: no run is called 'nope'. There are no runs in runs."),
+        (["run", "--resume", "latest"], "runs/latest: there is no latest run yet."),
+        (["run", "--resume", "../x"], "../x: no such run folder."),
+        (["run", "--resume", "a\0b"], r"a run's name has no NUL character. Got 'a\x00b' instead."),
+        (["run", "--resume", "x", "--config", "y"], "--config does not go with --resume"),
+        (["run", "--resume", "x", "--run-id", "y"], "--run-id does not go with --resume"),
+        (["run", "--runs-dir", "prices.csv"], "prices.csv: is not a folder."),
+        (["run", "--runs-dir", "prices.csv/runs"], "cannot be made: Not a directory."),
+        (["report", "nope"], "runs: no run is called 'nope'. There are no runs in runs."),
+        (["report", "latest"], "runs/latest: there is no latest run yet."),
+        (["report", "./nowhere"], "./nowhere: no such run folder."),
+        (["report", "./store"], "store/manifest.json: no such file: this run never started, or is"),
+    ],
+)
+def test_a_bad_name_of_a_run(rsc: Rsc, arguments: list[str], fragment: str) -> None:
+    Path("store").mkdir()
+    refused(rsc(*arguments), 1, fragment)
+    nothing_began()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that is complete."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "quick.yaml").write_text(QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["rsc", "run", "-c", "quick.yaml", "--run-id", "mine"])
+        assert main() == 0
+    return folder / "runs"
+
+
+@pytest.fixture
+def mine(rsc: Rsc, finished: Path) -> Path:
+    shutil.copytree(finished, "runs", symlinks=True)
+    return Path("runs/mine")
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_name_that_is_taken_or_misspelt(rsc: Rsc, mine: Path) -> None:
+    before = snapshot(Path("runs"))
+    refused(rsc("run", "--run-id", "mine"), 1, "the run 'mine' exists already in runs. Continue it")
+    refused(rsc("run", "--resume", "mime"), 1, "no run is called 'mime'. Did you mean 'mine'?")
+    refused(rsc("report", "mime"), 1, "runs: no run is called 'mime'. Did you mean 'mine'?")
+    said = rsc("run", "--resume", "mine", "--set", "training.stps=3")
+    refused(said, 2, "--set training.stps=3: training.stps: no such key. Did you mean 'steps'?")
+    assert snapshot(Path("runs")) == before
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(run_dir: Path) -> None:
+        found = manifest(run_dir)
+        change(found)
+        (run_dir / "manifest.json").write_text(json.dumps(found))
+
+    return edit
+
+
+def training(**values: Any) -> Callable[[Path], None]:
+    return edited(lambda found: found["stages"]["training"].update(values))
+
+
+def overwrite(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda run_dir: (run_dir / name).write_bytes(content) and None
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda run_dir: (run_dir / name).unlink()
+
+
+DAMAGED = "runs/mine/manifest.json: is damaged: "
+BAD_RUNS: dict[str, tuple[Callable[[Path], None], int, str]] = {
+    "no manifest": (remove("manifest.json"), 1, "this run never started, or is no run."),
+    "manifest cut off": (overwrite("manifest.json", b'{"format":'), 1, f"{DAMAGED}not valid JSON"),
+    "manifest of junk": (overwrite("manifest.json", b"\xff\xfe"), 1, f"{DAMAGED}not valid JSON"),
+    "manifest empty": (overwrite("manifest.json", b""), 1, f"{DAMAGED}not valid JSON"),
+    "another format": (edited(lambda m: m.update(format=9)), 1, "is not a manifest of format 1."),
+    "no stages": (edited(lambda m: m.pop("stages")), 1, f"{DAMAGED}'stages'."),
+    "unknown field": (edited(lambda m: m.update(extra=1)), 1, f"{DAMAGED}"),
+    "unknown status": (training(status="done"), 1, f"{DAMAGED}stage 'training' is 'done'."),
+    "outputs of another type": (training(outputs=[1]), 1, f"{DAMAGED}the outputs of stage 'train"),
+    "a folder outside": (
+        training(scratch=["training/../../../precious"], key="another"), 1,
+        f"{DAMAGED}'training/../../../precious' is no folder of stage 'training'.",
+    ),
+    "no configuration": (remove("config.yaml"), 2, "runs/mine/config.yaml: no such file."),
+    "configuration of junk": (overwrite("config.yaml", b"a: [\n"), 2, "runs/mine/config.yaml:2: n"),
+    "configuration misspelt": (
+        overwrite("config.yaml", b"sed: 3\n"), 2,
+        "runs/mine/config.yaml:1: sed: no such key. Did you mean 'seed'?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_RUNS)
+def test_a_damaged_run_is_not_continued(rsc: Rsc, mine: Path, case: str) -> None:
+    Path("precious").mkdir()
+    damage, code, fragment = BAD_RUNS[case]
+    damage(mine)
+    before = snapshot(mine)
+    refused(rsc("run", "--resume", "mine"), code, fragment)
+    assert snapshot(mine) == before
+    assert Path("precious").is_dir()
+
+
+def test_a_run_that_another_process_works_on(rsc: Rsc, mine: Path) -> None:
+    with (mine / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused(rsc("run", "--resume", "mine"), 1, "the run 'mine' is being worked on by another")
+    assert statuses(mine) == ["complete"] * 6
+
+
+def test_a_latest_that_leads_astray(rsc: Rsc, mine: Path) -> None:
+    latest = Path("runs/latest")
+    for target in ("gone", "..", "/etc"):
+        latest.unlink()
+        latest.symlink_to(target)
+        for command in (["report"], ["run", "--resume"]):
+            said = rsc(*command, "latest")
+            refused(said, 1, f"runs/latest: points to {target!r}, which is no run in runs.")
+
+
+def test_a_report_that_is_gone(rsc: Rsc, mine: Path) -> None:
+    (mine / "evaluation/report.html").unlink()
+    refused(
+        rsc("report", "mine"), 1, "has no report yet (it is complete); continue it with: rsc run"
+    )
+
+
+def checkpoints(run_dir: Path) -> list[Path]:
+    return sorted((run_dir / "training/checkpoints").iterdir())
+
+
+def test_damaged_checkpoints_only(rsc: Rsc, mine: Path) -> None:
+    training(status="running", outputs={})(mine)
+    for path in checkpoints(mine):
+        path.write_bytes(path.read_bytes()[:-50])
+    line = refused(rsc("run", "--resume", "mine"), 1, "no checkpoint can be read: ", began=True)
+    for path in checkpoints(mine):
+        assert path.name in line
+    assert statuses(mine)[3:] == ["failed", "pending", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"), [("data/bars.parquet", 0), ("training/policy.safetensors", 2)]
+)
+def test_a_damaged_artifact_is_made_again_and_that_is_said(
+    rsc: Rsc, mine: Path, name: str, stage: int
+) -> None:
+    before = (mine / name).read_bytes()
+    (mine / name).write_bytes(b"junk")
+    said = rsc("run", "--resume", "mine")
+    assert said.code == 0
+    artifact = next(a for a, where in ARTIFACTS.items() if where == name)
+    title = f"[{stage + 1}/5] {STAGES[stage]}: "
+    assert f"{title}{artifact} is missing or damaged; run again\n" in said.err
+    assert (mine / name).read_bytes() == before
+
+
+# --- The main script, as a process ----------------------------------------------------------------
+
+
+def as_process(folder: Path, *arguments: str, **environ: str) -> Said:
+    done = script(folder, *arguments, **environ)
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def test_the_main_script(rsc: Rsc, tmp_path: Path) -> None:
+    said = as_process(tmp_path, "--set", "training.step=3")
+    refused(said, 2, "--set training.step=3: training.step: no such key. Did you mean 'steps'?")
+    said = as_process(tmp_path, RSC_CONFIG__SEED="x")
+    refused(said, 2, "environment variable RSC_CONFIG__SEED: seed: must be an integer.")
+    nothing_began()
+
+
+def test_the_main_script_on_bad_data(rsc: Rsc, tmp_path: Path) -> None:
+    content, fragments = BAD_CSV["high below low"]
+    assert isinstance(content, str)
+    (tmp_path / "prices.csv").write_text(content)
+    said = as_process(tmp_path, "-c", "quick.yaml", *source("csv", "path: prices.csv"))
+    nothing_half_done("data_ingestion", refused(said, 1, *fragments, began=True))
+
+
+def test_the_main_script_with_the_users_own_code(rsc: Rsc, tmp_path: Path) -> None:
+    said = as_process(tmp_path, "-c", "quick.yaml", "--set", USER % "tomorrow")
+    line = refused(said, 1, "column 'tomorrow' looks ahead", began=True)
+    nothing_half_done("feature_engineering", line)
+
+
+def test_there_are_more_than_fifty() -> None:
+    configurations = len(BAD_FILES) + len(BAD_OVERRIDES)
+    files = len(BAD_CSV) + len(BAD_SOURCES)
+    assert min(configurations, files) > 50
+    assert configurations + files + len(BAD_ON_A_MARKET) + len(BAD_RUNS) > 200

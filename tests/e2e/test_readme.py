@@ -1,0 +1,364 @@
+"""What README and docs/ say is so: their snippets run, their tables and links are true."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
+
+from reinforcestrategycreator_pipeline.evaluation.benchmarks import BENCHMARKS
+from reinforcestrategycreator_pipeline.evaluation.metrics import METRICS
+from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, list_sources
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.pipeline.yaml_file import parse_yaml
+
+PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
+# Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
+NOT_RUN = ("git", "pip", ".venv/bin/pre-commit", ".ci/run")
+# Runs that are long enough to go through everything.
+TINY = {
+    "RSC_CONFIG__TRAINING__STEPS": "200",
+    "RSC_CONFIG__MODEL__HYPERPARAMETERS__LEARNING_STARTS": "256",
+    "RSC_CONFIG__FEATURES__AUDIT_CUTS": "2",
+}
+# Covered by a test of its own, with the objects that the page speaks of.
+ELSEWHERE = {"docs/deployment.md": "tests/unit/deployment/test_deployment_docs.py"}
+
+
+def every(language: str) -> list[Any]:
+    """Return a test's parameters: the page and its snippets of one language, if it has some."""
+    found = []
+    for name, page in PAGES.items():
+        chosen = [s for s in snippets(page, name) if s.language == language]
+        if chosen:
+            found.append(pytest.param(name, chosen, id=name))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which a reader tries a page, with the data that the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    for registry in (METRICS, BENCHMARKS):
+        monkeypatch.setattr(registry, "_members", dict(registry._members))
+    kept = set(sys.modules)
+    params = {"kind": "regime", "n_bars": 900, "symbols": ["ABC", "XYZ"]}
+    data = build_source("synthetic", params).load(np.random.default_rng(0))
+    frame = data.bars["ABC"].drop(columns="signal")
+    frame.set_axis(frame.index.strftime("%Y-%m-%d").rename("date")).to_csv("prices.csv")
+    with closing(sqlite3.connect("prices.db")) as database:
+        for symbol, bars in data.bars.items():
+            rows = bars.drop(columns="signal").reset_index().assign(symbol=symbol)
+            rows["timestamp"] = rows["timestamp"].astype(str)
+            rows.to_sql("bars", database, index=False, if_exists="append")
+        database.commit()
+    Path("tests").symlink_to(ROOT / "tests")
+    yield tmp_path
+    for name in set(sys.modules) - kept:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def write_files(name: str) -> None:
+    for snippet in snippets(PAGES[name], name):
+        if snippet.file:
+            Path(snippet.file).write_text(snippet.text, encoding="utf-8")
+
+
+def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(snippet.text, snippet.place, "exec", dont_inherit=True), names)
+    if snippet.printed is not None:
+        assert printed.getvalue() == snippet.printed, snippet.place
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Cut the training on a Gymnasium task short; return what was asked for."""
+    asked = []
+    learn = DQN.learn
+
+    def short(self: DQN, env: Any, total_steps: int, callback: Any = None) -> list[float]:
+        asked.append(total_steps)
+        return learn(self, env, min(total_steps, 1500), callback)
+
+    monkeypatch.setattr(DQN, "learn", short)
+    return asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "found"), every("python"))
+def test_python_snippets_run(name: str, found: list[Snippet], folder: Path, few_steps) -> None:
+    if name in ELSEWHERE:
+        assert (ROOT / ELSEWHERE[name]).is_file()
+        return
+    write_files(name)
+    names: dict[str, Any] = {"__name__": "snippet", **context(name)}
+    for snippet in found:
+        if snippet.file is None:
+            run_python(snippet, names)
+        elif not snippet.file.startswith("test_"):  # the page's own command runs tests
+            importlib.import_module(snippet.file.removesuffix(".py"))
+
+
+def context(name: str) -> dict[str, Any]:
+    """Return what a page's snippets take for granted."""
+    if name != "docs/features.md":
+        return {}
+    from reinforcestrategycreator_pipeline.features.base import Bars, FloatArray
+    from reinforcestrategycreator_pipeline.features.windows import late
+    from reinforcestrategycreator_pipeline.registry import Registry
+
+    return {
+        "FEATURES": Registry("feature"),  # an own one: the snippet registers nothing for others
+        "Bars": Bars,
+        "FloatArray": FloatArray,
+        "ClassVar": ClassVar,
+        "dataclass": dataclass,
+        "late": late,
+    }
+
+
+@pytest.mark.parametrize(("name", "found"), every("yaml"))
+def test_yaml_snippets_are_configurations(name: str, found: list[Snippet], folder: Path) -> None:
+    write_files(name)
+    for snippet in found:
+        Path("it.yaml").write_text(snippet.text, encoding="utf-8")
+        load_config(RunConfig, Path("it.yaml"))
+
+
+def test_csv_snippets_show_the_file_that_the_commands_use(folder: Path) -> None:
+    shown = [s for page in PAGES.values() for s in snippets(page) if s.language == "csv"]
+    assert shown
+    with Path("prices.csv").open(encoding="utf-8") as file:
+        header = file.readline()
+    for snippet in shown:
+        assert snippet.text.splitlines(keepends=True)[0] == header
+        Path("shown.csv").write_text(snippet.text, encoding="utf-8")
+        assert build_source("csv", {"path": "shown.csv"}).load(np.random.default_rng(0)).bars
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "found"), every("bash"))
+def test_shell_snippets_run(name: str, found: list[Snippet], folder: Path) -> None:
+    write_files(name)
+    for snippet in found:
+        for command in commands(snippet):
+            words = [w for w in shlex.split(command) if not re.match(r"[A-Z_]+=", w)]
+            if words[0] == "make":
+                assert make_targets().issuperset(w for w in words[1:] if "=" not in w), command
+            elif words[0] not in NOT_RUN:
+                run_shell(command, snippet.place)
+
+
+def run_shell(command: str, place: str) -> str:
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        shell=True,
+        env={**os.environ, "PATH": programs, "BROWSER": "true", **TINY},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"{place}: {command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def make_targets() -> set[str]:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
+
+
+def test_programs_that_are_not_run_exist() -> None:
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+    used = [c for p in PAGES.values() for s in snippets(p) if s.language == "bash"
+            for c in commands(s)]  # fmt: skip
+    assert used
+    assert {c.split()[0] for c in used} & {"rsc", "make"} == {"rsc", "make"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda p: p.name)
+def test_examples_run(path: Path, folder: Path, few_steps, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    snippet = Snippet("python", path.read_text(encoding="utf-8"), path.name, None, None)
+    run_python(snippet, {"__name__": "__main__", "__file__": str(path)})
+
+
+def test_the_readme_shows_the_example_as_it_is() -> None:
+    shown = [s.text for s in snippets(PAGES["README.md"]) if "CartPole" in s.text]
+    assert len(shown) == 1
+    example = (ROOT / "examples" / "cartpole.py").read_text(encoding="utf-8")
+    assert code(shown[0]) in code(example)
+
+
+def code(text: str) -> str:
+    """Return a program without comments, docstring, empty lines and future imports."""
+    text = re.sub(r'\A"""[\s\S]*?"""', "", text.lstrip())
+    lines = (re.sub(r"\s*(#.*)?$", "", line) for line in text.splitlines())
+    return "\n".join(line for line in lines if line and "__future__" not in line)
+
+
+# -- what the pages claim ------------------------------------------------------------------
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Return the keys that have no keys of their own, dotted, with their values."""
+    if isinstance(value, dict) and value:
+        return {
+            k: v for name, item in value.items() for k, v in leaves(item, f"{path}.{name}").items()
+        }
+    return {path.lstrip("."): value}
+
+
+def shown_default(cell: str) -> Any:
+    """Return the value that a table's cell shows between backquotes."""
+    return parse_yaml(cell.strip("`"), lambda _: cell).value
+
+
+def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
+    rows = [r for table in tables(PAGES["docs/configuration.md"]).values() for r in table]
+    shown = {r["key"].strip("`"): r["default"] for r in rows if "unit" in r}
+    truth = leaves(plain(RunConfig()))
+    assert list(shown) == list(truth)
+    assert shown.pop("features.columns") == "17 columns"
+    for key, cell in shown.items():
+        value = shown_default(cell)
+        assert (value, type(value)) == (truth[key], type(truth[key])), key
+    assert all(r["meaning"] for r in rows)
+
+
+def test_costs_are_described_with_their_defaults() -> None:
+    rows = tables(PAGES["docs/time-and-money.md"])["Costs"]
+    shown = {r["key under `trading.costs`"].strip("`"): float(r["default"]) for r in rows}
+    assert shown == plain(RunConfig())["trading"]["costs"]
+
+
+def test_every_parameter_of_the_sources_is_described_with_its_default() -> None:
+    shown = tables(PAGES["docs/configuration.md"])
+    for source in list_sources():
+        rows = shown[
+            "`csv` and `parquet`" if source.name in ("csv", "parquet") else f"`{source.name}`"
+        ]
+        described = {r["key"].strip("`"): r["default"] for r in rows}
+        if source.name == "parquet":
+            described.pop("delimiter")
+        assert list(described) == list(source.parameters)
+        for name, default in source.parameters.items():
+            if default == "required":
+                assert described[name] == "required"
+            else:
+                value = shown_default(described[name])
+                value = tuple(value) if isinstance(value, list) else value
+                assert repr(value) == default, name
+
+
+def test_the_check_of_defaults_sees_a_wrong_one() -> None:
+    assert shown_default("`0.2`") == 0.2
+    assert shown_default("`null`") is None
+    assert shown_default("`[0.0, 1.0]`") == [0.0, 1.0]
+    page = "## Data\n\n| key | default |\n|---|---|\n| `a.b` | `1` |\n"
+    assert tables(page) == {"Data": [{"key": "`a.b`", "default": "`1`"}]}
+    assert leaves({"a": {"b": 1, "c": {}}}) == {"a.b": 1, "a.c": {}}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    assert broken(name, PAGES[name]) == []
+
+
+def broken(name: str, page: str) -> list[str]:
+    found = []
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        ok = file.exists() and file.resolve().is_relative_to(ROOT)
+        if ok and anchor:
+            ok = anchor in anchors(file.read_text(encoding="utf-8") if path else page)
+        if not ok:
+            found.append(target)
+    return found
+
+
+def test_a_broken_link_is_seen() -> None:
+    page = "[a](README.md) [b](nowhere.md) [c](#here) [d](https://a.org) ![e](x.png)\n# Here\n"
+    assert broken("README.md", page) == ["nowhere.md", "x.png"]
+    assert broken("README.md", "[c](#there)\n# Here\n") == ["#there"]
+
+
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    listed = {t for t in links(PAGES["docs/index.md"]) if "/" not in t}
+    assert listed == {Path(n).name for n in PAGES if n.startswith("docs/")} - {"index.md"}
+
+
+@pytest.mark.slow
+def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
+    """The strategies that learn nothing have the figures shown; the learner is in the table."""
+    shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
+    assert set(shown) == {"strategy", "DQN", *BENCHMARKS}
+    found = result_rows(run_shell("rsc run", "the default run"))
+    for name in {"strategy", *BENCHMARKS} - {"random (same turnover)"}:  # as often as the policy
+        assert shown[name] == found[name]
+
+
+def texts(name: str) -> list[str]:
+    return [s.text for s in snippets(PAGES[name]) if s.language in ("", "text")]
+
+
+def result_rows(text: str) -> dict[str, list[str]]:
+    """Return the cells of a result table, keyed by strategy."""
+    rows = ([cell.strip() for cell in re.split("[┃│]", line)] for line in text.splitlines())
+    return {cells[0]: cells[1:] for cells in rows if len(cells) > 1}
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a clone of the repository")
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+# Written in pieces, so that this file does not hold what it looks for.
+MACHINE = re.compile(
+    r"(?<![\w.:/])/(?:wo" r"rk|ro" r"ot|ho" r"me|tm" r"p/w|op" r"t/py)[/\b]"
+    r"|py" r"pi\.org|python" r"hosted|index" r"-url|find" r"-links|download\.py" r"torch"
+)  # fmt: skip
+
+
+def test_no_file_names_a_place_on_a_machine_or_a_registry() -> None:
+    found = {}
+    for path in tracked():
+        if path.is_file():
+            text = path.read_bytes().decode("utf-8", errors="ignore")
+            if match := MACHINE.search(text):
+                found[str(path.relative_to(ROOT))] = match[0]
+    assert found == {}
+
+
+@pytest.mark.parametrize("text", ["see /work/main", "pypi.org/simple", "'/root/.x'"])
+def test_a_place_on_a_machine_is_seen(text: str) -> None:
+    assert MACHINE.search(text)
+    assert not MACHINE.search("https://example.org/work/x, a/work/b")

@@ -1,0 +1,231 @@
+"""A run from data to deployment, what it leaves, and that the same seed leaves the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_runs import (
+    QUICK,
+    STAGES,
+    Rsc,
+    Said,
+    hashes,
+    manifest,
+    rsc_in,
+    script,
+    start_script,
+    statuses,
+    temporaries,
+)
+
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from reinforcestrategycreator_pipeline.files import sha256_file
+from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.manifest import hash_artifact
+from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+from reinforcestrategycreator_pipeline.training.market_trainer import HISTORY_COLUMNS
+
+# Two sinusoids that a feature shows: an edge that is there by construction.
+EDGE = """\
+data: {source: synthetic, params: {kind: sinusoids, n_bars: 1500}}
+features: {columns: [{name: column, columns: [sin1, cos1, sin2, cos2]}]}
+trading: {positions: [-1, 0, 1]}
+training: {steps: 1500, validation_interval: 250}
+evaluation: {benchmarks: {random_draws: 51}}
+"""
+
+
+@pytest.fixture
+def rsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Rsc:
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    (tmp_path / "edge.yaml").write_text(EDGE)
+    return rsc_in(tmp_path, monkeypatch, capsys)
+
+
+def unchanged(said: Said) -> list[str]:
+    return [
+        name
+        for i, name in enumerate(STAGES, start=1)
+        if f"[{i}/5] {name}: unchanged, not run again\n" in said.err
+    ]
+
+
+def files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return the time of writing and the hash of every artifact."""
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, sha256_file(p))
+        for where in ARTIFACTS.values()
+        for p in [folder / where, *(folder / where).rglob("*")]
+        if p.is_file()
+    }
+
+
+def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
+    said = rsc("run", "-c", "quick.yaml", "--set", "data.params.symbols=[A, B]", "--run-id", "mine")
+    assert said.code == 0
+    assert said.errors == []
+    assert "run       mine: complete" in said.out
+    assert "report    runs/mine/evaluation/report.html" in said.out
+    run_dir = Path("runs/mine")
+    assert Path("runs/latest").resolve() == run_dir.resolve()
+    for name in (
+        "manifest.json",
+        "config.yaml",
+        "log.jsonl",
+        "data/bars.parquet",
+        "features/features.parquet",
+        "training/history.csv",
+        "training/checkpoints",
+        "evaluation/metrics.json",
+        "evaluation/trades.csv",
+        "evaluation/equity.csv",
+        "evaluation/report.html",
+        "evaluation/report.md",
+        "deployment/package/policy.safetensors",
+        "deployment/package/config.yaml",
+        "deployment/package/features.json",
+        "deployment/package/schema.json",
+        "deployment/package/manifest.json",
+        "deployment/paper_trading.json",
+    ):
+        assert (run_dir / name).exists(), name
+    assert temporaries(Path("runs")) == []
+    found = manifest(run_dir)
+    assert statuses(run_dir) == ["complete"] * 6
+    assert found["seed"] == 7
+    assert found["environment"]["libraries"]["numpy"] == np.__version__
+    made: dict[str, str] = {}
+    for stage in build_stages(RunConfig()):
+        record = found["stages"][stage.name]
+        assert record["inputs"] == {name: made[name] for name in stage.inputs}
+        assert set(record["outputs"]) == set(stage.outputs)
+        for name, digest in record["outputs"].items():
+            assert digest == hash_artifact(run_dir / ARTIFACTS[name])
+        made |= record["outputs"]
+    resolved = load_config(RunConfig, run_dir / "config.yaml")
+    assert resolved == load_config(
+        RunConfig, Path("quick.yaml"), ["data.params.symbols=[A, B]"], environ={}
+    )
+    history = pd.read_csv(run_dir / "training/history.csv")
+    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert history["step"].tolist() == [10, 20]
+    for line in (run_dir / "log.jsonl").read_text(encoding="utf-8").splitlines():
+        assert json.loads(line)["level"] in ("info", "warning")
+    said = rsc("report", "latest")
+    assert said.code == 0
+    assert "run       mine: complete" in said.out
+
+
+def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:
+    assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
+    run_dir = Path("runs/mine")
+    before = files(run_dir)
+    said = rsc("run", "--resume", "mine")
+    assert said.code == 0
+    assert unchanged(said) == list(STAGES)
+    assert files(run_dir) == before
+    # A threshold is a matter of the verdict, not of the training.
+    said = rsc("run", "--resume", "mine", "--set", "deployment.thresholds.min_sharpe=1000")
+    assert said.code == 0
+    assert unchanged(said) == list(STAGES[:3])
+    assert "Sharpe ratio is " in said.out
+    assert "must be at least 1,000.00" in said.out
+    after = files(run_dir)
+    for name, state in before.items():
+        stage = name.partition("/")[0]
+        assert (after[name] == state) == (stage not in ("evaluation", "deployment")), name
+    assert load_config(RunConfig, run_dir / "config.yaml").deployment.thresholds.min_sharpe == 1000
+    # And of the learner: everything from the training on.
+    said = rsc("run", "--resume", "mine", "--set", "model.hyperparameters.gamma=0.5")
+    assert unchanged(said) == list(STAGES[:2])
+    assert statuses(run_dir) == ["complete"] * 6
+
+
+@pytest.mark.slow
+def test_the_same_seed_leaves_the_same_bytes(tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("one", 3), ("two", 3), ("other", 4)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "quick.yaml").write_text(QUICK)
+        done = script(folder, "-c", "quick.yaml", "--set", f"seed={seed}", "--run-id", name)
+        assert done.returncode == 0, done.stderr
+        found.append(hashes(folder / "runs" / name))
+    one, two, other = found
+    assert one == two
+    assert all(one[name] != other[name] for name in one)
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
+    (tmp_path / "quick.yaml").write_text(QUICK)
+    arguments = ["-c", "quick.yaml", "--set", "training.steps=500"]
+    processes = [start_script(tmp_path, *arguments, "--set", f"seed={i}") for i in range(2)]
+    for process in processes:
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, said
+    runs = [p for p in (tmp_path / "runs").iterdir() if not p.is_symlink()]
+    assert len(runs) == 2
+    assert sorted(manifest(run)["seed"] for run in runs) == [0, 1]
+    for run in runs:
+        assert statuses(run) == ["complete"] * 6
+    assert (tmp_path / "runs/latest").resolve() in runs
+    assert temporaries(tmp_path / "runs") == []
+
+
+@pytest.mark.slow
+def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc) -> None:
+    said = rsc("run", "-c", "edge.yaml", "--run-id", "edge")
+    assert said.code == 0
+    assert "promoted  yes" in said.out
+    link = Path("runs/promoted")
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == Path("runs/edge/deployment/package").resolve()
+    assert Policy.load(link).positions == (-1.0, 0.0, 1.0)
+    assert promotion_of("edge") == [True] * 4
+    assert "The model is promoted." in report("edge")
+
+    # No edge, no promotion: a result, not an error; and what was promoted stays.
+    said = rsc("run", "-c", "quick.yaml", "--set", "training.steps=200", "--run-id", "walk")
+    assert said.code == 0
+    assert "promoted  no: " in said.out
+    assert promotion_of("walk") == [False] * 4
+    assert "The model is not promoted." in report("walk")
+    assert link.resolve() == Path("runs/edge/deployment/package").resolve()
+
+    # A run that passed and does not pass any more, by thresholds that were raised.
+    raised = ["--set", "deployment.thresholds.min_sharpe=1000"]
+    said = rsc("run", "--resume", "edge", *raised)
+    assert said.code == 0
+    assert unchanged(said) == list(STAGES[:3])
+    assert promotion_of("edge") == [False] * 4
+    assert "The model is not promoted." in report("edge")
+    assert not link.is_symlink()
+
+
+def report(run: str) -> str:
+    return (Path("runs") / run / "evaluation/report.md").read_text(encoding="utf-8")
+
+
+def promotion_of(run: str) -> list[bool]:
+    """Return what each place says of the promotion: they must agree."""
+    run_dir = Path("runs") / run
+    stages = manifest(run_dir)["stages"]
+    metrics = json.loads((run_dir / "evaluation/metrics.json").read_text(encoding="utf-8"))
+    package = json.loads((run_dir / "deployment/package/manifest.json").read_text(encoding="utf-8"))
+    found = [
+        stages["evaluation"]["summary"]["promoted"],
+        stages["deployment"]["summary"]["promoted"],
+        metrics["promoted"],
+        package["promotion"]["promoted"],
+    ]
+    if not found[1]:
+        assert stages["deployment"]["summary"]["reason"]
+    return found
