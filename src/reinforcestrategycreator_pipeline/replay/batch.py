@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
-
-from reinforcestrategycreator_pipeline.errors import ConfigError
 
 
 class Batch(NamedTuple):
@@ -32,23 +29,6 @@ class Batch(NamedTuple):
     r_t: NDArray[Any]
     s_t: NDArray[Any]
     terminated: NDArray[Any]
-
-
-def stored_place(arrays: Mapping[str, NDArray[Any]], n: int, capacity: int) -> int:
-    """Return where a restored ring of `n` transitions writes next.
-
-    Raises
-    ------
-    ConfigError
-        If the ring that was stored had another capacity: its place would not fit this one.
-    """
-    place = int(arrays["next"][0])
-    if not (place == n < capacity or 0 <= place < n == capacity):
-        raise ConfigError(
-            f"{n} stored transitions with the next place {place} do not fit "
-            f"a replay of capacity {capacity}"
-        )
-    return place
 
 
 class Replay(Protocol):

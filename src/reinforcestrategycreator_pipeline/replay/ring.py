@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.replay.batch import Batch, stored_place
+from reinforcestrategycreator_pipeline.replay.batch import Batch
 from reinforcestrategycreator_pipeline.replay.sampling import distinct_indices
+from reinforcestrategycreator_pipeline.replay.store import RingStore
 
 
-class RingReplay:
+class RingReplay(RingStore):
     """Keeps the last `capacity` transitions; samples without replacement.
 
     Parameters
@@ -37,21 +38,18 @@ class RingReplay:
         dtype: Any = np.float32,
         n_actions: int | None = None,
     ) -> None:
-        self.capacity = capacity
+        columns = {
+            "s_tm1": ((n_inputs,), dtype),
+            "a_tm1": ((), np.int64),
+            "r_t": ((), dtype),
+            "s_t": ((n_inputs,), dtype),
+            "terminated": ((), bool),
+        }
+        assert tuple(columns) == Batch._fields
+        super().__init__(capacity, columns)
         self.n_inputs = n_inputs
         self.n_actions = n_actions
         self.rng = rng
-        # np.empty: the operating system commits memory only as the ring fills.
-        self._s_tm1 = np.empty((capacity, n_inputs), dtype=dtype)
-        self._a_tm1 = np.empty(capacity, dtype=np.int64)
-        self._r_t = np.empty(capacity, dtype=dtype)
-        self._s_t = np.empty((capacity, n_inputs), dtype=dtype)
-        self._terminated = np.empty(capacity, dtype=bool)
-        self._next = 0
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
 
     def push(
         self,
@@ -92,14 +90,10 @@ class RingReplay:
                 f"an action must be an integer from 0 to {self.n_actions - 1}. "
                 f"Got {action!r} instead."
             )
-        i = self._next
-        self._s_tm1[i] = s_tm1
-        self._a_tm1[i] = action
-        self._r_t[i] = reward
-        self._s_t[i] = s_t
-        self._terminated[i] = terminated
-        self._next = (i + 1) % self.capacity
-        self._size = min(self._size + 1, self.capacity)
+        row = (s_tm1, action, reward, s_t, terminated)
+        for column, value in zip(self._columns.values(), row, strict=True):
+            column[self._next] = value
+        self._advance(1)
 
     def sample(self, batch_size: int) -> Batch:
         """Draw `batch_size` distinct transitions uniformly.
@@ -110,34 +104,4 @@ class RingReplay:
             If fewer are stored.
         """
         i = distinct_indices(self.rng, self._size, batch_size)
-        return Batch(
-            self._s_tm1.take(i, axis=0),
-            self._a_tm1.take(i),
-            self._r_t.take(i),
-            self._s_t.take(i, axis=0),
-            self._terminated.take(i),
-        )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the stored transitions by name, for a checkpoint."""
-        n = self._size
-        return {
-            "s_tm1": self._s_tm1[:n],
-            "a_tm1": self._a_tm1[:n],
-            "r_t": self._r_t[:n],
-            "s_t": self._s_t[:n],
-            "terminated": self._terminated[:n],
-            "next": np.array([self._next]),
-        }
-
-    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Set the content to what `arrays` returned, of a ring of the same capacity."""
-        n = len(arrays["a_tm1"])
-        place = stored_place(arrays, n, self.capacity)
-        self._s_tm1[:n] = arrays["s_tm1"]
-        self._a_tm1[:n] = arrays["a_tm1"]
-        self._r_t[:n] = arrays["r_t"]
-        self._s_t[:n] = arrays["s_t"]
-        self._terminated[:n] = arrays["terminated"]
-        self._next = place
-        self._size = n
+        return Batch(*[column.take(i, axis=0) for column in self._columns.values()])

@@ -116,6 +116,14 @@ def forget_array(owner, name):
     return forget
 
 
+def forget_column(name):
+    def forget(trainer):
+        column = trainer.replay._columns[name]
+        column[...] = np.roll(column, 1)
+
+    return forget
+
+
 def forget_tensors(name):
     def forget(trainer):
         getattr(trainer.model, name).flat[:] = 0.0
@@ -144,8 +152,8 @@ PARTS = {
     "exploration generator": forget_generator("_explore", "exploration"),
     "trajectories generator": forget_generator("_walk", "trajectories"),
     "replay generator": forget_generator("_draw", "replay"),
-    "replay rows": forget_array("replay", "_rows"),
-    "replay positions": forget_array("replay", "_positions"),
+    "replay rows": forget_column("rows"),
+    "replay positions": forget_column("positions"),
     "replay next": lambda trainer: setattr(trainer.replay, "_next", 0),
     "replay size": lambda trainer: setattr(trainer.replay, "_size", 400),
     "trajectory rows": lambda t: (

@@ -25,6 +25,9 @@ from reinforcestrategycreator_pipeline.market.sources.stamps import StampRules, 
 from reinforcestrategycreator_pipeline.market.splits import parse_instant
 from reinforcestrategycreator_pipeline.market.validation import RawBars
 
+MAX_DATA_BYTES = 2 * 1024**3
+"""Largest file that is read: it is held in memory, as text several times over."""
+
 _TIME = "timestamp"
 _SYMBOL = "symbol"
 _SPELLINGS = {
@@ -293,6 +296,11 @@ def read_content(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise DataError(f"{path}: is not an ordinary file.")
+        if (size := path.stat().st_size) > MAX_DATA_BYTES:
+            raise DataError(
+                f"{path}: has {size} bytes; a file may have at most {MAX_DATA_BYTES}. "
+                "Split it, one file a symbol."
+            )
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.{_nearest_sibling(path)}") from error

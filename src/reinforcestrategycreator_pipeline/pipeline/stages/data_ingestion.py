@@ -8,6 +8,7 @@ from typing import Any
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.market.bars import write_bars
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, summarize
+from reinforcestrategycreator_pipeline.market.sources.tables import MAX_DATA_BYTES
 from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config_types import plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
@@ -56,7 +57,8 @@ def _fingerprints(path: Path) -> dict[str, str]:
     hashes = {}
     for file in found:
         try:
-            hashes[file.name] = sha256_file(file)
+            small = file.stat().st_size <= MAX_DATA_BYTES
+            hashes[file.name] = sha256_file(file) if small else "too large"
         except OSError as error:
             hashes[file.name] = f"unreadable: {error.strerror}"
     return hashes
