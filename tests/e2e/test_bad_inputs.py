@@ -447,6 +447,7 @@ BAD_SOURCES: dict[str, tuple[str, str, str]] = {
     "a bad file in a folder": ("csv", "path: folder", "folder/B.csv: B: close must be > 0: line 7"),
     "a symbol twice": ("csv", "path: twice", "twice/A.txt: the symbol 'A' comes twice."),
     "a link to itself": ("csv", "path: loop.csv", "loop.csv: cannot be read: Too many levels of"),
+    "too large": ("csv", "path: large.csv", "large.csv: has 3221225472 bytes; a file may have at"),
     "a pipe": ("csv", "path: pipe.csv", "pipe.csv: is not an ordinary file."),
     "no such column": (
         "csv", "path: prices.csv, columns: {close: clos}", "no column 'clos' for close. Did you m"),
@@ -480,6 +481,8 @@ def test_a_bad_source(rsc: Rsc, case: str) -> None:
         Path(name).write_text(text(good_rows()))
     Path("loop.csv").symlink_to("loop.csv")
     os.mkfifo("pipe.csv")
+    with Path("large.csv").open("wb") as file:
+        file.truncate(3 * 1024**3)  # a hole: it takes no room
     Path("junk.parquet").write_bytes(b"PAR1junkPAR1")
     name, parameters, fragment = BAD_SOURCES[case]
     said = rsc("run", "-c", "quick.yaml", *source(name, parameters))

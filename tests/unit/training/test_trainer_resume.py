@@ -108,14 +108,6 @@ def forget_generator(attribute, name):
     return forget
 
 
-def forget_array(owner, name):
-    def forget(trainer):
-        array = getattr(getattr(trainer, owner), name)
-        array[...] = np.roll(array, 1)
-
-    return forget
-
-
 def forget_column(name):
     def forget(trainer):
         column = trainer.replay._columns[name]
