@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy  # noqa: F401 - its BLAS must be loaded before it can be limited
 import threadpoolctl
 
 # The bits of a matrix product depend on the number of threads, and small products are slower
 # with more than one.
 threadpoolctl.threadpool_limits(limits=1)
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and with them the
+# processes to which tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

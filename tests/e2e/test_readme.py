@@ -175,7 +175,7 @@ def run_shell(command: str, place: str) -> str:
     done = subprocess.run(
         command,
         shell=True,
-        env={**os.environ, "PATH": programs, "BROWSER": "true", **TINY},
+        env={**os.environ, "PATH": programs, "BROWSER": "true", "COLUMNS": "140", **TINY},
         capture_output=True,
         text=True,
         timeout=300,

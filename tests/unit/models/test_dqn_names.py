@@ -287,3 +287,9 @@ def test_policy_weights_are_a_copy_of_the_online_network():
     }
     weights["W0"][:] = 0
     assert dqn.q_network["weights"]["W0"].any()
+
+
+@pytest.mark.parametrize("use", [lambda d: d.predict([0.0]), lambda d: d._train_step(1, 0.9)])
+def test_before_build_the_error_says_what_to_do(use):
+    with pytest.raises(AttributeError, match=r"call build\(input_shape, output_shape\) first"):
+        use(DQN())

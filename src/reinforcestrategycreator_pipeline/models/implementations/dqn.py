@@ -116,6 +116,13 @@ class DQN:
         self._exploration_rng = generator(self.config.seed, "dqn/exploration")
         self._replay_rng = generator(self.config.seed, "dqn/replay")
 
+    def __getattr__(self, name: str) -> Any:
+        # Only for what is not there: most of it comes with `build`.
+        hint = (
+            "" if "n_inputs" in self.__dict__ else "; call build(input_shape, output_shape) first"
+        )
+        raise AttributeError(f"this DQN has no attribute {name!r}{hint}")
+
     # -- networks ---------------------------------------------------------------------------
 
     def build(
