@@ -61,9 +61,10 @@ def torch_step(hidden: list[int], fused: bool) -> Step:
     def step() -> float:
         nonlocal t
         i = torch.randint(STORED, (BATCH,))
+        following = s_t[i]
         with torch.no_grad():
-            best = online(s_t[i]).argmax(1, keepdim=True)
-            value = target(s_t[i]).gather(1, best).squeeze(1)
+            best = online(following).argmax(1, keepdim=True)
+            value = target(following).gather(1, best).squeeze(1)
             y = r_t[i] + GAMMA * value * ~terminated[i]
         q = online(s_tm1[i]).gather(1, a_tm1[i].unsqueeze(1)).squeeze(1)
         loss = ((y - q) ** 2).mean()
