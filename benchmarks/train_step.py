@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.nn.adam import adam_step
 
 BATCH, GAMMA, STORED, N_INPUTS, N_ACTIONS = 32, 0.99, 10_000, 10, 3
 Step = Callable[[], float]
@@ -94,6 +95,59 @@ def measure(steps: dict[str, Step], rounds: int = 20, inner: int = 200) -> dict[
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def matrix_products(hidden: list[int]) -> Step:
+    """Return the step's matrix products alone, on arrays that nothing else touches."""
+    rng = np.random.default_rng(0)
+
+    def array(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    sizes = [N_INPUTS, *hidden, N_ACTIONS]
+    calls = []
+    for i, (n, k) in enumerate(itertools.pairwise(sizes)):
+        w, both, one, delta = array(n, k), array(2 * BATCH, n), array(BATCH, n), array(BATCH, k)
+        calls.append((both, w, array(2 * BATCH, k)))  # online, s_tm1 and s_t
+        calls.append((one, w, array(BATCH, k)))  # target, s_t
+        calls.append((one.T, delta, array(n, k)))  # dW
+        if i:
+            calls.append((delta, w.T, array(BATCH, n)))  # delta of the layer before
+
+    def step() -> float:
+        for a, b, out in calls:
+            np.matmul(a, b, out=out)
+        return 0.0
+
+    return step
+
+
+def adam_alone(hidden: list[int]) -> Step:
+    """Return the step's Adam alone."""
+    sizes = [N_INPUTS, *hidden, N_ACTIONS]
+    count = sum(n * k + k for n, k in itertools.pairwise(sizes))
+    w, g, m, v, scratch = (np.full(count, 0.5, dtype=np.float32) for _ in range(5))
+
+    def step() -> float:
+        adam_step(
+            w, g, m, v, scratch, t=7, learning_rate=1e-9, beta1=0.9, beta2=0.999, epsilon=1e-8
+        )
+        return 0.0
+
+    return step
+
+
+def count_of(hidden: list[int]) -> tuple[float, float]:
+    """Return the step's floating-point operations in matrix products, and Adam's bytes, millions.
+
+    Bytes: gradient, both moments and weights are read once, moments and weights written once.
+    """
+    sizes = [N_INPUTS, *hidden, N_ACTIONS]
+    products = [n * k for n, k in itertools.pairwise(sizes)]
+    forwards_and_dw, deltas = 4 * BATCH, BATCH
+    flops = 2 * (sum(products) * forwards_and_dw + sum(products[1:]) * deltas)
+    parameters = sum(n * k + k for n, k in itertools.pairwise(sizes))
+    return flops / 1e6, 7 * 4 * parameters / 1e6
+
+
 def main() -> list[str]:
     """Measure, and return the lines for RESULTS.md."""
     import torch
@@ -102,10 +156,12 @@ def main() -> list[str]:
     lines = [
         "## Training step: this DQN against torch",
         "",
-        f"Double DQN, Adam, batch {BATCH}, one thread; medians of interleaved rounds.",
+        f"Double DQN, Adam, batch {BATCH}, one thread; medians of interleaved rounds, us a step. "
+        "The columns of parts are what NumPy needs for the matrix products and for Adam alone.",
         "",
-        "| network | this DQN, us | torch eager, us | torch fused Adam, us | best torch / ours |",
-        "|---|---:|---:|---:|---:|",
+        "| network | this DQN | torch eager | torch fused Adam | best torch / ours | "
+        "matrix products | Adam | MFLOP in products | Adam's MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for hidden in ([256, 128, 64], [64, 64]):
         us = measure(
@@ -113,12 +169,16 @@ def main() -> list[str]:
                 "ours": numpy_step(hidden),
                 "eager": torch_step(hidden, fused=False),
                 "fused": torch_step(hidden, fused=True),
+                "products": matrix_products(hidden),
+                "adam": adam_alone(hidden),
             }
         )
         name = "-".join(map(str, [N_INPUTS, *hidden, N_ACTIONS]))
         ratio = min(us["eager"], us["fused"]) / us["ours"]
+        flops, megabytes = count_of(hidden)
         lines.append(
-            f"| {name} | {us['ours']:.0f} | {us['eager']:.0f} | {us['fused']:.0f} | {ratio:.2f}x |"
+            f"| {name} | {us['ours']:.0f} | {us['eager']:.0f} | {us['fused']:.0f} | {ratio:.2f}x | "
+            f"{us['products']:.0f} | {us['adam']:.0f} | {flops:.1f} | {megabytes:.1f} |"
         )
     return lines
 
