@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.market.sources.tables import MAX_DATA_BYT
 from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config_types import plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 from reinforcestrategycreator_pipeline.seeding import generator
 
 
@@ -27,6 +28,7 @@ class DataIngestion:
         named = config.data.params.get("path")
         return {
             "data": plain(config.data),
+            "code": fingerprints([config.data.source]),
             "files": _fingerprints(Path(str(named))) if named else {},
         }
 

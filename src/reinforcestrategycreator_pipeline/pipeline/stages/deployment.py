@@ -32,6 +32,7 @@ from reinforcestrategycreator_pipeline.pipeline.dataset import (
     read_features,
 )
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 
 PROMOTED_LINK = "promoted"
 
@@ -45,7 +46,7 @@ class Deployment:
 
     def section(self, config: RunConfig) -> Any:
         """Return everything: the package holds the whole configuration."""
-        return plain(config)
+        return {"config": plain(config), "code": fingerprints([config.deployment.broker])}
 
     def run(self, context: StageContext) -> None:
         """Write the package, load it back, trade the test bars with it, promote or say why not."""

@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config_types import plain
 from reinforcestrategycreator_pipeline.pipeline.dataset import SPANS, FeatureSet, write_features
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 
 
 class FeatureEngineering:
@@ -31,8 +32,12 @@ class FeatureEngineering:
     outputs: tuple[str, ...] = ("features", "feature_spec")
 
     def section(self, config: RunConfig) -> Any:
-        """Return features and split."""
-        return {"features": plain(config.features), "split": plain(config.split)}
+        """Return features, the code of those from outside, and split."""
+        return {
+            "features": plain(config.features),
+            "code": fingerprints(str(c.get("name", "")) for c in config.features.columns),
+            "split": plain(config.split),
+        }
 
     def run(self, context: StageContext) -> None:
         """Compute, audit for look-ahead, split, fit the scaler on the training rows."""

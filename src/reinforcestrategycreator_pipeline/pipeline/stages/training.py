@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config_types import plain
 from reinforcestrategycreator_pipeline.pipeline.dataset import read_features, tradable
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
 from reinforcestrategycreator_pipeline.training.market_trainer import (
     HISTORY_COLUMNS,
@@ -40,8 +41,9 @@ class Training:
     outputs: tuple[str, ...] = ("policy", "history", "training_summary")
 
     def section(self, config: RunConfig) -> Any:
-        """Return trading, model and training."""
-        return {part: plain(getattr(config, part)) for part in ("trading", "model", "training")}
+        """Return trading, model and training, and the code from outside that they name."""
+        parts = {part: plain(getattr(config, part)) for part in ("trading", "model", "training")}
+        return {**parts, "code": fingerprints([config.trading.reward, config.model.name])}
 
     def run(self, context: StageContext) -> None:
         """Train, or continue from the newest sound checkpoint."""
