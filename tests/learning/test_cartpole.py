@@ -34,7 +34,7 @@ def test_the_median_of_five_seeds_balances_for_all_500_steps(example, record_pro
         record_property(f"seed_{seed}", f"mean {means[-1]}, {seconds:.1f} s of CPU")
     record_property("means", means)
     assert np.median(means) == 500, means  # the most that an episode gives
-    assert min(means) > 50, means  # every seed learns something: a random policy gets 22
+    assert min(means) > 100, means  # every seed learns something: a random policy gets 22
 
 
 def test_without_learning_it_falls(example):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileSource:
+class FileSource(ABC):
     """Parameters of the sources that read files.
 
     Parameters
@@ -122,9 +123,9 @@ class FileSource:
         if self.as_of is not None:
             parse_instant(owner, "as_of", self.as_of)
 
+    @abstractmethod
     def read_table(self, path: Path, content: bytes) -> Table:
         """Return the columns of one file; the file's format is the subclass's business."""
-        raise NotImplementedError
 
     def load(self, rng: np.random.Generator) -> MarketData:
         """Read, validate and adjust the bars; `rng` is not used."""
