@@ -2,6 +2,7 @@
 #
 #   make run ARGS="--set seed=3"        options for run_main_pipeline.py
 #   make test ARGS="tests/unit/nn"      options for pytest
+#   make bench ARGS="acting"            one benchmark; RESULTS.md stays as it is
 #   make run PYTHON=/path/to/python3.12 another interpreter, 3.11 or newer
 
 PYTHON ?=
@@ -18,11 +19,11 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick lint format bench clean
+.PHONY: help setup run test quick lint format bench bench-learning clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## Set up what is missing, then run the main job
 	$(BIN)/python run_main_pipeline.py $(ARGS)
@@ -44,8 +45,11 @@ format: $(VENV)/.installed-dev ## Put style and format right
 
 setup: $(VENV)/.installed-dev ## Set up for development, and run nothing
 
-bench: $(BENCH_VENV)/.installed ## Measure against torch; writes benchmarks/RESULTS.md
+bench: $(BENCH_VENV)/.installed ## Measure speed against torch and JAX; writes benchmarks/RESULTS.md
 	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-learning: $(BENCH_VENV)/.installed ## Measure what is learned; 40 minutes or more, resumable
+	$(BENCH_VENV)/bin/python -m benchmarks.learning $(ARGS)
 
 clean: ## Remove the virtual environments and caches; runs/ stays
 	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

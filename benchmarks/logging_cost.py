@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from benchmarks.train_step import BATCH, GAMMA, Step, measure, transitions
-from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from benchmarks.measuring import pin, run, us_per_call
+from benchmarks.steps import new_dqn
 
 
-def stepper(log_interval: int) -> Step:
-    """Return a training step of the 10-256-128-64-3 network."""
-    settings = {"hidden_layers": [256, 128, 64], "log_interval": log_interval}
-    dqn = DQN({"hyperparameters": settings})
-    dqn.build((10,), (3,))
-    for row in zip(*transitions(), strict=True):
-        dqn.replay_buffer.push(*row)
-    return lambda: dqn._train_step(BATCH, GAMMA)
-
-
-def main() -> list[str]:
+def main(quick: bool = False) -> list[str]:
     """Measure, and return the lines for RESULTS.md."""
+    pin()
     # Logging at every step costs a hundred times what it costs at every hundredth, which drowns
     # in the machine's noise.
-    us = measure({"always": stepper(1), "never": stepper(0)})
+    hidden = [256, 128, 64]
+    steps = {
+        "always": new_dqn(hidden, log_interval=1).train_step,
+        "never": new_dqn(hidden, log_interval=0).train_step,
+    }
+    us = us_per_call(steps, *((2, 20) if quick else (20, 200)))
     cost = us["always"] - us["never"]
     return [
         "## Logging",
@@ -32,4 +28,4 @@ def main() -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(main()))
+    run(main)

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from benchmarks.measuring import run
 from reinforcestrategycreator_pipeline.envs.market import (
     AssetBars,
     ExogenousMarket,
@@ -30,7 +31,7 @@ def timed(command: list[str], folder: str) -> tuple[float, float]:
     return wall, cpu
 
 
-def bars_per_second() -> float:
+def bars_per_second(rounds: int) -> float:
     """Step 1,024 trajectories with random actions; return bars a second."""
     rng = np.random.default_rng(0)
     close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(20_000)))
@@ -40,7 +41,7 @@ def bars_per_second() -> float:
     walk = MarketTrajectories(ExogenousMarket([bars], (-1, 0, 1), CostConfig()), 1024, rng)
     actions = rng.integers(3, size=1024)
     rates = []
-    for _ in range(20):
+    for _ in range(rounds):
         start = time.perf_counter()
         for _ in range(500):
             walk.step(actions)
@@ -48,13 +49,13 @@ def bars_per_second() -> float:
     return statistics.median(rates)
 
 
-def main() -> list[str]:
+def main(quick: bool = False) -> list[str]:
     """Measure, and return the lines for RESULTS.md."""
     module = "reinforcestrategycreator_pipeline.cli"
     rsc = [sys.executable, "-c", f"from {module} import main; main()"]
     with tempfile.TemporaryDirectory() as folder:
-        runs = [timed([*rsc, "run"], folder) for _ in range(3)]
-        helps = [timed([*rsc, "--help"], folder)[1] for _ in range(7)]
+        runs = [timed([*rsc, "run"], folder) for _ in range(1 if quick else 3)]
+        helps = [timed([*rsc, "--help"], folder)[1] for _ in range(1 if quick else 7)]
     wall = statistics.median(r[0] for r in runs)
     cpu = statistics.median(r[1] for r in runs)
     return [
@@ -66,9 +67,9 @@ def main() -> list[str]:
         f"| the same: CPU time | {cpu:.1f} s |",
         f"| `rsc --help`: CPU time | {statistics.median(helps):.2f} s |",
         "| stepping 1,024 trajectories through the exogenous market, no features gathered | "
-        f"{bars_per_second() / 1e6:.1f} million bars/s |",
+        f"{bars_per_second(2 if quick else 20) / 1e6:.1f} million bars/s |",
     ]
 
 
 if __name__ == "__main__":
-    print("\n".join(main()))
+    run(main)

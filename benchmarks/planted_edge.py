@@ -19,16 +19,17 @@ from planted import (
     value_iteration_policy,
 )
 
+from benchmarks.measuring import run
 from reinforcestrategycreator_pipeline.evaluation.oracle import best_path
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 
 
-def deterministic() -> tuple[list[float], list[float]]:
-    """Return, for five seeds, the share of the oracle's log growth and the training seconds."""
+def deterministic(seeds: int = 5) -> tuple[list[float], list[float]]:
+    """Return, by seed, the share of the oracle's log growth and the training seconds."""
     specs = (FeatureSpec("column", {"columns": ("sin1", "cos1", "sin2", "cos2")}),)
     shares, seconds = [], []
-    for seed in range(5):
+    for seed in range(seeds):
         source = SyntheticSource(kind="sinusoids", n_bars=7000)
         splits = make_splits(source, specs, (4000, 1000, 2000), seed)
         start = time.perf_counter()
@@ -39,12 +40,12 @@ def deterministic() -> tuple[list[float], list[float]]:
     return shares, seconds
 
 
-def noisy() -> tuple[float, list[float]]:
-    """Return the mean share of the best causal policy over ten seeds, and the seconds."""
+def noisy(seeds: int = 10) -> tuple[float, list[float]]:
+    """Return the mean share of the best causal policy over the seeds, and the seconds."""
     specs = (FeatureSpec("column", {"columns": ("signal",)}),)
     grid, table = value_iteration_policy()
     found, best, seconds = [], [], []
-    for seed in range(10):
+    for seed in range(seeds):
         source = SyntheticSource(kind="ar1_signal", n_bars=45_000)
         splits = make_splits(source, specs, (20_000, 5_000, 20_000), seed)
         start = time.perf_counter()
@@ -55,23 +56,23 @@ def noisy() -> tuple[float, list[float]]:
     return float(np.mean(found) / np.mean(best)), seconds
 
 
-def main() -> list[str]:
+def main(quick: bool = False) -> list[str]:
     """Measure, and return the lines for RESULTS.md."""
-    shares, seconds = deterministic()
-    share, noisy_seconds = noisy()
+    shares, seconds = deterministic(1 if quick else 5)
+    share, noisy_seconds = noisy(1 if quick else 10)
     return [
         "## Planted edges: what is found on unseen bars",
         "",
         "| market | yardstick | found | training, s (median; worst) |",
         "|---|---|---:|---:|",
         "| two sinusoids, deterministic, shorts, 10 bps | perfect-foresight oracle | "
-        f"worst of 5 seeds {min(shares):.2%}, median {statistics.median(shares):.2%} | "
+        f"worst of {len(shares)} seeds {min(shares):.2%}, median {statistics.median(shares):.2%} | "
         f"{statistics.median(seconds):.1f}; {max(seconds):.1f} |",
         "| AR(1) signal, 30 bps a sd under 1% noise, shorts, 10 bps | best causal policy "
-        f"(value iteration) | mean of 10 seeds {share:.2%} | "
+        f"(value iteration) | mean of {len(noisy_seconds)} seeds {share:.2%} | "
         f"{statistics.median(noisy_seconds):.1f}; {max(noisy_seconds):.1f} |",
     ]
 
 
 if __name__ == "__main__":
-    print("\n".join(main()))
+    run(main)

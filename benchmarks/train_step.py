@@ -1,187 +1,196 @@
-"""One training step against torch: double DQN, Adam, MSE, one thread, interleaved rounds.
-
-Both sides do the same work a step: sample 32 distinct transitions of 10,000, the online forward
-on s_tm1 and s_t, the target forward on s_t, backpropagation, Adam, and read the loss as a float.
-The torch side keeps its replay as tensors and samples with its own generator.
-"""
+"""One training step against torch and JAX, and against the count of its work; see `steps`."""
 
 from __future__ import annotations
 
-import itertools
-import statistics
 import time
-from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.nn.adam import adam_step
+from benchmarks.measuring import bar, pin, repeated, run, us_per_call
+from benchmarks.steps import (
+    BATCH,
+    N_ACTIONS,
+    N_INPUTS,
+    Step,
+    jax_step,
+    new_dqn,
+    require_agreement,
+    sizes_of,
+    torch_step,
+)
 
-BATCH, GAMMA, STORED, N_INPUTS, N_ACTIONS = 32, 0.99, 10_000, 10, 3
-Step = Callable[[], float]
-
-
-def transitions(seed: int = 0) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(seed)
-    return (
-        rng.standard_normal((STORED, N_INPUTS)).astype(np.float32),
-        rng.integers(N_ACTIONS, size=STORED),
-        rng.standard_normal(STORED).astype(np.float32),
-        rng.standard_normal((STORED, N_INPUTS)).astype(np.float32),
-        rng.random(STORED) < 0.05,
-    )
-
-
-def numpy_step(hidden: list[int]) -> Step:
-    dqn = DQN({"hyperparameters": {"hidden_layers": hidden, "target_update_interval": 500}})
-    dqn.build((N_INPUTS,), (N_ACTIONS,))
-    for row in zip(*transitions(), strict=True):
-        dqn.replay_buffer.push(*row)
-    return lambda: dqn._train_step(BATCH, GAMMA)
-
-
-def torch_step(hidden: list[int], fused: bool) -> Step:
-    import torch
-    from torch import nn
-
-    def mlp() -> nn.Sequential:
-        sizes = [N_INPUTS, *hidden, N_ACTIONS]
-        parts: list[Any] = []
-        for fan_in, fan_out in itertools.pairwise(sizes):
-            parts += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-        return nn.Sequential(*parts[:-1])
-
-    torch.manual_seed(0)
-    online, target = mlp(), mlp()
-    target.load_state_dict(online.state_dict())
-    adam = torch.optim.Adam(online.parameters(), lr=1e-3, fused=fused)
-    s_tm1, a_tm1, r_t, s_t, terminated = (torch.as_tensor(x) for x in transitions())
-    t = 0
-
-    def step() -> float:
-        nonlocal t
-        i = torch.randint(STORED, (BATCH,))
-        following = s_t[i]
-        with torch.no_grad():
-            best = online(following).argmax(1, keepdim=True)
-            value = target(following).gather(1, best).squeeze(1)
-            y = r_t[i] + GAMMA * value * ~terminated[i]
-        q = online(s_tm1[i]).gather(1, a_tm1[i].unsqueeze(1)).squeeze(1)
-        loss = ((y - q) ** 2).mean()
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-        t += 1
-        if t % 500 == 0:
-            target.load_state_dict(online.state_dict())
-        return loss.item()
-
-    return step
+SMALL_BATCH = ([256, 128, 64], [64, 64])
+LARGE_BATCH, LARGE_HIDDEN = 256, [256, 256]
+COLUMNS = (
+    "network, batch",
+    "this DQN",
+    "torch eager",
+    "torch fused Adam",
+    "jitted JAX",
+    "jitted JAX, one flat array",
+    "best torch / ours",
+    "best JAX / ours",
+    "products",
+    "pass",
+    "ours / (products + pass)",
+    "MFLOP",
+    "MB",
+    "count's time",
+)
 
 
-def measure(steps: dict[str, Step], rounds: int = 20, inner: int = 200) -> dict[str, float]:
-    """Return each side's median microseconds a step over interleaved rounds."""
-    for step in steps.values():
-        for _ in range(200):
-            step()
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            for _ in range(inner):
-                step()
-            times[name].append((time.perf_counter() - start) / inner * 1e6)
-    return {name: statistics.median(values) for name, values in times.items()}
+def matrix_products(hidden: list[int], batch: int) -> Step:
+    """Return the matrix products of a step alone: a real step's calls, on its very buffers."""
+    dqn = new_dqn(hidden, batch=batch)
+    dqn.train_step()  # makes the buffers
+    calls: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    genuine = np.matmul
 
+    def recording(a: np.ndarray, b: np.ndarray, *, out: np.ndarray) -> Any:
+        calls.append((a, b, out))
+        return genuine(a, b, out=out)
 
-def matrix_products(hidden: list[int]) -> Step:
-    """Return the step's matrix products alone, on arrays that nothing else touches."""
-    rng = np.random.default_rng(0)
-
-    def array(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape).astype(np.float32)
-
-    sizes = [N_INPUTS, *hidden, N_ACTIONS]
-    calls = []
-    for i, (n, k) in enumerate(itertools.pairwise(sizes)):
-        w, both, one, delta = array(n, k), array(2 * BATCH, n), array(BATCH, n), array(BATCH, k)
-        calls.append((both, w, array(2 * BATCH, k)))  # online, s_tm1 and s_t
-        calls.append((one, w, array(BATCH, k)))  # target, s_t
-        calls.append((one.T, delta, array(n, k)))  # dW
-        if i:
-            calls.append((delta, w.T, array(BATCH, n)))  # delta of the layer before
+    with mock.patch.object(np, "matmul", recording):
+        dqn.train_step()
+    found = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in calls) / 1e6
+    counted = count(hidden, batch)[0]
+    if abs(found - counted) > 1e-9:
+        raise RuntimeError(f"a step does {found} MFLOP in np.matmul, and {counted} were counted")
 
     def step() -> float:
         for a, b, out in calls:
-            np.matmul(a, b, out=out)
+            genuine(a, b, out=out)
         return 0.0
 
     return step
 
 
-def adam_alone(hidden: list[int]) -> Step:
-    """Return the step's Adam alone."""
-    sizes = [N_INPUTS, *hidden, N_ACTIONS]
-    count = sum(n * k + k for n, k in itertools.pairwise(sizes))
-    w, g, m, v, scratch = (np.full(count, 0.5, dtype=np.float32) for _ in range(5))
+def adam_pass(parameters: int) -> Step:
+    """Return one pass over Adam's bytes: it reads w, g, m and v once, and writes w, m and v once.
+
+    w + g into w, -m into m, -v into v: the least arithmetic that NumPy can move them with.
+    """
+    w, g, m, v = (np.full(parameters, x, dtype=np.float32) for x in (1.0, 0.0, 0.5, 0.5))
 
     def step() -> float:
-        adam_step(
-            w, g, m, v, scratch, t=7, learning_rate=1e-9, beta1=0.9, beta2=0.999, epsilon=1e-8
-        )
+        np.add(w, g, out=w)
+        np.negative(m, out=m)
+        np.negative(v, out=v)
         return 0.0
 
     return step
 
 
-def count_of(hidden: list[int]) -> tuple[float, float]:
-    """Return the step's floating-point operations in matrix products, and Adam's bytes, millions.
+def count(hidden: list[int], batch: int) -> tuple[float, float, int]:
+    """Return a step's MFLOP in matrix products, Adam's megabytes, and the parameters.
 
-    Bytes: gradient, both moments and weights are read once, moments and weights written once.
+    A bias is a row of its matrix, so that a layer's product with N rows takes
+    2 N (fan_in + 1) fan_out operations: online with s_tm1 and s_t, target with s_t, and dW, which
+    makes 4 B rows; and 2 B fan_in fan_out for the delta of the layer before, if there is one.
     """
-    sizes = [N_INPUTS, *hidden, N_ACTIONS]
-    products = [n * k for n, k in itertools.pairwise(sizes)]
-    forwards_and_dw, deltas = 4 * BATCH, BATCH
-    flops = 2 * (sum(products) * forwards_and_dw + sum(products[1:]) * deltas)
-    parameters = sum(n * k + k for n, k in itertools.pairwise(sizes))
-    return flops / 1e6, 7 * 4 * parameters / 1e6
+    sizes = sizes_of(hidden)
+    parameters = sum((n + 1) * k for n, k in sizes)
+    flop = 2 * (4 * batch * parameters + batch * sum(n * k for n, k in sizes[1:]))
+    return flop / 1e6, 7 * 4 * parameters / 1e6, parameters
 
 
-def main() -> list[str]:
+def fastest(step: Step, times: int) -> float:
+    """Return the shortest seconds of a call."""
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        step()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def machine_rates(quick: bool) -> tuple[float, float, float]:
+    """Return the best GFLOP/s of a 1024^3 product, and GB/s of `adam_pass`: from memory, cached."""
+    n, times = 1024, 2 if quick else 20
+    a, b = np.random.default_rng(0).standard_normal((2, n, n), dtype=np.float32)
+    out = np.empty((n, n), np.float32)
+    product = fastest(lambda: float(np.matmul(a, b, out=out)[0, 0]), times)
+    size = 2**23  # 32 MiB an array
+    memory = fastest(adam_pass(size), times)
+    gb_per_s = 7 * 4 * size / memory / 1e9
+    calls, cached = 50, 0.0
+    for small in (2**12, 2**14, 2**16):
+        seconds = fastest(repeated(adam_pass(small), calls), times) / calls  # type: ignore[arg-type]
+        cached = max(cached, 7 * 4 * small / seconds / 1e9)
+    return 2 * n**3 / product / 1e9, gb_per_s, cached
+
+
+def measure(hidden: list[int], batch: int, quick: bool) -> dict[str, float]:
+    """Return every column's microseconds."""
+    require_agreement(hidden, batch)
+    dqn = new_dqn(hidden, batch=batch)
+    first = {name: array.copy() for name, array in dqn.q_network["weights"].items()}
+    steps = {
+        "ours": dqn.train_step,
+        "eager": torch_step(first, batch),
+        "fused": torch_step(first, batch, fused=True),
+        "jax": jax_step(first, batch),
+        "flat jax": jax_step(first, batch, flat=True),
+        "products": matrix_products(hidden, batch),
+        "pass": adam_pass(count(hidden, batch)[2]),
+    }
+    rounds, calls = (2, 20) if quick else (20, 200 if batch == BATCH else 50)
+    return us_per_call(steps, rounds, calls)
+
+
+def main(quick: bool = False) -> list[str]:
     """Measure, and return the lines for RESULTS.md."""
-    import torch
-
-    torch.set_num_threads(1)
+    pin()
+    gflops, memory, cached = machine_rates(quick)
     lines = [
-        "## Training step: this DQN against torch",
+        "## Training step: this DQN against torch and JAX",
         "",
-        f"Double DQN, Adam, batch {BATCH}, one thread; medians of interleaved rounds, us a step. "
-        "The columns of parts are what NumPy needs for the matrix products and for Adam alone.",
+        "Double DQN, Adam, float32, one thread on one processor; medians of interleaved rounds, us "
+        "a step. Before it is timed, the losses of all sides from the same batches and weights are "
+        "compared over 20 steps. *Products*: the step's own calls of `np.matmul`, recorded from a "
+        "real step and repeated on its buffers. *Pass*: w + g into w, -m into m, -v into v, which "
+        "reads and writes each number that Adam must read and write, once.",
         "",
-        "| network | this DQN | torch eager | torch fused Adam | best torch / ours | "
-        "matrix products | Adam | MFLOP in products | Adam's MB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"The count: MFLOP in matrix products and MB of Adam; the time is what they take at this "
+        f"machine's best measured rates, {gflops:.0f} GFLOP/s (float32 product of 1024^3) and "
+        f"{cached:.0f} GB/s (the pass, in cache; from memory {memory:.0f} GB/s).",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|---|" + "---:|" * (len(COLUMNS) - 1),
     ]
-    for hidden in ([256, 128, 64], [64, 64]):
-        us = measure(
-            {
-                "ours": numpy_step(hidden),
-                "eager": torch_step(hidden, fused=False),
-                "fused": torch_step(hidden, fused=True),
-                "products": matrix_products(hidden),
-                "adam": adam_alone(hidden),
-            }
-        )
-        name = "-".join(map(str, [N_INPUTS, *hidden, N_ACTIONS]))
-        ratio = min(us["eager"], us["fused"]) / us["ours"]
-        flops, megabytes = count_of(hidden)
-        lines.append(
-            f"| {name} | {us['ours']:.0f} | {us['eager']:.0f} | {us['fused']:.0f} | {ratio:.2f}x | "
-            f"{us['products']:.0f} | {us['adam']:.0f} | {flops:.1f} | {megabytes:.1f} |"
-        )
-    return lines
+    bars = []
+    for hidden, batch in [*((h, BATCH) for h in SMALL_BATCH), (LARGE_HIDDEN, LARGE_BATCH)]:
+        us = measure(hidden, batch, quick)
+        name = "-".join(map(str, [N_INPUTS, *hidden, N_ACTIONS])) + f", {batch}"
+        torch = min(us["eager"], us["fused"]) / us["ours"]
+        jax = min(us["jax"], us["flat jax"]) / us["ours"]
+        own = us["ours"] / (us["products"] + us["pass"])
+        flop, megabytes, _ = count(hidden, batch)
+        least = flop / gflops * 1e3 + megabytes / cached * 1e3
+        cells = [
+            name,
+            *(f"{us[side]:.0f}" for side in ("ours", "eager", "fused", "jax", "flat jax")),
+            *(f"{torch:.2f}x", f"{jax:.2f}x", f"{us['products']:.0f}", f"{us['pass']:.1f}"),
+            *(f"{own:.2f}x", f"{flop:.1f}", f"{megabytes:.2f}", f"{least:.0f}"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+        if batch == BATCH:
+            bars += [
+                bar(torch >= 4, f"{name}: at least 4x faster than the better torch: {torch:.2f}x"),
+                bar(
+                    jax >= 1.3,
+                    f"{name}: at least 1.3x faster than the better JAX: {jax:.2f}x",
+                ),
+                bar(own <= 1.8, f"{name}: at most 1.8x its products and the pass: {own:.2f}x"),
+            ]
+        else:
+            bars.append(
+                bar(torch >= 1, f"{name}: no slower than the better torch: {torch:.2f}x as fast")
+            )
+    return [*lines, "", *bars]
 
 
 if __name__ == "__main__":
-    print("\n".join(main()))
+    run(main)

@@ -37,6 +37,10 @@ class NonFiniteError(RscError, ArithmeticError):
     """A NaN or an infinity appeared where only finite numbers may be."""
 
 
+class DivergenceError(RscError, ArithmeticError):
+    """Learning has left what the rewards allow."""
+
+
 class CheckpointError(RscError):
     """A saved state is missing, damaged or belongs to something else."""
 

@@ -23,6 +23,7 @@ from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, t
 from reinforcestrategycreator_pipeline.evaluation.benchmarks import BENCHMARKS
 from reinforcestrategycreator_pipeline.evaluation.metrics import METRICS
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, list_sources
+from reinforcestrategycreator_pipeline.models.gym_loop import LearningResult
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
@@ -97,9 +98,9 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked = []
     learn = DQN.learn
 
-    def short(self: DQN, env: Any, total_steps: int, callback: Any = None) -> list[float]:
+    def short(self: DQN, env: Any, total_steps: int, *args: Any, **options: Any) -> LearningResult:
         asked.append(total_steps)
-        return learn(self, env, min(total_steps, 1500), callback)
+        return learn(self, env, min(total_steps, 1500), *args, **options)
 
     monkeypatch.setattr(DQN, "learn", short)
     return asked
@@ -203,6 +204,7 @@ def test_programs_that_are_not_run_exist() -> None:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda p: p.name)
 def test_examples_run(path: Path, folder: Path, few_steps, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", [str(path)])
+    monkeypatch.syspath_prepend(path.parent)  # as where it is run from the shell
     snippet = Snippet("python", path.read_text(encoding="utf-8"), path.name, None, None)
     run_python(snippet, {"__name__": "__main__", "__file__": str(path)})
 

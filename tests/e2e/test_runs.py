@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from small_runs import (
     QUICK,
+    REPEATABLE,
     STAGES,
     Rsc,
     Said,
@@ -120,6 +121,38 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
     said = rsc("report", "latest")
     assert said.code == 0
     assert "run       mine: complete" in said.out
+
+
+EVERY_OPTION = """\
+model:
+  preset: rainbow
+  hyperparameters:
+    {n_step: 1, layer_norm: true, normalize_observations: true, learning_rate_schedule: linear,
+    weight_decay: 0.01, max_grad_norm: 1, tau: 0.1, target_update_interval: 1, gradient_steps: -1,
+    hidden_layers: [4], batch_size: 8, buffer_size: 1000, learning_starts: 0, log_interval: 5}
+"""
+
+
+def test_every_option_of_the_learner_runs_through_all_stages(rsc: Rsc) -> None:
+    Path("options.yaml").write_text(QUICK.partition("model:")[0] + EVERY_OPTION)
+    for run_id in ("one", "two"):
+        said = rsc("run", "-c", "options.yaml", "--run-id", run_id)
+        assert (said.code, said.errors) == (0, [])
+    one, two = Path("runs/one"), Path("runs/two")
+    for name in REPEATABLE:
+        assert sha256_file(one / name) == sha256_file(two / name), name
+    history = pd.read_csv(one / "training/history.csv")
+    # Linear from 3e-4 to 0 over 20 steps; a step collects, then learns.
+    expected = [3e-4 * (20 - k) / 20 for k in (4, 9, 14, 19)]
+    np.testing.assert_allclose(history["learning_rate"], expected, rtol=1e-9)
+    assert history["dead_units"].between(0, 1).all()
+    # A cross-entropy is not comparable with the variance of the rewards.
+    assert json.loads((one / "training/summary.json").read_text())["loss_floor"] is None
+    report = (one / "evaluation/report.md").read_text()
+    assert "This loss is no plain mean of squared errors" in report
+    assert "Floor" not in report
+    assert "preset: rainbow" in (one / "config.yaml").read_text()
+    assert load_config(RunConfig, one / "config.yaml").model.hyperparameters.head == "c51"
 
 
 def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:

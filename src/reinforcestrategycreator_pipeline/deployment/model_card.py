@@ -38,6 +38,7 @@ def compose_model_card(
     positions: Sequence[float],
     feature_names: Sequence[str],
     lookback: int,
+    network: str,
     costs: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, MetricValue]],
     checks: Sequence[Check],
@@ -60,6 +61,8 @@ def compose_model_card(
         The inputs.
     lookback : int
         Bars before the first one that has all its features.
+    network : str
+        `PolicyNetwork.describe`.
     costs : mapping
         What trading was assumed to cost.
     metrics : mapping of str to mapping of str to MetricValue
@@ -86,6 +89,7 @@ def compose_model_card(
                 f"- Inputs: {len(feature_names)} features and the previous target; the first "
                 f"{lookback} bars of a series have no features",
                 f"- Features: {', '.join(_text(name) for name in feature_names)}",
+                f"- Network: {_text(network)}",
                 f"- Seed {seed}, version {_text(version)}",
             ]
         ),

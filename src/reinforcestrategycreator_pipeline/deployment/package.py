@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.deployment.manifest import (
     CONFIG,
@@ -27,6 +25,7 @@ from reinforcestrategycreator_pipeline.deployment.policy import POLICY_FORMAT, P
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
+from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 from reinforcestrategycreator_pipeline.nn.serialization import write_tensors
 
 __all__ = ["data_schema", "verify_package", "write_package"]
@@ -55,7 +54,7 @@ def data_schema(columns: Sequence[str], bar_seconds: float) -> dict[str, Any]:
 def write_package(
     folder: str | Path,
     *,
-    weights: Mapping[str, NDArray[Any]],
+    network: PolicyNetwork,
     positions: Sequence[float],
     feature_specs: Sequence[Mapping[str, Any]],
     feature_names: Sequence[str],
@@ -74,8 +73,8 @@ def write_package(
     ----------
     folder : path
         Where; a package that is there is replaced, anything else is refused.
-    weights : mapping of str to ndarray
-        ``W0, b0, W1, ...``, float32 or float64.
+    network : PolicyNetwork
+        Its inputs are the features, then the previous target as a one-hot vector.
     positions : sequence of float
         The grid of target exposures.
     feature_specs : sequence of mapping
@@ -115,7 +114,7 @@ def write_package(
     promoted = promotion.get("promoted")
     require(isinstance(promoted, bool), "promotion", "promoted", "true or false", promoted)
     policy = Policy(  # its checks are the package's
-        weights=weights,
+        network=network,
         positions=tuple(positions),
         feature_names=tuple(feature_names),
         lookback=lookback,
@@ -142,8 +141,12 @@ def write_package(
     manifest = {name: _plain(name, part) for name, part in manifest.items()}
     _require_replaceable(folder)
     with atomic_folder(folder) as temporary:
-        header = {"format": POLICY_FORMAT, "positions": list(policy.positions)}
-        write_tensors(temporary / WEIGHTS, policy.weights, header)
+        header = {
+            **policy.network.to_header(),
+            "format": POLICY_FORMAT,
+            "positions": list(policy.positions),
+        }
+        write_tensors(temporary / WEIGHTS, policy.network.to_tensors(), header)
         write_json(temporary / FEATURES, features)
         write_json(temporary / SCHEMA, schema)
         write_text(temporary / CONFIG, config_yaml)

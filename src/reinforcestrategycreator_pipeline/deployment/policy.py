@@ -20,11 +20,10 @@ from reinforcestrategycreator_pipeline.deployment.manifest import (
 from reinforcestrategycreator_pipeline.envs.market import check_positions
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
-from reinforcestrategycreator_pipeline.nn.mlp import forward_rowwise
+from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 from reinforcestrategycreator_pipeline.nn.serialization import read_tensors
-from reinforcestrategycreator_pipeline.nn.tensors import layers_of
 
-POLICY_FORMAT = "policy/1"
+POLICY_FORMAT = "policy/2"
 _CHUNK = 2048  # bars at once: bounds the memory of a long table
 
 F64 = NDArray[np.float64]
@@ -40,8 +39,8 @@ class Policy:
 
     Parameters
     ----------
-    weights : mapping of str to ndarray
-        ``W0, b0, W1, ...``, all float32 or all float64. They are copied.
+    network : PolicyNetwork
+        Its inputs are the features and the one-hot vector, its actions the positions.
     positions : tuple of float
         The grid of target exposures (fractions of equity), increasing, with 0.
     feature_names : tuple of str
@@ -59,7 +58,7 @@ class Policy:
         If the parts do not fit together.
     """
 
-    weights: Mapping[str, NDArray[Any]]
+    network: PolicyNetwork
     positions: tuple[float, ...]
     feature_names: tuple[str, ...]
     lookback: int
@@ -81,8 +80,13 @@ class Policy:
                 f"a policy of {len(names)} features needs a scaler of as many. "
                 f"Got {len(self.scaler.center)} instead."
             )
-        weights = _checked_weights(self.weights, len(names) + self.n_positions, self.n_positions)
-        object.__setattr__(self, "weights", weights)
+        spec, needed = self.network.spec, (len(names) + self.n_positions, self.n_positions)
+        if (spec.n_inputs, spec.n_actions) != needed:
+            raise ConfigError(
+                f"a policy of {len(names)} features and {self.n_positions} positions needs a "
+                f"network of {needed[0]} inputs and {needed[1]} actions. "
+                f"Got {spec.n_inputs} and {spec.n_actions} instead."
+            )
         object.__setattr__(self, "_one_hot", np.eye(self.n_positions, dtype=np.float32))
 
     @property
@@ -118,12 +122,13 @@ class Policy:
         tensors, header = read_tensors(folder / WEIGHTS)
         if header.get("format") != POLICY_FORMAT:
             raise CheckpointError(
-                f"{folder / WEIGHTS}: not a policy (format {header.get('format')!r})"
+                f"{folder / WEIGHTS}: not a policy of this version (format "
+                f"{header.get('format')!r}, needed {POLICY_FORMAT!r})"
             )
         features = read_json(folder / FEATURES)
         try:
             return cls(
-                weights=tensors,
+                network=PolicyNetwork.from_parts(tensors, header),
                 positions=tuple(header["positions"]),
                 feature_names=tuple(features["names"]),
                 lookback=features["lookback"],
@@ -148,7 +153,7 @@ class Policy:
         Returns
         -------
         ndarray, shape (n,)
-            Of the weights' dtype; finite.
+            Of the network's dtype; finite.
 
         Raises
         ------
@@ -215,45 +220,11 @@ class Policy:
         states = np.empty((rows, k, raw.shape[1] + self.n_positions), dtype=np.float32)
         states[:, :, : raw.shape[1]] = self.scaler.transform(raw, np.float32)[:, None, :]
         states[:, :, raw.shape[1] :] = previous
-        layers = layers_of(self.weights)
-        flat = states.reshape(rows * k, -1).astype(layers[0][0].dtype, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
-            q = forward_rowwise(flat, layers).reshape(rows, k, -1)
+            q = self.network.values(states.reshape(rows * k, -1)).reshape(rows, k, -1)
         if not np.isfinite(q).all():
             t = int(np.argmin(np.isfinite(q).all(axis=(1, 2))))
             raise NonFiniteError(
                 f"the action values of row {first_row + t} are not finite; no order is made of them"
             )
         return q
-
-
-def _checked_weights(
-    weights: Mapping[str, NDArray[Any]], n_inputs: int, n_outputs: int
-) -> dict[str, NDArray[Any]]:
-    """Return read-only copies of an MLP's tensors, whose names and shapes must fit."""
-    count = max(len(weights) // 2, 1)
-    expected = [f"{kind}{i}" for i in range(count) for kind in "Wb"]
-    if set(weights) != set(expected):
-        odd = ", ".join(sorted(set(weights) ^ set(expected)))
-        raise ConfigError(f"a policy's tensors must be W0, b0, W1, ...; missing or extra: {odd}")
-    dtypes = {array.dtype for array in weights.values()}
-    if dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
-        names = ", ".join(sorted(map(str, dtypes)))
-        raise ConfigError(f"a policy's tensors must be all float32 or all float64. Got {names}.")
-    width = n_inputs
-    copies = {}
-    for i in range(count):
-        w, b = weights[f"W{i}"], weights[f"b{i}"]
-        out = n_outputs if i == count - 1 else (w.shape[-1] if w.ndim else 0)
-        if w.shape != (width, out) or b.shape != (out,) or out == 0:
-            raise ConfigError(
-                f"a policy's W{i} and b{i} must have the shapes ({width}, {out}) and ({out},). "
-                f"Got {w.shape} and {b.shape} instead."
-            )
-        width = out
-        for name, array in ((f"W{i}", w), (f"b{i}", b)):
-            if not np.isfinite(array).all():
-                raise ConfigError(f"a policy's tensor {name} must be finite.")
-            copies[name] = np.array(array, order="C")
-            copies[name].flags.writeable = False
-    return copies

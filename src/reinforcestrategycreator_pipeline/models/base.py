@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.replay.batch import Replay
 
+if TYPE_CHECKING:
+    from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
+
 M = TypeVar("M", bound="Model")
 
 
 class LearningSettings(Protocol):
-    """The hyperparameters that a training loop reads."""
+    """The hyperparameters that a training loop reads.
+
+    Those of a model that can draw by priority also have `prioritized_replay`, `priority_alpha` and
+    `priority_epsilon`, as `DQNHyperparameters`.
+    """
 
     @property
     def buffer_size(self) -> int:
@@ -35,7 +42,7 @@ class LearningSettings(Protocol):
 
     @property
     def gradient_steps(self) -> int:
-        """Training steps a round."""
+        """Training steps a round; -1: as many as environment steps."""
 
     @property
     def log_interval(self) -> int:
@@ -52,8 +59,8 @@ class Model(Protocol):
     def hyperparameters(self) -> LearningSettings:
         """What the training loop must know."""
 
-    def exploration_at(self, progress: float) -> float:
-        """Return the exploration rate at a progress from 0 to 1."""
+    def set_progress(self, progress: float) -> None:
+        """Set `exploration_rate`, and what else is scheduled, for a progress from 0 to 1."""
 
     def build(
         self,
@@ -66,6 +73,14 @@ class Model(Protocol):
     def predict(self, states: NDArray[Any]) -> NDArray[Any]:
         """Return the action values of one state or a batch."""
 
+    def observe(self, states: NDArray[Any]) -> None:
+        """Take note of states (E, n_inputs) that were met; a model may normalise by them."""
+
+    def select_actions(
+        self, states: NDArray[Any], exploration_rate: float = 0.0
+    ) -> NDArray[np.int64]:
+        """Return an action for each state (E, n_inputs), random ones at the given rate."""
+
     def train_step(self) -> float:
         """Learn from one batch of the replay and return its loss."""
 
@@ -75,8 +90,8 @@ class Model(Protocol):
     def restore(self, tensors: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
         """Set everything that `state` returned."""
 
-    def policy_weights(self) -> Mapping[str, NDArray[Any]]:
-        """Return ``W0, b0, ...`` of the ReLU network whose largest output is the greedy action."""
+    def policy_network(self) -> PolicyNetwork:
+        """Return a frozen copy of the network whose largest value is the greedy action."""
 
     def save(self, path: Path) -> str:
         """Write the model, and return the SHA-256 of its content."""
@@ -86,6 +101,9 @@ class Model(Protocol):
         """Read what `save` wrote."""
 
 
-_METHODS = "build predict train_step exploration_at state restore policy_weights save load"
+_METHODS = (
+    "build predict set_progress observe select_actions train_step "
+    "state restore policy_network save load"
+)
 
 MODELS: Registry[type[Model]] = Registry("model", _METHODS.split())

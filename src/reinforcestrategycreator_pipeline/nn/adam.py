@@ -1,9 +1,11 @@
-"""Adam (Kingma & Ba 2015, arXiv:1412.6980), algorithm 1, on flat buffers."""
+"""Adam (Kingma & Ba 2015, arXiv:1412.6980), algorithm 1, on flat buffers; and AdamW."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,20 @@ from numpy.typing import NDArray
 # Measured: one block is fastest up to some 64,000 parameters, where the calls that blocks cost
 # outweigh the cache misses they save; above, a block's five arrays stay in the L3 cache.
 BLOCK = 65_536
-# Moments of dead units decay into denormals, which slow the processor down many times. 0.9**100
-# is 2.7e-5, so that nothing above 1e-30 gets near float32's 1.2e-38 between two flushes.
+# Moments of dead units decay into denormals, which slow the processor down many times.
 FLUSH_BELOW = 1e-30
 FLUSH_INTERVAL = 100
+
+
+@lru_cache(maxsize=16)
+def flush_interval(beta: float) -> int:
+    """Return the updates between two flushes: FLUSH_BELOW stays above float32's 1.2e-38 till then.
+
+    0.9^100 is 2.7e-5, far from the 1e-8 that would be too small; a beta of 0.5 gets there in 26.
+    """
+    if beta <= 0.0:
+        return FLUSH_INTERVAL
+    return max(1, min(FLUSH_INTERVAL, int(math.log(2e-8) / math.log(beta))))
 
 
 def adam_step(
@@ -23,21 +35,18 @@ def adam_step(
     m: NDArray[Any],
     v: NDArray[Any],
     scratch: NDArray[Any],
-    *,
-    t: int,
-    learning_rate: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
+    *numbers: Any,
 ) -> None:
     """Apply one update in place.
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
-        w <- w - learning_rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+        w <- w - learning_rate * weight_decay * w
+               - learning_rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 
     Epsilon is added to the square root of the bias-corrected second moment, as in the paper's
     algorithm 1 (not "epsilon hat" of its section 2). The bias corrections are computed in float64.
+    The decay is decoupled (AdamW: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2).
 
     Parameters
     ----------
@@ -45,31 +54,145 @@ def adam_step(
         Flat buffers of one dtype; all but `gradients` are changed.
     scratch : ndarray, shape (>= min(P, BLOCK),)
         Of the same dtype; overwritten.
-    t : int
-        The number of this update, from 1.
-    learning_rate, beta1, beta2, epsilon : float
-        The algorithm's alpha, beta1, beta2 and epsilon.
+    *numbers
+        The `Coefficients` of this update.
+
+    See Also
+    --------
+    flush : to be called after the update.
     """
-    # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c): one pass less over memory.
-    root_correction = math.sqrt(1.0 - beta2**t)
-    step = learning_rate * root_correction / (1.0 - beta1**t)
-    shifted_epsilon = epsilon * root_correction
-    for start in range(0, parameters.size, BLOCK):
+    size = parameters.size
+    if size <= BLOCK:
+        _apply(parameters, gradients, m, v, scratch[:size], *numbers)
+        return
+    for start in range(0, size, BLOCK):
         block = slice(start, start + BLOCK)
-        g, m_b, v_b, w = gradients[block], m[block], v[block], parameters[block]
-        s = scratch[: g.size]
-        m_b *= beta1
-        np.multiply(g, 1.0 - beta1, out=s)
-        m_b += s
-        v_b *= beta2
-        np.multiply(g, g, out=s)
-        s *= 1.0 - beta2
-        v_b += s
-        np.sqrt(v_b, out=s)
-        s += shifted_epsilon
-        np.divide(m_b, s, out=s)
-        s *= step
-        w -= s
-    if t % FLUSH_INTERVAL == 0:
+        g = gradients[block]
+        _apply(parameters[block], g, m[block], v[block], scratch[: g.size], *numbers)
+
+
+def adam_step_of_agents(
+    parameters: NDArray[Any],
+    gradients: NDArray[Any],
+    m: NDArray[Any],
+    v: NDArray[Any],
+    scratch: NDArray[Any],
+    numbers: Sequence[Coefficients],
+) -> None:
+    """Apply an update of each agent in place, to the bits of `adam_step`.
+
+    Parameters
+    ----------
+    parameters, gradients, m, v : ndarray, shape (K, P)
+        One row an agent; contiguous.
+    scratch : ndarray, shape (>= min(K P, max(P, BLOCK)),)
+        Overwritten.
+    numbers : sequence of Coefficients
+        One an agent.
+    """
+    arrays = [parameters, gradients, m, v]
+    k, size = parameters.shape
+    if all(n == numbers[0] for n in numbers):
+        flat = [a.reshape(-1) for a in arrays]
+        for start in range(0, k * size, BLOCK):
+            w, g, m_b, v_b = (a[start : start + BLOCK] for a in flat)
+            _apply(w, g, m_b, v_b, scratch[: g.size], *numbers[0])
+        return
+    keeps = [1.0 if n.keep is None else n.keep for n in numbers]
+    each = [(*n[:-1], keep) for n, keep in zip(numbers, keeps, strict=True)]
+    columns = np.array(each, dtype=parameters.dtype).T[:, :, None]
+    rows = max(1, BLOCK // size)
+    for start in range(0, k, rows):
+        w, g, m_b, v_b = (a[start : start + rows] for a in arrays)
+        s = scratch[: g.size].reshape(g.shape)
+        _apply(w, g, m_b, v_b, s, *columns[:, start : start + rows])
+
+
+class Coefficients(NamedTuple):
+    """What an update multiplies by and adds, computed in float64."""
+
+    beta1: Any
+    new1: Any  # 1 - beta1
+    beta2: Any
+    new2: Any  # 1 - beta2
+    step: Any
+    epsilon: Any
+    keep: Any  # what weight decay leaves of a weight; None: all
+
+    @classmethod
+    def of(
+        cls,
+        t: int,
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        weight_decay: float = 0.0,
+    ) -> Coefficients:
+        """Return those of update `t`.
+
+        Parameters
+        ----------
+        t : int
+            The number of the update, from 1.
+        learning_rate, beta1, beta2, epsilon : float
+            The algorithm's alpha, beta1, beta2 and epsilon.
+        weight_decay : float
+            AdamW's lambda.
+        """
+        # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c): one pass less over memory.
+        root_correction = math.sqrt(1.0 - beta2**t)
+        step = learning_rate * root_correction / (1.0 - beta1**t)
+        keep = 1.0 - learning_rate * weight_decay if weight_decay else None
+        return cls(beta1, 1.0 - beta1, beta2, 1.0 - beta2, step, epsilon * root_correction, keep)
+
+    def as_arrays(self, into: list[NDArray[Any]]) -> tuple[Any, ...]:
+        """Return the numbers as arrays () of a buffer's dtype: NumPy takes those faster.
+
+        Parameters
+        ----------
+        into : list of ndarray, shape ()
+            One a number; overwritten.
+        """
+        for array, number in zip(into, self, strict=True):
+            if number is not None:
+                array[()] = number
+        return tuple(into) if self.keep is not None else (*into[:-1], None)
+
+
+def _apply(
+    w: NDArray[Any],
+    g: NDArray[Any],
+    m: NDArray[Any],
+    v: NDArray[Any],
+    s: NDArray[Any],
+    beta1: Any,
+    new1: Any,
+    beta2: Any,
+    new2: Any,
+    step: Any,
+    epsilon: Any,
+    keep: Any,
+) -> None:
+    m *= beta1
+    np.multiply(g, new1, out=s)
+    m += s
+    v *= beta2
+    np.multiply(g, g, out=s)
+    s *= new2
+    v += s
+    np.sqrt(v, out=s)
+    s += epsilon
+    np.divide(m, s, out=s)
+    s *= step
+    if keep is not None:
+        w *= keep
+    w -= s
+
+
+def flush(m: NDArray[Any], v: NDArray[Any], t: int, beta1: float, beta2: float) -> None:
+    """Set moments below 1e-30 to zero, when it is due after update `t`."""
+    if t % flush_interval(beta1) == 0:
         m[np.abs(m) < FLUSH_BELOW] = 0.0
+    if t % flush_interval(beta2) == 0:
         v[v < FLUSH_BELOW] = 0.0

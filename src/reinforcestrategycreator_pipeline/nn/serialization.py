@@ -34,13 +34,13 @@ def tensors_sha256(tensors: Mapping[str, NDArray[Any]], header_json: str = "") -
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
+    path: str | Path, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
 ) -> str:
     """Write atomically, and return the seal.
 
     Parameters
     ----------
-    path : Path
+    path : path
         The file; it appears whole or not at all.
     tensors : mapping of str to ndarray
         Numeric or boolean arrays.
@@ -63,7 +63,7 @@ def write_tensors(
     return seal
 
 
-def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read what `write_tensors` wrote, and check its seal.
 
     Returns

@@ -7,7 +7,6 @@ buffer, so that the two views cannot drift apart.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 
@@ -17,33 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 
 Layer = tuple[NDArray[Any], NDArray[Any]]
-
-
-def mlp_shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of an MLP's weights by name.
-
-    Parameters
-    ----------
-    sizes : tuple of int
-        Units of each layer, from the inputs to the outputs.
-
-    Returns
-    -------
-    dict
-        ``W{i}: (sizes[i], sizes[i + 1])`` and ``b{i}: (sizes[i + 1],)``, in that order.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-        shapes[f"W{i}"] = (fan_in, fan_out)
-        shapes[f"b{i}"] = (fan_out,)
-    return shapes
-
-
-def layers_of(weights: Mapping[str, NDArray[Any]]) -> tuple[Layer, ...]:
-    """Return ``((W0, b0), (W1, b1), ...)`` of a mapping of named weights."""
-    if isinstance(weights, NamedTensors):
-        return weights.layers
-    return tuple((weights[f"W{i}"], weights[f"b{i}"]) for i in range(len(weights) // 2))
 
 
 V = TypeVar("V")
@@ -76,6 +48,8 @@ class NamedTensors(_FixedNames[NDArray[Any]]):
         Names and shapes, in the buffer's order.
     dtype : dtype
         Of every tensor.
+    buffer : ndarray, shape (total,), optional
+        The buffer to use: a row of several agents' buffer.
 
     Attributes
     ----------
@@ -83,19 +57,26 @@ class NamedTensors(_FixedNames[NDArray[Any]]):
         The buffer, zeros at the start. The dict's values are views into it, for good: assigning
         to a name copies the value into its view.
     layers : tuple of (W, b)
-        The views in pairs, made once so that the hot path builds no names.
+        The views ``W0, b0, W1, ...`` in pairs.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> None:
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        dtype: Any,
+        buffer: NDArray[Any] | None = None,
+    ) -> None:
         counts = [int(np.prod(shape)) for shape in shapes.values()]
-        self.flat = np.zeros(sum(counts), dtype=dtype)
+        self.flat = np.zeros(sum(counts), dtype=dtype) if buffer is None else buffer
+        assert self.flat.shape == (sum(counts),)
         offset = 0
         views = {}
         for (name, shape), count in zip(shapes.items(), counts, strict=True):
             views[name] = self.flat[offset : offset + count].reshape(shape)
             offset += count
         super().__init__(views)
-        self.layers = tuple((self[f"W{i}"], self[f"b{i}"]) for i in range(len(shapes) // 2))
+        n_layers = sum(name[0] == "W" for name in shapes)
+        self.layers = tuple((self[f"W{i}"], self[f"b{i}"]) for i in range(n_layers))
 
     def _checked(self, name: str, value: ArrayLike) -> NDArray[Any]:
         if name not in self:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from reinforcestrategycreator_pipeline.checks import (
+    from_mapping,
     require,
     require_choice,
     require_int,
@@ -23,10 +24,20 @@ from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.splits import SplitConfig
 from reinforcestrategycreator_pipeline.models.base import MODELS
-from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQNHyperparameters
-from reinforcestrategycreator_pipeline.training.market_trainer import TrainingConfig
+from reinforcestrategycreator_pipeline.models.implementations.dqn import (
+    DQN,
+    DQNConfig,
+    DQNHyperparameters,
+)
+from reinforcestrategycreator_pipeline.models.presets import preset
+from reinforcestrategycreator_pipeline.training.market_trainer import (
+    TrainingConfig,
+    require_single_steps,
+)
 
 STRICT = {"extra": "forbid"}
+# Key path of a preset's name -> key path of the section that it fills, and what gives its values.
+Presets = Mapping[tuple[str, ...], tuple[tuple[str, ...], Callable[[str], Mapping[str, Any]]]]
 
 # Chosen on the sample's training and validation splits, never on a test split: a larger network
 # learns the training bars by heart within seconds. A training step sees 128 bars, all actions.
@@ -129,6 +140,9 @@ class ModelConfig:
     ----------
     name : str
         A registered model, or ``"module:Class"``.
+    preset : str, optional
+        Hyperparameters that belong together, by name: they take the defaults' place, and those that
+        are given beside the preset override them.
     hyperparameters : DQNHyperparameters
         See there; the defaults here suit markets.
     dtype : {"float32", "float64"}
@@ -140,15 +154,25 @@ class ModelConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     name: str = "dqn"
+    preset: str | None = None
     hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
     dtype: Literal["float32", "float64"] = "float32"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_choice("model", "dtype", self.dtype, ("float32", "float64"))
+        if self.preset is not None:
+            values = preset(self.preset)
+            # Only Python code leaves the default: the loader has laid out every hyperparameter.
+            if self.hyperparameters is MARKET_HYPERPARAMETERS:
+                values = asdict(MARKET_HYPERPARAMETERS) | values
+                known = from_mapping(DQNHyperparameters, values, "model.hyperparameters")
+                object.__setattr__(self, "hyperparameters", known)
+        require_single_steps(self.hyperparameters)
         if MODELS.get(self.name) is DQN:
             rule = "empty: the model dqn has hyperparameters only"
             require(not self.options, "model", "options", rule, dict(self.options))
+            DQN(DQNConfig(self.hyperparameters, dtype=self.dtype))  # refuses unknown names
 
 
 @dataclass(frozen=True)
@@ -200,6 +224,7 @@ class RunConfig:
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    presets: ClassVar[Presets] = {("model", "preset"): (("model", "hyperparameters"), preset)}
 
     seed: int = 7
     data: DataConfig = field(default_factory=DataConfig)

@@ -72,7 +72,7 @@ def load_config(
     tree = _Tree(root_type)
     if file is not None:
         document = read_yaml(file)
-        tree.put(
+        tree.put_with_presets(
             (),
             document.value,
             lambda path: f"{file}:{document.lines[path]}" if path in document.lines else str(file),
@@ -82,7 +82,7 @@ def load_config(
             _put_variable(tree, name, (environ or {})[name])
     for override in overrides:
         path, value, label = parse_override(override)
-        tree.put(path, value, lambda _, label=label: label)  # type: ignore[misc]
+        tree.put_with_presets(path, value, lambda _, label=label: label)  # type: ignore[misc]
     return _validate(root_type, tree)
 
 
@@ -93,6 +93,23 @@ class _Tree:
         self.root_type = root_type
         self.value: Any = defaults(root_type)
         self.places: dict[KeyPath, str] = {(): "the default configuration"}
+
+    def put_with_presets(self, path: KeyPath, value: Any, place: Callable[[KeyPath], str]) -> None:
+        """Lay what presets that `value` names stand for, and `value` over that.
+
+        The root's `presets`, if it has any, says where their names stand. What they override are
+        earlier layers; an unknown name is left to the section's own check.
+        """
+        for named_at, (section, values_of) in getattr(self.root_type, "presets", {}).items():
+            name = _inside(value, named_at[len(path) :]) if named_at[: len(path)] == path else None
+            if isinstance(name, str):
+                try:
+                    values = values_of(name)
+                except ConfigError:
+                    continue
+                where = place(named_at)
+                self.put(section, dict(values), lambda _, where=where: where)  # type: ignore[misc]
+        self.put(path, value, place)
 
     def put(self, path: KeyPath, value: Any, place: Callable[[KeyPath], str]) -> None:
         """Lay `value` over what is at `path`: sections merge, everything else is replaced."""
@@ -152,6 +169,13 @@ class _Tree:
         return node if isinstance(node, str) else None
 
 
+def _inside(value: Any, path: KeyPath) -> Any:
+    """Return what is at `path` in a plain tree, or None."""
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
 def _put_variable(tree: _Tree, name: str, text: str) -> None:
     label = f"environment variable {name}"
     if not name.startswith(ENVIRONMENT_PREFIX):
@@ -162,7 +186,7 @@ def _put_variable(tree: _Tree, name: str, text: str) -> None:
     path = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
     if not all(path):
         raise ConfigError(f"{label}: has an empty level.")
-    tree.put(path, parse_yaml(text, lambda _: label).value, lambda _: label)
+    tree.put_with_presets(path, parse_yaml(text, lambda _: label).value, lambda _: label)
 
 
 def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:

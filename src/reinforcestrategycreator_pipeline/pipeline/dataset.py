@@ -120,7 +120,7 @@ class TradableSpan:
 def greedy_policy(model: Model, features: FeatureSet, positions: tuple[float, ...]) -> Policy:
     """Return the greedy policy of a trained model, as it is deployed."""
     return Policy(
-        weights=model.policy_weights(),
+        network=model.policy_network(),
         positions=positions,
         feature_names=features.names,
         lookback=features.lookback,

@@ -1,1 +1,1 @@
-"""Replay memories: what happened, sampled uniformly."""
+"""Replay memories: what happened, drawn uniformly or by priority, over one step or several."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -17,11 +18,17 @@ class Batch(NamedTuple):
     a_tm1 : ndarray of int, shape (B,), or None
         Actions taken. None: the batch tells what every action would have led to.
     r_t : ndarray, shape (B,) or (B, n_actions)
-        Rewards.
+        Rewards; of several steps, their discounted sum.
     s_t : ndarray, shape (B, n_inputs) or (B, n_actions, n_inputs)
         The states that followed.
     terminated : ndarray of bool, shape (B,) or (B, n_actions)
         Where no reward follows any more. A truncated episode is not terminated.
+    steps : ndarray of int, shape (B,), or None
+        Environment steps from s_tm1 to s_t, over which r_t sums. None: one each.
+    weights : ndarray, shape (B,), or None
+        Importance of each transition's loss, above 0 and at most 1. None: all the same.
+    indices : ndarray of int64, shape (B,), or None
+        The replay's slots of the transitions, for `update_priorities`.
     """
 
     s_tm1: NDArray[Any]
@@ -29,6 +36,9 @@ class Batch(NamedTuple):
     r_t: NDArray[Any]
     s_t: NDArray[Any]
     terminated: NDArray[Any]
+    steps: NDArray[np.int64] | None = None
+    weights: NDArray[Any] | None = None
+    indices: NDArray[np.int64] | None = None
 
 
 class Replay(Protocol):
@@ -38,4 +48,4 @@ class Replay(Protocol):
         """Return the number of transitions that can be sampled."""
 
     def sample(self, batch_size: int) -> Batch:
-        """Return `batch_size` transitions drawn uniformly."""
+        """Return `batch_size` transitions."""

@@ -10,19 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.replay.batch import Batch
-from reinforcestrategycreator_pipeline.replay.sampling import distinct_indices
+from reinforcestrategycreator_pipeline.replay.sampling import Ints, Sampler
 from reinforcestrategycreator_pipeline.replay.store import RingStore
 
-Ints = NDArray[np.int64]
 Gather = Callable[[Ints, Ints, Ints], Batch]
 
 
 class IndexReplay(RingStore):
-    """Keeps the last `capacity` index triples; samples without replacement.
+    """Keeps the last `capacity` index triples; its sampler draws from them.
 
     Parameters
     ----------
@@ -32,31 +29,42 @@ class IndexReplay(RingStore):
         ``gather(rows, positions, actions) -> Batch``: makes the states and rewards.
     rng : numpy.random.Generator
         Source of the sampling.
+    sampler : Sampler, optional
+        Uniform without replacement if None.
     """
 
-    def __init__(self, capacity: int, gather: Gather, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        gather: Gather,
+        rng: np.random.Generator,
+        *,
+        sampler: Sampler | None = None,
+    ) -> None:
         integers = {"rows": np.int32, "positions": np.int16, "actions": np.int16}
-        super().__init__(capacity, {name: ((), dtype) for name, dtype in integers.items()})
-        self.rng = rng
+        columns = {name: ((), dtype) for name, dtype in integers.items()}
+        super().__init__(capacity, columns, rng, sampler)
         self._gather = gather
 
     def push_many(self, rows: Ints, positions: Ints, actions: Ints) -> None:
         """Store N triples, shape (N,) each, N <= capacity."""
         n = len(rows)
-        if n > self.capacity:
-            raise ConfigError(f"{n} transitions at once exceed a replay's capacity {self.capacity}")
-        slots = (self._next + np.arange(n)) % self.capacity
-        for column, values in zip(self._columns.values(), (rows, positions, actions), strict=True):
-            column[slots] = values
-        self._advance(n)
+        self._require_room(n)
+        self._append(n, (rows, positions, actions))
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` distinct triples uniformly and gather them.
+        """Draw `batch_size` triples and gather them.
+
+        The batch has the slots as `indices` and, if the sampler weighs, `weights` in the type of
+        the rewards (float64 if those are integers).
 
         Raises
         ------
         ConfigError
             If fewer are stored.
         """
-        i = distinct_indices(self.rng, self._size, batch_size)
-        return self._gather(*[column.take(i).astype(np.int64) for column in self._columns.values()])
+        i, weights = self.sampler.draw(self.rng, self._size, batch_size)
+        batch = self._gather(*[x.take(i).astype(np.int64) for x in self._columns.values()])
+        if weights is not None and batch.r_t.dtype.kind == "f":
+            weights = weights.astype(batch.r_t.dtype, copy=False)
+        return Batch(*batch[:-2], weights, i)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.replay.sampling import Sampler, UniformSampler
 
 
 class RingStore:
-    """Keeps the last `capacity` rows of some columns.
+    """Keeps the last `capacity` rows of some columns, and the sampler that chooses among them.
 
     Parameters
     ----------
@@ -20,12 +22,30 @@ class RingStore:
         Rows kept.
     columns : mapping of str to (shape, dtype)
         Of one row's entry in each column.
+    rng : numpy.random.Generator
+        Source of the sampling.
+    sampler : Sampler, optional
+        Uniform without one.
+
+    Raises
+    ------
+    ConfigError
+        If the sampler has another capacity.
     """
 
     def __init__(
-        self, capacity: int, columns: Mapping[str, tuple[tuple[int, ...], DTypeLike]]
+        self,
+        capacity: int,
+        columns: Mapping[str, tuple[tuple[int, ...], DTypeLike]],
+        rng: np.random.Generator,
+        sampler: Sampler | None = None,
     ) -> None:
         self.capacity = capacity
+        self.rng = rng
+        self.sampler: Sampler = UniformSampler() if sampler is None else sampler
+        of_sampler = getattr(self.sampler, "capacity", capacity)
+        rule = f"one of the replay's capacity {capacity}"
+        require(of_sampler == capacity, type(self).__name__, "sampler", rule, of_sampler)
         # np.empty: the operating system commits memory only as the ring fills.
         self._columns: dict[str, NDArray[Any]] = {
             name: np.empty((capacity, *shape), dtype=dtype)
@@ -37,23 +57,63 @@ class RingStore:
     def __len__(self) -> int:
         return self._size
 
-    def _advance(self, rows: int) -> None:
-        self._next = (self._next + rows) % self.capacity
+    def _require_room(self, rows: int) -> None:
+        """Raise `ConfigError` if `rows` at once would overwrite one another."""
+        if rows > self.capacity:
+            raise ConfigError(
+                f"{rows} transitions at once exceed a replay's capacity {self.capacity}"
+            )
+
+    def _append(self, rows: int, values: Iterable[NDArray[Any]]) -> None:
+        """Store `rows` rows, at most `capacity`, given by column."""
+        start, before_end = self._next, min(rows, self.capacity - self._next)
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column[start : start + before_end] = value[:before_end]
+            if before_end < rows:
+                column[: rows - before_end] = value[before_end:]
+        self._next = (start + rows) % self.capacity
         self._size = min(self._size + rows, self.capacity)
+        one = rows == 1
+        self.sampler.added(start if one else (start + np.arange(rows)) % self.capacity)
+
+    def update_priorities(self, indices: ArrayLike, priorities: ArrayLike) -> None:
+        """Hand the errors of a batch to the sampler; uniform sampling ignores them.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (B,)
+            A batch's `indices`, before anything else is pushed.
+        priorities : array_like, shape (B,)
+            |delta| of each transition, or what else tells how much there is to learn.
+
+        Raises
+        ------
+        ConfigError, NonFiniteError
+            What the sampler refuses; nothing is changed then.
+        """
+        self.sampler.update(indices, priorities)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the stored rows by column, and the place of the next, for a checkpoint."""
+        """Return all content for a checkpoint: rows by column, the next place, the sampler's.
+
+        The generator's state is not in it. Most are views: write them before the next push.
+        """
         stored = {name: column[: self._size] for name, column in self._columns.items()}
-        return {**stored, "next": np.array([self._next])}
+        sampler = {f"sampler.{name}": array for name, array in self.sampler.arrays().items()}
+        return {**stored, "next": np.array([self._next]), **sampler}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Set the content to what `arrays` returned, of a ring of the same capacity.
+        """Set the content to what `arrays` returned, of a replay made with the same parameters.
 
         Raises
         ------
         ConfigError
-            If the ring that was stored had another capacity: its place would not fit this one.
+            If the replay that was stored had another capacity (its place would not fit this one),
+            other columns or another sampler; the rows are as before then.
         """
+        missing = [name for name in (*self._columns, "next") if name not in arrays]
+        if missing:
+            raise ConfigError(f"the stored transitions have no {', '.join(missing)}")
         n = len(arrays[next(iter(self._columns))])
         place = int(arrays["next"][0])
         if not (place == n < self.capacity or 0 <= place < n == self.capacity):
@@ -62,5 +122,24 @@ class RingStore:
                 f"a replay of capacity {self.capacity}"
             )
         for name, column in self._columns.items():
+            stored = arrays[name]
+            if stored.shape != (n, *column.shape[1:]) or stored.dtype != column.dtype:
+                raise ConfigError(
+                    f"the stored {name} must be {column.dtype} {(n, *column.shape[1:])}. "
+                    f"Got {stored.dtype} {stored.shape} instead."
+                )
+        of_sampler = part(arrays, "sampler.")
+        if len(of_sampler.get("priorities", range(n))) != n:
+            raise ConfigError(
+                f"{n} stored transitions need as many priorities. "
+                f"Got {len(of_sampler['priorities'])} instead."
+            )
+        self.sampler.restore(of_sampler)
+        for name, column in self._columns.items():
             column[:n] = arrays[name]
         self._next, self._size = place, n
+
+
+def part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names begin with `prefix`, without it."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

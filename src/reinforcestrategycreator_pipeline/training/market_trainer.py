@@ -12,23 +12,24 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require_bool, require_int
+from reinforcestrategycreator_pipeline.checks import require, require_bool, require_int
 from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket, MarketTrajectories
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     NonFiniteError,
 )
-from reinforcestrategycreator_pipeline.models.base import Model
+from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
+from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
+from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
 from reinforcestrategycreator_pipeline.nn.serialization import tensors_sha256
 from reinforcestrategycreator_pipeline.replay.index import IndexReplay
+from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.seeding import (
     generator,
     generator_state,
     restore_generator,
 )
-from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
-from reinforcestrategycreator_pipeline.training.interrupts import deferred_interrupts
 
 HISTORY_COLUMNS = (
     "step",
@@ -37,6 +38,8 @@ HISTORY_COLUMNS = (
     "update_norm",
     "q_mean",
     "q_max",
+    "dead_units",
+    "learning_rate",
     "exploration_rate",
     "steps_per_second",
     "validation_growth",
@@ -110,7 +113,11 @@ class TrainingResult:
 class MarketTrainer:
     """The training loop.
 
-    Many epsilon-greedy trajectories feed an index replay; the model learns from batches of it.
+    Many trajectories, in which the model explores, feed an index replay. The model learns from
+    batches of it, drawn uniformly, or by priority if its hyperparameters have `prioritized_replay`.
+    A round is `train_frequency` steps of all trajectories at once, then `gradient_steps` training
+    steps; -1: as many as each trajectory has just made.
+
     Every `validation_interval` steps the greedy policy trades the validation split; the weights
     with the best growth there are what training returns.
 
@@ -123,11 +130,16 @@ class MarketTrainer:
     config : TrainingConfig
         See there.
     seed : int
-        Of trajectories, exploration and replay.
+        Of trajectories and replay; the model explores with a generator of its own.
     store : CheckpointStore, optional
         Where checkpoints go; without one nothing is written.
     on_row : callable, optional
         Called with every new row of the history.
+
+    Raises
+    ------
+    ConfigError
+        If the markets do not fit each other, or the model wants n-step returns.
     """
 
     def __init__(
@@ -147,13 +159,18 @@ class MarketTrainer:
                 f"Got {validation.n_inputs} inputs and positions {validation.positions.tolist()} "
                 f"instead of {market.n_inputs} and {market.positions.tolist()}."
             )
+        require_single_steps(model.hyperparameters)
         self.model, self.market, self.validation = model, market, validation
         self.config, self.store, self.on_row = config, store, on_row
-        self._explore = generator(seed, "training/exploration")
         self._walk = generator(seed, "training/trajectories")
         self._draw = generator(seed, "training/replay")
         gather = market.gather_all_actions if config.counterfactual else market.gather
-        self.replay = IndexReplay(model.hyperparameters.buffer_size, gather, self._draw)
+        self.replay = IndexReplay(
+            model.hyperparameters.buffer_size,
+            gather,
+            self._draw,
+            sampler=_sampler(model.hyperparameters),
+        )
         model.build((market.n_inputs,), (market.n_positions,), self.replay)
         self.trajectories = MarketTrajectories(market, config.trajectories, self._walk)
         # What a checkpoint must have been made from, to be continued here.
@@ -177,6 +194,8 @@ class MarketTrainer:
         ------
         NonFiniteError
             If learning or validation meets a number that is not finite.
+        DivergenceError
+            If the model notices that its values diverge.
         KeyboardInterrupt
             On Ctrl-C or SIGTERM, after a checkpoint was written.
         """
@@ -188,7 +207,9 @@ class MarketTrainer:
                     self._collect()
                 if len(self.replay) >= starts:
                     due = self.step // config.checkpoint_interval
-                    for _ in range(min(settings.gradient_steps, config.steps - self.step)):
+                    steps = settings.gradient_steps
+                    steps = settings.train_frequency if steps == -1 else steps
+                    for _ in range(min(steps, config.steps - self.step)):
                         self._learn()
                     if self.store and self.step // config.checkpoint_interval > due:
                         self.save()
@@ -209,13 +230,11 @@ class MarketTrainer:
         return 0 < self.config.patience <= self._stale
 
     def _collect(self) -> None:
-        """Step every trajectory once, epsilon-greedily, and store what happened."""
-        progress = self.step / self.config.steps
-        self.model.exploration_rate = rate = self.model.exploration_at(progress)
-        actions = self.model.predict(self.trajectories.states()).argmax(axis=1)
-        random = self._explore.random(len(actions)) < rate
-        drawn = self._explore.integers(self.market.n_positions, size=len(actions))
-        actions[random] = drawn[random]
+        """Step every trajectory once, as the model explores, and store what happened."""
+        states = self.trajectories.states()
+        self.model.set_progress(self.step / self.config.steps)
+        self.model.observe(states)
+        actions = self.model.select_actions(states, self.model.exploration_rate)
         self.replay.push_many(*self.trajectories.step(actions), actions)
 
     def _learn(self) -> None:
@@ -257,8 +276,11 @@ class MarketTrainer:
         if self.on_row:
             self.on_row(row)
 
-    def loss_floor(self) -> float:
+    def loss_floor(self) -> float | None:
         """Return the loss that the market's own noise leaves to any forecast.
+
+        None if the loss is not the plain mean of squared errors, with which it could be compared:
+        of another head or loss, or weighted by priority.
 
         The variance of a bar's reward over the training bars, given (previous target, target) and
         nothing of the bar, averaged as often as the replay holds each pair. As far as next-bar
@@ -266,6 +288,11 @@ class MarketTrainer:
         end somewhat below: by learning bars by heart, and because the target's second part, the
         next state's learned value, is correlated with the first (measured on the sample: -0.2).
         """
+        settings = self.model.hyperparameters
+        kind = getattr(settings, "head", "expected"), getattr(settings, "loss", "squared")
+        weighted = getattr(settings, "prioritized_replay", False)
+        if kind != ("expected", "squared") or weighted:
+            return None
         rewards = self.market.rewards[self.market.decision_rows].astype(np.float64)
         variance = rewards.var(axis=0)
         stored = self.replay.arrays()
@@ -302,7 +329,7 @@ class MarketTrainer:
                 "best_step": self._best_step,
                 "stale": self._stale,
                 "unlogged": self._unlogged,
-                "generators": [generator_state(g) for g in (self._explore, self._walk, self._draw)],
+                "generators": [generator_state(g) for g in (self._walk, self._draw)],
             },
         )
 
@@ -344,9 +371,25 @@ class MarketTrainer:
         self._unlogged = header["unlogged"]
         self.step, self.history = header["step"], header["history"]
         self._loss_sum, self._loss_count = header["loss"]
-        for rng, state in zip(
-            (self._explore, self._walk, self._draw), header["generators"], strict=True
-        ):
+        for rng, state in zip((self._walk, self._draw), header["generators"], strict=True):
             restore_generator(rng, state)
         self._clock = (time.perf_counter(), self.step)
         return skipped
+
+
+def require_single_steps(settings: object) -> None:
+    """Raise `ConfigError` for hyperparameters with `n_step` above 1."""
+    rule = (
+        "1 on a market, whose replay holds single bars, of which every action's outcome is known "
+        "(n-step returns would need the bars that followed, under the actions taken there)"
+    )
+    n_step = getattr(settings, "n_step", 1)
+    require(n_step == 1, "DQN", "n_step", rule, n_step)
+
+
+def _sampler(settings: LearningSettings) -> PrioritizedSampler | None:
+    """Return what draws by priority, if `settings` know of it and want it."""
+    if not getattr(settings, "prioritized_replay", False):
+        return None
+    wanted: Any = settings
+    return PrioritizedSampler(wanted.buffer_size, wanted.priority_alpha, wanted.priority_epsilon)

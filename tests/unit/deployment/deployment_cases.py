@@ -9,6 +9,8 @@ import numpy as np
 from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec
+from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -23,12 +25,25 @@ def random_weights(sizes, seed=0, dtype=np.float32):
     return weights
 
 
+def plain_network(weights):
+    """Return the network of hidden ReLU layers that has these weights."""
+    last = len(weights) // 2 - 1
+    shapes = [weights[f"W{i}"].shape for i in range(last + 1)]
+    hidden = tuple(fan_out for _, fan_out in shapes[:-1])
+    spec = NetworkSpec(shapes[0][0], hidden, shapes[-1][1])
+    return PolicyNetwork(spec, weights, "expected", {"huber_delta": 1.0})
+
+
+def random_network(sizes, seed=0, dtype=np.float32):
+    return plain_network(random_weights(sizes, seed, dtype))
+
+
 def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float32, names=None):
     """Return a policy that decides erratically but reproducibly."""
     rng = np.random.default_rng(seed + 1000)
     n = len(positions)
     return Policy(
-        weights=random_weights((n_features + n, *hidden, n), seed, dtype),
+        network=random_network((n_features + n, *hidden, n), seed, dtype),
         positions=positions,
         feature_names=names or tuple(f"f{i}" for i in range(n_features)),
         lookback=0,
@@ -41,7 +56,7 @@ def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float3
 def package_arguments(**changes):
     """Return the arguments of `write_package` for a small policy."""
     return {
-        "weights": random_weights((5, 4, 2)),
+        "network": random_network((5, 4, 2)),
         "positions": (0.0, 1.0),
         "feature_specs": [{"name": "returns", "horizons": [1, 2, 5]}],
         "feature_names": ("return_1", "return_2", "return_5"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from broker_contract import BrokerContract
-from deployment_cases import random_weights, written
+from deployment_cases import random_network, written
 from feature_contract import make_bars
 
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS, SimulatedBroker
@@ -24,7 +24,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
     table = compute_features(frame, [spec])
     written(
         tmp_path / "package",
-        weights=random_weights((5, 8, 2)),
+        network=random_network((5, 8, 2)),
         feature_specs=[spec.to_mapping()],
         feature_names=table.names,
         scaler=ScalerConfig().fit(table.values[5:200]).to_dict(),
@@ -32,7 +32,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(BROKERS, "_members", dict(BROKERS._members))
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     names = {
         "raw_features": table.values[50],
         "frame": frame,
@@ -42,6 +42,11 @@ def test_the_examples_run(tmp_path, monkeypatch):
     }
     for block in blocks:
         exec(block, names)
+    # The exported file gives the policy's values.
+    previous = int(names["state"][0, 3:].argmax())
+    expected = names["policy"].q_values(table.values[50], previous)
+    np.testing.assert_allclose(names["q_values"][0], expected, rtol=1e-5)
+    assert names["actions"].tolist() == [expected.argmax()]
     assert names["target"] in (0.0, 1.0)
     assert len(names["result"].equity) == 200
     assert np.isfinite(names["result"].equity).all()

@@ -22,6 +22,7 @@ def card(**changes):
         "positions": (-1.0, 0.0, 0.5),
         "feature_names": ("return_1", "rsi_14", "x"),
         "lookback": 240,
+        "network": "20 inputs, head c51",
         "costs": {"commission_bps": 1.0},
         "metrics": {
             "DQN": {"sharpe": MetricValue(0.31), "max_drawdown": MetricValue(None, "no bars")},
@@ -40,6 +41,7 @@ def test_a_card_says_what_one_must_know():
     assert "| Trades | at least 10 | 25 | yes |" in text
     assert "negative is short): -1, 0, 0.5" in text
     assert "- test: 2010-08-02 to 2013-03-01" in text
+    assert "- Network: 20 inputs, head c51\n" in text
     assert "Seed 7, version 0.1.0" in text
     assert text == card()
 
@@ -52,7 +54,7 @@ def test_a_card_says_promoted_only_if_every_check_passed():
 
 def test_names_from_outside_cannot_change_the_card():
     evil = "<script>alert(1)</script> | x\n# Promoted **yes** `a` [b](c)"
-    text = card(run_id=evil, symbols=(evil,), feature_names=(evil,), data=evil)
+    text = card(run_id=evil, symbols=(evil,), feature_names=(evil,), data=evil, network=evil)
     assert "<script>" not in re.sub(r"\\.", "", text)
     assert "\n# Promoted" not in text
     assert "**yes**" not in text

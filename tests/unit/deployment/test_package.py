@@ -4,7 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from deployment_cases import package_arguments, random_weights, written
+from deployment_cases import (
+    package_arguments,
+    plain_network,
+    random_network,
+    random_weights,
+    written,
+)
 
 from reinforcestrategycreator_pipeline.deployment import manifest as manifest_module
 from reinforcestrategycreator_pipeline.deployment.manifest import manifest_seal
@@ -15,7 +21,7 @@ from reinforcestrategycreator_pipeline.deployment.package import (
 )
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, RunError
-from reinforcestrategycreator_pipeline.nn.serialization import write_tensors
+from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
 
 NAMES = {
     "policy.safetensors",
@@ -63,9 +69,10 @@ def test_what_was_written_is_what_is_read(package):
     assert policy.feature_names == ("return_1", "return_2", "return_5")
     assert policy.feature_specs == ({"name": "returns", "horizons": [1, 2, 5]},)
     assert policy.scaler.to_dict() == arguments["scaler"]
-    for name, array in arguments["weights"].items():
-        assert policy.weights[name].tobytes() == array.tobytes()
-        assert policy.weights[name].dtype == np.float32
+    assert policy.network.to_header() == arguments["network"].to_header()
+    for name, array in arguments["network"].weights.items():
+        assert policy.network.weights[name].tobytes() == array.tobytes()
+        assert policy.network.weights[name].dtype == np.float32
 
 
 def test_the_returned_manifest_is_the_written_one(tmp_path):
@@ -74,16 +81,16 @@ def test_the_returned_manifest_is_the_written_one(tmp_path):
 
 def test_float64_weights_keep_their_bits(tmp_path):
     weights = random_weights((5, 4, 2), dtype=np.float64)
-    written(tmp_path / "a", weights=weights)
-    policy = Policy.load(tmp_path / "a")
-    assert all(policy.weights[k].tobytes() == v.tobytes() for k, v in weights.items())
+    written(tmp_path / "a", network=plain_network(weights))
+    read = Policy.load(tmp_path / "a").network.weights
+    assert all(read[k].tobytes() == v.tobytes() for k, v in weights.items())
 
 
 def test_same_arguments_same_bytes(tmp_path):
     written(tmp_path / "a")
     written(tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    written(tmp_path / "c", weights=random_weights((5, 4, 2), seed=1))
+    written(tmp_path / "c", network=random_network((5, 4, 2), seed=1))
     before, after = contents(tmp_path / "a"), contents(tmp_path / "c")
     changed = {name for name in NAMES if before[name] != after[name]}
     assert changed == {"policy.safetensors", "manifest.json"}
@@ -123,7 +130,7 @@ def test_what_is_not_a_package_is_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": random_weights((6, 4, 2))}, r"W0 and b0 must have the shapes \(5, 4\)"),
+        ({"network": random_network((6, 4, 2))}, "a network of 5 inputs and 2 actions. Got 6 and"),
         ({"positions": (0.5, 1.0)}, "with 0 among them"),
         ({"scaler": {"center": [0.0]}}, "needs 'scale'"),
         ({"scaler": {"center": [0.0], "scale": [1.0], "clip": None}}, "a scaler of as many"),
@@ -314,8 +321,27 @@ def test_features_that_do_not_fit_are_a_damaged_package(package, change, message
 
 
 def test_weights_of_something_else_are_refused(package):
-    write_tensors(package / "policy.safetensors", random_weights((5, 4, 2)), {"format": "dqn/1"})
-    with pytest.raises(CheckpointError, match=r"not a policy \(format 'dqn/1'\)"):
+    for other in ("dqn/2", "policy/1"):
+        write_tensors(package / "policy.safetensors", random_weights((5, 4, 2)), {"format": other})
+        with pytest.raises(CheckpointError, match=rf"not a policy of this version \(.*'{other}'"):
+            Policy.load(package, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h.pop("head"), "lacks 'head'"),
+        (lambda h: h.pop("positions"), "lacks 'positions'"),
+        (lambda h: h["network"].update(n_actions=3), "needs a network|must have the shape"),
+        (lambda h: h["network"].update(layer_norm=True), "lacks the tensor 'gain0'"),
+        (lambda h: h.update(head="nothing:Here"), "import nothing first, if you trust it"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_a_damaged_package(package, change, message):
+    tensors, header = read_tensors(package / "policy.safetensors")
+    change(header)
+    write_tensors(package / "policy.safetensors", tensors, header)
+    with pytest.raises(CheckpointError, match=message):
         Policy.load(package, verify=False)
 
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from deployment_cases import random_policy
+from deployment_cases import plain_network, random_policy, random_weights
 from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset
 
 from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker
@@ -74,8 +74,9 @@ def test_a_ruined_account_stays_where_it_is():
 def test_times_and_prices_of_the_fills():
     # Weights that always choose index 1, long: one purchase at the second bar's open.
     asset = asset_of([10.0, 11.0, 12.0], [10.0, 10.0, 10.0], seconds=[100.0, 200.0, 300.0])
-    weights = {"W0": np.zeros((3, 2), np.float32), "b0": np.array([0, 1], np.float32)}
-    policy = dataclasses.replace(random_policy(1, (0.0, 1.0)), weights=weights)
+    weights = {name: 0 * array for name, array in random_weights((3, 4, 2)).items()}
+    weights["b1"][1] = 1
+    policy = dataclasses.replace(random_policy(1, (0.0, 1.0)), network=plain_network(weights))
     result = paper(policy, asset, FREE)
     (fill,) = result.fills
     assert (fill.time, fill.side, fill.price, fill.open) == (200.0, "buy", 11.0, 11.0)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from deployment_cases import random_policy, random_weights
+from deployment_cases import plain_network, random_network, random_policy
 from trading_cases import DEAR, GRIDS, random_asset
 
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
@@ -19,7 +19,12 @@ HAND = {
 
 def parts(**changes):
     scaler = FittedScaler(np.array([10.0]), np.array([2.0]), 3.0)
-    given = {"weights": HAND, "positions": (0.0, 1.0), "feature_names": ("a",), "lookback": 1}
+    given = {
+        "network": plain_network(HAND),
+        "positions": (0.0, 1.0),
+        "feature_names": ("a",),
+        "lookback": 1,
+    }
     return {**given, "scaler": scaler, **changes}
 
 
@@ -42,7 +47,7 @@ def test_the_flat_exposure_is_where_an_account_starts():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("hidden", [(), (7,), (64, 64), (256, 128, 64)])
+@pytest.mark.parametrize("hidden", [(7,), (64, 64), (256, 128, 64)])
 def test_one_bar_has_the_bits_of_the_table(hidden, dtype):
     policy = random_policy(17, (-1.0, 0.0, 1.0), hidden=hidden, dtype=dtype)
     raw = np.random.default_rng(1).normal(size=(300, 17))
@@ -82,7 +87,7 @@ def test_decides_as_the_network_that_was_trained(dtype):
     market = ExogenousMarket([scaled], grid, DEAR)
     dqn = DQN({"hyperparameters": {"hidden_layers": [32, 16]}, "seed": 5, "dtype": dtype})
     dqn.build((market.n_inputs,), (market.n_positions,))
-    policy = Policy(dqn.q_network["weights"], grid, ("a", "b", "c"), 0, scaler)
+    policy = Policy(dqn.policy_network(), grid, ("a", "b", "c"), 0, scaler)
     q = dqn.predict(market.all_states().reshape(-1, market.n_inputs)).reshape(400, 5, 5)
     ours = policy._values(asset.features, policy._one_hot)
     # One matrix product and many row products sum in another order.
@@ -93,11 +98,11 @@ def test_decides_as_the_network_that_was_trained(dtype):
 
 def test_later_training_does_not_reach_into_a_policy():
     weights = {name: array.copy() for name, array in HAND.items()}
-    policy = Policy(**parts(weights=weights))
+    policy = Policy(**parts(network=plain_network(weights)))
     weights["W0"][:] = 0.0
     assert policy.q_values(np.array([14.0]), 1).tolist() == [1.5, 2.25]
     with pytest.raises(ValueError, match="read-only"):
-        policy.weights["W0"][0, 0] = 1.0
+        policy.network.weights["W0"][0, 0] = 1.0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -117,7 +122,7 @@ def test_no_decision_comes_from_a_value_that_is_not_finite():
     # Finite weights whose product overflows: inf * 0 is NaN, which argmax would pick.
     weights = {name: array.copy() for name, array in HAND.items()}
     weights["W0"][0] = 3e38
-    policy = Policy(**parts(weights=weights))
+    policy = Policy(**parts(network=plain_network(weights)))
     with pytest.raises(NonFiniteError, match="action values of row 0 are not finite; no order"):
         policy.decide(np.array([14.0]), 0)
     with pytest.raises(NonFiniteError, match="action values of row 1 are not finite; no order"):
@@ -153,23 +158,10 @@ def test_features_of_another_shape_are_refused(shape):
         ({"feature_names": ("a", "b")}, "2 features needs a scaler of as many. Got 1"),
         ({"lookback": -1}, "lookback must be an integer >= 0"),
         ({"lookback": 1.0}, "lookback must be an integer >= 0"),
-        ({"weights": {}}, "missing or extra: W0, b0"),
-        ({"weights": {**HAND, "W2": HAND["W1"]}}, "missing or extra: W2"),
-        ({"weights": {k: HAND[k] for k in ("W0", "b0", "W1")}}, "missing or extra: W1"),
-        ({"weights": {**HAND, "b1": HAND["b1"].astype(np.float64)}}, "all float32 or all float64"),
-        ({"weights": {k: v.astype(int) for k, v in HAND.items()}}, "Got int64"),
-        ({"weights": {**HAND, "W0": HAND["W0"][:2]}}, r"W0 and b0 must have the shapes \(3, 2\)"),
-        ({"weights": {**HAND, "W0": HAND["W0"][0]}}, "W0 and b0 must have the shapes"),
-        ({"weights": {**HAND, "b0": HAND["b0"][:1]}}, "W0 and b0 must have the shapes"),
-        ({"weights": {**HAND, "W1": HAND["W1"][:, :1], "b1": HAND["b1"][:1]}}, "W1 and b1 must"),
-        ({"weights": {**HAND, "b1": HAND["b1"] * np.nan}}, "tensor b1 must be finite"),
+        ({"network": random_network((4, 2, 2))}, "3 inputs and 2 actions. Got 4 and 2 instead"),
+        ({"network": random_network((3, 2, 3))}, "3 inputs and 2 actions. Got 3 and 3 instead"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         Policy(**parts(**changes))
-
-
-def test_a_network_without_hidden_layers_is_a_policy():
-    weights = random_weights((3, 2))
-    assert Policy(**parts(weights=weights)).decide(np.array([11.0]), 0) in (0, 1)

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import numpy as np
-from deployment_cases import package_arguments, random_weights
+import pytest
+from deployment_cases import package_arguments
+from policy_family import MEMBERS, random_dqn
 
 from reinforcestrategycreator_pipeline.deployment.package import write_package
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
@@ -43,7 +45,7 @@ print(json.dumps({
     "names": policy.feature_names,
     "positions": policy.positions,
     "specs": policy.feature_specs,
-    "heavy": [n for n in ("pandas", "talib", "pydantic", "gymnasium") if n in sys.modules],
+    "heavy": [n for n in ("pandas", "talib", "pydantic", "gymnasium", "onnx") if n in sys.modules],
 }))
 """
 
@@ -54,13 +56,14 @@ def run(*arguments):
     )
 
 
-def test_policy_needs_numpy_and_safetensors_alone(tmp_path):
+@pytest.mark.parametrize("member", ["plain", "all with c51", "all with qr"])
+def test_policy_needs_numpy_and_safetensors_alone(tmp_path, member):
     rng = np.random.default_rng(0)
     names = tuple(f"f{i}" for i in range(17))
     write_package(
         tmp_path / "package",
         **package_arguments(
-            weights=random_weights((20, 64, 64, 3)),
+            network=random_dqn(MEMBERS[member], 20, 3, hidden=(64, 64)).policy_network(),
             positions=(-1.0, 0.0, 1.0),
             feature_names=names,
             scaler=FittedScaler(rng.normal(size=17), rng.uniform(1, 2, 17), 10.0).to_dict(),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,7 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNConfig,
     DQNHyperparameters,
 )
+from reinforcestrategycreator_pipeline.models.presets import PRESETS, preset
 
 
 def config_of(**hyperparameters):
@@ -80,6 +82,11 @@ def test_an_unknown_key_beside_the_hyperparameters_names_the_nearest():
 NAN, INF = float("nan"), float("inf")
 
 
+UNIT = [-0.1, 1.1, NAN, "0.5", True, None]
+ABOVE_0 = [0, -1, NAN, INF, "1", True, None]
+SWITCH = [1, 0, "yes", None]
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     {
@@ -88,17 +95,42 @@ NAN, INF = float("nan"), float("inf")
         "adam_beta1": [-0.1, 1, 1.5, NAN, "0.9"],
         "adam_beta2": [-0.1, 1, NAN],
         "adam_epsilon": [0, -1e-8, 1e-13, NAN, INF],
+        "weight_decay": [-1e-9, NAN, INF, "0", None],
+        "learning_rate_schedule": [3, None, True],
+        "learning_rate_final": [-1e-9, 1e31, NAN, "0"],
         "gamma": [-0.1, 1.1, NAN],
         "batch_size": [0, -1, 32.0, True],
         "buffer_size": [0, 31],
-        "double_dqn": [1, "yes", None],
+        "n_step": [0, -1, 1.5, True, "3"],
+        "prioritized_replay": SWITCH,
+        "priority_alpha": UNIT,
+        "priority_beta_initial": UNIT,
+        "priority_beta_final": UNIT,
+        "priority_epsilon": [0, -1e-6, 1.5, NAN],
+        "double_dqn": SWITCH,
+        "dueling": SWITCH,
+        "layer_norm": SWITCH,
+        "noisy": SWITCH,
+        "noisy_sigma": [-0.1, NAN, INF],
+        "head": [51, None, True],
+        "n_atoms": [1, 0, 2.5, True, 10_001],
+        "v_min": [NAN, -INF, "0", None],
+        "v_max": [NAN, INF, -10, -11],
+        "loss": [2, None],
+        "huber_delta": ABOVE_0,
+        "max_grad_norm": [0, -1, NAN, INF, "10"],
+        "tau": [0, -0.1, 1.1, NAN],
         "target_update_interval": [0, 1.5],
         "exploration_initial": [-0.1, 1.1],
         "exploration_final": [-0.1, NAN],
         "exploration_fraction": [0, 1.5],
-        "learning_starts": [0],
+        "exploration_schedule": [0, None],
+        "normalize_observations": SWITCH,
+        "observation_clip": ABOVE_0,
+        "learning_starts": [-1, 0.5, True],
         "train_frequency": [0],
-        "gradient_steps": [0, -1],
+        "gradient_steps": [0, -2, 1.0, True, None],
+        "on_divergence": ["halt", "", None, True],
         "log_interval": [-1, 0.5],
     }.items(),
 )
@@ -111,6 +143,157 @@ def test_wrong_values_are_refused_in_one_line_with_name_rule_and_value(name, val
         assert message.startswith(f"The {name} parameter of DQN must be "), message
         assert message.endswith(f"Got {value!r} instead."), message
         assert "\n" not in message
+
+
+BETWEEN = "a finite number and >= 0 and <= 1"
+RULES = {
+    "weight_decay": (-1, "a finite number and >= 0"),
+    "learning_rate_schedule": (3, "a name"),
+    "learning_rate_final": (-1, "a finite number and >= 0 and <= 1e+30"),
+    "n_step": (0, "an integer >= 1"),
+    "prioritized_replay": (1, "true or false"),
+    "priority_alpha": (2, BETWEEN),
+    "priority_beta_initial": (2, BETWEEN),
+    "priority_beta_final": (2, BETWEEN),
+    "priority_epsilon": (0, "a finite number and > 0 and <= 1"),
+    "dueling": ("on", "true or false"),
+    "noisy_sigma": (-1, "a finite number and >= 0"),
+    "head": (51, "a name"),
+    "n_atoms": (1, "an integer >= 2"),
+    "v_max": (-10.0, "greater than v_min (-10.0)"),
+    "huber_delta": (0, "a finite number and > 0"),
+    "max_grad_norm": (0, "a finite number and > 0"),
+    "tau": (0, "a finite number and > 0 and <= 1"),
+    "gradient_steps": (0, "an integer >= 1, or -1 for as many as environment steps"),
+    "on_divergence": ("halt", "one of stop, warn, ignore"),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_rule_is_said(name):
+    value, rule = RULES[name]
+    with pytest.raises(ConfigError) as caught:
+        config_of(**{name: value})
+    message = f"The {name} parameter of DQN must be {rule}. Got {value!r} instead."
+    assert str(caught.value) == message
+
+
+def test_too_many_atoms_are_refused():
+    with pytest.raises(ConfigError) as caught:
+        config_of(n_atoms=10_001)
+    message = "The n_atoms parameter of DQN must be at most 10000. Got 10001 instead."
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"head": "c52"}, "no head is called 'c52'. Did you mean 'c51'?"),
+        ({"loss": "hubr"}, "no loss is called 'hubr'. Did you mean 'huber'?"),
+        (
+            {"learning_rate_schedule": "linaer"},
+            "no schedule is called 'linaer'. Did you mean 'linear'?",
+        ),
+        (
+            {"exploration_schedule": "cosin"},
+            "no schedule is called 'cosin'. Did you mean 'cosine'?",
+        ),
+        (
+            {"learning_rate_schedule": "exponential"},
+            "The learning_rate_final parameter of DQN must be > 0 with an exponential "
+            "learning_rate_schedule. Got 0.0 instead.",
+        ),
+        (
+            {"exploration_schedule": "exponential", "exploration_final": 0.0},
+            "The exploration_final parameter of DQN must be > 0, as exploration_initial, with an "
+            "exponential exploration_schedule. Got 0.0 instead.",
+        ),
+        (
+            {"exploration_schedule": "exponential", "exploration_initial": 0.0},
+            "The exploration_final parameter of DQN must be > 0, as exploration_initial, with an "
+            "exponential exploration_schedule. Got 0.05 instead.",
+        ),
+        (
+            {"batch_size": 64, "buffer_size": 63},
+            "The buffer_size parameter of DQN must be at least batch_size (64). Got 63 instead.",
+        ),
+    ],
+)
+def test_names_and_pairs_are_refused_before_anything_is_built(given, message):
+    with pytest.raises(ConfigError) as caught:
+        config_of(**given)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"learning_starts": 0},
+        {"gradient_steps": -1},
+        {"max_grad_norm": None},
+        {"n_atoms": 10_000},
+        {"n_atoms": 2},
+        {"tau": 1},
+        {"priority_alpha": 0, "priority_beta_initial": 1},
+        {"exploration_initial": 0, "exploration_final": 0},
+        {"learning_rate_schedule": "exponential", "learning_rate_final": 1e-9},
+        {"v_min": -11, "v_max": -10},
+    ],
+)
+def test_values_at_the_edge_are_taken(given):
+    hp = config_of(**given)
+    assert {name: getattr(hp, name) for name in given} == given
+
+
+def test_a_preset_is_overridden_by_what_is_given_beside_it():
+    own = {"n_step": 5, "hidden_layers": [7]}
+    hp = DQN({"preset": "rainbow", "hyperparameters": own, "seed": 3}).config
+    assert (hp.hyperparameters.n_step, hp.hyperparameters.hidden_layers) == (5, (7,))
+    assert hp.hyperparameters.head == "c51"
+    assert hp.seed == 3
+    assert DQN({"preset": "rainbow"}).hyperparameters.n_step == 3
+    assert DQN({"hyperparameters": own}).hyperparameters.head == "expected"
+
+
+def test_every_preset_is_valid_and_differs_from_the_defaults():
+    for name, values in PRESETS.items():
+        hp = DQN({"preset": name}).hyperparameters
+        expected = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        assert {k: getattr(hp, k) for k in values} == expected
+        assert hp != DQNHyperparameters()
+
+
+def test_rainbow_is_the_papers():
+    # Hessel et al. 2018, table 1, and all six extensions.
+    hp = DQN({"preset": "rainbow"}).hyperparameters
+    assert hp.double_dqn
+    assert hp.dueling
+    assert hp.noisy
+    assert hp.prioritized_replay
+    assert (hp.head, hp.n_atoms, hp.v_min, hp.v_max) == ("c51", 51, -10.0, 10.0)
+    assert (hp.n_step, hp.noisy_sigma, hp.adam_epsilon) == (3, 0.5, 1.5e-4)
+    betas = (hp.priority_beta_initial, hp.priority_beta_final)
+    assert (hp.priority_alpha, *betas) == (0.5, 0.4, 1.0)
+    assert (hp.exploration_initial, hp.exploration_final) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["rainbo", "", 3, None, ["rainbow"]])
+def test_an_unknown_preset_is_refused(name):
+    with pytest.raises(ConfigError, match=re.escape(f"no preset is called {name!r}.")):
+        DQN({"preset": name})
+
+
+def test_hyperparameters_beside_a_preset_must_be_a_mapping():
+    with pytest.raises(ConfigError, match="must be a mapping beside a preset"):
+        DQN({"preset": "rainbow", "hyperparameters": 3})
+
+
+def test_a_preset_that_was_handed_out_can_be_changed():
+    mine = preset("zoo_cartpole")
+    mine["hidden_layers"].append(1)
+    mine["gamma"] = 0
+    assert preset("zoo_cartpole")["hidden_layers"] == [256, 256]
+    assert preset("zoo_cartpole")["gamma"] == 0.99
 
 
 def test_every_hyperparameter_has_a_test_of_its_refusals():

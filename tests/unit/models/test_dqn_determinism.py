@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from dqn_cases import filled_dqn, learning_state, make_dqn
 
+from reinforcestrategycreator_pipeline.seeding import generator
+
 PACKAGE = "reinforcestrategycreator_pipeline"
 
 
@@ -32,9 +34,12 @@ def test_another_seed_differs_from_the_start():
 
 def test_initialisation_replay_and_exploration_draw_from_different_streams():
     dqn = make_dqn()
-    generators = (dqn._exploration_rng, dqn.replay_buffer.rng)
-    draws = [g.random(4).tolist() for g in generators]
-    assert draws[0] != draws[1]
+    assert dqn.replay_buffer.rng is dqn._generators["replay"]
+    assert {"exploration", "replay", "noise", "target-noise"} <= set(dqn._generators)
+    draws = {name: tuple(g.random(4)) for name, g in dqn._generators.items()}
+    assert len(set(draws.values())) == len(draws)
+    initial = generator(0, "dqn/initialisation").random(4)
+    assert tuple(initial) not in draws.values()
 
 
 def test_the_global_random_state_is_neither_read_nor_changed():
@@ -105,7 +110,13 @@ def foreign_packages(statement):
     [
         "models.implementations.dqn",
         "models.base",
-        "nn.mlp",
+        "nn.network",
+        "nn.normalization",
+        "nn.schedules",
+        "nn.heads.catalog",
+        "models.presets",
+        "models.gym_loop",
+        "replay.prioritized",
         "nn.adam",
         "nn.tensors",
         "nn.serialization",

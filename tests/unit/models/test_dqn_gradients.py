@@ -128,7 +128,7 @@ def test_the_loss_is_a_mean_so_repeating_the_batch_changes_nothing():
     results = []
     for repeats in (1, 5):
         batch = random_batch(np.random.default_rng(7))
-        batch = type(batch)(*(np.concatenate([x] * repeats) for x in batch))
+        batch = type(batch)(*(x if x is None else np.concatenate([x] * repeats) for x in batch))
         dqn = make_dqn(replay=FixedReplay(batch), dtype="float64", adam_beta1=0.0)
         loss = dqn._train_step(len(batch.s_tm1), GAMMA)
         m = dqn.q_network["optimizer_state"]["m"]

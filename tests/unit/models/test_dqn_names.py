@@ -279,14 +279,15 @@ def test_deepcopy_of_a_dqn_goes_on_by_itself():
     copy.deepcopy(DQN())  # also before build
 
 
-def test_policy_weights_are_a_copy_of_the_online_network():
-    dqn = make_dqn()
-    weights = dqn.policy_weights()
-    assert {n: w.tobytes() for n, w in weights.items()} == {
-        n: w.tobytes() for n, w in dqn.q_network["weights"].items()
-    }
-    weights["W0"][:] = 0
-    assert dqn.q_network["weights"]["W0"].any()
+def test_the_policy_network_is_a_copy_of_the_online_network():
+    dqn = filled_dqn()
+    dqn._train_step(16, 0.9)
+    online = {n: w.tobytes() for n, w in dqn.q_network["weights"].items()}
+    network = dqn.policy_network()
+    assert {n: w.tobytes() for n, w in network.weights.items()} == online
+    dqn._train_step(16, 0.9)
+    assert {n: w.tobytes() for n, w in network.weights.items()} == online
+    assert {n: w.tobytes() for n, w in dqn.q_network["weights"].items()} != online
 
 
 @pytest.mark.parametrize("use", [lambda d: d.predict([0.0]), lambda d: d._train_step(1, 0.9)])

@@ -111,7 +111,7 @@ def test_leaving_any_part_out_would_be_seen(tmp_path, left_out):
     elif left_out == "replay rng":
         loaded.replay_buffer.rng = fresh.replay_buffer.rng
     else:
-        loaded._exploration_rng = fresh._exploration_rng
+        loaded._generators["exploration"] = fresh._generators["exploration"]
     assert goes_on(loaded) != goes_on(dqn)
 
 

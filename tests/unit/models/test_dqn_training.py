@@ -132,6 +132,15 @@ def test_the_count_of_calls_sees_a_loop():
     assert looping_calls(2) < looping_calls(512)
 
 
+def dead_share_of(batch, weights):
+    """The share of hidden units that none of the states s_tm1 and s_t wakes."""
+    a, awake = np.concatenate([batch.s_tm1, batch.s_t]), []
+    for i in range(2):
+        a = np.maximum(a @ weights[f"W{i}"] + weights[f"b{i}"], 0)
+        awake += [bool(unit.any()) for unit in a.T]
+    return 1 - sum(awake) / len(awake)
+
+
 def test_diagnostics_are_what_their_names_say():
     batch = random_batch(np.random.default_rng(6), n=32)
     dqn = make_dqn(replay=FixedReplay(batch), dtype="float64", log_interval=5, adam_beta1=0.0)
@@ -154,6 +163,8 @@ def test_diagnostics_are_what_their_names_say():
             "update_norm": (moved / size) ** 0.5,
             "q_mean": q.mean(),
             "q_max": q.max(),
+            "dead_units": dead_share_of(batch, before),
+            "learning_rate": 1e-3,
         }
         assert dqn.diagnostics == pytest.approx(expected, rel=1e-9)
 

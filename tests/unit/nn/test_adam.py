@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.nn.adam import BLOCK, FLUSH_INTERVAL, adam_step
+from reinforcestrategycreator_pipeline.nn.adam import (
+    BLOCK,
+    FLUSH_INTERVAL,
+    Coefficients,
+    adam_step,
+    flush,
+)
 
 PAPER = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
@@ -23,7 +29,9 @@ class Optimised:
         self.t += 1
         g = np.asarray(gradient, dtype=self.w.dtype)
         parts = (self.w, g, self.m, self.v, self.scratch)
-        adam_step(*parts, t=self.t, **{**PAPER, **settings})
+        settings = {**PAPER, **settings}
+        adam_step(*parts, *Coefficients.of(self.t, **settings))
+        flush(self.m, self.v, self.t, settings["beta1"], settings["beta2"])
 
 
 def paper_adam(w, gradients, learning_rate, beta1, beta2, epsilon, correct_bias=True):
@@ -138,7 +146,7 @@ def test_blocks_do_not_change_a_bit():
 def test_the_gradient_is_not_changed():
     ours = Optimised([1.0, 2.0])
     g = np.array([0.5, -0.5])
-    adam_step(ours.w, g, ours.m, ours.v, ours.scratch, t=1, **PAPER)
+    adam_step(ours.w, g, ours.m, ours.v, ours.scratch, *Coefficients.of(1, **PAPER))
     assert g.tolist() == [0.5, -0.5]
 
 

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.nn.tensors import (
-    NamedTensors,
-    NetworkState,
-    layers_of,
-    mlp_shapes,
-)
+from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState
 
-SHAPES = mlp_shapes((3, 4, 2))
+SHAPES = {"W0": (3, 4), "b0": (4,), "W1": (4, 2), "b1": (2,)}
 
 
 def tensors():
@@ -35,9 +30,26 @@ def intact(t):
     return list(t) == list(SHAPES) and views and layers and joined.tobytes() == t.flat.tobytes()
 
 
-def test_shapes_of_an_mlp():
-    assert SHAPES == {"W0": (3, 4), "b0": (4,), "W1": (4, 2), "b1": (2,)}
-    assert list(mlp_shapes((5, 6, 7, 8))) == ["W0", "b0", "W1", "b1", "W2", "b2"]
+def test_a_given_buffer_is_used():
+    rows = np.arange(2 * 26, dtype=np.float32).reshape(2, 26)
+    t = NamedTensors(SHAPES, "float32", rows[1])
+    assert intact(t)
+    assert np.shares_memory(t.flat, rows)
+    t["b1"] = [-1, -2]
+    assert rows[1, -2:].tolist() == [-1, -2]
+    assert rows[0].tolist() == list(range(26))
+
+
+def test_a_buffer_of_another_size_is_refused():
+    with pytest.raises(AssertionError):
+        NamedTensors(SHAPES, "float32", np.zeros(25, np.float32))
+
+
+def test_layers_are_the_dense_ones_in_order():
+    shapes = {**SHAPES, "gain0": (4,), "offset0": (4,), "sigma_W0": (3, 4), "sigma_b0": (4,)}
+    t = NamedTensors(shapes, "float64")
+    assert [w.shape for w, _ in t.layers] == [(3, 4), (4, 2)]
+    assert t.layers[1][1] is t["b1"]
 
 
 WRITES = {
@@ -153,10 +165,3 @@ def test_deepcopy_is_a_plain_snapshot_that_shares_nothing():
     n.replace(snapshot)  # and it can be put back
     assert n["weights"].flat.tobytes() == tensors().flat.tobytes()
     assert intact(n["weights"])
-
-
-def test_layers_of_a_plain_mapping():
-    plain = copy.deepcopy(tensors())
-    layers = layers_of(plain)
-    assert [w.shape for w, _ in layers] == [(3, 4), (4, 2)]
-    assert layers[1][1] is plain["b1"]

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.replay.ring import RingReplay
+from reinforcestrategycreator_pipeline.replay.sampling import distinct_indices
 
 
 def ring(capacity=4, n_inputs=2, seed=0, **options):
@@ -23,7 +25,7 @@ def push_numbers(replay, numbers):
 
 def rows(batch):
     """A batch as a sorted list of plain transitions."""
-    zipped = zip(*(field.tolist() for field in batch), strict=True)
+    zipped = zip(*(field.tolist() for field in batch[:5]), strict=True)
     return sorted((tuple(s), a, r, tuple(n), t) for s, a, r, n, t in zipped)
 
 
@@ -59,13 +61,16 @@ def test_a_batch_has_the_stated_shapes_and_types():
     assert batch.s_tm1.dtype == batch.s_t.dtype == batch.r_t.dtype == np.float32
     assert batch.terminated.dtype == bool
     assert np.issubdtype(batch.a_tm1.dtype, np.integer)
+    assert batch.steps is batch.weights is None
+    assert batch.indices.dtype == np.int64
+    assert batch.s_tm1[:, 0].tolist() == batch.indices.tolist()  # transition k lies in slot k
 
 
 def test_a_batch_is_a_copy():
     replay = ring()
     push_numbers(replay, range(4))
     batch = replay.sample(4)
-    for field in batch:
+    for field in batch[:5]:
         field[...] = 0
     assert rows(replay.sample(4)) == [transition(k) for k in range(4)]
 
@@ -143,7 +148,7 @@ def test_a_restored_ring_goes_on_as_if_it_had_never_stopped(pushed):
         push_numbers(restored, [k])
         n = len(original)
         ours, theirs = restored.sample(n), original.sample(n)
-        assert all(a.tobytes() == b.tobytes() for a, b in zip(ours, theirs, strict=True))
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(ours[:5], theirs[:5], strict=True))
 
 
 @pytest.mark.parametrize(("stored", "old", "new"), [(7, 4, 6), (4, 4, 6), (3, 6, 3), (5, 6, 3)])
@@ -154,3 +159,105 @@ def test_a_ring_of_another_capacity_is_refused(stored, old, new):
     with pytest.raises(ConfigError, match=f"do not fit a replay of capacity {new}"):
         target.restore(source.arrays())
     assert len(target) == 0
+
+
+def test_a_ring_of_other_columns_is_refused():
+    source = ring()
+    push_numbers(source, range(3))
+    with pytest.raises(ConfigError, match=r"stored s_tm1 must be float32 \(3, 5\)"):
+        ring(n_inputs=5).restore(source.arrays())
+    with pytest.raises(ConfigError, match=r"must be float64 .* Got float32"):
+        ring(dtype="float64").restore(source.arrays())
+    with pytest.raises(ConfigError, match="have no steps"):
+        ring(n_step=2).restore(source.arrays())
+
+
+def test_uniform_sampling_ignores_priorities_and_draws_distinct_indices():
+    plain, updated = ring(40, seed=3), ring(40, seed=3)
+    for replay in (plain, updated):
+        push_numbers(replay, range(40))
+    updated.update_priorities([1, 2], [100.0, np.nan])
+    for size in (5, 30):
+        # The same draws as distinct_indices alone, which is what there was before samplers.
+        drawn = distinct_indices(np.random.default_rng(3), 40, size)
+        ours, theirs = ring_batch(plain, size), ring_batch(updated, size)
+        assert ours.indices.tolist() == theirs.indices.tolist() == drawn.tolist()
+        assert ours.s_tm1[:, 0].tolist() == drawn.tolist()
+
+
+def ring_batch(replay, size):
+    replay.rng = np.random.default_rng(3)
+    return replay.sample(size)
+
+
+def push_table(replay, table):
+    """Push the rows of a table (states, actions, ...) one after the other."""
+    for row in zip(*table, strict=True):
+        replay.push(*row)
+
+
+def table_of(start, n):
+    k = np.arange(start, start + n)
+    states = np.stack([k, -k], axis=1).astype(float)
+    return states, k % 3, k / 2, states + 1, k % 2 == 0, k % 3 == 0
+
+
+@given(
+    capacity=st.integers(1, 9),
+    blocks=st.lists(st.integers(0, 9), min_size=1, max_size=8),
+    prioritized=st.booleans(),
+)
+def test_push_many_equals_pushes(capacity, blocks, prioritized):
+    def make():
+        return ring(capacity, sampler=PrioritizedSampler(capacity) if prioritized else None)
+
+    one_by_one, together, start = make(), make(), 0
+    for block in blocks:
+        table = table_of(start, min(block, capacity))
+        start += len(table[0])
+        push_table(one_by_one, table)
+        together.push_many(*table)
+        assert_same_arrays(one_by_one, together)
+
+
+def assert_same_arrays(a, b):
+    ours, theirs = a.arrays(), b.arrays()
+    assert list(ours) == list(theirs)
+    for name, array in ours.items():
+        assert array.dtype == theirs[name].dtype, name
+        assert array.tobytes() == theirs[name].tobytes(), name
+
+
+GOOD = table_of(9, 2)
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "message"),
+    [
+        (0, [[1.0, 2.0]], "2 states must hold 2 numbers each"),
+        (0, [[1.0, 2.0, 3.0, 4.0]], "2 states must hold 2 numbers each"),  # two in one row
+        (3, [[1.0], [2.0]], "2 states must hold 2 numbers each"),
+        (1, [0, 3], r"integer from 0 to 2\. Got \[0, 3\]"),
+        (1, [-1, 0], r"integer from 0 to 2\. Got \[-1, 0\]"),
+        (1, [0.0, 1.0], r"integer from 0 to 2\. Got \[0.0, 1.0\]"),
+        (1, [[0, 1]], "must have the shape"),
+        (2, [1.0], r"must have the shape \(2,\)"),
+        (4, True, r"must have the shape \(2,\)"),
+        (5, [True] * 3, r"must have the shape \(2,\)"),
+    ],
+)
+@pytest.mark.parametrize("n_step", [1, 2])
+def test_wrong_transitions_are_refused_and_leave_the_ring_as_it_was(place, wrong, message, n_step):
+    replay, untouched = ring(n_actions=3, n_step=n_step), ring(n_actions=3, n_step=n_step)
+    for r in (replay, untouched):
+        r.push_many(*table_of(0, 2))
+    with pytest.raises(ConfigError, match=message):
+        replay.push_many(*GOOD[:place], wrong, *GOOD[place + 1 :])
+    assert_same_arrays(replay, untouched)
+
+
+def test_more_environments_than_the_capacity_are_refused():
+    with pytest.raises(ConfigError, match="5 transitions at once exceed a replay's capacity 4"):
+        ring(4).push_many(*table_of(0, 5))
+    with pytest.raises(ConfigError, match="6 transitions at once exceed a replay's capacity 4"):
+        ring(4, n_step=3).push_many(*table_of(0, 2))

@@ -21,6 +21,26 @@ HYPERPARAMETERS = {
     "exploration_fraction": 0.7,
     "log_interval": 1,
 }
+EVERY_OPTION = {
+    "head": "c51",
+    "n_atoms": 5,
+    "v_min": -6.0,
+    "v_max": 6.0,
+    "dueling": True,
+    "layer_norm": True,
+    "noisy": True,
+    "prioritized_replay": True,
+    "normalize_observations": True,
+    "max_grad_norm": 1.0,
+    "weight_decay": 0.01,
+    "learning_rate_schedule": "linear",
+    "learning_rate_final": 3e-4,
+    "exploration_schedule": "cosine",
+    "tau": 0.2,
+    "target_update_interval": 2,
+    "gradient_steps": -1,
+    "learning_starts": 0,
+}
 CONFIG = {
     "steps": 60,
     "trajectories": 16,

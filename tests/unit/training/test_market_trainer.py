@@ -1,20 +1,23 @@
 """The training loop: its counts, its rows, its best weights, its end, its independence."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_training import GRID, ScriptedValidation, bits, make_trainer, markets
+from small_training import EVERY_OPTION, GRID, ScriptedValidation, bits, make_trainer, markets
 from trading_cases import FREE, asset_of, random_asset
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
+from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
 from reinforcestrategycreator_pipeline.training.market_trainer import (
     HISTORY_COLUMNS,
     MarketTrainer,
     TrainingConfig,
+    _sampler,
+    require_single_steps,
 )
 
 
@@ -72,6 +75,29 @@ class TestCounts:
         result = make_trainer(hyperparameters={"learning_starts": 10_000}, steps=5).run()
         assert result.steps == 5
 
+    def test_learning_starts_at_once_if_it_may(self):
+        sizes = []
+        trainer = make_trainer(
+            on_row=lambda row: sizes.append(len(trainer.replay)),
+            hyperparameters={"learning_starts": 0, "train_frequency": 1, "batch_size": 20},
+        )
+        trainer.run()
+        assert sizes[:3] == [32, 48, 64]  # 16 a step; a batch needs 20
+
+    @pytest.mark.parametrize("train_frequency", [1, 3])
+    def test_minus_one_trains_as_often_as_the_trajectories_step(self, train_frequency):
+        sizes = []
+        settings = {"gradient_steps": -1, "train_frequency": train_frequency}
+        trainer = make_trainer(
+            on_row=lambda row: sizes.append(len(trainer.replay)),
+            hyperparameters={**settings, "learning_starts": 0, "buffer_size": 5000},
+            steps=10,
+        )
+        assert trainer.run().steps == 10
+        rounds = -(-10 // train_frequency)
+        expected = 16 * train_frequency * np.repeat(np.arange(1, rounds + 1), train_frequency)
+        assert sizes == expected[:10].tolist()
+
     def test_exploration_falls_with_the_steps_and_adam_is_left_alone(self):
         trainer = make_trainer()
         before = trainer.model.learning_rate
@@ -88,6 +114,115 @@ class TestCounts:
         assert np.isin(stored["rows"], trainer.market.decision_rows).all()
         assert set(stored["positions"].tolist()) == {0, 1, 2}
         assert set(stored["actions"].tolist()) == {0, 1, 2}
+
+
+class TestOptions:
+    @pytest.mark.parametrize("counterfactual", [True, False])
+    def test_priorities_choose_the_batches_and_are_updated(self, counterfactual):
+        settings = {"prioritized_replay": True, "buffer_size": 5000}
+        trainer = make_trainer(hyperparameters=settings, counterfactual=counterfactual)
+        batches, updates = [], []
+        sample, update = trainer.replay.sample, trainer.replay.update_priorities
+
+        def noting_sample(batch_size):
+            batches.append(sample(batch_size))
+            return batches[-1]
+
+        def noting_update(indices, priorities):
+            updates.append((indices.tolist(), np.array(priorities)))
+            update(indices, priorities)
+
+        trainer.replay.sample, trainer.replay.update_priorities = noting_sample, noting_update
+        trainer.run()
+        assert len(batches) == len(updates) == 60
+        for batch, (indices, priorities) in zip(batches, updates, strict=True):
+            assert batch.weights.shape == priorities.shape == (8,)
+            assert batch.weights.max() == 1.0
+            assert batch.indices.tolist() == indices
+        # What was learned from has (|error| + 1e-6)^0.6; what was not has the largest there was.
+        last = {slot: p for s, ps in updates for slot, p in zip(s, ps, strict=True)}
+        stored = trainer.replay.arrays()["sampler.priorities"]
+        for slot, error in last.items():
+            assert stored[slot] == pytest.approx((float(error) + 1e-6) ** 0.6, rel=1e-6)
+        others = np.delete(stored, list(last))
+        assert others.min() >= 1.0
+
+    def test_the_weights_correct_more_and_more(self):
+        trainer = make_trainer(hyperparameters={"prioritized_replay": True})
+        betas = []
+        trainer.on_row = lambda row: betas.append(trainer.replay.sampler.beta)
+        trainer.run()
+        # 0.4 -> 1 over the 60 steps; step k is at progress (k - 1) / 60.
+        np.testing.assert_allclose(betas, [0.4 + 0.01 * k for k in range(60)], rtol=1e-12)
+
+    def test_the_learning_rate_follows_its_schedule(self):
+        settings = {"learning_rate_schedule": "linear", "learning_rate_final": 0.0}
+        rates = [r["learning_rate"] for r in make_trainer(hyperparameters=settings).run().history]
+        np.testing.assert_allclose(rates, [3e-3 * (60 - k) / 60 for k in range(60)], rtol=1e-12)
+
+    def test_observations_that_were_met_are_counted(self):
+        trainer = make_trainer(hyperparameters={"normalize_observations": True}, steps=4)
+        met = []
+        step = trainer.trajectories.step
+
+        def noting_step(actions):
+            met.append(trainer.trajectories.states())
+            return step(actions)
+
+        trainer.trajectories.step = noting_step
+        trainer.run()
+        assert len(met) == 2 * 7  # seven rounds of two: the fourth training step, 100 of 32 before
+        trainer.model.restore(*trainer._best)
+        rows = np.concatenate(met).astype(float)
+        assert trainer.model.normalizer.count == len(rows)
+        np.testing.assert_allclose(trainer.model.normalizer.mean, rows.mean(axis=0), rtol=1e-9)
+
+    def test_noise_explores_without_random_actions(self):
+        def actions(**settings):
+            trainer = make_trainer(
+                hyperparameters={
+                    "exploration_initial": 0.0,
+                    "exploration_final": 0.0,
+                    "learning_rate": 1e-30,
+                    **settings,
+                }
+            )
+            trainer.trajectories.rows[:], trainer.trajectories.positions[:] = 7, 1
+            chosen = []
+            for _ in range(20):
+                states = trainer.trajectories.states()
+                chosen.append(trainer.model.select_actions(states, 0.0)[0])
+            return set(chosen)
+
+        assert len(actions()) == 1
+        assert len(actions(noisy=True, noisy_sigma=2.0)) > 1
+
+    @pytest.mark.parametrize("n_step", [2, 3])
+    def test_returns_over_several_bars_are_refused(self, n_step):
+        with pytest.raises(ConfigError) as caught:
+            make_trainer(hyperparameters={"n_step": n_step})
+        assert str(caught.value) == (
+            "The n_step parameter of DQN must be 1 on a market, whose replay holds single bars, of "
+            "which every action's outcome is known (n-step returns would need the bars that "
+            f"followed, under the actions taken there). Got {n_step} instead."
+        )
+
+    def test_with_every_option_on_the_same_seed_gives_the_same_bits(self):
+        one = finished(hyperparameters=EVERY_OPTION)
+        assert finished(hyperparameters=EVERY_OPTION) == one
+        for row in one["history"]:
+            numbers = [v for k, v in row.items() if k != "validation_growth"]
+            assert np.isfinite(np.array(numbers, dtype=float)).all()
+
+    def test_a_model_without_the_newer_hyperparameters_trains(self):
+        """Those that a training loop need not know may be missing."""
+        trainer = make_trainer(steps=5)
+        settings = trainer.model.hyperparameters
+        known = ("buffer_size", "learning_starts", "batch_size", "train_frequency")
+        known = (*known, "gradient_steps", "log_interval")
+        few = SimpleNamespace(**{name: getattr(settings, name) for name in known})
+        require_single_steps(few)
+        assert _sampler(few) is None
 
 
 class TestHistory:
@@ -259,6 +394,15 @@ def test_loss_floor_by_hand():
     assert trainer.loss_floor() == pytest.approx(0.75 * variance, rel=1e-6)
     trainer.config = dataclasses.replace(trainer.config, counterfactual=True)
     assert trainer.loss_floor() == pytest.approx(variance / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"head": "c51"}, {"head": "qr"}, {"loss": "huber"}, {"prioritized_replay": True}]
+)
+def test_other_losses_have_no_floor(settings):
+    trainer = make_trainer(hyperparameters=settings, steps=3)
+    trainer.run()
+    assert trainer.loss_floor() is None
 
 
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(TrainingConfig)])

@@ -6,8 +6,8 @@ import threading
 import pytest
 from small_training import bits, make_trainer
 
-from reinforcestrategycreator_pipeline.training.checkpoints import CheckpointStore
-from reinforcestrategycreator_pipeline.training.interrupts import deferred_interrupts
+from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
+from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
 
 
 def at_step(step, times=1, signum=signal.SIGINT):

@@ -15,11 +15,14 @@ from reinforcestrategycreator_pipeline.checks import (
     require_int,
     require_number,
 )
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.models.presets import preset
 
 # Beyond these, Adam's update of finite gradients may itself not be finite in float32.
 MAX_LEARNING_RATE = 1e30
 MIN_EPSILON = 1e-12
 MAX_UNITS = 1_000_000
+MAX_ATOMS = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,25 +35,76 @@ class DQNHyperparameters:
         Units of each hidden layer, one or more layers.
     learning_rate, adam_beta1, adam_beta2, adam_epsilon : float
         Adam's parameters.
+    weight_decay : float
+        Every update takes learning_rate * weight_decay of each weight away, beside Adam (AdamW,
+        Loshchilov & Hutter 2019, arXiv:1711.05101).
+    learning_rate_schedule : str
+        "constant", "linear", "cosine" or "exponential": how the learning rate goes from
+        `learning_rate` to `learning_rate_final` over training.
+    learning_rate_final : float
+        Where it ends; a constant one does not read it.
     gamma : float
         Discount a step, in [0, 1].
     batch_size : int
         Transitions (or bars, in the market) a training step.
     buffer_size : int
         Transitions that the replay keeps.
+    n_step : int
+        Rewards that a target sums up before it bootstraps (Sutton 1988).
+    prioritized_replay : bool
+        Sample transitions in proportion to (priority + priority_epsilon)^priority_alpha, and weigh
+        them by (N P)^-beta, where beta goes linearly from priority_beta_initial to
+        priority_beta_final over training (Schaul et al. 2016, arXiv:1511.05952).
+    priority_alpha, priority_beta_initial, priority_beta_final, priority_epsilon : float
+        See prioritized_replay.
     double_dqn : bool
         The online network chooses the next action, the target network values it
         (van Hasselt et al. 2016, arXiv:1509.06461); else the target network does both.
-    target_update_interval : int
-        Training steps between two copies of the online to the target network.
+    dueling : bool
+        Value and advantage streams (Wang et al. 2016, arXiv:1511.06581).
+    layer_norm : bool
+        Layer normalisation before each ReLU (Ba et al. 2016, arXiv:1607.06450).
+    noisy : bool
+        Factorised Gaussian noise on all weights (Fortunato et al. 2018, arXiv:1706.10295): the
+        network explores by itself, so that `exploration_initial` and `exploration_final` can be 0.
+    noisy_sigma : float
+        The noise's first standard deviation, times the square root of a layer's inputs.
+    head : str
+        What the outputs mean: "expected" returns; "c51", their distribution over fixed atoms
+        (Bellemare et al. 2017, arXiv:1707.06887); "qr", its quantiles (Dabney et al. 2018,
+        arXiv:1710.10044); or ``"module:Class"``.
+    n_atoms : int
+        Atoms of c51 and quantiles of qr.
+    v_min, v_max : float
+        The lowest and the highest return that c51 can represent.
+    loss : str
+        Of the head "expected": "squared", "huber" or ``"module:function"``; the others have theirs.
+    huber_delta : float
+        The error at which "huber", and the quantile Huber loss of qr, become linear.
+    max_grad_norm : float, optional
+        Gradients with a larger global norm are scaled down to it (Pascanu et al. 2013,
+        arXiv:1211.5063).
+    tau, target_update_interval : float, int
+        Every `target_update_interval` training steps the target network moves by the share `tau`
+        towards the online network: 1 copies it (Mnih et al. 2015), a small share every step
+        follows it softly (Lillicrap et al. 2016, arXiv:1509.02971).
     exploration_initial, exploration_final : float
         Probability of a random action at the start and at the end of the schedule.
     exploration_fraction : float
-        Share of training over which the probability falls linearly, in (0, 1].
+        Share of training over which the probability falls, in (0, 1].
+    exploration_schedule : str
+        "linear", "cosine", "exponential" or "constant".
+    normalize_observations : bool
+        Shift and scale every input by its running mean and standard deviation.
+    observation_clip : float
+        Normalised inputs are cut off at this many standard deviations.
     learning_starts : int
-        Transitions stored before the first training step.
+        Transitions stored before the first training step, and never fewer than `batch_size`.
     train_frequency, gradient_steps : int
-        Every `train_frequency` environment steps, `gradient_steps` training steps.
+        Every `train_frequency` environment steps, `gradient_steps` training steps; -1: as many as
+        there were environment steps.
+    on_divergence : {"stop", "warn", "ignore"}
+        What follows when the action values exceed twice what the rewards allow.
     log_interval : int
         Training steps between two rows of diagnostics; 0 switches them off.
     """
@@ -62,17 +116,42 @@ class DQNHyperparameters:
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    learning_rate_schedule: str = "constant"
+    learning_rate_final: float = 0.0
     gamma: float = 0.99
     batch_size: int = 32
     buffer_size: int = 100_000
+    n_step: int = 1
+    prioritized_replay: bool = False
+    priority_alpha: float = 0.6
+    priority_beta_initial: float = 0.4
+    priority_beta_final: float = 1.0
+    priority_epsilon: float = 1e-6
     double_dqn: bool = True
+    dueling: bool = False
+    layer_norm: bool = False
+    noisy: bool = False
+    noisy_sigma: float = 0.5
+    head: str = "expected"
+    n_atoms: int = 51
+    v_min: float = -10.0
+    v_max: float = 10.0
+    loss: str = "squared"
+    huber_delta: float = 1.0
+    max_grad_norm: float | None = None
+    tau: float = 1.0
     target_update_interval: int = 250
     exploration_initial: float = 1.0
     exploration_final: float = 0.05
     exploration_fraction: float = 0.2
+    exploration_schedule: str = "linear"
+    normalize_observations: bool = False
+    observation_clip: float = 10.0
     learning_starts: int = 1_000
     train_frequency: int = 4
     gradient_steps: int = 1
+    on_divergence: Literal["stop", "warn", "ignore"] = "stop"
     log_interval: int = 100
 
     def __post_init__(self) -> None:
@@ -87,32 +166,90 @@ class DQNHyperparameters:
             f"a list of one or more integers from 1 to {MAX_UNITS}",
             list(layers) if isinstance(layers, tuple) else layers,
         )
-        rate = self.learning_rate
-        require_number(owner, "learning_rate", rate, above=0, high=MAX_LEARNING_RATE)
-        require_number(owner, "adam_beta1", self.adam_beta1, low=0, below=1)
-        require_number(owner, "adam_beta2", self.adam_beta2, low=0, below=1)
-        require_number(owner, "adam_epsilon", self.adam_epsilon, low=MIN_EPSILON)
-        require_number(owner, "gamma", self.gamma, low=0, high=1)
-        require_bool(owner, "double_dqn", self.double_dqn)
-        for name in ("exploration_initial", "exploration_final"):
-            require_number(owner, name, getattr(self, name), low=0, high=1)
-        require_number(owner, "exploration_fraction", self.exploration_fraction, above=0, high=1)
+
+        def number(name: str, **limits: Any) -> None:
+            require_number(owner, name, getattr(self, name), **limits)
+
+        number("learning_rate", above=0, high=MAX_LEARNING_RATE)
+        number("learning_rate_final", low=0, high=MAX_LEARNING_RATE)
+        for name in ("adam_beta1", "adam_beta2"):
+            number(name, low=0, below=1)
+        number("adam_epsilon", low=MIN_EPSILON)
+        for name in ("weight_decay", "noisy_sigma"):
+            number(name, low=0)
+        for name in ("huber_delta", "observation_clip"):
+            number(name, above=0)
+        for name in ("gamma", "exploration_initial", "exploration_final"):
+            number(name, low=0, high=1)
+        for name in ("priority_alpha", "priority_beta_initial", "priority_beta_final"):
+            number(name, low=0, high=1)
+        for name in ("tau", "exploration_fraction", "priority_epsilon"):
+            number(name, above=0, high=1)
+        for name in ("learning_rate_schedule", "exploration_schedule", "head", "loss"):
+            value = getattr(self, name)
+            require(isinstance(value, str), owner, name, "a name", value)
+        for name in ("v_min", "v_max"):
+            number(name)
+        require(
+            self.v_min < self.v_max,
+            owner,
+            "v_max",
+            f"greater than v_min ({self.v_min})",
+            self.v_max,
+        )
+        if self.max_grad_norm is not None:
+            number("max_grad_norm", above=0)
+        for name in (
+            "prioritized_replay",
+            "double_dqn",
+            "dueling",
+            "layer_norm",
+            "noisy",
+            "normalize_observations",
+        ):
+            require_bool(owner, name, getattr(self, name))
         for name in (
             "batch_size",
             "buffer_size",
+            "n_step",
             "target_update_interval",
-            "learning_starts",
             "train_frequency",
-            "gradient_steps",
         ):
             require_int(owner, name, getattr(self, name), 1)
-        require_int(owner, "log_interval", self.log_interval, 0)
+        for name in ("learning_starts", "log_interval"):
+            require_int(owner, name, getattr(self, name), 0)
+        require_int(owner, "n_atoms", self.n_atoms, 2)
+        require(self.n_atoms <= MAX_ATOMS, owner, "n_atoms", f"at most {MAX_ATOMS}", self.n_atoms)
+        steps = self.gradient_steps
+        require(
+            is_int(steps) and (steps >= 1 or steps == -1),
+            owner,
+            "gradient_steps",
+            "an integer >= 1, or -1 for as many as environment steps",
+            steps,
+        )
+        require_choice(owner, "on_divergence", self.on_divergence, ("stop", "warn", "ignore"))
         require(
             self.batch_size <= self.buffer_size,
             owner,
             "buffer_size",
             f"at least batch_size ({self.batch_size})",
             self.buffer_size,
+        )
+        require(
+            self.learning_rate_schedule != "exponential" or self.learning_rate_final > 0,
+            owner,
+            "learning_rate_final",
+            "> 0 with an exponential learning_rate_schedule",
+            self.learning_rate_final,
+        )
+        require(
+            self.exploration_schedule != "exponential"
+            or min(self.exploration_initial, self.exploration_final) > 0,
+            owner,
+            "exploration_final",
+            "> 0, as exploration_initial, with an exponential exploration_schedule",
+            self.exploration_final,
         )
 
 
@@ -125,7 +262,7 @@ class DQNConfig:
     hyperparameters : DQNHyperparameters
         See there.
     seed : int
-        Of initialisation, replay sampling and exploration.
+        Of initialisation, replay sampling, exploration and noise.
     dtype : {"float32", "float64"}
         Of weights, activations, moments and stored states.
     """
@@ -151,6 +288,9 @@ class DQNConfig:
     def of(cls, config: DQNConfig | Mapping[str, Any] | None) -> DQNConfig:
         """Return the typed config of a mapping, of nothing (defaults), or itself.
 
+        A mapping may name a ``"preset"`` (see `models.presets`), whose hyperparameters its own
+        override.
+
         Raises
         ------
         ConfigError
@@ -159,6 +299,16 @@ class DQNConfig:
         if isinstance(config, cls):
             return config
         given: Any = {} if config is None else config
+        if isinstance(given, Mapping) and "preset" in given:
+            own = given.get("hyperparameters", {})
+            if not isinstance(own, Mapping):
+                raise ConfigError(
+                    f"The hyperparameters parameter of DQN must be a mapping beside a preset. "
+                    f"Got {own!r} instead."
+                )
+            given = {k: v for k, v in given.items() if k != "preset"} | {
+                "hyperparameters": {**preset(config["preset"]), **own}  # type: ignore[index]
+            }
         if isinstance(given, Mapping) and isinstance(given.get("hyperparameters"), Mapping):
             owner = "DQN's hyperparameters"
             inner = from_mapping(DQNHyperparameters, given["hyperparameters"], owner)

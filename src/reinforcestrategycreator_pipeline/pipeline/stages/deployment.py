@@ -95,7 +95,7 @@ class Deployment:
         licence = data.provenance.get("licence")
         write_package(
             context.path("package"),
-            weights=policy.weights,
+            network=policy.network,
             positions=policy.positions,
             feature_specs=policy.feature_specs,
             feature_names=policy.feature_names,
@@ -123,6 +123,7 @@ class Deployment:
                 positions=policy.positions,
                 feature_names=policy.feature_names,
                 lookback=policy.lookback,
+                network=policy.network.describe(),
                 costs=plain(config.trading.costs),
                 metrics=metrics,
                 checks=checks,

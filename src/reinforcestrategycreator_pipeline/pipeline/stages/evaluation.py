@@ -278,7 +278,9 @@ def _summary_table(metrics: Mapping[str, Mapping[str, MetricValue]]) -> list[dic
     return rows
 
 
-def _floor_note(floor: float) -> str:
+def _floor_note(floor: float | None) -> str:
+    if floor is None:
+        return "This loss is no plain mean of squared errors: the market's noise gives it no floor."
     return (
         f"The floor ({floor:.4g}) is the market's own noise: the variance of a bar's reward over "
         "the training bars when nothing of the bar is known. As far as next-bar returns cannot be "

@@ -1,0 +1,288 @@
+"""A trained network as ONNX, to be run without this project and without Python.
+
+Standard operators of opset 13 alone (ONNX 1.8, 2020), so that old runtimes take it; layer
+normalisation, which became an operator later, is spelled out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.files import sha256_bytes, write_bytes
+from reinforcestrategycreator_pipeline.nn.network import LAYER_NORM_EPSILON
+from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
+from reinforcestrategycreator_pipeline.nn.serialization import tensors_sha256
+
+OPSET = 13
+IR_VERSION = 7  # of ONNX 1.8: a newer one would be refused by the runtimes that know this opset
+PROJECT = "reinforcestrategycreator-pipeline"
+
+Array = NDArray[Any]
+
+
+class Trained(Protocol):
+    """A model that has a greedy policy, such as `DQN`."""
+
+    def policy_network(self) -> PolicyNetwork:
+        """Return the network whose largest value is the greedy action."""
+
+
+class Graph:
+    """Nodes and constants of an ONNX graph in the making.
+
+    Parameters
+    ----------
+    onnx : module
+        The package.
+    dtype : dtype
+        Of the network.
+
+    Attributes
+    ----------
+    nodes, constants : list
+        ONNX's own.
+    """
+
+    def __init__(self, onnx: Any, dtype: np.dtype[Any]) -> None:
+        self._onnx, self.dtype = onnx, dtype
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
+        """Add a constant, of the network's dtype if none is given, and return its name."""
+        array = np.array(value, dtype=self.dtype if dtype is None else dtype, order="C")
+        self.constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a node with one output, and return the output's name."""
+        made = self._onnx.helper.make_node(operator, inputs, [output], output, **attributes)
+        self.nodes.append(made)
+        return output
+
+    def cast(self, x: str, dtype: Any, output: str) -> str:
+        """Add a conversion to `dtype`."""
+        to = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.node("Cast", [x], output, to=to)
+
+
+HeadGraph = Callable[[Graph, str, PolicyNetwork], str]
+
+
+def _expected(graph: Graph, outputs: str, network: PolicyNetwork) -> str:
+    shape = graph.constant("values_shape", [-1, network.spec.n_actions], np.int64)
+    return graph.node("Reshape", [outputs, shape], "values")
+
+
+def _c51(graph: Graph, outputs: str, network: PolicyNetwork) -> str:
+    of = network.head_settings
+    atoms = np.linspace(of["v_min"], of["v_max"], of["n_atoms"])
+    p = graph.node("Softmax", [outputs], "probabilities", axis=-1)
+    weighted = graph.node("Mul", [p, graph.constant("atoms", atoms)], "weighted")
+    axis = graph.constant("atoms_axis", [2], np.int64)
+    return graph.node("ReduceSum", [weighted, axis], "values", keepdims=0)
+
+
+def _qr(graph: Graph, outputs: str, network: PolicyNetwork) -> str:
+    return graph.node("ReduceMean", [outputs], "values", axes=[2], keepdims=0)
+
+
+HEAD_GRAPHS: dict[str, HeadGraph] = {"expected": _expected, "c51": _c51, "qr": _qr}
+"""By the head's name, ``f(graph, outputs, network) -> values``: from the name of the outputs, shape
+(N, A, n), to that of the action values, (N, A). A head of your own is added under its name."""
+
+
+def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
+    """Write a greedy policy as an ONNX model, atomically; the same source gives the same bytes.
+
+    Parameters
+    ----------
+    source : DQN or PolicyNetwork
+        What was trained.
+    path : path
+        The file.
+
+    Returns
+    -------
+    str
+        The SHA-256 of the file.
+
+    Raises
+    ------
+    ConfigError
+        If the package onnx is not installed, or the head has no ONNX form.
+    RunError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Input: ``states``, (N, n_inputs) with any N, of the network's dtype; as `PolicyNetwork.values`
+    takes them, a normalisation of the observations being part of the graph. Outputs: ``q_values``,
+    (N, A), and ``actions``, (N,), int64, the first largest of each row. A NaN or an infinity in a
+    row makes all its q_values NaN; its action means nothing then.
+
+    Metadata: project_version, network, head, head_settings, observation_clip, weights_sha256 and,
+    of a model with a `config`, config_sha256.
+    """
+    onnx = _import_onnx()
+    network = source if isinstance(source, PolicyNetwork) else source.policy_network()
+    if network.head not in HEAD_GRAPHS:
+        raise ConfigError(
+            f"the head {network.head!r} has no ONNX form; add one to HEAD_GRAPHS in models.export."
+        )
+    graph = Graph(onnx, network.dtype)
+    helper, spec = onnx.helper, network.spec
+    kind = helper.np_dtype_to_tensor_dtype(network.dtype)
+    _build(graph, network)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "greedy_policy",
+            [helper.make_tensor_value_info("states", kind, ["N", spec.n_inputs])],
+            [
+                helper.make_tensor_value_info("q_values", kind, ["N", spec.n_actions]),
+                helper.make_tensor_value_info("actions", onnx.TensorProto.INT64, ["N"]),
+            ],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name=PROJECT,
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, dict(_metadata(source, network)))
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    write_bytes(Path(path), content)
+    return sha256_bytes(content)
+
+
+def _import_onnx() -> Any:
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError as error:
+        raise ConfigError(
+            f"ONNX export needs the package onnx: pip install '{PROJECT}[onnx]' ({error})"
+        ) from error
+    return onnx
+
+
+def _metadata(source: Trained | PolicyNetwork, network: PolicyNetwork) -> Iterator[tuple[str, str]]:
+    header = network.to_header()
+    yield "project_version", __version__
+    for name, value in header.items():
+        yield name, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    yield "weights_sha256", tensors_sha256(network.to_tensors(), json.dumps(header, sort_keys=True))
+    config: Any = getattr(source, "config", None)
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+        yield "config_sha256", sha256_bytes(text.encode())
+
+
+def _build(graph: Graph, network: PolicyNetwork) -> None:
+    """Add everything between ``states`` and the two outputs."""
+    x = _normalised(graph, network)
+    values = HEAD_GRAPHS[network.head](graph, _outputs(graph, network, x), network)
+    # What Relu and Clip do to NaN is the runtime's choice. This is 0, or NaN for NaN and infinity.
+    zero = graph.node("Sub", ["states", "states"], "zero_or_nan")
+    axis = graph.constant("states_axis", [1], np.int64)
+    row = graph.node("ReduceSum", [zero, axis], "zero_or_nan_of_row", keepdims=1)
+    q = graph.node("Add", [values, row], "q_values")
+    graph.node("ArgMax", [q], "actions", axis=1, keepdims=0)
+
+
+def _normalised(graph: Graph, network: PolicyNetwork) -> str:
+    """Add (states - mean) / scale, clipped, in double: a level of 60,000 loses nothing."""
+    n = network.normalization
+    if n is None:
+        return "states"
+    double, limits = np.float64, {"least": -n.clip, "most": n.clip}
+    mean, scale = (
+        graph.constant(f"observation_{name}", getattr(n, name), double)
+        for name in ("mean", "scale")
+    )
+    least, most = (graph.constant(name, limit, double) for name, limit in limits.items())
+    x = graph.cast("states", double, "states_double")
+    x = graph.node("Sub", [x, mean], "centred")
+    x = graph.node("Div", [x, scale], "scaled")
+    x = graph.node("Clip", [x, least, most], "clipped")
+    return graph.cast(x, network.dtype, "observations")
+
+
+def _outputs(graph: Graph, network: PolicyNetwork, x: str) -> str:
+    """Add the network: from (N, n_inputs) to (N, A, n)."""
+    spec, top = network.spec, len(network.spec.hidden)
+    for i in range(top - 1):
+        x = _hidden(graph, network, x, i)
+    shape = graph.constant("outputs_shape", [-1, spec.n_actions, spec.n_outputs], np.int64)
+    if not spec.dueling:
+        z = _dense(graph, network, _hidden(graph, network, x, top - 1), top)
+        return graph.node("Reshape", [z, shape], "outputs")
+    width = spec.hidden_layers[-1]
+    of_value = _hidden(graph, network, x, top - 1, "_value", slice(None, width))
+    of_advantage = _hidden(graph, network, x, top - 1, "_advantage", slice(width, None))
+    value, advantage = (
+        _dense(graph, network, hidden, top + k) for k, hidden in enumerate((of_value, of_advantage))
+    )
+    one = graph.constant("value_shape", [-1, 1, spec.n_outputs], np.int64)
+    value = graph.node("Reshape", [value, one], "value")
+    advantage = graph.node("Reshape", [advantage, shape], "advantage")
+    mean = graph.node("ReduceMean", [advantage], "advantage_mean", axes=[1], keepdims=1)
+    base = graph.node("Sub", [value, mean], "base")
+    return graph.node("Add", [advantage, base], "outputs")
+
+
+def _weight(graph: Graph, network: PolicyNetwork, name: str, stream: str, part: slice) -> str:
+    return graph.constant(f"{name}{stream}", network.weights[name][..., part])
+
+
+def _dense(
+    graph: Graph,
+    network: PolicyNetwork,
+    x: str,
+    i: int,
+    stream: str = "",
+    part: slice = slice(None),
+) -> str:
+    """Add x W_i + b_i, or the columns of it that are one stream."""
+    w, b = (_weight(graph, network, f"{kind}{i}", stream, part) for kind in "Wb")
+    return graph.node("Gemm", [x, w, b], f"dense{i}{stream}")
+
+
+def _hidden(
+    graph: Graph,
+    network: PolicyNetwork,
+    x: str,
+    i: int,
+    stream: str = "",
+    part: slice = slice(None),
+) -> str:
+    """Add hidden layer `i`, or the columns of it that are one stream."""
+    z, end = _dense(graph, network, x, i, stream, part), f"{i}{stream}"
+    if network.spec.layer_norm:
+        mean = graph.node("ReduceMean", [z], f"mean{end}", axes=[1], keepdims=1)
+        centred = graph.node("Sub", [z, mean], f"centred{end}")
+        square = graph.node("Mul", [centred, centred], f"square{end}")
+        variance = graph.node("ReduceMean", [square], f"variance{end}", axes=[1], keepdims=1)
+        epsilon = graph.constant(f"epsilon{end}", LAYER_NORM_EPSILON)
+        spread = graph.node("Add", [variance, epsilon], f"spread{end}")
+        spread = graph.node("Sqrt", [spread], f"deviation{end}")
+        z = graph.node("Div", [centred, spread], f"normal{end}")
+        gain, offset = (
+            _weight(graph, network, f"{kind}{i}", stream, part) for kind in ("gain", "offset")
+        )
+        z = graph.node("Mul", [z, gain], f"gained{end}")
+        z = graph.node("Add", [z, offset], f"shifted{end}")
+    return graph.node("Relu", [z], f"hidden{end}")

@@ -1,0 +1,200 @@
+"""How a training on a Gymnasium environment goes on in another process, at the very same place.
+
+An environment's state cannot be read from outside. It is reached again: by the environment's own
+`get_state` and `set_state`, if it has both, else by the same generator state at the episode's
+start and the same actions since. Either way what is reached is compared with what was left.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.errors import ConfigError
+
+Array = NDArray[Any]
+
+# Wrappers that hold nothing but what `_wrappers_elapsed` reads; with another one around it, an
+# environment's own state would not be the whole.
+_PLAIN_WRAPPERS = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
+
+
+class Recorder:
+    """An environment that remembers how to come to where it is.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+        Everything is passed on to it.
+
+    Attributes
+    ----------
+    observation : array_like
+        The newest one.
+
+    Notes
+    -----
+    Replaying takes as long as the episode took so far, 4 bytes of memory a step, and is exact if
+    the environment draws from its ``np_random`` alone and keeps nothing from one episode to the
+    next, nor do its wrappers. `restore` finds out if it is not.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        self.observation: Any = None
+        self._start: dict[str, Any] = {}
+        self._actions = array("i")
+        self._return = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.env, name)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Reset the environment, and begin to remember."""
+        known = seed is not None
+        self._start = {"seed": int(seed)} if known else {"random": self._random()}  # type: ignore[arg-type]
+        self._actions = array("i")
+        self._return = 0.0
+        result = self.env.reset(seed=seed, options=options)
+        self.observation = result[0]
+        return result
+
+    def step(self, action: Any) -> Any:
+        """Step the environment, and remember the action."""
+        result = self.env.step(action)
+        self._actions.append(int(action))
+        self.observation = result[0]
+        self._return += float(result[1])
+        return result
+
+    # -- the way to the same place ----------------------------------------------------------
+
+    def snapshot(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `restore` needs: arrays, and a JSON-ready mapping.
+
+        Raises
+        ------
+        ConfigError
+            If the environment's `get_state` returns what cannot be stored.
+        """
+        tensors = {"observation": np.array(self.observation)}
+        header: dict[str, Any] = {"random": self._random(), "return": self._return}
+        if self._states_itself():
+            arrays, values = self._own_state()
+            tensors |= {f"state.{name}": value for name, value in arrays.items()}
+            header |= {"state": values, "elapsed": self._wrappers_elapsed()}
+        else:
+            tensors["actions"] = np.array(self._actions, dtype=np.int32)
+            header["start"] = self._start
+        return tensors, header
+
+    def restore(self, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> bool:
+        """Bring the environment to where `snapshot` was taken, and tell whether it is there.
+
+        Returns
+        -------
+        bool
+            False: it came out somewhere else, and must be reset.
+        """
+        own = "state" in header
+        if own != self._states_itself():
+            return False
+        arrived = self._set_own_state(tensors, header) if own else self._replay(tensors, header)
+        self._return = header["return"] if own else self._return
+        return (
+            arrived
+            and self._return == header["return"]
+            and self._random() == header["random"]
+            and _same(np.asarray(self.observation), tensors["observation"])
+        )
+
+    def _replay(self, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> bool:
+        start = header["start"]
+        if "seed" in start:
+            self.reset(seed=start["seed"])
+        else:
+            if not self._set_random(start["random"]):
+                return False
+            self.reset()
+        over = False
+        for action in tensors["actions"].tolist():
+            if over:
+                return False
+            _, _, terminated, truncated, _ = self.step(action)
+            over = bool(terminated or truncated)
+        return True
+
+    def _set_own_state(self, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> bool:
+        arrays = {
+            name.removeprefix("state."): value
+            for name, value in tensors.items()
+            if name.startswith("state.")
+        }
+        self.reset()  # what the wrappers and the simulation need to be at all
+        self.env.unwrapped.set_state({**header["state"], **arrays})
+        self.observation = tensors["observation"]
+        self._set_wrappers_elapsed(header["elapsed"])
+        if not self._set_random(header["random"]):
+            return False
+        now, values = self._own_state()
+        same_arrays = now.keys() == arrays.keys() and all(
+            _same(now[name], arrays[name]) for name in now
+        )
+        return same_arrays and values == header["state"]
+
+    # -- the environment's own parts --------------------------------------------------------
+
+    def _states_itself(self) -> bool:
+        base = self.env.unwrapped
+        both = all(callable(getattr(base, name, None)) for name in ("get_state", "set_state"))
+        return both and all(type(w).__name__ in _PLAIN_WRAPPERS for w in self._wrappers())
+
+    def _own_state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        state = self.env.unwrapped.get_state()
+        try:
+            arrays = {k: np.array(v) for k, v in state.items() if isinstance(v, np.ndarray)}
+            values = {k: v for k, v in state.items() if k not in arrays}
+            if any(a.dtype.kind not in "biuf" for a in arrays.values()):
+                raise TypeError("an array that holds no numbers")
+            return arrays, json.loads(json.dumps(values, allow_nan=False))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"get_state of {self.env} must return a mapping of names to NumPy arrays of "
+                f"numbers or to what JSON can hold: {error}."
+            ) from error
+
+    def _wrappers(self) -> list[Any]:
+        found, env = [], self.env
+        while env is not env.unwrapped:
+            found.append(env)
+            env = env.env
+        return found
+
+    def _wrappers_elapsed(self) -> list[int]:
+        return [w._elapsed_steps for w in self._wrappers() if type(w).__name__ == "TimeLimit"]
+
+    def _set_wrappers_elapsed(self, elapsed: list[int]) -> None:
+        limits = [w for w in self._wrappers() if type(w).__name__ == "TimeLimit"]
+        for wrapper, steps in zip(limits, elapsed, strict=True):
+            wrapper._elapsed_steps = steps
+
+    def _random(self) -> Any:
+        state = self.env.unwrapped.np_random.bit_generator.state
+        return json.loads(json.dumps(state, default=np.ndarray.tolist))
+
+    def _set_random(self, state: Any) -> bool:
+        bits = self.env.unwrapped.np_random.bit_generator
+        if bits.state["bit_generator"] != state["bit_generator"]:
+            return False
+        bits.state = state
+        return True
+
+
+def _same(a: Array, b: Array) -> bool:
+    """Tell whether two arrays are equal bit by bit."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

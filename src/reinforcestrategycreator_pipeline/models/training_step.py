@@ -1,0 +1,253 @@
+"""One training step of one network, or of K at once: targets, loss, gradients.
+
+With B transitions, and M = B rows, or M = B A where a batch tells what every action led to:
+
+    online     outputs of s_tm1 and (double DQN) of s_t, in one forward pass
+    best       argmax_a Q(s_t, a), by the online network (double DQN) or the target network
+    bootstrap  the target network's outputs of the best actions            (M, n)
+    discount   gamma^steps, 0 where terminated                             (M,)
+    loss       L = mean over rows of weight * head.loss(predicted, bootstrap, r_t, discount)
+    gradient   dL/d outputs, then backpropagation; no gradient flows through the targets
+
+Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et al. 2016
+(arXiv:1509.06461), eq. 4; importance weights: Schaul et al. 2016 (arXiv:1511.05952), section 3.4.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.nn.heads.base import Head
+from reinforcestrategycreator_pipeline.nn.network import Backward, NetworkSpec, Pass, Views
+from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
+from reinforcestrategycreator_pipeline.replay.batch import Batch
+
+Array = NDArray[Any]
+
+MOST_BUFFERS = 16  # batch sizes that vary must not pile up memory
+
+
+class _Buffers:
+    """What a batch of one shape needs, and the views of it; made at its first use."""
+
+    def __init__(self, step: TrainingStep, b: int, every: bool) -> None:
+        spec, lead = step.spec, step.lead
+        a, n = spec.n_actions, spec.n_outputs
+        self.m = m = b * a if every else b
+        if step.double_dqn:
+            self.online = Pass(spec, step.online, b + m)
+            self.target = Pass(spec, step.target, m, self.online.inputs[..., b:, :])
+        else:
+            self.online, self.target = Pass(spec, step.online, b), Pass(spec, step.target, m)
+        self.s_tm1, self.s_t = self.online.x[..., :b, :], self.target.x
+        self.s_t_shape = (*lead, m, spec.n_inputs)
+        self.backward = Backward(self.online, b, step.gradients)
+        d_outputs = np.zeros((*lead, b, a * n), dtype=step.dtype)
+        self.d_outputs, self.d_rows = d_outputs, d_outputs.reshape(-1, n)
+        self.d_flat = d_outputs.reshape(-1)
+        self.rows = self.online.outputs.reshape(-1, n)
+        self.target_rows = self.target.outputs.reshape(-1, n)
+        chooser = self.online.outputs[..., b:, :] if step.double_dqn else self.target.outputs
+        self.choices = step.by_action(chooser)
+        checked = [self.online.input_buffer, self.online.outputs, self.target.outputs]
+        if not step.double_dqn:
+            checked.append(self.target.input_buffer)
+        self.checked = [array.reshape(-1) for array in checked]
+        # The flat index of each row's first action: in the online outputs, in d_outputs behind
+        # that, and in the target outputs.
+        agent = np.arange(math.prod(lead))[:, None]
+        self.first = ((agent * self.online.rows + np.arange(b)) * a).ravel()
+        self.first_gradient = ((agent * b + np.arange(b)) * a).ravel() - self.first
+        self.first_next = ((agent * m + np.arange(m)) * a).ravel()
+        self.every = (self.first[:, None] + np.arange(a)).ravel() if every else None
+        self.share = np.array(1.0 / m, dtype=step.dtype)
+        self.discounts = np.empty((*lead, m), dtype=step.dtype)
+        self.flat_discounts = self.discounts.reshape(-1)
+
+
+class StepResult(NamedTuple):
+    """What `TrainingStep.run` computed, beside the gradients.
+
+    Attributes
+    ----------
+    losses, priorities : ndarray, shape (K M,)
+        The head's, by row; the losses times the importance weights.
+    hidden : list of ndarray, shape (..., N, n_l)
+        The online network's hidden layers: s_tm1, and with double DQN s_t behind them.
+    outputs, target_outputs : ndarray, shape (..., N, A n) and (..., M, A n)
+        Of the networks. Like `hidden`, they are overwritten by the next step.
+    rows : int
+        B.
+    checksum : float
+        A sum of squares of the inputs and outputs: finite only if each of them is.
+    step : TrainingStep
+        Whose result it is.
+    """
+
+    losses: Array
+    priorities: Array
+    hidden: list[Array]
+    outputs: Array
+    target_outputs: Array
+    rows: int
+    checksum: float
+    step: TrainingStep
+
+    def loss(self) -> float:
+        """Return the mean over rows."""
+        return float(np.add.reduce(self.losses)) / self.losses.size
+
+    def agent(self, k: int) -> StepResult:
+        """Return the part of agent `k` of several; `checksum` stays that of all."""
+        agents = self.outputs.shape[0]
+        return self._replace(
+            losses=self.losses.reshape(agents, -1)[k],
+            priorities=self.priorities.reshape(agents, -1)[k],
+            hidden=[a[k] for a in self.hidden],
+            outputs=self.outputs[k],
+            target_outputs=self.target_outputs[k],
+        )
+
+    def transition_priorities(self) -> Array:
+        """Return the priorities (..., B) by transition: the mean of those of its actions."""
+        by_action = self.priorities.reshape(*self.outputs.shape[:-2], self.rows, -1)
+        priorities: Array = by_action.mean(axis=-1)
+        return priorities
+
+    def action_values(self) -> Array:
+        """Return Q (..., N, A) of the batch's s_tm1, and with double DQN of s_t behind them."""
+        return self.step.head.values(self.step.by_action(self.outputs))
+
+
+class TrainingStep:
+    """Computes the gradients of a batch.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    head : Head
+        The meaning of its outputs.
+    double_dqn : bool
+        Who chooses the next action.
+    online, target, gradients : Views
+        Effective weights, and where their gradients go; of one network, or of K.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        head: Head,
+        double_dqn: bool,
+        online: Views,
+        target: Views,
+        gradients: Views,
+    ) -> None:
+        self.spec, self.head, self.double_dqn = spec, head, double_dqn
+        self.online, self.target, self.gradients = online, target, gradients
+        self.lead = online.w[0].shape[:-2]
+        self.dtype = online.w[0].dtype
+        self._buffers: dict[tuple[int, bool], _Buffers] = {}
+
+    def run(
+        self, batch: Batch, gamma: float | Array, normalizers: list[RunningNormalizer] | None = None
+    ) -> StepResult:
+        """Fill the gradients for one batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            With a leading axis of agents where there are several.
+        gamma : float or ndarray, shape (K, 1)
+            Discount an environment step.
+        normalizers : list of RunningNormalizer, optional
+            One an agent, for the states.
+        """
+        b, every = batch.s_tm1.shape[-2], batch.a_tm1 is None
+        buffers = self._buffers.get((b, every)) or self._make_buffers(b, every)
+        m, online = buffers.m, buffers.online
+        if normalizers is None:
+            buffers.s_tm1[...] = batch.s_tm1
+            buffers.s_t[...] = batch.s_t.reshape(buffers.s_t_shape)
+        else:
+            self._normalise(batch, buffers, normalizers)
+
+        online.forward()
+        buffers.target.forward()
+        best = self.head.values(buffers.choices).argmax(axis=-1).ravel()
+        best += buffers.first_next
+        bootstrap = buffers.target_rows.take(best, axis=0)
+
+        taken = batch.a_tm1.ravel() + buffers.first if buffers.every is None else buffers.every  # type: ignore[union-attr]
+        losses, d_predicted, priorities = self.head.loss(
+            buffers.rows.take(taken, axis=0),
+            bootstrap,
+            batch.r_t.ravel(),
+            self._discounts(batch, gamma, buffers),
+        )
+        if batch.weights is None:
+            d_predicted *= buffers.share
+        else:
+            weights = batch.weights.astype(self.dtype, copy=False).ravel()
+            if every:
+                weights = np.repeat(weights, self.spec.n_actions)
+            losses = losses * weights
+            d_predicted *= (weights / m)[:, None]
+        if every:
+            d_outputs = d_predicted.reshape(buffers.d_outputs.shape)
+        else:
+            d_outputs = buffers.d_outputs
+            d_outputs.fill(0.0)
+            taken += buffers.first_gradient
+            if self.spec.n_outputs == 1:  # what the other branch does, in a quarter of its time
+                buffers.d_flat[taken] = d_predicted.ravel()
+            else:
+                buffers.d_rows[taken] = d_predicted
+        buffers.backward.run(d_outputs)
+        checksum = 0.0
+        for array in buffers.checked:
+            checksum += float(array.dot(array))
+        target_outputs = buffers.target.outputs
+        return StepResult(
+            losses, priorities, online.hidden, online.outputs, target_outputs, b, checksum, self
+        )
+
+    def by_action(self, outputs: Array) -> Array:
+        """Return a view (..., A, n) of outputs (..., A n)."""
+        return outputs.reshape(*outputs.shape[:-1], self.spec.n_actions, self.spec.n_outputs)
+
+    def _normalise(
+        self, batch: Batch, buffers: _Buffers, normalizers: list[RunningNormalizer]
+    ) -> None:
+        pairs = (buffers.s_tm1, batch.s_tm1), (buffers.s_t, batch.s_t.reshape(buffers.s_t_shape))
+        for out, states in pairs:
+            if self.lead:
+                for k, normalizer in enumerate(normalizers):
+                    normalizer.apply(states[k], out=out[k])
+            else:
+                normalizers[0].apply(states, out=out)
+
+    def _discounts(self, batch: Batch, gamma: float | Array, buffers: _Buffers) -> Array:
+        """Return gamma^steps, 0 where terminated, by row (K m,)."""
+        if batch.steps is None:
+            buffers.discounts[...] = gamma
+        else:
+            powers = np.power(gamma, batch.steps)
+            if buffers.every is not None:  # the steps are a transition's, the rows its actions
+                powers = np.repeat(powers, self.spec.n_actions, axis=-1)
+            buffers.discounts[...] = powers
+        terminated = batch.terminated
+        if terminated.dtype != bool:
+            terminated = terminated.astype(bool)
+        buffers.flat_discounts[terminated.ravel()] = 0.0
+        return buffers.flat_discounts
+
+    def _make_buffers(self, b: int, every: bool) -> _Buffers:
+        if len(self._buffers) > MOST_BUFFERS:
+            self._buffers.clear()
+        buffers = self._buffers[(b, every)] = _Buffers(self, b, every)
+        return buffers

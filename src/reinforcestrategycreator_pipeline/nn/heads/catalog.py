@@ -1,0 +1,35 @@
+"""All shipped heads, and a head from hyperparameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reinforcestrategycreator_pipeline.checks import is_int, require
+from reinforcestrategycreator_pipeline.nn.heads import (  # noqa: F401  importing registers them
+    c51,
+    expected,
+    qr,
+)
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Head
+
+__all__ = ["HEADS", "Head", "build_head"]
+
+
+def build_head(hyperparameters: Any) -> Head:
+    """Return the head that the hyperparameters name.
+
+    Parameters
+    ----------
+    hyperparameters : object
+        ``head``: "expected", "c51", "qr" or ``"module:Class"``; and what that head reads.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such head, or it refuses a hyperparameter.
+    """
+    head = HEADS.get(hyperparameters.head)(hyperparameters)
+    count = getattr(head, "n_outputs", None)
+    owner = f"head {hyperparameters.head!r}"
+    require(is_int(count) and count >= 1, owner, "n_outputs", "an integer >= 1", count)  # type: ignore[operator]
+    return head

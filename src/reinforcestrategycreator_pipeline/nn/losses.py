@@ -1,0 +1,78 @@
+"""What an error costs: functions of prediction - target, with their derivatives.
+
+A loss of your own is one function of this form, named in the configuration by its registered name
+or as ``"module:function"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.registry import Registry
+
+Array = NDArray[Any]
+Loss = Callable[[Array, float], tuple[Array, Array]]
+
+LOSSES: Registry[Loss] = Registry("loss", ())
+"""``loss(error, delta) -> (values, derivatives)``.
+
+`error` is prediction - target, of any shape; `derivatives` are with respect to the prediction.
+Both are new arrays of `error`'s shape and dtype, element by element; NaN in, NaN out. `delta` is
+the hyperparameter `huber_delta`; a loss without a threshold ignores it.
+"""
+
+
+@LOSSES.register("squared")
+def squared(error: Array, delta: float) -> tuple[Array, Array]:
+    """Return e^2 and 2 e.
+
+    Beyond |e| = 1.8e19 the square overflows to infinity in float32; NumPy warns of it, unless the
+    caller has silenced and checks it. `delta` is not used.
+
+    Parameters
+    ----------
+    error : ndarray
+        Prediction - target.
+    delta : float
+        Ignored.
+
+    Returns
+    -------
+    values, derivatives : ndarray
+        Of the error's shape and dtype.
+    """
+    return error * error, error + error
+
+
+@LOSSES.register("huber")
+def huber(error: Array, delta: float) -> tuple[Array, Array]:
+    """Return Huber's loss, quadratic within `delta` and linear beyond, and its derivative.
+
+        H(e) = e^2 / 2                    where |e| <= delta
+        H(e) = delta (|e| - delta / 2)    beyond
+
+    With c = min(max(e, -delta), delta), both are c (e - c / 2), and the derivative is c. So that
+    no square of a large error is ever taken: nothing overflows while delta |e| does not.
+
+    Parameters
+    ----------
+    error : ndarray
+        Prediction - target.
+    delta : float
+        The threshold, > 0.
+
+    Returns
+    -------
+    values, derivatives : ndarray
+        Of the error's shape and dtype.
+
+    References
+    ----------
+    Huber 1964, "Robust estimation of a location parameter", doi:10.1214/aoms/1177703732; in a
+    deep Q-network: Mnih et al. 2015, doi:10.1038/nature14236, who clip the error to [-1, 1].
+    """
+    clipped = error.clip(-delta, delta)
+    return clipped * (error - 0.5 * clipped), clipped

@@ -1,0 +1,81 @@
+"""Factorised Gaussian noise on the weights (Fortunato et al. 2018, arXiv:1706.10295).
+
+The effective weights are W + sigma_W * e_W and b + sigma_b * e_b with (eq. 10 and 11)
+
+    e_W[i, j] = f(e_i) f(e_j),   e_b[j] = f(e_j),   f(x) = sgn(x) sqrt(|x|)
+
+and e_i, e_j standard normal: one draw for each input and output of a layer instead of each weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, Views
+
+Array = NDArray[Any]
+
+
+class Noise:
+    """The noise of one network, and the weights with it.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        A noisy network.
+    learned : ndarray, shape (P,)
+        Its weights, in the order of ``spec.shapes``.
+    effective : ndarray, shape (P',)
+        Receives the weights with noise, in the order of ``spec.effective_shapes``.
+    rng : numpy.random.Generator
+        Source of the noise.
+
+    Attributes
+    ----------
+    epsilon : ndarray, shape (n_dense,)
+        e_W and e_b of all layers, in the buffer's order.
+    """
+
+    def __init__(
+        self, spec: NetworkSpec, learned: Array, effective: Array, rng: np.random.Generator
+    ) -> None:
+        n = spec.n_dense
+        self._rng = rng
+        self._sizes = [(fan_in, fan_out) for fan_in, fan_out in spec.dense]
+        self._draws = sum(fan_in + fan_out for fan_in, fan_out in spec.dense)
+        self.epsilon = np.zeros_like(effective)
+        self._views = Views(self.epsilon, spec).folded
+        self.epsilon = self.epsilon[:n]
+        self._mean, self._sigma, self._rest = learned[:n], learned[-n:], learned[n:-n]
+        self._effective, self._effective_rest = effective[:n], effective[n:]
+
+    def named(self) -> dict[str, Array]:
+        """Return e_W and e_b by the names of the weights."""
+        named = {}
+        for i, view in enumerate(self._views):
+            named[f"W{i}"], named[f"b{i}"] = view[:-1], view[-1]
+        return named
+
+    def resample(self) -> None:
+        """Draw new noise."""
+        draws = self._rng.standard_normal(self._draws)
+        draws = np.copysign(np.sqrt(np.abs(draws)), draws)
+        place = 0
+        for (fan_in, fan_out), view in zip(self._sizes, self._views, strict=True):
+            of_inputs, of_outputs = np.split(draws[place : place + fan_in + fan_out], [fan_in])
+            np.multiply(of_inputs[:, None], of_outputs, out=view[:-1], casting="same_kind")
+            view[-1] = of_outputs
+            place += fan_in + fan_out
+
+    def apply(self) -> None:
+        """Compute the effective weights from what is learned now and the noise."""
+        np.multiply(self._sigma, self.epsilon, out=self._effective)
+        self._effective += self._mean
+        self._effective_rest[...] = self._rest
+
+    def sigma_gradient(self, d_effective: Array, out: Array) -> None:
+        """Write dLoss/dsigma = dLoss/d(effective) * e, both of shape (n_dense,)."""
+        np.multiply(d_effective, self.epsilon, out=out)

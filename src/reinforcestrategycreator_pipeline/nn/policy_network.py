@@ -1,0 +1,344 @@
+"""What the greedy policy needs of a trained network, frozen: nothing of learning is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reinforcestrategycreator_pipeline.checks import (
+    from_mapping,
+    is_int,
+    is_number,
+    require,
+    require_bool,
+    require_int,
+)
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
+from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, Head, build_head
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply_rowwise
+from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer, normalize
+
+Array = NDArray[Any]
+F64 = NDArray[np.float64]
+
+OWNER = "PolicyNetwork"
+MEAN, SCALE = "observation_mean", "observation_scale"
+ANY_LOSS = "squared"  # a head may ask for its loss, perhaps code of the user's; no value needs it
+_HEADER = ("network", "head", "head_settings", "observation_clip")
+
+
+@dataclass(frozen=True, eq=False)
+class Normalization:
+    """Observations become ``(x - mean) / scale``, limited to [-clip, clip].
+
+    Attributes
+    ----------
+    mean, scale : ndarray of float64, shape (n_inputs,)
+        Subtracted, and divided by, in float64.
+    clip : float
+        The limit, > 0.
+    """
+
+    mean: F64
+    scale: F64
+    clip: float
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyNetwork:
+    """A network without its noise, with its head and its normalisation of the observations.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network; not noisy.
+    weights : mapping of str to ndarray
+        ``W0, b0, ...``, with layer normalisation ``gain0, offset0, ...`` too; all float32 or all
+        float64, finite. They are copied.
+    head : str
+        A name in `HEADS`, or ``"module:Class"``.
+    head_settings : mapping
+        The hyperparameters that the head reads, JSON-ready; its loss apart.
+    normalization : Normalization, optional
+        Of the observations. Its arrays are copied.
+
+    Raises
+    ------
+    ConfigError
+        If the parts do not fit together.
+    """
+
+    spec: NetworkSpec
+    weights: Mapping[str, Array]
+    head: str
+    head_settings: Mapping[str, Any]
+    normalization: Normalization | None = None
+    _head: Head = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_spec(self.spec)
+        object.__setattr__(self, "weights", _checked_weights(self.spec, self.weights))
+        settings = {name: _plain(name, value) for name, value in self.head_settings.items()}
+        object.__setattr__(self, "head_settings", settings)
+        require(isinstance(self.head, str), OWNER, "head", "a name", self.head)
+        object.__setattr__(self, "_head", _build_head(self.head, settings))
+        if self._head.n_outputs != self.spec.n_outputs:
+            raise ConfigError(
+                f"the head {self.head!r} reads {self._head.n_outputs} outputs an action; "
+                f"the network has {self.spec.n_outputs}."
+            )
+        if self.normalization is not None:
+            checked = _checked_normalization(self.normalization, self.spec.n_inputs)
+            object.__setattr__(self, "normalization", checked)
+
+    @classmethod
+    def of(
+        cls,
+        spec: NetworkSpec,
+        weights: Mapping[str, Array],
+        hyperparameters: Any,
+        normalizer: RunningNormalizer | None = None,
+    ) -> Self:
+        """Return what the greedy policy needs of a learner.
+
+        Parameters
+        ----------
+        spec : NetworkSpec
+            The learner's; noisy or not.
+        weights : mapping of str to ndarray
+            The online network's; ``sigma_`` is left out.
+        hyperparameters : object
+            ``head``, and what that head reads; what else it has is left out.
+        normalizer : RunningNormalizer, optional
+            As it is now.
+        """
+        reads = _Reads(hyperparameters)
+        head = build_head(reads)
+        head.values(np.zeros((1, head.n_outputs)))  # it may read there, too
+        quiet = dataclasses.replace(spec, noisy=False)
+        return cls(
+            spec=quiet,
+            weights={name: w for name, w in weights.items() if name in quiet.effective_shapes},
+            head=hyperparameters.head,
+            head_settings={
+                name: v for name, v in sorted(reads.seen.items()) if name not in ("head", "loss")
+            },
+            normalization=(
+                None if normalizer is None else Normalization(*normalizer.fold(), normalizer.clip)
+            ),
+        )
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the weights and the values."""
+        return next(iter(self.weights.values())).dtype
+
+    def values(self, states: ArrayLike) -> Array:
+        """Return the action values.
+
+        Parameters
+        ----------
+        states : array_like, shape (N, n_inputs)
+            Observations, rounded to `dtype`.
+
+        Returns
+        -------
+        ndarray, shape (N, n_actions)
+            Of `dtype`. NaN in, NaN out. Each row is computed by itself: its bits do not depend on
+            the rows around it.
+
+        Raises
+        ------
+        ConfigError
+            If the shape is another.
+        """
+        x = np.asarray(states, dtype=self.dtype)
+        if x.ndim != 2 or x.shape[1] != self.spec.n_inputs:
+            raise ConfigError(
+                f"The states parameter of PolicyNetwork.values must be of shape "
+                f"(N, {self.spec.n_inputs}). Got {x.shape} instead."
+            )
+        if (n := self.normalization) is not None:
+            x = normalize(x, n.mean, n.scale, n.clip)
+        return self._head.values(apply_rowwise(self.spec, self.weights, x))
+
+    def to_tensors(self) -> dict[str, Array]:
+        """Return the weights and, if there are some, the observations' mean and scale, by name."""
+        tensors = dict(self.weights)
+        if self.normalization is not None:
+            tensors |= {MEAN: self.normalization.mean, SCALE: self.normalization.scale}
+        return tensors
+
+    def to_header(self) -> dict[str, Any]:
+        """Return all but the tensors, JSON-ready."""
+        network = dataclasses.asdict(self.spec)
+        del network["noisy"]
+        network["hidden_layers"] = list(self.spec.hidden_layers)
+        settings = {k: _as_json(v) for k, v in self.head_settings.items()}
+        return {
+            "network": network,
+            "head": self.head,
+            "head_settings": settings,
+            "observation_clip": None if self.normalization is None else self.normalization.clip,
+        }
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Self:
+        """Build what `to_tensors` and `to_header` returned; a header may have more keys.
+
+        No module is imported for it: a head ``"module:Class"`` must have been imported by the
+        caller, who trusts it by that.
+
+        Raises
+        ------
+        ConfigError
+            If a part is missing, unknown, of another shape or type, or not finite.
+        """
+        for key in _HEADER:
+            if key not in header:
+                raise ConfigError(f"a policy network's header lacks {key!r}.")
+        settings, clip = header["head_settings"], header["observation_clip"]
+        require(isinstance(settings, Mapping), OWNER, "head_settings", "a mapping", settings)
+        if isinstance(header["network"], Mapping) and "noisy" in header["network"]:
+            raise ConfigError(f"{OWNER}'s network has no parameter 'noisy'.")
+        normalization, weights = None, dict(tensors)
+        if clip is not None:
+            for name in (MEAN, SCALE):
+                if name not in weights:
+                    raise ConfigError(f"a policy network's tensors lack {name!r}.")
+            normalization = Normalization(weights.pop(MEAN), weights.pop(SCALE), clip)
+        return cls(
+            spec=from_mapping(NetworkSpec, header["network"], f"{OWNER}'s network"),
+            weights=weights,
+            head=header["head"],
+            head_settings=settings,
+            normalization=normalization,
+        )
+
+    def describe(self) -> str:
+        """Return one line for people: layers, options, head, normalisation, size."""
+        spec = self.spec
+        chosen = {"dueling": spec.dueling, "layer normalisation": spec.layer_norm}
+        options = [name for name, on in chosen.items() if on]
+        layers = ", ".join(map(str, spec.hidden_layers))
+        text = f"{spec.n_inputs} inputs, hidden layers {layers}"
+        text += f" ({', '.join(options)})" if options else ""
+        text += f", {spec.n_actions} actions; head {self.head}"
+        shown = [f"{k} {_short(v)}" for k, v in self.head_settings.items() if k != "huber_delta"]
+        text += f" ({', '.join(shown)})" if shown else ""
+        if self.normalization is not None:
+            clip = _short(self.normalization.clip)
+            text += f"; inputs normalised by the training's mean and deviation, clipped at {clip}"
+        count = sum(w.size for w in self.weights.values())
+        return f"{text}; {count:,} weights, {self.dtype}"
+
+
+class _Reads:
+    """Hands on the attributes of an object, and keeps those that were read."""
+
+    def __init__(self, source: Any) -> None:
+        self._source, self.seen = source, dict[str, Any]()
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.seen[name] = getattr(self._source, name)
+        return value
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a head's setting as JSON keeps it, lists as tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(name, item) for item in value)
+    ok = value is None or isinstance(value, bool | str) or is_int(value) or is_number(value)
+    require(ok, OWNER, f"head_settings[{name!r}]", "fit for JSON, and finite", value)
+    return value
+
+
+def _as_json(value: Any) -> Any:
+    return [_as_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _check_spec(spec: NetworkSpec) -> None:
+    for name in ("n_inputs", "n_actions", "n_outputs"):
+        require_int(OWNER, name, getattr(spec, name), 1)
+    layers = spec.hidden_layers
+    ok = isinstance(layers, tuple) and layers and all(is_int(n) and n >= 1 for n in layers)
+    require(bool(ok), OWNER, "hidden_layers", "one or more integers >= 1", layers)
+    for name in ("dueling", "layer_norm"):
+        require_bool(OWNER, name, getattr(spec, name))
+    require(spec.noisy is False, OWNER, "noisy", "False: a policy has no noise", spec.noisy)
+
+
+def _build_head(name: str, settings: Mapping[str, Any]) -> Head:
+    """Return the head, from its settings and nothing else; imports nothing."""
+    for text in (name, *settings.values()):
+        module, colon, _ = text.partition(":") if isinstance(text, str) else ("", "", "")
+        if colon and module not in sys.modules:
+            raise ConfigError(
+                f"a policy's head needs {text!r}, code from outside of this project: import "
+                f"{module} first, if you trust it."
+            )
+    require(isinstance(HEADS.get(name), type), OWNER, "head", "the name of a class", name)
+    try:
+        return build_head(SimpleNamespace(**{"loss": ANY_LOSS, **settings, "head": name}))
+    except AttributeError as error:
+        raise ConfigError(f"the settings of the head {name!r} lack one: {error}.") from error
+
+
+def _names(expected: Iterable[str], found: Iterable[str], what: str) -> None:
+    """Refuse names that are missing or unknown; the message offers the nearest."""
+    expected, found = list(expected), list(found)
+    missing = [n for n in expected if n not in set(found)]
+    extra = sorted(set(found) - set(expected))
+    if extra:
+        raise ConfigError(
+            f"{what} has no tensor {shorten(repr(extra[0]))}.{nearest(extra[0], expected)}"
+        )
+    if missing:
+        raise ConfigError(f"{what} lacks the tensor {missing[0]!r}.")
+
+
+def _checked_weights(spec: NetworkSpec, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return read-only copies of the weights, in the buffer's order; they must fit the network."""
+    shapes = spec.effective_shapes
+    _names(shapes, weights, "a policy network of this kind")
+    dtypes = {weights[name].dtype for name in shapes}
+    if dtypes not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
+        names = ", ".join(sorted(map(str, dtypes)))
+        raise ConfigError(f"a policy's tensors must be all float32 or all float64. Got {names}.")
+    return {name: _frozen(name, weights[name], shape) for name, shape in shapes.items()}
+
+
+def _frozen(name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """Return a read-only copy of a tensor that must have a shape and be finite."""
+    if array.shape != shape:
+        raise ConfigError(
+            f"a policy's tensor {name} must have the shape {shape}. Got {array.shape} instead."
+        )
+    if not np.isfinite(array).all():
+        raise ConfigError(f"a policy's tensor {name} must be finite.")
+    copy = np.array(array, order="C")  # foreign strides would give other bits
+    copy.flags.writeable = False
+    return copy
+
+
+def _checked_normalization(found: Normalization, n_inputs: int) -> Normalization:
+    require(is_number(found.clip) and found.clip > 0, OWNER, "clip", "a number > 0", found.clip)
+    for name, array in ((MEAN, found.mean), (SCALE, found.scale)):
+        if array.dtype != np.float64:
+            raise ConfigError(f"a policy's tensor {name} must be float64. Got {array.dtype}.")
+    mean = _frozen(MEAN, found.mean, (n_inputs,))
+    scale = _frozen(SCALE, found.scale, (n_inputs,))
+    if not (scale > 0).all():
+        raise ConfigError(f"a policy's tensor {SCALE} must be > 0.")
+    return Normalization(mean, scale, float(found.clip))

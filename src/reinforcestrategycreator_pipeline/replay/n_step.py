@@ -1,0 +1,151 @@
+"""Returns of several steps: transitions that wait until n rewards are there.
+
+Sutton 1988 (doi:10.1007/BF00115009); in deep Q-learning: Hessel et al. 2018, arXiv:1710.02298.
+A transition from step t spans m steps, and the learner's target is
+
+    r_{t+1} + gamma r_{t+2} + ... + gamma^{m-1} r_{t+m} + gamma^m max_a Q(s_{t+m}, a)
+
+with m = n, or fewer where the episode ends before: behind a termination without the last term,
+behind a truncation with the episode's final observation as s_{t+m}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.errors import ConfigError
+
+Array = NDArray[Any]
+
+
+class NStepWindows:
+    """The steps of E environments, stepped together, whose n rewards are not yet complete.
+
+    Each environment has n columns, filled in a circle, the same column in all of them: so one
+    clock tells the age of every column, and no loop runs over environments.
+
+    Parameters
+    ----------
+    n_step : int
+        Rewards of a whole transition.
+    gamma : float
+        Discount of one step.
+    n_environments, n_inputs : int
+        E, and the length of a state.
+    dtype : dtype
+        Of states. Rewards are summed in float64.
+    """
+
+    def __init__(
+        self, n_step: int, gamma: float, n_environments: int, n_inputs: int, dtype: Any
+    ) -> None:
+        self.n_step = n_step
+        self.n_environments = n_environments
+        shape = (n_environments, n_step)
+        self._state: dict[str, Array] = {
+            "clock": np.zeros(1, dtype=np.int64),
+            "pending": np.zeros(shape, dtype=bool),
+            "states": np.zeros((*shape, n_inputs), dtype=dtype),
+            "actions": np.zeros(shape, dtype=np.int64),
+            "returns": np.zeros(shape),
+        }
+        columns = np.arange(n_step)
+        # By the newest column: each column's discount, its age being the exponent.
+        self._discounts = float(gamma) ** ((columns[:, None] - columns) % n_step)
+        # By the oldest column: the columns in the order of their ages.
+        self._oldest_first = (columns[:, None] + columns) % n_step
+
+    def __len__(self) -> int:
+        """Return the number of steps that wait."""
+        return int(self._state["pending"].sum())
+
+    def push(
+        self,
+        states: Array,
+        actions: Array,
+        rewards: Array,
+        next_states: Array,
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        present: NDArray[np.bool_] | None = None,
+    ) -> tuple[Array, Array, Array, Array, Array, Array]:
+        """Take one step of every environment; return the transitions that it completes.
+
+        Parameters
+        ----------
+        states, next_states : ndarray, shape (E, n_inputs)
+        actions, rewards, terminated, truncated : ndarray, shape (E,)
+        present : ndarray of bool, shape (E,), optional
+            Which environments made a step. The others were reset: what waits of them is dropped.
+
+        Returns
+        -------
+        s_tm1, a_tm1, r_t, s_t, terminated, steps : ndarray, shape (m, n_inputs) or (m,)
+            By environment, the oldest first. m is from 0 to E n.
+        """
+        window, n = self._state, self.n_step
+        column = int(window["clock"][0] % n)
+        oldest = (column + 1) % n
+        pending = window["pending"]
+        window["states"][:, column] = states
+        window["actions"][:, column] = actions
+        window["returns"][:, column] = 0.0
+        if present is None:
+            pending[:, column] = True
+        else:
+            pending[:, column] = present
+            self.drop(~present)
+        window["clock"] += 1
+        # A column that does not wait is set to 0 before it is used: what it adds up is lost.
+        window["returns"] += rewards[:, None] * self._discounts[column]
+        ended = terminated | truncated
+        k: Any
+        if np.logical_or.reduce(ended):
+            ready = pending & ended[:, None]
+            ready[:, oldest] |= pending[:, oldest]
+            i, place = ready[:, self._oldest_first[oldest]].nonzero()
+            k, steps = self._oldest_first[oldest][place], n - place
+            pending[i, k] = False
+        else:
+            i, k = pending[:, oldest].nonzero()[0], oldest
+            steps = np.full(len(i), n)
+            pending[:, oldest] = False
+        return (
+            window["states"][i, k],
+            window["actions"][i, k],
+            window["returns"][i, k],
+            next_states[i],
+            terminated[i],
+            steps,
+        )
+
+    def drop(self, environments: Array) -> None:
+        """Forget the steps of some environments, given by index or mask, that wait."""
+        self._state["pending"][environments] = False
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the state, for a checkpoint: views."""
+        return dict(self._state)
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Set the state to what `arrays` returned.
+
+        Raises
+        ------
+        ConfigError
+            If it is of windows of another shape.
+        """
+        for name, array in self._state.items():
+            stored = arrays.get(name)
+            if stored is None or stored.shape != array.shape:
+                got = "nothing" if stored is None else f"the shape {stored.shape}"
+                raise ConfigError(
+                    f"stored windows of {self.n_step} steps must hold {name} of the shape "
+                    f"{array.shape}. Got {got} instead."
+                )
+        for name, array in self._state.items():
+            array[...] = arrays[name]

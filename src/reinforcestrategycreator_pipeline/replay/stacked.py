@@ -1,0 +1,85 @@
+"""Several ring replays in one store, sampled together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.replay.batch import Batch
+from reinforcestrategycreator_pipeline.replay.ring import RingReplay
+from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler, distinct_indices
+
+
+class StackedRings:
+    """K ring replays whose columns become parts of one array each.
+
+    Every ring keeps its own generator, content and interface; only the storage is shared, so that
+    a batch of all of them is one gather a column. Each ring draws what it would draw alone.
+
+    Parameters
+    ----------
+    rings : sequence of RingReplay
+        Alike (see `fits`); their columns are moved.
+    """
+
+    def __init__(self, rings: Sequence[RingReplay]) -> None:
+        assert self.fits(rings)
+        self.rings = list(rings)
+        self._capacity = rings[0].capacity
+        self._n_step = rings[0].n_step
+        self._columns: list[NDArray[Any]] = []
+        for name, column in rings[0]._columns.items():
+            together = np.empty((len(rings), *column.shape), dtype=column.dtype)
+            for ring, place in zip(rings, together, strict=True):
+                place[: len(ring)] = ring._columns[name][: len(ring)]
+                ring._columns[name] = place
+            self._columns.append(together.reshape(-1, *column.shape[1:]))
+        self._first = np.arange(len(rings))[:, None] * self._capacity
+        self._uniform: NDArray[np.float64] = np.empty((0, 0))
+
+    @staticmethod
+    def fits(replays: Sequence[Any]) -> bool:
+        """Tell whether all are rings of one form that draw uniformly."""
+
+        def form(ring: Any) -> Any:
+            columns = [(n, c.shape, c.dtype) for n, c in ring._columns.items()]
+            return ring.capacity, ring.n_step, columns
+
+        alike = all(
+            isinstance(r, RingReplay) and isinstance(r.sampler, UniformSampler) for r in replays
+        )
+        return alike and all(form(r) == form(replays[0]) for r in replays)
+
+    def sample(self, batch_size: int) -> Batch:
+        """Draw `batch_size` transitions of each ring; arrays have a leading axis of K.
+
+        Raises
+        ------
+        ConfigError
+            If a ring holds fewer.
+        """
+        slots = self._draw(batch_size)
+        slots += self._first
+        fields: list[Any] = [column.take(slots, axis=0) for column in self._columns]
+        return Batch(*fields)
+
+    def _draw(self, count: int) -> NDArray[np.int64]:
+        """Return what `distinct_indices` gives each ring, shape (K, count)."""
+        sizes = [len(ring) for ring in self.rings]
+        if count < 1 or count * count > min(sizes):
+            return np.stack(
+                [distinct_indices(r.rng, n, count) for r, n in zip(self.rings, sizes, strict=True)]
+            )
+        if self._uniform.shape[1] != count:
+            self._uniform = np.empty((len(self.rings), count))
+        for ring, row in zip(self.rings, self._uniform, strict=True):
+            ring.rng.random(out=row)
+        drawn: NDArray[np.int64] = (self._uniform * np.array(sizes)[:, None]).astype(np.int64)
+        drawn.sort(axis=1)
+        repeated = (drawn[:, 1:] == drawn[:, :-1]).any(axis=1)
+        for k in repeated.nonzero()[0].tolist():
+            drawn[k] = distinct_indices(self.rings[k].rng, sizes[k], count)
+        return drawn

@@ -1,0 +1,320 @@
+"""An agent of a population has the bits that it would have alone."""
+
+import itertools
+
+import gymnasium
+import numpy as np
+import pytest
+from dqn_cases import FixedReplay, push_random, random_batch
+
+from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
+from reinforcestrategycreator_pipeline.models import population as population_module
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.models.population import SAME, SAME_LOOP, Population
+from reinforcestrategycreator_pipeline.replay.stacked import StackedRings
+
+SMALL = {"hidden_layers": [6, 5], "batch_size": 8, "buffer_size": 200, "log_interval": 2}
+
+
+def configs(agents=3, each=lambda k: {}, dtype="float32", **hyperparameters):
+    shared = {**SMALL, **hyperparameters}
+    return [
+        {"seed": k, "dtype": dtype, "hyperparameters": {**shared, **each(k)}} for k in range(agents)
+    ]
+
+
+def filled(agent, k, n=40):
+    push_random(agent, n + k, seed=100 + k)
+    return agent
+
+
+def built(given):
+    population = Population(given)
+    population.build((4,), (3,))
+    for k, agent in enumerate(population.agents):
+        filled(agent, k)
+    return population
+
+
+def alone(given):
+    agents = [DQN(config) for config in given]
+    for k, agent in enumerate(agents):
+        agent.build((4,), (3,))
+        filled(agent, k)
+    return agents
+
+
+def assert_same(together, agents):
+    for k, (ours, other) in enumerate(zip(together, agents, strict=True)):
+        (tensors, header), (expected, expected_header) = ours.state(), other.state()
+        assert header == expected_header, k
+        for name, array in expected.items():
+            assert tensors[name].tobytes() == array.tobytes(), (k, name)
+        assert ours.diagnostics == other.diagnostics, k
+
+
+def assert_equal_training(given, steps=7):
+    population, agents = built(given), alone(given)
+    for _ in range(steps):
+        losses = population.train_step()
+        assert losses.tolist() == [agent.train_step() for agent in agents]
+    assert_same(population.agents, agents)
+    return population
+
+
+FAMILY = list(
+    itertools.product(
+        [False, True], [False, True], [False, True], ["expected", "c51", "qr"], [False, True]
+    )
+)
+
+
+@pytest.mark.parametrize(("dueling", "layer_norm", "noisy", "head", "prioritized"), FAMILY)
+def test_every_member_of_the_family(dueling, layer_norm, noisy, head, prioritized):
+    assert_equal_training(
+        configs(
+            dueling=dueling,
+            layer_norm=layer_norm,
+            noisy=noisy,
+            head=head,
+            n_atoms=7,
+            prioritized_replay=prioritized,
+            n_step=2 if prioritized else 1,
+            double_dqn=not dueling,
+            max_grad_norm=0.5 if layer_norm else None,
+        )
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden_layers", [[64, 64], [256, 128, 64], [1]])
+def test_networks_of_trading_size(hidden_layers, dtype):
+    assert_equal_training(configs(5, dtype=dtype, hidden_layers=hidden_layers), 12)
+
+
+def differing(k):
+    return {
+        "learning_rate": 1e-3 * (k + 1),
+        "adam_beta1": 0.9 - 0.3 * k,
+        "adam_epsilon": 10.0 ** -(8 - k),
+        "weight_decay": 0.01 * k,
+        "gamma": 0.9 + 0.02 * k,
+        "tau": 1 / (k + 1),
+        "target_update_interval": 2 + k,
+        "max_grad_norm": None if k == 1 else 0.3,
+        "learning_rate_schedule": "linear" if k else "constant",
+    }
+
+
+def test_agents_with_hyperparameters_of_their_own():
+    population, agents = built(configs(each=differing)), alone(configs(each=differing))
+    for i in range(40):
+        population.set_progress(i / 40)
+        for agent in agents:
+            agent.set_progress(i / 40)
+        population.train_step()
+        for agent in agents:
+            agent.train_step()
+    assert_same(population.agents, agents)
+
+
+def test_moments_are_flushed_as_alone():
+    assert_equal_training(configs(each=lambda k: {"adam_beta1": 0.3 * k}), 210)
+
+
+def test_every_action_of_a_state():
+    given = configs()
+    batches = [random_batch(np.random.default_rng(k), 8, all_actions=True) for k in range(3)]
+    population = Population(given)
+    population.build((4,), (3,), [FixedReplay(b) for b in batches])
+    agents = [DQN(config) for config in given]
+    for agent, batch in zip(agents, batches, strict=True):
+        agent.build((4,), (3,), FixedReplay(batch))
+    for _ in range(5):
+        assert population.train_step().tolist() == [agent.train_step() for agent in agents]
+    assert_same(population.agents, agents)
+
+
+def test_normalisation_is_each_agents_own():
+    given = configs(normalize_observations=True)
+    population, agents = built(given), alone(given)
+    for k in range(3):
+        states = np.random.default_rng(k).normal(k, 1 + k, size=(30, 4))
+        population.agents[k].observe(states)
+        agents[k].observe(states)
+    assert population.train_step().tolist() == [agent.train_step() for agent in agents]
+    assert_same(population.agents, agents)
+
+
+def test_an_agent_goes_on_alone_and_comes_back():
+    population, agents = built(configs()), alone(configs())
+    population.train_step()
+    for agent in agents:
+        agent.train_step()
+    for one in (population.agents[1], agents[1]):  # now one is a step ahead: its t differs
+        one.train_step()
+    for _ in range(5):
+        assert population.train_step().tolist() == [agent.train_step() for agent in agents]
+    assert_same(population.agents, agents)
+
+
+def test_an_agent_saves_and_loads_by_itself(tmp_path):
+    population = built(configs())
+    for _ in range(4):
+        population.train_step()
+    population.agents[2].save(tmp_path / "agent.safetensors")
+    assert_same([population.agents[2]], [_same_diagnostics(population.agents[2], tmp_path)])
+
+
+def _same_diagnostics(agent, folder):
+    loaded = DQN.load(folder / "agent.safetensors")
+    loaded.diagnostics = agent.diagnostics
+    return loaded
+
+
+def test_another_seed_of_one_agent_changes_that_one_alone():
+    given = configs()
+    first, second = built(given), built([given[0], {**given[1], "seed": 77}, given[2]])
+    for population in (first, second):
+        for _ in range(5):
+            population.train_step()
+    pairs = zip(first.agents, second.agents, strict=True)
+    changed = [bool((a._weights.flat != b._weights.flat).any()) for a, b in pairs]
+    assert changed == [False, True, False]
+
+
+def test_the_comparison_catches_agents_that_share_their_draws(monkeypatch):
+    # The planted bug: every agent gets the first one's batch.
+    def shared(self, count):
+        drawn = original(self, count)
+        return np.repeat(drawn[:1], len(drawn), axis=0)
+
+    original = StackedRings._draw
+    monkeypatch.setattr(StackedRings, "_draw", shared)
+    with pytest.raises(AssertionError):
+        assert_equal_training(configs())
+
+
+TASKS = {
+    "plain": {"learning_starts": 40, "train_frequency": 4},
+    "everything": {
+        "learning_starts": 30,
+        "gradient_steps": -1,
+        "n_step": 3,
+        "prioritized_replay": True,
+        "normalize_observations": True,
+        "noisy": True,
+        "dueling": True,
+        "head": "qr",
+        "n_atoms": 5,
+    },
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_learning_together_is_learning_alone(task):
+    given = configs(**TASKS[task])
+    population = Population(given)
+    results = population.learn([gymnasium.make("CartPole-v1") for _ in given], 150)
+    agents = [DQN(config) for config in given]
+    expected = [agent.learn(gymnasium.make("CartPole-v1"), 150) for agent in agents]
+    assert results == expected
+    assert_same(population.agents, agents)
+    assert population.agents[0].q_network["optimizer_state"]["t"] > 20
+
+
+def test_learning_in_vectors_of_environments():
+    given = configs(2, learning_starts=20, train_frequency=8, gradient_steps=2)
+
+    def vector():
+        return gymnasium.make_vec("CartPole-v1", 4, vectorization_mode="sync")
+
+    population = Population(given)
+    results = population.learn([vector(), vector()], 160)
+    agents = [DQN(config) for config in given]
+    assert results == [agent.learn(vector(), 160) for agent in agents]
+    assert_same(population.agents, agents)
+
+
+OTHER = {
+    "hidden_layers": [6, 4],
+    "batch_size": 9,
+    "n_step": 2,
+    "head": "qr",
+    "n_atoms": 9,
+    "v_min": -2.0,
+    "v_max": 2.0,
+    "loss": "huber",
+    "huber_delta": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_shapes_the_computation_must_agree(name):
+    default = getattr(DQN({"hyperparameters": SMALL}).hyperparameters, name)
+    other = OTHER.get(name, not default)
+    with pytest.raises(ConfigError, match=rf"must have the same {name}\. Got .* in agent 2\."):
+        Population(configs(each=lambda k: {name: other} if k == 2 else {}))
+
+
+@pytest.mark.parametrize("name", SAME_LOOP)
+def test_to_learn_together_agents_must_train_at_the_same_time(name):
+    population = Population(configs(2, each=lambda k: {name: 5 + k}))
+    envs = [gymnasium.make("CartPole-v1") for _ in range(2)]
+    with pytest.raises(ConfigError, match=f"must have the same {name}"):
+        population.learn(envs, 100)
+
+
+def test_what_else_is_refused():
+    with pytest.raises(ConfigError, match="one config or more"):
+        Population([])
+    with pytest.raises(ConfigError, match=r"one dtype\. Got float32, float64"):
+        Population([{"dtype": "float32"}, {"dtype": "float64"}])
+    with pytest.raises(ConfigError, match=r"3 agents need as many replays, not 1"):
+        Population(configs()).build((4,), (3,), [FixedReplay(None)])
+    with pytest.raises(ConfigError, match=r"3 agents need as many environments\. Got 0\."):
+        Population(configs()).learn([], 100)
+
+
+@pytest.mark.parametrize("where", ["weight", "state", "hidden bias"])
+def test_a_number_that_is_not_finite_names_the_agent_and_updates_none(where):
+    population = built(configs())
+    for _ in range(3):
+        population.train_step()
+    agent = population.agents[1]
+    if where == "weight":
+        agent.q_network["weights"]["W1"][0, 0] = np.nan
+    elif where == "state":
+        agent.replay_buffer._columns["s_t"][:] = np.inf
+    else:
+        agent.q_network["weights"]["b0"][0] = -np.inf
+    before = [a._weights.flat.tobytes() for a in population.agents]
+    steps = 1 if where != "hidden bias" else 101
+
+    def train():
+        for _ in range(steps):
+            population.train_step()
+
+    with pytest.raises(NonFiniteError, match=r"agent 1 of 3: training step "):
+        train()
+    if steps == 1:
+        assert [a._weights.flat.tobytes() for a in population.agents] == before
+
+
+def test_a_population_without_the_check_would_go_on(monkeypatch):
+    monkeypatch.setattr(population_module.Population, "_check", lambda *args: None)
+    population = built(configs())
+    population.agents[1].q_network["weights"]["W1"][0, 0] = np.nan
+    population.train_step()
+    assert np.isnan(population.agents[1]._weights.flat).any()
+    assert np.isfinite(population.agents[0]._weights.flat).all()
+
+
+def test_divergence_names_the_agent():
+    population = built(configs())
+    for _ in range(10):
+        population.train_step()
+    population.agents[2].q_network["weights"]["b2"] += 1e6
+    population.agents[2].update_target_network()
+    with pytest.raises(DivergenceError, match="agent 2 of 3: training step 11: an action value"):
+        population.train_step()
