@@ -4,22 +4,18 @@ import gymnasium as gym
 
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 
-HYPERPARAMETERS = {
-    "hidden_layers": [128, 128],
-    "learning_rate": 2.3e-3,
-    "batch_size": 128,
-    "train_frequency": 256,  # every 256 steps in the task ...
-    "gradient_steps": 128,  # ... 128 of training, towards one fixed target network
-    "target_update_interval": 128,
-    "exploration_fraction": 0.16,
-    "exploration_final": 0.1,
-}
-
 
 def train(seed: int, total_steps: int = 50_000) -> DQN:
-    """Learn from scratch."""
-    dqn = DQN({"hyperparameters": HYPERPARAMETERS, "seed": seed})
-    dqn.learn(gym.make("CartPole-v1"), total_steps)
+    """Learn from scratch, and keep the best model of 20 evaluations in another environment."""
+    dqn = DQN({"preset": "best_cartpole", "seed": seed})
+    dqn.learn(
+        gym.make("CartPole-v1"),
+        total_steps,
+        eval_env=gym.make("CartPole-v1"),
+        eval_interval=2_500,
+        eval_episodes=20,
+        keep_best=True,
+    )
     return dqn
 
 

@@ -23,7 +23,7 @@ def example():
 
 
 @pytest.mark.slow
-def test_the_median_of_five_seeds_balances_for_all_500_steps(example, record_property):
+def test_the_worst_of_five_seeds_solves_it(example, record_property):
     means = []
     for seed in range(5):
         started = time.process_time()
@@ -33,8 +33,10 @@ def test_the_median_of_five_seeds_balances_for_all_500_steps(example, record_pro
         means.append(float(np.mean(returns)))
         record_property(f"seed_{seed}", f"mean {means[-1]}, {seconds:.1f} s of CPU")
     record_property("means", means)
-    assert np.median(means) == 500, means  # the most that an episode gives
-    assert min(means) > 100, means  # every seed learns something: a random policy gets 22
+    # 475 solves the task (Gymnasium's threshold). On a processor with other bits, one seed of five
+    # may stay a little below it.
+    assert np.median(means) >= 475, means
+    assert min(means) >= 400, means
 
 
 def test_without_learning_it_falls(example):
