@@ -39,13 +39,6 @@ _ZOO_ACROBOT = {
     "exploration_final": 0.1,
 }
 
-_BEST = {
-    "hidden_layers": [128, 128],
-    "learning_rate": 1e-3,
-    "learning_rate_schedule": "linear",
-    "learning_rate_final": 0.0,
-}
-
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "rainbow": {
@@ -90,17 +83,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "exploration_final": 0.1,
         },
         "best_acrobot": {
-            **_BEST,
-            "batch_size": 64,
-            "buffer_size": 50_000,
-            "train_frequency": 4,
-            "gradient_steps": 4,
-            "target_update_interval": 250,
-            "exploration_fraction": 0.12,
-            "exploration_final": 0.1,
+            **_ZOO_ACROBOT,
+            "double_dqn": True,
+            "learning_rate_schedule": "linear",
+            "learning_rate_final": 0.0,
         },
         "best_lunarlander": {
-            **_BEST,
+            "hidden_layers": [128, 128],
+            "learning_rate": 1e-3,
+            "learning_rate_schedule": "linear",
+            "learning_rate_final": 0.0,
             "batch_size": 32,
             "n_step": 4,
             "loss": "huber",
