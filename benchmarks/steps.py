@@ -28,6 +28,9 @@ SETTINGS = {
     "adam_epsilon": EPSILON,
     "target_update_interval": TARGET_INTERVAL,
     "buffer_size": STORED,
+    # Rewards and next states that have nothing to do with the actions teach nothing: in a million
+    # steps the values may well drift beyond what such rewards allow.
+    "on_divergence": "ignore",
 }
 Step = Callable[[], float]
 Draw = Callable[[], np.ndarray]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.registry import Registry
@@ -74,5 +75,5 @@ def huber(error: Array, delta: float) -> tuple[Array, Array]:
     Huber 1964, "Robust estimation of a location parameter", doi:10.1214/aoms/1177703732; in a
     deep Q-network: Mnih et al. 2015, doi:10.1038/nature14236, who clip the error to [-1, 1].
     """
-    clipped = error.clip(-delta, delta)
+    clipped: Array = np.minimum(np.maximum(error, -delta), delta)
     return clipped * (error - 0.5 * clipped), clipped
