@@ -20,9 +20,9 @@ from planted import (
 )
 
 from benchmarks.measuring import run
-from reinforcestrategycreator_pipeline.evaluation.oracle import best_path
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
+from reinforcestrategycreator_pipeline.policies.oracle import best_path
 
 
 def deterministic(seeds: int = 5) -> tuple[list[float], list[float]]:

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from trading_cases import DEAR, GRIDS, AssetBars, asset_of, random_asset, random_targets
 
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
-from reinforcestrategycreator_pipeline.evaluation.benchmarks import (
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.policies.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
     BenchmarkContext,

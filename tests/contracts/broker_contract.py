@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset, random_targets
 
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.deployment.broker import OrderError
 from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 START = 100_000.0

@@ -32,7 +32,7 @@ from small_runs import (
 
 from reinforcestrategycreator_pipeline.cli import main
 from reinforcestrategycreator_pipeline.cli.entry import one_line
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 
 LONGEST = 600

@@ -20,15 +20,15 @@ import numpy as np
 import pytest
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
 
-from reinforcestrategycreator_pipeline.evaluation.benchmarks import BENCHMARKS
-from reinforcestrategycreator_pipeline.evaluation.metrics import METRICS
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, list_sources
-from reinforcestrategycreator_pipeline.models.gym_loop import LearningResult
+from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
-from reinforcestrategycreator_pipeline.pipeline.yaml_file import parse_yaml
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
+from reinforcestrategycreator_pipeline.policies.benchmarks import BENCHMARKS
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.

@@ -26,11 +26,11 @@ from small_runs import (
 
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.files import sha256_file
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.manifest import hash_artifact
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
-from reinforcestrategycreator_pipeline.training.market_trainer import HISTORY_COLUMNS
+from reinforcestrategycreator_pipeline.policies.dqn_training import HISTORY_COLUMNS
+from reinforcestrategycreator_pipeline.runs.manifest import hash_artifact
 
 # Two sinusoids that a feature shows: an edge that is there by construction.
 EDGE = """\

@@ -14,7 +14,7 @@ from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.training.market_trainer import (
+from reinforcestrategycreator_pipeline.policies.dqn_training import (
     MarketTrainer,
     TrainingConfig,
     TrainingResult,

@@ -15,9 +15,9 @@ from planted import (
     value_iteration_policy,
 )
 
-from reinforcestrategycreator_pipeline.evaluation.oracle import best_path
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
+from reinforcestrategycreator_pipeline.policies.oracle import best_path
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from trading_cases import FREE, random_asset, random_targets
 
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 pytestmark = pytest.mark.filterwarnings(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ledger import keep_ledger
 from trading_cases import DAY, DEAR, FREE, GRIDS, asset_of, random_asset, random_targets, repeatable
 
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
 

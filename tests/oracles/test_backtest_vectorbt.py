@@ -8,7 +8,7 @@ import pytest
 from ledger import keep_ledger
 from trading_cases import FREE, asset_of, random_asset, random_targets
 
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
 

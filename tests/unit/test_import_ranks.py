@@ -18,13 +18,14 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 
 RANKS = {
     **dict.fromkeys(("", "errors", "registry", "checks", "seeding", "files", "interrupts"), 0),
-    "evaluation.results": 0,  # a plain record of outcomes that several ranks hand on
-    **dict.fromkeys(("nn", "replay", "market", "features", "execution"), 1),
+    **dict.fromkeys(("storage", "runs"), 0),
+    **dict.fromkeys(("nn", "replay", "market", "features", "execution", "statistics"), 1),
     **dict.fromkeys(("envs", "models"), 2),
-    **dict.fromkeys(("training", "evaluation"), 3),
-    **dict.fromkeys(("experiments", "tracking", "deployment"), 4),
-    "pipeline": 5,
-    **dict.fromkeys(("cli", "dashboard"), 6),
+    **dict.fromkeys(("policies", "backtest"), 3),
+    **dict.fromkeys(("experiments", "tracking", "deployment", "verdict"), 4),
+    "report": 5,
+    "pipeline": 6,
+    **dict.fromkeys(("cli", "dashboard"), 7),
 }
 
 LIGHT_ROOTS = ("nn", "replay", "models.implementations.dqn")
@@ -116,7 +117,7 @@ def light_violations(source: str, module: str, is_package: bool = False) -> list
             target = name.removeprefix(PACKAGE).removeprefix(".")
             inner = family(target)
             light = not target or RANKS.get(inner) == 0 or inner in LIGHT_INSIDE
-            if (light and inner != "evaluation.results") or (inner not in RANKS):
+            if (light and inner != "backtest.results") or (inner not in RANKS):
                 continue
         elif top in sys.stdlib_module_names or top == "numpy" or (top in LIGHT_WHEN_LAZY and lazy):
             continue
@@ -254,11 +255,11 @@ P = PACKAGE
         ("nn.network", "from ..replay.ring import Ring"),
         ("nn", "from ..replay import ring"),
         ("market.bars", f"def f():\n    from {P}.pipeline import runner"),
-        ("market.sources.csv_files", f"from {P} import features"),
+        ("market.sources.files.csv_source", f"from {P} import features"),
         ("errors", f"from {P}.nn import network"),
         ("models.base", f"from {P}.envs import market"),
-        ("evaluation.results", f"from {P}.evaluation import metrics"),
-        ("training.loop", f"from {P}.evaluation.metrics import sharpe"),
+        ("verdict.decision", f"from {P}.report import data"),
+        ("policies.loop", f"from {P}.backtest.metrics import sharpe"),
         ("deployment.package", f"from {P}.cli import main"),
         ("pipeline.runner", f"import importlib\nimportlib.import_module('{P}.cli.app')"),
         ("brandnew.thing", "import numpy"),
@@ -278,7 +279,7 @@ def test_planted_rank_violations_are_caught(module: str, source: str) -> None:
             "models.implementations.dqn",
             f"from {P}.models.base import MODELS\nfrom {P}.nn import network",
         ),
-        ("training.loop", f"from {P}.evaluation.results import StrategyResult"),
+        ("report.data", f"from {P}.backtest.results import StrategyResult"),
         ("cli.app", f"import {P}.pipeline.runner, os, numpy"),
     ],
 )
@@ -297,7 +298,7 @@ def test_lawful_imports_pass(module: str, source: str) -> None:
         "from rich.progress import Progress",
         f"from {P}.market.bars import MarketData",
         f"from {P} import market",
-        f"from {P}.evaluation.results import StrategyResult",
+        f"from {P}.backtest.results import StrategyResult",
         "from ..features import table",
     ],
 )

@@ -14,8 +14,8 @@ app = typer.Typer(no_args_is_help=True, help="Show, check and describe the confi
 
 
 def _load(config: ConfigOption, overrides: SetOption) -> Any:
-    from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-    from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
+    from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+    from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 
     return load_config(RunConfig, config, overrides or (), os.environ)
 
@@ -25,7 +25,7 @@ def _load(config: ConfigOption, overrides: SetOption) -> Any:
 )
 def show(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Print the resolved configuration, complete, as YAML."""
-    from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
+    from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 
     typer.echo(config_to_yaml(_load(config, overrides)), nl=False)
 
@@ -40,7 +40,7 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
 @app.command(epilog=examples("rsc config schema > rsc.schema.json"))
 def schema() -> None:
     """Print the JSON schema of the configuration file, for editors."""
-    from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-    from reinforcestrategycreator_pipeline.pipeline.config_writing import config_schema
+    from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+    from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
 
     typer.echo(json.dumps(config_schema(RunConfig), indent=2))

@@ -51,7 +51,7 @@ def check(
 
     What breaks a rule is refused, with its rows; what was put right, or is odd, is said.
     """
-    from reinforcestrategycreator_pipeline.pipeline.config_loading import parse_override
+    from reinforcestrategycreator_pipeline.pipeline.config.loading import parse_override
 
     options = {}
     for override in overrides or ():

@@ -20,8 +20,8 @@ def report(
     """Show a run's result, and where its report is."""
     from reinforcestrategycreator_pipeline.cli.console import output
     from reinforcestrategycreator_pipeline.cli.results import REPORTS, show_results
-    from reinforcestrategycreator_pipeline.pipeline.manifest import load_manifest
-    from reinforcestrategycreator_pipeline.pipeline.run_folder import find_run
+    from reinforcestrategycreator_pipeline.runs.folder import find_run
+    from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 
     run_dir = find_run(runs_dir, run)
     manifest = load_manifest(run_dir)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reinforcestrategycreator_pipeline.pipeline.manifest import Manifest
+from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 
 REPORTS = ("evaluation/report.html", "evaluation/report.md")
 

@@ -39,10 +39,10 @@ def run(
     """
     from reinforcestrategycreator_pipeline.cli.console import output, progress
     from reinforcestrategycreator_pipeline.cli.results import show_results
-    from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-    from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-    from reinforcestrategycreator_pipeline.pipeline.run_folder import find_run
+    from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+    from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
     from reinforcestrategycreator_pipeline.pipeline.runner import CONFIG_NAME, Runner
+    from reinforcestrategycreator_pipeline.runs.folder import find_run
 
     if resume is None:
         resolved = load_config(RunConfig, config, overrides or (), os.environ)

@@ -26,7 +26,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-from reinforcestrategycreator_pipeline.nn.serialization import write_tensors
+from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
 __all__ = ["data_schema", "verify_package", "write_package"]
 

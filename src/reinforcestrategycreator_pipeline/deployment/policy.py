@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.envs.market import check_positions
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-from reinforcestrategycreator_pipeline.nn.serialization import read_tensors
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors
 
 POLICY_FORMAT = "policy/2"
 _CHUNK = 2048  # bars at once: bounds the memory of a long table
@@ -220,8 +220,7 @@ class Policy:
         states = np.empty((rows, k, raw.shape[1] + self.n_positions), dtype=np.float32)
         states[:, :, : raw.shape[1]] = self.scaler.transform(raw, np.float32)[:, None, :]
         states[:, :, raw.shape[1] :] = previous
-        with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better
-            q = self.network.values(states.reshape(rows * k, -1)).reshape(rows, k, -1)
+        q = self.network.values(states.reshape(rows * k, -1)).reshape(rows, k, -1)
         if not np.isfinite(q).all():
             t = int(np.argmin(np.isfinite(q).all(axis=(1, 2))))
             raise NonFiniteError(

@@ -20,7 +20,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.files import sha256_bytes, write_bytes
 from reinforcestrategycreator_pipeline.nn.network import LAYER_NORM_EPSILON
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-from reinforcestrategycreator_pipeline.nn.serialization import tensors_sha256
+from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha256
 
 OPSET = 13
 IR_VERSION = 7  # of ONNX 1.8: a newer one would be refused by the runtimes that know this opset

@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
-from reinforcestrategycreator_pipeline.models.guards import require_convergence
-from reinforcestrategycreator_pipeline.models.gym_collectors import task_of
-from reinforcestrategycreator_pipeline.models.gym_loop import LearningResult
-from reinforcestrategycreator_pipeline.models.gym_population import learn_together
+from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
+from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
+from reinforcestrategycreator_pipeline.models.gym.together import learn_together
 from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DIVERGENCE_CHECK_INTERVAL,
     DQN,
     WEIGHTS_CHECK_INTERVAL,
     DQNConfig,
 )
-from reinforcestrategycreator_pipeline.models.q_networks import buffers_for
-from reinforcestrategycreator_pipeline.models.training_step import StepResult, TrainingStep
+from reinforcestrategycreator_pipeline.models.learner.guards import require_convergence
+from reinforcestrategycreator_pipeline.models.learner.networks import buffers_for
+from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult, TrainingStep
 from reinforcestrategycreator_pipeline.nn.adam import (
     BLOCK,
     adam_step_of_agents,

@@ -382,6 +382,8 @@ class Backward:
             d /= self._pass._spread[i + k][..., : self._rows, :]
 
 
+# Whether a product of infinities warns depends on the processor's BLAS kernel; callers check.
+@np.errstate(over="ignore", invalid="ignore")
 def apply(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
     """Return the outputs of any weights by name, in fresh arrays.
 

@@ -140,6 +140,7 @@ class PolicyNetwork:
         """Of the weights and the values."""
         return next(iter(self.weights.values())).dtype
 
+    @np.errstate(over="ignore", invalid="ignore")
     def values(self, states: ArrayLike) -> Array:
         """Return the action values.
 

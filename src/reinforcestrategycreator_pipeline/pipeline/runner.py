@@ -16,13 +16,14 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline import __version__, files
 from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, shorten
-from reinforcestrategycreator_pipeline.pipeline import run_folder
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
-from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
-from reinforcestrategycreator_pipeline.pipeline.environment import describe
-from reinforcestrategycreator_pipeline.pipeline.logging import FILE_NAME as LOG_NAME
-from reinforcestrategycreator_pipeline.pipeline.logging import open_log
-from reinforcestrategycreator_pipeline.pipeline.manifest import (
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
+from reinforcestrategycreator_pipeline.runs import folder as run_folder
+from reinforcestrategycreator_pipeline.runs.log import FILE_NAME as LOG_NAME
+from reinforcestrategycreator_pipeline.runs.log import open_log
+from reinforcestrategycreator_pipeline.runs.machine import describe
+from reinforcestrategycreator_pipeline.runs.manifest import (
     Manifest,
     StageRecord,
     hash_artifact,
@@ -31,7 +32,6 @@ from reinforcestrategycreator_pipeline.pipeline.manifest import (
     now,
     stage_key,
 )
-from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
 
 __all__ = ["RunOutcome", "Runner", "Stage", "StageContext", "StageDefect"]
 

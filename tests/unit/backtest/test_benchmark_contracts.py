@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from benchmark_contract import BenchmarkContract
 
-from reinforcestrategycreator_pipeline.evaluation.benchmarks import BENCHMARKS
+from reinforcestrategycreator_pipeline.policies.benchmarks import BENCHMARKS
 
 CONTRACT = BenchmarkContract()
 CAUSAL = {

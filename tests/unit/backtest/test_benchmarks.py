@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading_cases import DEAR, GRIDS, random_asset, random_targets, repeatable
 
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
-from reinforcestrategycreator_pipeline.evaluation.benchmarks import (
+from reinforcestrategycreator_pipeline.policies.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
     random_policies,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from trading_cases import DAY, DEAR, FREE, asset_of, random_asset, random_targets
 
-from reinforcestrategycreator_pipeline.evaluation.backtest import PORTFOLIO, combine, run_backtest
+from reinforcestrategycreator_pipeline.backtest.run import PORTFOLIO, combine, run_backtest
 
 
 def run(bars, targets, costs=FREE, money=100.0):

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset, random_targets, repeatable
 
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest
-from reinforcestrategycreator_pipeline.evaluation.benchmarks import (
+from reinforcestrategycreator_pipeline.policies.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
     BenchmarkContext,
 )
-from reinforcestrategycreator_pipeline.evaluation.oracle import best_path
+from reinforcestrategycreator_pipeline.policies.oracle import best_path
 
 
 def brute_force(table, start):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading_cases import DAY, DEAR, FREE, GRIDS, asset_of, random_asset, random_targets, repeatable
 
-from reinforcestrategycreator_pipeline.evaluation.backtest import run_backtest, timestamps_of
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest, timestamps_of
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from reinforcestrategycreator_pipeline.cli.entry import one_line, run_app
 from reinforcestrategycreator_pipeline.cli.results import result_table, show_results
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.manifest import Manifest, StageRecord
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.runs.manifest import Manifest, StageRecord
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = "reinforcestrategycreator_pipeline"
@@ -42,7 +42,7 @@ Rsc = Callable[..., Result]
 def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Put the toy where the product's configuration and stages are."""
     built = toy.build_stages()
-    config: Any = types.ModuleType(f"{PACKAGE}.pipeline.config")
+    config: Any = types.ModuleType(f"{PACKAGE}.pipeline.config.root")
     config.RunConfig = toy.ToyConfig
     catalog: Any = types.ModuleType(f"{PACKAGE}.pipeline.stages.catalog")
     catalog.ARTIFACTS = toy.ARTIFACTS
@@ -169,7 +169,7 @@ def test_a_stage_that_fails(rsc: Rsc, stages, error, message: str, code: int) ->
 
 
 def test_a_defect_outside_a_run(rsc: Rsc, monkeypatch) -> None:
-    monkeypatch.setattr(f"{PACKAGE}.pipeline.config_loading.load_config", None)
+    monkeypatch.setattr(f"{PACKAGE}.pipeline.config.loading.load_config", None)
     message = "internal error: TypeError: 'NoneType' object is not callable"
     refused(rsc("config", "check"), f"{message} (RSC_TRACEBACK=1 shows where)", 70)
     monkeypatch.setenv("RSC_TRACEBACK", "1")
@@ -181,7 +181,7 @@ def test_the_operating_systems_refusals_are_one_line(rsc: Rsc, monkeypatch) -> N
     def refuse(*arguments: Any) -> None:
         raise PermissionError(13, "Permission denied", "x.yaml")
 
-    monkeypatch.setattr(f"{PACKAGE}.pipeline.config_loading.load_config", refuse)
+    monkeypatch.setattr(f"{PACKAGE}.pipeline.config.loading.load_config", refuse)
     refused(rsc("config", "check"), "x.yaml: Permission denied", 1)
 
 

@@ -3,9 +3,9 @@ import re
 import numpy as np
 from deployment_cases import written
 
-from reinforcestrategycreator_pipeline.deployment.model_card import compose_model_card
-from reinforcestrategycreator_pipeline.deployment.promotion import Check
-from reinforcestrategycreator_pipeline.evaluation.metrics import MetricValue
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
+from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.verdict.decision import Check
 
 PASSED = Check("Trades", "at least 10", "25", True)
 FAILED = Check("Sharpe ratio", "at least 0.50", "0.31", False)

@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.deployment.package import (
 )
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, RunError
-from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
 NAMES = {
     "policy.safetensors",

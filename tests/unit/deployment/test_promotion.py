@@ -2,15 +2,15 @@ import dataclasses
 
 import pytest
 
-from reinforcestrategycreator_pipeline.deployment.promotion import (
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.report.data import Threshold
+from reinforcestrategycreator_pipeline.verdict.decision import (
     Check,
     Thresholds,
     check,
     promoted,
 )
-from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.evaluation.metrics import MetricValue
-from reinforcestrategycreator_pipeline.evaluation.report.model import Threshold
 
 GOOD = {
     "sharpe": MetricValue(0.9),

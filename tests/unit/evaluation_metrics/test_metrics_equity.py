@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-from reinforcestrategycreator_pipeline.evaluation.metrics import (
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     DEFAULT_METRICS,
     METRICS,
     MetricValue,
@@ -18,7 +17,8 @@ from reinforcestrategycreator_pipeline.evaluation.metrics import (
     metrics_to_json,
     rank,
 )
-from reinforcestrategycreator_pipeline.evaluation.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 
 
 def result_of(equity, exposure=None, turnover=None, costs=None, trades=()):

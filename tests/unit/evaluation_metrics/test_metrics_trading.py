@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
-from reinforcestrategycreator_pipeline.evaluation.metrics import (
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     METRICS,
     MetricValue,
     UndefinedMetricError,
@@ -14,7 +13,8 @@ from reinforcestrategycreator_pipeline.evaluation.metrics import (
     metric,
     metric_names,
 )
-from reinforcestrategycreator_pipeline.evaluation.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
 
 STAMPS = pd.date_range("2020-01-01", periods=5, tz="UTC", name="timestamp")
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
-from reinforcestrategycreator_pipeline.market.sources import tables
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, check_file
+from reinforcestrategycreator_pipeline.market.sources.files import file_source as tables
 
 HEADER = "date,open,high,low,close,volume\n"
 ROWS = ["2024-01-02,10,11,9,10,100", "2024-01-03,10,12,10,11,200", "2024-01-04,11,12,10,10.5,300"]

@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.nn.serialization import tensors_sha256
+from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha256
 
 GAMMA = 0.5
 # Length and end of each episode of each environment, over and over.

@@ -10,9 +10,9 @@ import pytest
 from dqn_cases import FixedReplay, learning_state, make_dqn, push_random
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
-from reinforcestrategycreator_pipeline.models import guards
 from reinforcestrategycreator_pipeline.models.implementations import dqn as dqn_module
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.models.learner import guards
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 EVERYTHING = {

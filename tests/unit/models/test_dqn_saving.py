@@ -9,7 +9,7 @@ from dqn_cases import filled_dqn, learning_state, make_dqn, push_random
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.nn.serialization import write_tensors
+from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from test_family_gradients import (
     test_nothing_is_left_of_the_batch_before as check_nothing_is_left,
 )
 
-from reinforcestrategycreator_pipeline.models.training_step import TrainingStep
+from reinforcestrategycreator_pipeline.models.learner.training_step import TrainingStep
 from reinforcestrategycreator_pipeline.nn.heads.c51 import C51
 from reinforcestrategycreator_pipeline.nn.heads.expected import Expected
 from reinforcestrategycreator_pipeline.nn.heads.qr import QR

@@ -11,7 +11,7 @@ from gym_cases import Scripted, dqn_of, learning_hash
 from rich.console import Console
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-from reinforcestrategycreator_pipeline.models.gym_progress import ProgressBar
+from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 
 
 def cartpole():

@@ -10,9 +10,9 @@ import pytest
 from gym_cases import Scripted, dqn_of, learning_hash
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
-from reinforcestrategycreator_pipeline.models.gym_recording import Recorder
-from reinforcestrategycreator_pipeline.nn.serialization import read_tensors, write_tensors
+from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
 from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
 # Everything that has a state, together; the ring goes round, and a round is several steps.
 EVERYTHING = {

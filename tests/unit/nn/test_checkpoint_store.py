@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError
-from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 
 def save(store, *steps):

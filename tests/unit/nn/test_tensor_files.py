@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, RunError
-from reinforcestrategycreator_pipeline.nn import serialization
-from reinforcestrategycreator_pipeline.nn.serialization import (
+from reinforcestrategycreator_pipeline.storage import tensor_files as serialization
+from reinforcestrategycreator_pipeline.storage.tensor_files import (
     read_tensors,
     tensors_sha256,
     write_tensors,
@@ -212,7 +212,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from reinforcestrategycreator_pipeline.nn.serialization import write_tensors
+from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 i = 0
 while True:
     i += 1

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
-from reinforcestrategycreator_pipeline.pipeline.config_writing import config_schema, config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema, config_to_yaml
 
 STRICT: dict[str, str] = {"extra": "forbid"}
 

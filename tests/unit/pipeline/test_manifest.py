@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import RunError
-from reinforcestrategycreator_pipeline.pipeline.logging import open_log
-from reinforcestrategycreator_pipeline.pipeline.manifest import (
+from reinforcestrategycreator_pipeline.runs.log import open_log
+from reinforcestrategycreator_pipeline.runs.manifest import (
     Manifest,
     StageRecord,
     hash_artifact,

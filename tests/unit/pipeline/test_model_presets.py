@@ -10,13 +10,13 @@ import pytest
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
 from reinforcestrategycreator_pipeline.models.presets import PRESETS
-from reinforcestrategycreator_pipeline.pipeline.config import (
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config.root import (
     MARKET_HYPERPARAMETERS,
     ModelConfig,
     RunConfig,
 )
-from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.config_writing import config_schema, config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema, config_to_yaml
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "configuration.md"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import RunError
-from reinforcestrategycreator_pipeline.pipeline import run_folder
-from reinforcestrategycreator_pipeline.pipeline.run_folder import (
+from reinforcestrategycreator_pipeline.runs import folder as run_folder
+from reinforcestrategycreator_pipeline.runs.folder import (
     create_run,
     find_run,
     new_run_id,

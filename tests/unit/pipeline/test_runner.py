@@ -20,9 +20,9 @@ from toy_pipeline import ARTIFACTS, ToyConfig
 
 from reinforcestrategycreator_pipeline.errors import DataError, Interrupted, RunError
 from reinforcestrategycreator_pipeline.files import sha256_file
-from reinforcestrategycreator_pipeline.pipeline.config_loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.manifest import load_manifest
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, RunOutcome, StageDefect
+from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 
 
 class Lab:
@@ -294,7 +294,7 @@ def test_a_full_disk_is_no_defect(lab: Lab) -> None:
 def test_a_manifest_that_cannot_be_written_hides_no_error(lab: Lab, monkeypatch) -> None:
     def at_step(step: int) -> None:
         monkeypatch.setattr(
-            "reinforcestrategycreator_pipeline.pipeline.manifest.files.write_json", refuse
+            "reinforcestrategycreator_pipeline.runs.manifest.files.write_json", refuse
         )
         raise DataError("the cause")
 

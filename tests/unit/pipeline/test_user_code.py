@@ -4,11 +4,11 @@ import importlib
 
 import pytest
 
-from reinforcestrategycreator_pipeline.pipeline.config import FeaturesConfig, RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.root import FeaturesConfig, RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.stages.feature_engineering import (
     FeatureEngineering,
 )
-from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 
 
 @pytest.fixture

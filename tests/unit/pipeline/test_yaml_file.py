@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.pipeline.yaml_file import parse_yaml, read_yaml, show_path
+from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import (
+    parse_yaml,
+    read_yaml,
+    show_path,
+)
 
 
 def parse(text: str):

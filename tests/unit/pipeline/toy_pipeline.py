@@ -14,7 +14,7 @@ from rich.console import Console
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import RscError
 from reinforcestrategycreator_pipeline.files import write_json, write_text
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, StageContext
 from reinforcestrategycreator_pipeline.seeding import generator
 

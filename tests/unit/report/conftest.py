@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.evaluation.metrics import compute_metrics
-from reinforcestrategycreator_pipeline.evaluation.report.model import ReportData, Threshold
-from reinforcestrategycreator_pipeline.evaluation.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import compute_metrics
+from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.report.data import ReportData, Threshold
 
 COST = 0.001
 

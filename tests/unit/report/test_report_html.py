@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from jinja2 import Environment
 
-from reinforcestrategycreator_pipeline.evaluation.metrics import DEFAULT_METRICS, METRICS
-from reinforcestrategycreator_pipeline.evaluation.report import figures, plotting, render, tables
-from reinforcestrategycreator_pipeline.evaluation.report.model import stamp_texts
-from reinforcestrategycreator_pipeline.evaluation.report.render import render_html, script_json
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import DEFAULT_METRICS, METRICS
+from reinforcestrategycreator_pipeline.report import figures, plotting, tables
+from reinforcestrategycreator_pipeline.report import html as render
+from reinforcestrategycreator_pipeline.report.data import stamp_texts
+from reinforcestrategycreator_pipeline.report.html import render_html, script_json
 
 EVIL = '</script><script>alert(1)</script>"&'
 

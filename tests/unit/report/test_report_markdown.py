@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.evaluation.metrics import METRICS, compute_metrics
-from reinforcestrategycreator_pipeline.evaluation.report.markdown import fenced, plain
-from reinforcestrategycreator_pipeline.evaluation.report.model import ReportData, Threshold
-from reinforcestrategycreator_pipeline.evaluation.report.render import render_markdown
-from reinforcestrategycreator_pipeline.evaluation.report.verdict import (
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS, compute_metrics
+from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
+from reinforcestrategycreator_pipeline.report.data import ReportData, Threshold
+from reinforcestrategycreator_pipeline.report.html import render_markdown
+from reinforcestrategycreator_pipeline.report.markdown import fenced, plain
+from reinforcestrategycreator_pipeline.report.words import (
     sharpe_standard_error,
     tiles,
     verdict,
 )
-from reinforcestrategycreator_pipeline.evaluation.results import StrategyResult
 
 GOLDEN = Path(__file__).with_name("golden_report.md")
 STAMPS = pd.DatetimeIndex(["2020-01-30", "2020-01-31", "2020-02-28", "2020-03-31"], tz="UTC")

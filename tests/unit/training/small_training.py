@@ -7,7 +7,7 @@ from trading_cases import DEAR, random_asset
 
 from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.training.market_trainer import MarketTrainer, TrainingConfig
+from reinforcestrategycreator_pipeline.policies.dqn_training import MarketTrainer, TrainingConfig
 
 GRID = (-1.0, 0.0, 1.0)
 HYPERPARAMETERS = {

@@ -11,14 +11,14 @@ from trading_cases import FREE, asset_of, random_asset
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
-from reinforcestrategycreator_pipeline.training.market_trainer import (
+from reinforcestrategycreator_pipeline.policies.dqn_training import (
     HISTORY_COLUMNS,
     MarketTrainer,
     TrainingConfig,
     _sampler,
     require_single_steps,
 )
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 
 def finished(**arguments):

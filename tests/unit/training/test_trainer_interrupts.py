@@ -7,7 +7,7 @@ import pytest
 from small_training import bits, make_trainer
 
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
-from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 
 def at_step(step, times=1, signum=signal.SIGINT):

@@ -7,8 +7,8 @@ import pytest
 from small_training import EVERY_OPTION, ScriptedValidation, bits, make_trainer
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError
-from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
 from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 
 class Archive(CheckpointStore):

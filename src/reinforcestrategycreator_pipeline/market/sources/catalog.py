@@ -16,19 +16,19 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
-from reinforcestrategycreator_pipeline.market.sources import (
-    csv_files,
-    parquet_files,
-    sample,
-    synthetic,
-)
+from reinforcestrategycreator_pipeline.market.sources import sample, synthetic
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES, DataSource
-from reinforcestrategycreator_pipeline.market.sources.tables import list_files, read_content
+from reinforcestrategycreator_pipeline.market.sources.files.csv_source import CsvSource
+from reinforcestrategycreator_pipeline.market.sources.files.file_source import (
+    list_files,
+    read_content,
+)
+from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ParquetSource
 
 SHIPPED = (
     sample.SampleSource,
-    csv_files.CsvSource,
-    parquet_files.ParquetSource,
+    CsvSource,
+    ParquetSource,
     synthetic.SyntheticSource,
 )
 
@@ -101,9 +101,9 @@ def check_file(path: Path, **options: Any) -> tuple[MarketData, tuple[SymbolSumm
     DataError
         What the source refuses, or a suffix that no source reads.
     """
-    kinds: dict[str, type[csv_files.CsvSource] | type[parquet_files.ParquetSource]] = {
-        "csv": csv_files.CsvSource,
-        "parquet": parquet_files.ParquetSource,
+    kinds: dict[str, type[CsvSource] | type[ParquetSource]] = {
+        "csv": CsvSource,
+        "parquet": ParquetSource,
     }
     known = tuple(suffix for source in kinds.values() for suffix in source._suffixes)
     candidates = list_files(path, known)

@@ -1,8 +1,9 @@
 """The deep Q-network in pure NumPy: our own backpropagation and Adam.
 
 One training step is written in the order of `DQN._train_step`: sample (`replay`), targets, loss
-and gradients (`models.training_step`, `nn.heads`, `nn.network`), clipping and Adam (`nn.adam`),
-the target network, new priorities. docs/how-the-learner-works.md follows it line by line.
+and gradients (`models.learner.training_step`, `nn.heads`, `nn.network`), clipping and Adam
+(`nn.adam`), the target network, new priorities. docs/how-the-learner-works.md follows it line by
+line.
 
 Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et al. 2016
 (arXiv:1509.06461); the other parts' are at their hyperparameters. NumPy and the standard library
@@ -20,29 +21,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-from reinforcestrategycreator_pipeline.models.acting import explore
 from reinforcestrategycreator_pipeline.models.base import MODELS
-from reinforcestrategycreator_pipeline.models.diagnostics import diagnose
-from reinforcestrategycreator_pipeline.models.dqn_state import (
-    load_state,
-    restore_state,
-    save_state,
-    state_of,
-)
-from reinforcestrategycreator_pipeline.models.guards import (
-    DivergenceGuard,
-    refuse_non_finite,
-    require_convergence,
-    squared_norm_float64,
-)
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     MAX_LEARNING_RATE,
     MIN_EPSILON,
     DQNConfig,
     DQNHyperparameters,
 )
-from reinforcestrategycreator_pipeline.models.q_networks import QNetworks, buffers_for
-from reinforcestrategycreator_pipeline.models.training_step import StepResult
+from reinforcestrategycreator_pipeline.models.learner.acting import explore
+from reinforcestrategycreator_pipeline.models.learner.diagnostics import diagnose
+from reinforcestrategycreator_pipeline.models.learner.guards import (
+    DivergenceGuard,
+    refuse_non_finite,
+    require_convergence,
+    squared_norm_float64,
+)
+from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks, buffers_for
+from reinforcestrategycreator_pipeline.models.learner.state import (
+    load_state,
+    restore_state,
+    save_state,
+    state_of,
+)
+from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult
 from reinforcestrategycreator_pipeline.nn.adam import Coefficients, flush
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply, initialise
@@ -58,7 +59,7 @@ from reinforcestrategycreator_pipeline.seeding import generator
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reinforcestrategycreator_pipeline.models.gym_loop import LearningResult
+    from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
 Array = NDArray[Any]
@@ -323,6 +324,7 @@ class DQN:
         if self.normalizer is not None:
             self.normalizer.update(np.reshape(states, (-1, self.n_inputs)))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _forward(self, state: ArrayLike, network: Mapping[str, Any]) -> Array:
         """Return the Q-values of `network` for one state (n_actions,) or a batch (B, n_actions).
 
@@ -360,8 +362,7 @@ class DQN:
         rng = self._generators["exploration"]
         if exploration_rate > 0.0 and rng.random() < exploration_rate:
             return int(rng.integers(self.n_actions))
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            q = self.predict(state)
+        q = self.predict(state)
         if not np.isfinite(q).all():
             raise NonFiniteError(f"the Q-values {q.tolist()} of a state are not finite")
         return int(q.argmax())
@@ -515,8 +516,8 @@ class DQN:
         resume: bool = False,
         progress_bar: bool = False,
     ) -> LearningResult:
-        """Train on a Gymnasium environment, or a vector of them; see `models.gym_loop.learn`."""
-        from reinforcestrategycreator_pipeline.models import gym_loop
+        """Train on a Gymnasium environment, or a vector of them; see `models.gym.loop.learn`."""
+        from reinforcestrategycreator_pipeline.models.gym import loop as gym_loop
 
         return gym_loop.learn(
             self, env, total_steps, callback, eval_env=eval_env, eval_interval=eval_interval,

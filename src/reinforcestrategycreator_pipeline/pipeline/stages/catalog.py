@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import DataIngestion
 from reinforcestrategycreator_pipeline.pipeline.stages.deployment import Deployment

@@ -8,11 +8,11 @@ from typing import Any
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.market.bars import write_bars
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, summarize
-from reinforcestrategycreator_pipeline.market.sources.tables import MAX_DATA_BYTES
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.market.sources.files.file_source import MAX_DATA_BYTES
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 from reinforcestrategycreator_pipeline.seeding import generator
 
 

@@ -10,21 +10,19 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
+from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
-from reinforcestrategycreator_pipeline.deployment.model_card import compose_model_card
 from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade_from_bars
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
-from reinforcestrategycreator_pipeline.deployment.promotion import Check
-from reinforcestrategycreator_pipeline.evaluation.backtest import PORTFOLIO
-from reinforcestrategycreator_pipeline.evaluation.metrics import MetricValue
-from reinforcestrategycreator_pipeline.evaluation.report.model import POLICY
 from reinforcestrategycreator_pipeline.files import replace_link, sha256_file, write_json
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.models.base import MODELS
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
-from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.dataset import (
     SPANS,
     FeatureSet,
@@ -32,7 +30,8 @@ from reinforcestrategycreator_pipeline.pipeline.dataset import (
     read_features,
 )
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
+from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.verdict.decision import Check
 
 PROMOTED_LINK = "promoted"
 

@@ -11,36 +11,23 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.deployment.promotion import Check, check, promoted
-from reinforcestrategycreator_pipeline.envs.market import AssetBars, follow
-from reinforcestrategycreator_pipeline.evaluation.backtest import PORTFOLIO, combine, run_backtest
-from reinforcestrategycreator_pipeline.evaluation.benchmarks import (
-    BENCHMARKS,
-    BenchmarkContext,
-    random_policies,
-)
-from reinforcestrategycreator_pipeline.evaluation.metrics import (
+from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     MetricValue,
     compute_metrics,
     format_value,
     metrics_to_json,
 )
-from reinforcestrategycreator_pipeline.evaluation.metrics_base import METRICS
-from reinforcestrategycreator_pipeline.evaluation.metrics_periods import infer_periods_per_year
-from reinforcestrategycreator_pipeline.evaluation.report.markdown import render_markdown
-from reinforcestrategycreator_pipeline.evaluation.report.model import (
-    POLICY,
-    ReportData,
-    Threshold,
-)
-from reinforcestrategycreator_pipeline.evaluation.report.render import render_html
-from reinforcestrategycreator_pipeline.evaluation.results import StrategyResult
+from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
+from reinforcestrategycreator_pipeline.envs.market import AssetBars, follow
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.models.base import MODELS
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
-from reinforcestrategycreator_pipeline.pipeline.config_writing import config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.dataset import (
     SPANS,
     FeatureSet,
@@ -49,7 +36,16 @@ from reinforcestrategycreator_pipeline.pipeline.dataset import (
     tradable,
 )
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.policies.benchmarks import (
+    BENCHMARKS,
+    BenchmarkContext,
+    random_policies,
+)
+from reinforcestrategycreator_pipeline.report.data import ReportData, Threshold
+from reinforcestrategycreator_pipeline.report.html import render_html
+from reinforcestrategycreator_pipeline.report.markdown import render_markdown
 from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.verdict.decision import Check, check, promoted
 
 Results = dict[str, dict[str, StrategyResult]]
 Metrics = dict[str, dict[str, dict[str, MetricValue]]]

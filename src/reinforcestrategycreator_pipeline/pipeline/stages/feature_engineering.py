@@ -17,11 +17,11 @@ from reinforcestrategycreator_pipeline.market.splits import (
     chronological_split,
     require_bars,
 )
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.dataset import SPANS, FeatureSet, write_features
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
 
 
 class FeatureEngineering:

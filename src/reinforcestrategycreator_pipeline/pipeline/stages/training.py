@@ -20,17 +20,17 @@ from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.models.base import MODELS, Model
-from reinforcestrategycreator_pipeline.nn.checkpoints import CheckpointStore
-from reinforcestrategycreator_pipeline.pipeline.config import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config_types import plain
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.dataset import read_features, tradable
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.pipeline.user_code import fingerprints
-from reinforcestrategycreator_pipeline.training.market_trainer import (
+from reinforcestrategycreator_pipeline.policies.dqn_training import (
     HISTORY_COLUMNS,
     MarketTrainer,
     Row,
 )
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 
 class Training:

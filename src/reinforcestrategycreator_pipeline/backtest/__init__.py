@@ -1,0 +1,1 @@
+"""Strategies on a span of bars, and what came of them."""

@@ -1,0 +1,204 @@
+"""Backtest of a sequence of targets by the accounting kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.backtest.results import (
+    PORTFOLIO,
+    TRADE_COLUMNS,
+    StrategyResult,
+)
+from reinforcestrategycreator_pipeline.envs.market import AssetBars
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.execution.accounting import (
+    RUIN_GROWTH,
+    BarOutcome,
+    bar_outcome,
+)
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+
+F64 = NDArray[np.float64]
+
+
+def timestamps_of(seconds: F64) -> pd.DatetimeIndex:
+    """Return close times in seconds since 1970 as a UTC index."""
+    return pd.DatetimeIndex(pd.to_datetime(seconds, unit="s", utc=True), name="timestamp")
+
+
+def run_backtest(
+    strategy: str, bars: AssetBars, targets: F64, costs: CostConfig, initial_equity: float
+) -> StrategyResult:
+    """Trade a sequence of target exposures on one asset, starting flat.
+
+    Parameters
+    ----------
+    strategy : str
+        Its name in the result.
+    bars : AssetBars
+        T bars.
+    targets : ndarray, shape (T - 1,)
+        Target exposure decided at the close of each bar but the last.
+    costs : CostConfig
+        Of trading and carrying.
+    initial_equity : float
+        Money at the first close.
+
+    Raises
+    ------
+    DataError
+        If `targets` has another length or is not finite: no order comes from a NaN.
+    """
+    targets = np.array(targets, dtype=np.float64)
+    if targets.shape != (len(bars.close) - 1,):
+        raise DataError(
+            f"{strategy} on {bars.symbol}: {len(bars.close)} bars need "
+            f"{len(bars.close) - 1} targets. Got the shape {targets.shape} instead."
+        )
+    if not np.isfinite(targets).all():
+        t = int(np.argmin(np.isfinite(targets)))
+        raise DataError(f"{strategy} on {bars.symbol}: the target of decision {t} is not finite")
+    previous = np.concatenate([[0.0], targets[:-1]])
+    outcome = bar_outcome(bars.prices, previous, targets, costs)
+    ruin = np.flatnonzero(outcome.ruined)
+    if ruin.size:  # a ruined account trades no more, nor at the very open whose gap ruined it
+        by_gap = outcome.equity_at_open[ruin[0]] <= RUIN_GROWTH
+        targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
+        previous[ruin[0] + 1 :] = 0.0
+        outcome = bar_outcome(bars.prices, previous, targets, costs)
+    equity = initial_equity * np.cumprod(np.concatenate([[1.0], outcome.growth]))
+    return StrategyResult(
+        strategy=strategy,
+        symbol=bars.symbol,
+        timestamps=timestamps_of(bars.seconds),
+        equity=equity,
+        exposure=targets,
+        turnover=np.abs(outcome.traded) / outcome.equity_at_open,
+        costs=equity[:-1] * (outcome.trading_cost + outcome.carrying_cost),
+        trades=round_trips(bars, targets, outcome, equity, costs),
+    )
+
+
+def round_trips(
+    bars: AssetBars, targets: F64, outcome: BarOutcome, equity: F64, costs: CostConfig
+) -> pd.DataFrame:
+    """List the round trips: runs of targets of one sign, entered and left at opens.
+
+    The gap before an open belongs to the position that was held, the session after it to the new
+    one; the cost of a reversal is divided in proportion to the values closed and opened. So the
+    trades' pnl add up to the change of equity.
+
+    Returns
+    -------
+    DataFrame
+        Columns `TRADE_COLUMNS`, one row a trade, in order of entry.
+    """
+    n = len(targets)
+    side = np.sign(targets).astype(int)
+    before = np.concatenate([[0], side[:-1]])
+    money = equity[:-1]
+    opens, closes = bars.open[1:], bars.close[1:]
+    after = outcome.equity_at_open - outcome.trading_cost
+    gap_pnl = money * (outcome.equity_at_open - 1.0)
+    session_pnl = equity[1:] - money * after
+    closing = np.abs(outcome.exposure_at_open * outcome.equity_at_open)
+    opening = np.abs(targets * after)
+    flipped = side != before
+    share = np.divide(closing, closing + opening, out=np.zeros(n), where=closing + opening > 0)
+    # Of the trading cost, what the old position pays: nothing unless it is left at this open.
+    old_cost = money * outcome.trading_cost * np.where(flipped, share, 0.0)
+    new_cost = money * outcome.trading_cost - old_cost
+    carrying = money * outcome.carrying_cost
+    stamps = timestamps_of(bars.seconds)
+    starts = np.flatnonzero(flipped & (side != 0))
+    rows = []
+    for start in starts.tolist():
+        later = np.flatnonzero(flipped[start + 1 :])
+        still_open = later.size == 0
+        end = n if still_open else start + 1 + int(later[0])
+        sign = int(side[start])
+        held, carried = slice(start, end), slice(start + 1, min(end + 1, n))
+        left = 0.0 if still_open else float(old_cost[end])
+        paid = float(new_cost[held].sum() + carrying[carried].sum()) + left
+        pnl = float(session_pnl[held].sum() - new_cost[held].sum() + gap_pnl[carried].sum()) - left
+        entry_equity = float(money[start] * outcome.equity_at_open[start])
+        offset = sign * costs.fill_offset
+        exit_price = closes[-1] if still_open else opens[end] * (1.0 - offset)
+        rows.append(
+            (
+                bars.symbol,
+                "long" if sign > 0 else "short",
+                stamps[start + 1],
+                stamps[n if still_open else end + 1],
+                float(opens[start] * (1.0 + offset)),
+                float(exit_price),
+                float(targets[start]),
+                end - start,
+                pnl,
+                pnl / entry_equity,
+                paid,
+                still_open,
+            )
+        )
+    return trades_frame(rows)
+
+
+def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    """Return trades as a frame with fixed column types, also when there are none."""
+    frame = pd.DataFrame(list(rows), columns=list(TRADE_COLUMNS))
+    floats = ("entry_price", "exit_price", "exposure", "pnl", "return", "costs")
+    return frame.astype(
+        {
+            **dict.fromkeys(floats, "float64"),
+            "bars": "int64",
+            "open": "bool",
+            "entry_time": "datetime64[us, UTC]",
+            "exit_time": "datetime64[us, UTC]",
+        }
+    )
+
+
+def combine(results: Sequence[StrategyResult]) -> StrategyResult:
+    """Add up sub-accounts of one strategy into a portfolio.
+
+    Each asset has its own account, funded equally at the start and never rebalanced between
+    assets. Before an asset's first bar and after its last its account stands still; over a bar
+    that an asset does not have, its old target is in force. Turnover is weighted by the accounts'
+    equity at the previous close.
+    """
+    index = results[0].timestamps
+    for result in results[1:]:
+        index = index.union(result.timestamps)
+    n = len(index)
+    equity, exposed, traded, paid = np.zeros(n), np.zeros(n - 1), np.zeros(n - 1), np.zeros(n - 1)
+    opening_equity = np.zeros(n - 1)
+    for r in results:
+        place = index.get_indexer(r.timestamps)
+        filled = r.equity[np.maximum(np.searchsorted(place, np.arange(n), side="right") - 1, 0)]
+        equity += filled
+        step = place[1:] - 1  # the portfolio bar that ends at the account's bar
+        held = np.zeros(n)
+        previous = 0.0
+        for a, b, x in zip(place[:-1], place[1:], r.exposure, strict=True):
+            held[a : b - 1] = previous
+            held[b - 1] = previous = x
+        exposed += held[:-1] * filled[:-1]
+        traded[step] += r.turnover * r.equity[:-1]
+        paid[step] += r.costs
+        opening_equity += filled[:-1]
+    trades = [r.trades for r in results if len(r.trades)]
+    joined = pd.concat(trades, ignore_index=True) if trades else trades_frame([])
+    return StrategyResult(
+        strategy=results[0].strategy,
+        symbol=PORTFOLIO,
+        timestamps=index,
+        equity=equity,
+        exposure=exposed / opening_equity,
+        turnover=traded / opening_equity,
+        costs=paid,
+        trades=joined.sort_values(["entry_time", "symbol"], kind="stable", ignore_index=True),
+    )

@@ -1,1 +1,0 @@
-"""Backtest, benchmarks, metrics and the report."""

@@ -1,0 +1,99 @@
+"""Parquet files, whose types are taken at their word."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
+    ParsedStamps,
+    StampRules,
+    Where,
+    parse_texts,
+)
+
+
+@dataclass(frozen=True)
+class ArrowColumn:
+    """A typed column."""
+
+    values: Any  # pyarrow.ChunkedArray
+
+    def numbers(self, name: str, where: Where) -> NDArray[np.float64] | None:
+        """Return integers, floats and decimals as float64; other types are not numbers."""
+        kind = self.values.type
+        if pa.types.is_boolean(kind) or not (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        ):
+            return None
+        floats = self.values.cast(pa.float64(), safe=False)
+        return np.array(floats.to_numpy(), dtype=np.float64)
+
+    def texts(self) -> list[str]:
+        """Return the values as text, empty where missing."""
+        return ["" if v is None else str(v).strip() for v in self.values.to_pylist()]
+
+    def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
+        """Return typed stamps as they are; text and epoch numbers by their format."""
+        kind = self.values.type
+        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+            return parse_texts(self.texts(), rules, name, where)
+        missing = np.flatnonzero(self.values.is_null().to_numpy())
+        if len(missing):
+            raise DataError(f"{where(int(missing[0]))}: {name} is missing.")
+        try:
+            naive = self.values.cast(pa.timestamp("ns"))  # a zone's clock is dropped, not moved
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{where(0)}: {name} is beyond what nanoseconds hold.") from error
+        utc = pd.DatetimeIndex(naive.to_numpy())
+        if pa.types.is_date(kind):
+            return ParsedStamps("date", utc)
+        if kind.tz is None:
+            return ParsedStamps("local", utc, _if_midnights(utc))
+        instants = utc.tz_localize("UTC")
+        return ParsedStamps(
+            "instant", instants, _if_midnights(instants.tz_convert(kind.tz).tz_localize(None))
+        )
+
+
+@SOURCES.register("parquet")
+@dataclass(frozen=True, kw_only=True)
+class ParquetSource(FileSource):
+    """Bars from a Parquet file, or from a folder of them.
+
+    The parameters are those of `FileSource`. Numbers must be stored as numbers; the timestamp may
+    be a timestamp, a date, or text.
+    """
+
+    _owner = "parquet"
+    _suffixes = (".parquet", ".pq")
+
+    def read_table(self, path: Path, content: bytes) -> Table:
+        """Return the file's columns."""
+        try:
+            table = pq.ParquetFile(io.BytesIO(content)).read()
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: cannot be read as Parquet: {reason}") from error
+        names = table.column_names
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise DataError(f"{path}: has the column {twice[0]!r} twice.")
+        return Table(path, {n: ArrowColumn(table[n]) for n in names}, table.num_rows, None)
+
+
+def _if_midnights(clock: pd.DatetimeIndex) -> pd.DatetimeIndex | None:
+    days = clock.normalize()
+    return days if bool((clock == days).all()) else None

@@ -1,0 +1,207 @@
+"""Trains a deep Q-network on a Gymnasium task; can be stopped anywhere and resumed exactly.
+
+One round of the loop, with E environments (E = 1 without a vector):
+
+    progress     exploration, learning rate and beta of this step, by the share of steps done
+    collect      observe the states, choose E actions, step, store E transitions
+    train        every `train_frequency` environment steps, `gradient_steps` training steps
+    evaluate     every `eval_interval` environment steps, greedily, elsewhere
+    checkpoint   every `checkpoint_interval` environment steps, all of the above's state
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reinforcestrategycreator_pipeline.checks import require, require_bool, require_int
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.models.gym.collectors import (
+    OWNER,
+    Collector,
+    SingleCollector,
+    Task,
+    VectorCollector,
+    is_vector,
+    task_of,
+)
+from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
+from reinforcestrategycreator_pipeline.models.gym.rounds import (
+    Callback,
+    Evaluation,
+    LearningResult,
+    Loop,
+)
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
+
+__all__ = ["LearningResult", "learn", "make_collector"]
+
+
+def learn(
+    model: Any,
+    env: Any,
+    total_steps: int,
+    callback: Callback | Sequence[Callback] | None = None,
+    *,
+    eval_env: Any = None,
+    eval_interval: int = 10_000,
+    eval_episodes: int = 10,
+    keep_best: bool = False,
+    checkpoint_folder: str | Path | None = None,
+    checkpoint_interval: int = 10_000,
+    resume: bool = False,
+    progress_bar: bool = False,
+) -> LearningResult:
+    """Train on a Gymnasium environment with vector observations and discrete actions.
+
+    Parameters
+    ----------
+    model : DQN
+        If it was not built, the environment's spaces give the networks' shapes.
+    env : gymnasium.Env or gymnasium.vector.VectorEnv
+        Observations are a Box of any shape, flattened; actions a Discrete space with any start. A
+        vector may reset itself in any of Gymnasium's modes. With DISABLED, its reset must take
+        ``options["reset_mask"]``.
+    total_steps : int
+        Environment steps, those of all environments together. A vector of E environments may go
+        up to E - 1 beyond it.
+    callback : callable or sequence of callables, optional
+        ``callback(env_step, row)`` at every logged training step; the row is `diagnostics` with
+        the exploration rate and environment steps per second. After an evaluation, with the row
+        ``{"evaluation_return": mean}``. One that returns False ends training there.
+    eval_env : gymnasium.Env, optional
+        Another environment, on which the greedy policy is evaluated. Its seeds are drawn from the
+        model's seed; training goes on as if there were no evaluation.
+    eval_interval, eval_episodes : int
+        Environment steps between two evaluations, and the episodes of each; one more comes at the
+        end.
+    keep_best : bool
+        Leave the model as it was at the best evaluation (the first of equals), not as it is at
+        the end.
+    checkpoint_folder : path, optional
+        Where checkpoints go: every `checkpoint_interval` environment steps, at Ctrl-C or SIGTERM,
+        and at the end. They hold everything, the replay too.
+    checkpoint_interval : int
+        See there.
+    resume : bool
+        Continue from the newest sound checkpoint in the folder, if there is one, to the bits of a
+        training that was never stopped. The environment is brought back by its own ``get_state()``
+        and ``set_state(state)`` (a mapping of names to arrays or JSON values), if it has both,
+        else by replaying the episode; see `gym_recording`. Where that fails, a new episode begins,
+        a warning is logged, and `LearningResult.restarts` tells the step.
+    progress_bar : bool
+        Show one on standard error.
+
+    Returns
+    -------
+    LearningResult
+        See there.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is wrong, or the spaces do not fit the model.
+    CheckpointError
+        If no checkpoint can be read, or they are of another training.
+    NonFiniteError
+        If the environment or the learner gives a number that is not finite. The last checkpoint
+        stays as it is.
+    KeyboardInterrupt
+        On Ctrl-C or SIGTERM, when the step is done and the checkpoint written.
+    """
+    require_int(OWNER, "total_steps", total_steps, 0)
+    for name, value in (
+        ("eval_interval", eval_interval),
+        ("eval_episodes", eval_episodes),
+        ("checkpoint_interval", checkpoint_interval),
+    ):
+        require_int(OWNER, name, value, 1)
+    for name, flag in (
+        ("keep_best", keep_best),
+        ("resume", resume),
+        ("progress_bar", progress_bar),
+    ):
+        require_bool(OWNER, name, flag)
+    for name, needed, other in (
+        ("checkpoint_folder", resume, "with resume"),
+        ("eval_env", keep_best, "with keep_best"),
+    ):
+        given = checkpoint_folder if name == "checkpoint_folder" else eval_env
+        require(given is not None or not needed, OWNER, name, f"given {other}", given)
+    task = task_of(env)
+    if eval_env is not None:
+        _require_evaluable(env, eval_env, task)
+    collector = make_collector(model, env, task, total_steps, checkpoint_folder is not None)
+    loop = Loop(
+        model,
+        collector,
+        total_steps,
+        _callbacks(callback),
+        None if eval_env is None else Evaluation(model, eval_env, eval_interval, eval_episodes),
+        keep_best,
+        None if checkpoint_folder is None else CheckpointStore(Path(checkpoint_folder)),
+        checkpoint_interval,
+    )
+    try:
+        if not (resume and loop.resume()):
+            collector.start(model.config.seed)
+        with contextlib.ExitStack() as stack:
+            bar = ProgressBar(total_steps, collector.steps) if progress_bar else None
+            if bar is not None:
+                stack.enter_context(bar)
+            return loop.run(bar)
+    finally:
+        collector.release()
+
+
+def _callbacks(callback: Callback | Sequence[Callback] | None) -> list[Callback]:
+    found = [] if callback is None else [callback] if callable(callback) else callback
+    ok = isinstance(found, Sequence) and all(callable(c) for c in found)
+    require(ok, OWNER, "callback", "a callable or a sequence of callables", callback)
+    return list(found)
+
+
+def _require_evaluable(env: Any, eval_env: Any, task: Task) -> None:
+    other = task_of(eval_env, "eval_env")
+    if eval_env is env or eval_env.unwrapped is env.unwrapped:
+        raise ConfigError(
+            f"The eval_env parameter of {OWNER} must be another environment than env: an "
+            f"evaluation would end its running episode. Got the same one instead."
+        )
+    require(not is_vector(eval_env), OWNER, "eval_env", "a single gymnasium.Env", eval_env)
+    if other != task:
+        raise ConfigError(
+            f"The eval_env parameter of {OWNER} must have the spaces of env, {task}. "
+            f"Got {other} instead."
+        )
+
+
+def make_collector(
+    model: Any, env: Any, task: Task, last_step: int, recording: bool = False
+) -> Collector:
+    """Return what steps `env` for `model`, which is built if that was not done.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not fit the task.
+    """
+    if not hasattr(model, "n_inputs"):
+        model.build(task.shape, (task.n_actions,))
+    fits = (model.n_inputs, model.n_actions) == (math.prod(task.shape), task.n_actions)
+    require(
+        fits,
+        OWNER,
+        "env",
+        f"one of {model.n_inputs} inputs and {model.n_actions} actions, as the model was built",
+        task,
+    )
+    replay = model.replay_buffer
+    rule = "a RingReplay, or the model not built before"
+    require(hasattr(replay, "push_many"), OWNER, "model's replay", rule, type(replay).__name__)
+    replay.drop_pending()  # of another task
+    kind = VectorCollector if is_vector(env) else SingleCollector
+    return kind(model, env, task, last_step, recording)

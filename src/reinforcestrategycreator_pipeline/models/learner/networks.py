@@ -1,0 +1,188 @@
+"""The two networks of a deep Q-learner, their gradients and moments, in one buffer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.models.learner.training_step import (
+    MOST_BUFFERS,
+    StepResult,
+    TrainingStep,
+)
+from reinforcestrategycreator_pipeline.nn.adam import BLOCK, Coefficients, adam_step
+from reinforcestrategycreator_pipeline.nn.heads.base import Head
+from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, Pass, Views
+from reinforcestrategycreator_pipeline.nn.noise import Noise
+from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
+from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState, iter_tensors
+from reinforcestrategycreator_pipeline.replay.batch import Batch
+
+
+def buffers_for(spec: NetworkSpec, dtype: np.dtype, agents: int | None = None) -> Array:
+    """Return zeros for everything that `QNetworks` keeps, (5, P), or (5, K, P) for K agents."""
+    size = sum(math.prod(shape) for shape in spec.shapes.values())
+    return np.zeros((5, size) if agents is None else (5, agents, size), dtype=dtype)
+
+
+class QNetworks:
+    """Online and target network, gradients, Adam's moments, and noise.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Of both networks.
+    head : Head
+        The meaning of their outputs.
+    double_dqn : bool
+        See `TrainingStep`.
+    buffers : ndarray, shape (5, P)
+        Weights, target weights, gradients and both moments; rows of several agents' buffers, or
+        `buffers_for`'s.
+    noise, target_noise : numpy.random.Generator
+        Of noisy networks.
+    noisy_buffers : ndarray, shape (2, P'), optional
+        Where noisy networks' effective weights go, if not into a new buffer.
+
+    Attributes
+    ----------
+    weights, target_weights, gradients, m, v : NamedTensors
+        Views into `buffers`.
+    online, target : NetworkState
+        ``{"weights", "optimizer_state": {"t", "m", "v"}}`` and ``{"weights"}`` of the same tensors.
+    noises : list of Noise
+        The online and the target network's; empty without noise.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        head: Head,
+        double_dqn: bool,
+        buffers: Array,
+        noise: np.random.Generator,
+        target_noise: np.random.Generator,
+        noisy_buffers: Array | None = None,
+    ) -> None:
+        self.spec, self.head = spec, head
+        named = [NamedTensors(spec.shapes, buffers.dtype, row) for row in buffers]
+        self.weights, self.target_weights, self.gradients, self.m, self.v = named
+        self._optimizer_state = NetworkState(t=0, m=self.m, v=self.v)
+        self.online = NetworkState(weights=self.weights, optimizer_state=self._optimizer_state)
+        self.target = NetworkState(weights=self.target_weights)
+        self.noises: list[Noise] = []
+        effective = [self.weights.flat, self.target_weights.flat]
+        if spec.noisy:
+            learned = effective
+            if noisy_buffers is None:
+                noisy_buffers = np.empty((2, learned[0].size - spec.n_dense), buffers.dtype)
+            effective = list(noisy_buffers)
+            rngs = (noise, target_noise)
+            self.noises = [
+                Noise(spec, *args) for args in zip(learned, effective, rngs, strict=True)
+            ]
+        views = [Views(flat, spec) for flat in (*effective, self.gradients.flat)]
+        self._views = views[0]
+        self.step = TrainingStep(spec, head, double_dqn, *views)
+        self._scalars = [np.empty((), dtype=buffers.dtype) for _ in Coefficients._fields]
+        self._scratch = np.empty(min(BLOCK, buffers.shape[-1]), dtype=buffers.dtype)
+        self._acting: dict[int, Pass] = {}
+
+    @property
+    def t(self) -> int:
+        """Updates done: the optimizer state's ``t``."""
+        return int(self._optimizer_state["t"])
+
+    @t.setter
+    def t(self, value: int) -> None:
+        dict.__setitem__(self._optimizer_state, "t", value)
+
+    def update(self, numbers: Coefficients) -> None:
+        """Apply one of Adam's updates to the weights."""
+        parts = (self.weights.flat, self.gradients.flat, self.m.flat, self.v.flat)
+        adam_step(*parts, self._scratch, *numbers.as_arrays(self._scalars))
+
+    def update_target(self, tau: float) -> None:
+        """Move the target weights by the share `tau` towards the online weights; 1 copies them."""
+        target, online = self.target_weights.flat, self.weights.flat
+        if tau == 1.0:
+            target[:] = online
+        else:
+            target += tau * (online - target)
+
+    def resample_noise(self) -> None:
+        """Draw new noise for both networks."""
+        for noise in self.noises:
+            noise.resample()
+
+    def apply_noise(self) -> None:
+        """Compute both networks' effective weights from the weights and the noise of now."""
+        for noise in self.noises:
+            noise.apply()
+
+    def outputs_for_acting(self, states: Array, normalizer: RunningNormalizer | None) -> Array:
+        """Return the online outputs (E, A, n) of states (E, n_inputs); new noise if it is noisy.
+
+        The result is overwritten by the next call.
+        """
+        rows = len(states)
+        acting = self._acting.get(rows)
+        if acting is None:
+            if len(self._acting) > MOST_BUFFERS:
+                self._acting.clear()
+            acting = self._acting[rows] = Pass(self.spec, self._views, rows)
+        if normalizer is None:
+            acting.x[...] = states
+        else:
+            normalizer.apply(states, out=acting.x)
+        if self.noises:
+            self.noises[0].resample()
+            self.noises[0].apply()
+        outputs = acting.forward()
+        return outputs.reshape(rows, self.spec.n_actions, self.spec.n_outputs)
+
+    def compute(
+        self, batch: Batch, gamma: float, normalizer: RunningNormalizer | None
+    ) -> tuple[StepResult, float]:
+        """Fill the gradients; return what was computed, and the gradient's squared norm."""
+        self.apply_noise()
+        result = self.step.run(batch, gamma, None if normalizer is None else [normalizer])
+        self.add_sigma_gradient()
+        gradient = self.gradients.flat
+        return result, float(gradient.dot(gradient))
+
+    def add_sigma_gradient(self) -> None:
+        """Complete the gradients of a noisy network: dLoss/dsigma = dLoss/d(effective) * noise."""
+        if self.noises:
+            n, gradient = self.spec.n_dense, self.gradients.flat
+            self.noises[0].sigma_gradient(gradient[:n], out=gradient[-n:])
+
+    def tensors(self) -> dict[str, Array]:
+        """Return ``q.W0``, ``target.W0``, ``m.W0``, ``v.W0``, ...; views, not copies."""
+        parts = self._parts().items()
+        return {name: array for prefix, part in parts for name, array in iter_tensors(prefix, part)}
+
+    def restore(self, tensors: Mapping[str, Array]) -> None:
+        """Set everything that `tensors` returned, bit by bit.
+
+        Raises
+        ------
+        CheckpointError
+            If it belongs to a network of another shape.
+        """
+        for prefix, part in self._parts().items():
+            for name, view in part.items():
+                saved = tensors.get(f"{prefix}.{name}")
+                if saved is None or saved.shape != view.shape or saved.dtype != view.dtype:
+                    got = "nothing" if saved is None else f"{saved.dtype} {saved.shape}"
+                    raise CheckpointError(
+                        f"the saved state does not fit this network: {prefix}.{name} "
+                        f"must be {view.dtype} {view.shape}. Got {got} instead."
+                    )
+                view[...] = saved
+
+    def _parts(self) -> dict[str, NamedTensors]:
+        return {"q": self.weights, "target": self.target_weights, "m": self.m, "v": self.v}

@@ -1,0 +1,1 @@
+"""The configuration: its parts, how it is read, checked and written."""

@@ -1,0 +1,1 @@
+"""What decides: strategies, and the policies that they give."""

@@ -1,0 +1,231 @@
+"""The report's tables as plain rows, for both forms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+    METRICS,
+    Metric,
+    MetricValue,
+    format_value,
+    metric_names,
+    rank,
+)
+from reinforcestrategycreator_pipeline.backtest.results import (
+    BUY_AND_HOLD,
+    ORACLE,
+    POLICY,
+    StrategyResult,
+)
+from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
+
+TRADES_SHOWN = 100
+ITEMS_SHOWN = 6
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Where doing nothing does not win by definition, the best cell of a row is marked.
+_RANKED_GROUPS = ("Return", "Return for risk")
+_OVERVIEW = ("annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a metrics table: as text, exactly, or with the reason why there is none."""
+
+    text: str
+    value: float | None = None
+    reason: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric over all strategies."""
+
+    metric: Metric
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class YearRow:
+    """Twelve monthly returns (None without bars) and the year's."""
+
+    year: int
+    months: list[float | None]
+    total: float | None
+
+
+def metric_table(data: ReportData, asset: str) -> tuple[list[str], list[MetricRow]]:
+    """Return the strategies (columns) and the metrics (rows) of an asset."""
+    columns = list(data.results[asset])
+    known = [name for name in metric_names() if name in data.metrics[asset][POLICY]]
+    rows = []
+    for name in known:
+        metric = METRICS.get(name)
+        values = {column: data.value(asset, column, name) for column in columns}
+        causal = {column: value for column, value in values.items() if column != ORACLE}
+        best = None
+        if metric.group in _RANKED_GROUPS and metric.higher_is_better is not None:
+            best = causal[rank(causal, name)[0]].value
+        cells = [
+            cell(metric, value, best=column in causal and best is not None and value.value == best)
+            for column, value in values.items()
+        ]
+        rows.append(MetricRow(metric, cells))
+    return columns, rows
+
+
+def grouped(rows: list[MetricRow]) -> list[list[MetricRow]]:
+    """Return the rows by their metrics' groups, in the order in which groups first appear."""
+    groups: dict[str, list[MetricRow]] = {}
+    for row in rows:
+        groups.setdefault(row.metric.group, []).append(row)
+    return list(groups.values())
+
+
+def overview(data: ReportData) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """Return one row an asset: the policy's main figures beside buy and hold's return."""
+    labels = [METRICS.get(key).label for key in _OVERVIEW]
+    columns = [labels[0], f"{labels[0]}, {BUY_AND_HOLD}", *labels[1:]]
+    rows = []
+    for asset in data.assets:
+        cells = [cell(METRICS.get(key), data.value(asset, POLICY, key)) for key in _OVERVIEW]
+        hold = cell(METRICS.get(_OVERVIEW[0]), data.value(asset, BUY_AND_HOLD, _OVERVIEW[0]))
+        rows.append((asset, [cells[0], hold, *cells[1:]]))
+    return columns, rows
+
+
+def cell(metric: Metric, value: MetricValue, *, best: bool = False) -> Cell:
+    """Return a metric's value as a table's cell."""
+    if value.value is None:
+        return Cell("—", reason=value.reason)
+    return Cell(format_value(metric.unit, value.value), value.value, best=best)
+
+
+def monthly_returns(result: StrategyResult) -> list[YearRow]:
+    """Return the returns per calendar month and year, in UTC, by the bars' close times.
+
+    A month runs from the last close before it to its last close; the first and the last may be
+    partial. After ruin there are none.
+    """
+    stamps = result.timestamps
+    keys = (stamps.year * 12 + stamps.month - 1).to_numpy()
+    ends = _ends(keys[1:])
+    starts = np.concatenate([[0], ends[:-1]]) if ends.size else ends
+    by_month = {
+        int(keys[end]): _growth(result.equity, int(start), int(end))
+        for start, end in zip(starts, ends, strict=True)
+    }
+    years = stamps.year.to_numpy()
+    year_ends = _ends(years[1:])
+    year_starts = np.concatenate([[0], year_ends[:-1]]) if year_ends.size else year_ends
+    return [
+        YearRow(
+            int(years[end]),
+            [by_month.get(int(years[end]) * 12 + month) for month in range(12)],
+            _growth(result.equity, int(start), int(end)),
+        )
+        for start, end in zip(year_starts, year_ends, strict=True)
+    ]
+
+
+def _ends(keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return, per run of equal keys, the index in the equity array of its last close."""
+    if not len(keys):
+        return np.empty(0, dtype=np.int64)
+    return np.append(np.flatnonzero(np.diff(keys)), len(keys) - 1) + 1
+
+
+def _growth(equity: np.ndarray[Any, Any], start: int, end: int) -> float | None:
+    if (equity[: start + 1] <= 0).any():
+        return None
+    return float(equity[end] / equity[start] - 1.0)
+
+
+def shown_trades(result: StrategyResult, limit: int = TRADES_SHOWN) -> list[dict[str, Any]]:
+    """Return the `limit` trades of the largest absolute result, in order of time, as mappings."""
+    trades = result.trades
+    if not len(trades):
+        return []
+    if len(trades) > limit:
+        largest = np.argsort(-trades["pnl"].abs().to_numpy(), kind="stable")[:limit]
+        trades = trades.iloc[largest]
+    trades = trades.sort_values(["entry_time", "symbol"], kind="stable")
+    columns: dict[str, list[Any]] = {str(name): trades[name].tolist() for name in trades.columns}
+    for name in ("entry_time", "exit_time"):
+        columns[name] = stamp_texts(pd.DatetimeIndex(trades[name]), result.timestamps)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def facts(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Flatten nested settings into (dotted name, text) pairs."""
+    rows: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += facts(value, f"{name}.")
+        elif isinstance(value, str):
+            rows.append((name, value))
+        elif isinstance(value, float):
+            rows.append((name, f"{value:g}"))
+        elif isinstance(value, (list, tuple)):
+            texts = [_item_text(item) for item in value[:ITEMS_SHOWN]]
+            more = len(value) - len(texts)
+            rest = [f"and {more} more (all are in manifest.json)"] if more else []
+            rows.append((name, "; ".join([*texts, *rest])))
+        else:
+            rows.append((name, json.dumps(value, default=str)))
+    return rows
+
+
+def _item_text(item: Any) -> str:
+    if not isinstance(item, Mapping):
+        return str(item)
+    known = {key: value for key, value in item.items() if value is not None}
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in known.items()
+    )
+
+
+def run_facts(data: ReportData) -> list[tuple[str, str]]:
+    """Return what identifies and describes the run."""
+    rows = [
+        ("Run", data.run_id),
+        ("Created", data.created),
+        ("Package version", data.version),
+        ("Seed", str(data.seed)),
+        ("Assets", ", ".join(data.symbols)),
+    ]
+    bars = data.results[data.assets[0]][POLICY].timestamps
+    for name, (start, end) in data.spans.items():
+        texts = stamp_texts(pd.DatetimeIndex([start, end]), bars)
+        count = f" ({data.bar_counts[name]:,} bars)" if name in data.bar_counts else ""
+        rows.append((f"{name.capitalize()} span", f"{texts[0]} to {texts[1]}{count}"))
+    rows += [
+        ("Bars per year", f"{data.periods_per_year:.1f}"),
+        ("Positions", ", ".join(f"{position:g}" for position in data.positions)),
+        ("Costs", ", ".join(f"{name} {text}" for name, text in facts(data.costs)) or "none"),
+    ]
+    if data.best_step is not None:
+        rows.append(("Evaluated checkpoint", f"step {data.best_step:,}"))
+    if data.stage_seconds:
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in data.stage_seconds.items())
+        rows.append(("Stage times", times))
+    return rows
+
+
+def definitions(data: ReportData) -> list[tuple[str, str]]:
+    """Return (label, definition) of the metrics that the report shows."""
+    shown = data.metrics[data.assets[0]][POLICY]
+    return [
+        (METRICS.get(name).label, METRICS.get(name).definition)
+        for name in metric_names()
+        if name in shown
+    ]

@@ -1,0 +1,1 @@
+"""Sealed tensor files and numbered checkpoints."""

@@ -1,1 +1,0 @@
-"""The training loop on the exogenous market: checkpoints, early stopping, exact resume."""
