@@ -12,11 +12,9 @@ import time
 import numpy as np
 
 from benchmarks.measuring import run
-from reinforcestrategycreator_pipeline.envs.market import (
-    AssetBars,
-    ExogenousMarket,
-    MarketTrajectories,
-)
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
+from reinforcestrategycreator_pipeline.envs.trajectories import MarketTrajectories
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 

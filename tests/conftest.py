@@ -5,7 +5,11 @@ from __future__ import annotations
 import signal
 
 import numpy  # noqa: F401 - its BLAS must be loaded before it can be limited
+import pytest
 import threadpoolctl
+
+# The contract suites are tests, though they are in the package: their asserts explain themselves.
+pytest.register_assert_rewrite("reinforcestrategycreator_pipeline.testing")
 
 # The bits of a matrix product depend on the number of threads, and small products are slower
 # with more than one.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.market import AssetBars, ExogenousMarket, follow
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig

@@ -7,10 +7,14 @@ which is exact where nothing costs anything.
 import numpy as np
 import pandas as pd
 import pytest
-from trading_cases import FREE, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    FREE,
+    random_asset,
+    random_targets,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     # Its note that positions open at the end are not in its list of trades; the equity has them.

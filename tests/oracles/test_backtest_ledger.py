@@ -5,11 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger import keep_ledger
-from trading_cases import DAY, DEAR, FREE, GRIDS, asset_of, random_asset, random_targets, repeatable
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DAY,
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    random_targets,
+    repeatable,
+)
 
 DEFAULT = CostConfig()
 

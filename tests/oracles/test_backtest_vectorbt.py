@@ -6,11 +6,16 @@ Importing vectorbt takes seconds and compiling it, once after an install, most o
 import numpy as np
 import pytest
 from ledger import keep_ledger
-from trading_cases import FREE, asset_of, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    FREE,
+    asset_of,
+    random_asset,
+    random_targets,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -26,6 +26,7 @@ RANKS = {
     "report": 5,
     "pipeline": 6,
     **dict.fromkeys(("cli", "dashboard"), 7),
+    "testing": 8,
 }
 
 LIGHT_ROOTS = ("nn", "replay", "models.implementations.dqn")

@@ -13,7 +13,7 @@ from reinforcestrategycreator_pipeline.backtest.results import (
     TRADE_COLUMNS,
     StrategyResult,
 )
-from reinforcestrategycreator_pipeline.envs.market import AssetBars
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import (
     RUIN_GROWTH,

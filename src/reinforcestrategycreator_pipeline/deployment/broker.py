@@ -75,7 +75,7 @@ class Broker(Protocol):
     """One account that trades one asset, told of the bars as they happen.
 
     The order of events is `submit_target` after a close, then `on_open` and `on_close` of the
-    next bar. `tests/contracts/broker_contract.py` holds what every broker must do.
+    next bar. `testing.broker_contract` holds what every broker must do.
     """
 
     @property

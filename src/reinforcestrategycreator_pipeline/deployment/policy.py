@@ -17,7 +17,7 @@ from reinforcestrategycreator_pipeline.deployment.manifest import (
     read_json,
     verify_package,
 )
-from reinforcestrategycreator_pipeline.envs.market import check_positions
+from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.registry import Registry
 
 F64 = NDArray[np.float64]
@@ -26,3 +27,33 @@ def mean_variance(growth: F64) -> F64:
     """Return r - r^2, r = growth - 1: twice as averse to variance as the logarithm, r - r^2 / 2."""
     r = growth - 1.0
     return r - r * r
+
+
+def measure(reward: str, growth: F64) -> F64:
+    """Return what the reward called `reward` gives for each growth of equity.
+
+    Raises
+    ------
+    ConfigError
+        If it raises anything, or gives another shape or a number that is not finite.
+    """
+    function = REWARDS.get(reward)
+    try:
+        values = np.asarray(function(growth), dtype=np.float64)
+    except Exception as error:
+        # A user's function may raise anything; the cause stays chained for its author.
+        raise ConfigError(
+            f"reward {reward!r} raised {type(error).__name__}: {shorten(str(error))}"
+        ) from error
+    if values.shape != growth.shape:
+        raise ConfigError(
+            f"reward {reward!r} must give one number for each growth, shape {growth.shape}. "
+            f"Got shape {values.shape} instead."
+        )
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise ConfigError(
+            f"reward {reward!r} must be finite. Got {values[bad][0]} for a growth of "
+            f"{growth[bad][0]:.6g} instead."
+        )
+    return values

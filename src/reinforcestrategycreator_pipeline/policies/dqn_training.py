@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import require, require_bool, require_int
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket, MarketTrajectories
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.trajectories import MarketTrajectories
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.market import follow
+from reinforcestrategycreator_pipeline.envs.grid import follow
 
 F64 = NDArray[np.float64]
 

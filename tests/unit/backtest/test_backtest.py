@@ -3,13 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
-from trading_cases import DAY, DEAR, FREE, GRIDS, asset_of, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest, timestamps_of
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DAY,
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    random_targets,
+)
 
 ONE_PERCENT = CostConfig(100.0, 0.0, 0.0, 0.0, 0.0)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from benchmark_contract import BenchmarkContract
 
 from reinforcestrategycreator_pipeline.policies.benchmarks import BENCHMARKS
+from reinforcestrategycreator_pipeline.testing.benchmark_contract import BenchmarkContract
 
 CONTRACT = BenchmarkContract()
 CAUSAL = {

@@ -6,10 +6,8 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark_contract import make_context
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_cases import DEAR, GRIDS, random_asset, random_targets, repeatable
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -17,6 +15,14 @@ from reinforcestrategycreator_pipeline.policies.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
     random_policies,
+)
+from reinforcestrategycreator_pipeline.testing.benchmark_contract import make_context
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    GRIDS,
+    random_asset,
+    random_targets,
+    repeatable,
 )
 
 

@@ -3,9 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from trading_cases import DAY, DEAR, FREE, asset_of, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.run import PORTFOLIO, combine, run_backtest
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DAY,
+    DEAR,
+    FREE,
+    asset_of,
+    random_asset,
+    random_targets,
+)
 
 
 def run(bars, targets, costs=FREE, money=100.0):

@@ -6,16 +6,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset, random_targets, repeatable
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.policies.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
     BenchmarkContext,
 )
 from reinforcestrategycreator_pipeline.policies.oracle import best_path
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    random_targets,
+    repeatable,
+)
 
 
 def brute_force(table, start):

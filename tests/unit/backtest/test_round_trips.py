@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_cases import DAY, DEAR, FREE, GRIDS, asset_of, random_asset, random_targets, repeatable
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest, timestamps_of
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DAY,
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    random_targets,
+    repeatable,
+)
 
 
 def run(bars, targets, costs=FREE, money=1_000.0):

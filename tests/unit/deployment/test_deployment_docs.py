@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from broker_contract import BrokerContract
 from deployment_cases import random_network, written
-from feature_contract import make_bars
 
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS, SimulatedBroker
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 DOCS = Path(__file__).parents[3] / "docs" / "deployment.md"
 

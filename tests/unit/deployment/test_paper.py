@@ -3,14 +3,20 @@ import dataclasses
 import numpy as np
 import pytest
 from deployment_cases import plain_network, random_policy, random_weights
-from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset
 
 from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker
 from reinforcestrategycreator_pipeline.deployment.paper import PaperResult, paper_trade
-from reinforcestrategycreator_pipeline.envs.market import follow
+from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError, RunError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+)
 
 START = 100_000.0
 

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 from deployment_cases import plain_network, random_network, random_policy
-from trading_cases import DEAR, GRIDS, random_asset
 
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
-from reinforcestrategycreator_pipeline.envs.market import AssetBars, ExogenousMarket, follow
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, GRIDS, random_asset
 
 HAND = {
     "W0": np.array([[1.0, -1.0], [2.0, 0.0], [0.0, 3.0]], dtype=np.float32),

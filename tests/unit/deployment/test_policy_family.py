@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from deployment_cases import written
 from policy_family import MEMBERS, random_dqn
-from trading_cases import DEAR, GRIDS, random_asset
 
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
-from reinforcestrategycreator_pipeline.envs.market import AssetBars, ExogenousMarket, follow
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, GRIDS, random_asset
 
 BARS = 250
 GRID = GRIDS[3]

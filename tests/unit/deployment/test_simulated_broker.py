@@ -2,13 +2,17 @@ import math
 
 import numpy as np
 import pytest
-from broker_contract import BrokerContract, step, walk
-from trading_cases import DEAR, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS, SimulatedBroker
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract, step, walk
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    random_asset,
+    random_targets,
+)
 
 
 class TestSimulatedBroker(BrokerContract):

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from deployment_cases import random_policy
-from feature_contract import make_bars, with_halt
-from trading_cases import DEAR
 
 from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade, paper_trade_from_bars
@@ -14,6 +12,8 @@ from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars, with_halt
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR
 
 HERE = __name__
 START = 100_000.0

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset, repeatable
 
-from reinforcestrategycreator_pipeline.envs.market import (
-    AssetBars,
-    ExogenousMarket,
-    check_positions,
-    follow,
-)
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.grid import check_positions, follow
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, NonFiniteError
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    repeatable,
+)
 
 
 @pytest.fixture

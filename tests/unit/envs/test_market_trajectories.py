@@ -6,9 +6,10 @@ import textwrap
 
 import numpy as np
 import pytest
-from trading_cases import DEAR, asset_of, random_asset
 
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket, MarketTrajectories
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.trajectories import MarketTrajectories
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, asset_of, random_asset
 
 LENGTHS = (9, 2, 14, 5)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from reward_contract import RewardContract
 
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, log_growth, mean_variance
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.testing.reward_contract import RewardContract
 
 CONTRACT = RewardContract()
 

@@ -5,14 +5,21 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset, repeatable
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    repeatable,
+)
 
 # Features have no bounds, and Gymnasium says so of any such observation.
 UNBOUNDED = pytest.mark.filterwarnings(

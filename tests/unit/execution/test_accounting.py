@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from trading_cases import FREE
 
 from reinforcestrategycreator_pipeline.execution.accounting import (
     RUIN_GROWTH,
@@ -13,6 +12,7 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
     prices_of,
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import FREE
 
 # Round figures, so that a pencil is enough: fills are 1% from the open (half of a spread of 1%,
 # and 0.5% of slippage), the commission is 1% of the fill.

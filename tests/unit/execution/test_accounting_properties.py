@@ -3,7 +3,6 @@
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from trading_cases import FREE, repeatable
 
 from reinforcestrategycreator_pipeline.execution.accounting import (
     RUIN_GROWTH,
@@ -13,6 +12,7 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
     exposure_at_close,
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import FREE, repeatable
 
 move = st.floats(0.7, 1.4)
 exposure = st.floats(-1.5, 2.5)

@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 import user_features
-from feature_contract import make_bars
 
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.audit import audit_causality, require_causal
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(300, seed=3)
 

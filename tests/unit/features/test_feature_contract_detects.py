@@ -5,10 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import talib
-from feature_contract import FeatureContract, make_bars, make_flat_bars
 
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.base import FEATURES, FeatureSpec
+from reinforcestrategycreator_pipeline.testing.feature_contract import (
+    FeatureContract,
+    make_bars,
+    make_flat_bars,
+)
 
 CONTRACT = FeatureContract()
 

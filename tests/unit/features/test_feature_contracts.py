@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from feature_contract import FeatureContract, make_bars
 
 from reinforcestrategycreator_pipeline.features.base import FEATURES, FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
+from reinforcestrategycreator_pipeline.testing.feature_contract import FeatureContract, make_bars
 
 SHIPPED = [
     *DEFAULT_FEATURES,

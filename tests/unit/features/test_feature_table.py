@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from feature_contract import make_bars
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
 from reinforcestrategycreator_pipeline.features.table import bars_of, compute_features
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(400)
 

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import talib
-from feature_contract import make_bars, make_flat_bars
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.table import bars_of
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars, make_flat_bars
 
 FRAME = make_bars(1200, seed=5)
 EXACT = 1e-12  # a tail so small that the cut-off mean is the endless one

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import talib
-from feature_contract import make_bars
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(700)
 H, L, C = (FRAME[name].to_numpy() for name in ("high", "low", "close"))

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from feature_contract import make_bars
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(60)
 

@@ -4,7 +4,6 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
-from data_source_contract import DataSourceContract
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
@@ -13,6 +12,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
     build_source,
     list_sources,
 )
+from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
 
 CSV = """symbol,date,open,high,low,close,volume,adj_close
 B,2024-01-02,10,11,9,10,100,5

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from model_contract import ModelContract
 
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.testing.model_contract import ModelContract
 
 SETTINGS = {"hidden_layers": [24], "learning_rate": 3e-3, "log_interval": 10, "buffer_size": 64}
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from head_contract import HeadContract
-from loss_contract import LossContract
 
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.testing.head_contract import HeadContract
+from reinforcestrategycreator_pipeline.testing.loss_contract import LossContract
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

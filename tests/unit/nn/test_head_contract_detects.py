@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from head_contract import HeadContract
+
+from reinforcestrategycreator_pipeline.testing.head_contract import HeadContract
 
 CONTRACT = HeadContract()
 

@@ -6,10 +6,15 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd import grad
-from head_contract import Case, HeadContract, make_case, worst
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, build_head
+from reinforcestrategycreator_pipeline.testing.head_contract import (
+    Case,
+    HeadContract,
+    make_case,
+    worst,
+)
 
 DEFAULTS = {"loss": "squared", "huber_delta": 1.0, "n_atoms": 51, "v_min": -10.0, "v_max": 10.0}
 

@@ -6,10 +6,10 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from autograd import elementwise_grad
-from loss_contract import LossContract
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.nn.losses import LOSSES, huber, squared
+from reinforcestrategycreator_pipeline.testing.loss_contract import LossContract
 
 
 class TestSquared(LossContract):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from trading_cases import DEAR, random_asset
 
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.policies.dqn_training import MarketTrainer, TrainingConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, random_asset
 
 GRID = (-1.0, 0.0, 1.0)
 HYPERPARAMETERS = {

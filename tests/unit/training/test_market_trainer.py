@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from small_training import EVERY_OPTION, GRID, ScriptedValidation, bits, make_trainer, markets
-from trading_cases import FREE, asset_of, random_asset
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     HISTORY_COLUMNS,
@@ -19,6 +18,7 @@ from reinforcestrategycreator_pipeline.policies.dqn_training import (
     require_single_steps,
 )
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
+from reinforcestrategycreator_pipeline.testing.trading_cases import FREE, asset_of, random_asset
 
 
 def finished(**arguments):

@@ -3,7 +3,7 @@
 A head says how many outputs of the network belong to one action, which action value they stand
 for, and what their distance from a target costs. A head of your own is one class with these two
 methods, named in the configuration by its registered name or as ``"module:Class"``; the promises
-that it must keep are tests to inherit, `tests/contracts/head_contract.py`.
+that it must keep are tests to inherit, `reinforcestrategycreator_pipeline.testing.head_contract`.
 """
 
 from __future__ import annotations

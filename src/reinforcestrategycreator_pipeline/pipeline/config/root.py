@@ -14,7 +14,7 @@ from reinforcestrategycreator_pipeline.checks import (
     require_number,
 )
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
-from reinforcestrategycreator_pipeline.envs.market import check_positions
+from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs

@@ -21,7 +21,8 @@ from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
 from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO, StrategyResult
 from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
-from reinforcestrategycreator_pipeline.envs.market import AssetBars, follow
+from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.models.base import MODELS

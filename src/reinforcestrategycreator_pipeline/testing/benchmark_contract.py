@@ -16,13 +16,20 @@ import dataclasses
 
 import numpy as np
 import pytest
-from trading_cases import DEAR, GRIDS, AssetBars, asset_of, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.policies.benchmarks import (
     BENCHMARKS,
     BenchmarkConfig,
     BenchmarkContext,
+)
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    GRIDS,
+    AssetBars,
+    asset_of,
+    random_asset,
+    random_targets,
 )
 
 

@@ -12,12 +12,19 @@ import dataclasses
 
 import numpy as np
 import pytest
-from trading_cases import DEAR, FREE, GRIDS, asset_of, random_asset, random_targets
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.deployment.broker import OrderError
 from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    FREE,
+    GRIDS,
+    asset_of,
+    random_asset,
+    random_targets,
+)
 
 START = 100_000.0
 DAY = 1.0 / 365.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import settings
 
-from reinforcestrategycreator_pipeline.envs.market import AssetBars
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 DAY = 86_400.0

@@ -8,146 +8,24 @@ the replay stores row numbers, and states are gathered from one feature matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require
-from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, NonFiniteError, shorten
+from reinforcestrategycreator_pipeline.envs.grid import check_positions, follow
+from reinforcestrategycreator_pipeline.envs.rewards import measure
+from reinforcestrategycreator_pipeline.envs.span import AssetBars
+from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.execution.accounting import (
     BarPrices,
     bar_outcome,
-    prices_of,
 )
-from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class AssetBars:
-    """One asset's consecutive bars of one span, ready for trading.
-
-    Attributes
-    ----------
-    symbol : str
-        Its name.
-    seconds : ndarray of float64, shape (T,)
-        Close times, seconds since 1970 UTC, increasing.
-    open, close : ndarray of float64, shape (T,)
-        Adjusted prices, > 0.
-    features : ndarray, shape (T, F)
-        Scaled features, known at each bar's close; finite.
-    """
-
-    symbol: str
-    seconds: F64
-    open: F64
-    close: F64
-    features: NDArray[Any]
-
-    def __post_init__(self) -> None:
-        names = ("seconds", "open", "close", "features")
-        lengths = {name: len(getattr(self, name)) for name in names}
-        if len(set(lengths.values())) > 1:
-            parts = ", ".join(f"{name} {n}" for name, n in lengths.items())
-            raise DataError(f"{self.symbol}: its parts must have one length. Got {parts} instead.")
-        if len(self.close) < 2:
-            raise DataError(
-                f"{self.symbol}: {len(self.close)} bars; a decision and its outcome need 2"
-            )
-        for name in ("open", "close"):  # the kernel would read a NaN as ruin
-            price = getattr(self, name)
-            bad = np.flatnonzero(~((price > 0) & (price < np.inf)))
-            if bad.size:
-                raise DataError(
-                    f"{self.symbol}: the {name} of row {bad[0]} must be finite and > 0. "
-                    f"Got {price[bad[0]]} instead."
-                )
-        backwards = np.flatnonzero(~(np.diff(self.seconds) > 0))
-        if backwards.size:
-            raise DataError(f"{self.symbol}: the close times do not rise at row {backwards[0] + 1}")
-        if not np.isfinite(self.features).all():
-            row = int(np.argmin(np.isfinite(self.features).all(axis=1)))
-            raise DataError(f"{self.symbol}: the features of row {row} are not finite")
-
-    @property
-    def years(self) -> F64:
-        """Calendar time between consecutive closes, in years of 365 days, shape (T - 1,)."""
-        return np.diff(self.seconds) / SECONDS_PER_YEAR
-
-    @property
-    def prices(self) -> BarPrices:
-        """Prices of each of the T - 1 decisions."""
-        return prices_of(self.open, self.close, self.years)
-
-
-def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[float, ...]:
-    """Return the grid of target exposures, checked: increasing, finite, with 0 among them."""
-    grid = tuple(float(p) for p in positions)
-    ok = len(grid) >= 2 and all(np.isfinite(grid)) and all(np.diff(grid) > 0) and 0.0 in grid
-    require(
-        ok, owner, "positions", "an increasing list of exposures with 0 among them", list(positions)
-    )
-    return grid
-
-
-def follow(choice: Ints, start: int) -> Ints:
-    """Walk through a table of decisions, from the target `start`.
-
-    Parameters
-    ----------
-    choice : ndarray of int, shape (n, k)
-        For each decision, the target chosen from each previous target.
-    start : int
-        Index of the target held before the first decision.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        The target of every decision.
-    """
-    path = np.empty(len(choice), dtype=np.int64)
-    held = start
-    for t, row in enumerate(choice.tolist()):
-        held = row[held]
-        path[t] = held
-    return path
-
-
-def measure(reward: str, growth: F64) -> F64:
-    """Return what the reward called `reward` gives for each growth of equity.
-
-    Raises
-    ------
-    ConfigError
-        If it raises anything, or gives another shape or a number that is not finite.
-    """
-    function = REWARDS.get(reward)
-    try:
-        values = np.asarray(function(growth), dtype=np.float64)
-    except Exception as error:
-        # A user's function may raise anything; the cause stays chained for its author.
-        raise ConfigError(
-            f"reward {reward!r} raised {type(error).__name__}: {shorten(str(error))}"
-        ) from error
-    if values.shape != growth.shape:
-        raise ConfigError(
-            f"reward {reward!r} must give one number for each growth, shape {growth.shape}. "
-            f"Got shape {values.shape} instead."
-        )
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise ConfigError(
-            f"reward {reward!r} must be finite. Got {values[bad][0]} for a growth of "
-            f"{growth[bad][0]:.6g} instead."
-        )
-    return values
 
 
 class ExogenousMarket:
@@ -309,45 +187,3 @@ class ExogenousMarket:
             s_t,
             self._ruined_rows.take(flat, axis=0),
         )
-
-
-class MarketTrajectories:
-    """Many trajectories through an exogenous market, stepped at once.
-
-    At first each trajectory stands at a uniformly drawn bar, with a uniformly drawn previous
-    target. It is cut off (truncated, not terminated) at its asset's last bar, or ends in ruin, and
-    starts anew at the first bar of a uniformly drawn asset. Walking every asset from end to end
-    visits all bars equally often, which restarts at random bars would not: they crowd the ends.
-
-    Parameters
-    ----------
-    market : ExogenousMarket
-        Where they walk.
-    count : int
-        How many.
-    rng : numpy.random.Generator
-        Source of the starts.
-    """
-
-    def __init__(self, market: ExogenousMarket, count: int, rng: np.random.Generator) -> None:
-        self.market = market
-        self.rng = rng
-        self.rows, self.positions = self._draw(market.decision_rows, count)
-
-    def _draw(self, choices: Ints, count: int) -> tuple[Ints, Ints]:
-        rows = choices[self.rng.integers(len(choices), size=count)]
-        return rows, self.rng.integers(self.market.n_positions, size=count)
-
-    def states(self) -> NDArray[np.float32]:
-        """Return the current states, shape (count, n_inputs)."""
-        return self.market.states(self.rows, self.positions)
-
-    def step(self, actions: Ints) -> tuple[Ints, Ints]:
-        """Take one action in each trajectory; return the (rows, positions) it was taken in."""
-        rows, positions = self.rows, self.positions
-        ended = self.market.is_last[rows + 1] | self.market.ruined[rows, positions, actions]
-        self.rows, self.positions = rows + 1, actions.copy()
-        count = int(np.count_nonzero(ended))
-        if count:
-            self.rows[ended], self.positions[ended] = self._draw(self.market.starts, count)
-        return rows, positions

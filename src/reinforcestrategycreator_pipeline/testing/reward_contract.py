@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from trading_cases import DEAR, asset_of, random_asset
 
-from reinforcestrategycreator_pipeline.envs.market import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
 from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, asset_of, random_asset
 
 GRID = (-1.0, 0.0, 0.5, 1.0)
 

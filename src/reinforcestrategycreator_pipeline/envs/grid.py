@@ -1,0 +1,46 @@
+"""The grid of target exposures that a policy chooses from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require
+
+F64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[float, ...]:
+    """Return the grid of target exposures, checked: increasing, finite, with 0 among them."""
+    grid = tuple(float(p) for p in positions)
+    ok = len(grid) >= 2 and all(np.isfinite(grid)) and all(np.diff(grid) > 0) and 0.0 in grid
+    require(
+        ok, owner, "positions", "an increasing list of exposures with 0 among them", list(positions)
+    )
+    return grid
+
+
+def follow(choice: Ints, start: int) -> Ints:
+    """Walk through a table of decisions, from the target `start`.
+
+    Parameters
+    ----------
+    choice : ndarray of int, shape (n, k)
+        For each decision, the target chosen from each previous target.
+    start : int
+        Index of the target held before the first decision.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The target of every decision.
+    """
+    path = np.empty(len(choice), dtype=np.int64)
+    held = start
+    for t, row in enumerate(choice.tolist()):
+        held = row[held]
+        path[t] = held
+    return path

@@ -1,0 +1,53 @@
+"""Many trajectories through an exogenous market, stepped at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+
+F64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class MarketTrajectories:
+    """Many trajectories through an exogenous market, stepped at once.
+
+    At first each trajectory stands at a uniformly drawn bar, with a uniformly drawn previous
+    target. It is cut off (truncated, not terminated) at its asset's last bar, or ends in ruin, and
+    starts anew at the first bar of a uniformly drawn asset. Walking every asset from end to end
+    visits all bars equally often, which restarts at random bars would not: they crowd the ends.
+
+    Parameters
+    ----------
+    market : ExogenousMarket
+        Where they walk.
+    count : int
+        How many.
+    rng : numpy.random.Generator
+        Source of the starts.
+    """
+
+    def __init__(self, market: ExogenousMarket, count: int, rng: np.random.Generator) -> None:
+        self.market = market
+        self.rng = rng
+        self.rows, self.positions = self._draw(market.decision_rows, count)
+
+    def _draw(self, choices: Ints, count: int) -> tuple[Ints, Ints]:
+        rows = choices[self.rng.integers(len(choices), size=count)]
+        return rows, self.rng.integers(self.market.n_positions, size=count)
+
+    def states(self) -> NDArray[np.float32]:
+        """Return the current states, shape (count, n_inputs)."""
+        return self.market.states(self.rows, self.positions)
+
+    def step(self, actions: Ints) -> tuple[Ints, Ints]:
+        """Take one action in each trajectory; return the (rows, positions) it was taken in."""
+        rows, positions = self.rows, self.positions
+        ended = self.market.is_last[rows + 1] | self.market.ruined[rows, positions, actions]
+        self.rows, self.positions = rows + 1, actions.copy()
+        count = int(np.count_nonzero(ended))
+        if count:
+            self.rows[ended], self.positions[ended] = self._draw(self.market.starts, count)
+        return rows, positions

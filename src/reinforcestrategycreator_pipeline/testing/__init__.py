@@ -1,0 +1,28 @@
+"""Contract suites: what every component of a family must do, as tests to inherit.
+
+Needs pytest, and hypothesis for some; nothing else of the package imports this.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_SUITES = {
+    "BenchmarkContract": "benchmark_contract",
+    "BrokerContract": "broker_contract",
+    "DataSourceContract": "data_source_contract",
+    "FeatureContract": "feature_contract",
+    "HeadContract": "head_contract",
+    "LossContract": "loss_contract",
+    "ModelContract": "model_contract",
+    "RewardContract": "reward_contract",
+}
+
+__all__ = sorted(_SUITES)
+
+
+def __getattr__(name: str) -> type:
+    if name not in _SUITES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    suite: type = getattr(import_module(f"{__name__}.{_SUITES[name]}"), name)
+    return suite
