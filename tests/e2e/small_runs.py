@@ -32,8 +32,8 @@ REPEATABLE = (
 QUICK = """\
 data: {source: synthetic, params: {n_bars: 300}}
 features: {columns: [{name: returns, horizons: [1, 2]}]}
-training: {steps: 20, trajectories: 8, validation_interval: 10, checkpoint_interval: 10}
-model:
+strategy:
+  training: {steps: 20, trajectories: 8, validation_interval: 10, checkpoint_interval: 10}
   hyperparameters:
     {hidden_layers: [4], batch_size: 8, buffer_size: 1000, learning_starts: 16, log_interval: 10}
 evaluation: {benchmarks: {random_draws: 11}}

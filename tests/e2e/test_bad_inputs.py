@@ -131,34 +131,34 @@ def test_what_the_refusals_are_held_to_can_fail() -> None:
 
 DEEP = "a: " + "[" * 40 + "]" * 40
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
-HYPER = "model.hyperparameters."
+HYPER = "strategy.hyperparameters."
 
 # Name -> content of my.yaml, and what the refusal must say.
 BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "unknown section": (
-        "seed: 1\ntraning: {}\n",
-        ("my.yaml:2: traning: no such key. Did you mean 'training'?",),
+        "seed: 1\nstratgy: {}\n",
+        ("my.yaml:2: stratgy: no such key. Did you mean 'strategy'?",),
     ),
     "unknown key deep down": (
-        "model:\n  hyperparameters:\n    lerning_rate: 1e-3\n",
-        ("my.yaml:3: model.hyperparameters.lerning_rate: no such key.", "'learning_rate'?"),
+        "strategy:\n  hyperparameters:\n    lerning_rate: 1e-3\n",
+        ("my.yaml:3: strategy.hyperparameters.lerning_rate: no such key.", "'learning_rate'?"),
     ),
     "duplicate key": (
-        "seed: 1\ntraining: {}\nseed: 2\n",
+        "seed: 1\nstrategy: {}\nseed: 2\n",
         ("my.yaml:3: seed: the key is given twice, first on line 1.",),
     ),
     "wrong type": ("seed: ten\n", ("my.yaml:1: seed: must be an integer. Got 'ten' instead.",)),
     "NO is text": (
-        "training: {counterfactual: NO}\n",
-        ("my.yaml:1: training.counterfactual: must be true or false. Got 'NO' instead.",),
+        "strategy: {training: {counterfactual: NO}}\n",
+        ("my.yaml:1: strategy.training.counterfactual: must be true or false. Got 'NO' instead.",),
     ),
     "a clock time is text": ("seed: 12:30\n", ("seed: must be an integer. Got '12:30' instead.",)),
-    "alias": ("seed: &s 1\ntraining: {steps: *s}\n", ("my.yaml:1: seed: anchors (&s) are not",)),
+    "alias": ("seed: &s 1\nstrategy: {training: {steps: *s}}\n", ("my.yaml:1: seed: anchors (&s) are not",)),
     "alias bomb": (BOMB, ("my.yaml:1: a: anchors (&a) are not allowed.",)),
     "alias alone": ("seed: *s\n", ("my.yaml:1: seed: aliases (*s) are not allowed.",)),
     "deep nesting": (DEEP, ("my.yaml:1: a", "nested deeper than 32 levels.")),
     "too large": ("# " + "x" * 300_000, ("my.yaml: a configuration may have at most 262144 by",)),
-    "tab": ("training:\n\tsteps: 5\n", ("my.yaml:2: not valid YAML", "YAML indents with spaces.")),
+    "tab": ("strategy:\n\tdtype: 5\n", ("my.yaml:2: not valid YAML", "YAML indents with spaces.")),
     "tag": (
         "seed: !!python/object/apply:os.system ['true']\n",
         ("my.yaml:1: seed: tags are not allowed. Got 'tag:yaml.org,2002:python/object",),
@@ -172,8 +172,8 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "key that is a list": ("? [a]\n: 1\n", ("my.yaml:1: a key must be plain, non-empty text.",)),
     "not UTF-8": (b"seed: 1\n# caf\xe9\n", ("my.yaml:2: must be UTF-8. Got the byte 0xe9.",)),
     "number too large": ("seed: 1e999\n", ("seed: the number is too large for a 64-bit float",)),
-    "section is null": ("training:\n", ("my.yaml:1: training: must be a section, a mapping",)),
-    "section is a list": ("model: [dqn]\n", ("my.yaml:1: model: must be a section, a mapping",)),
+    "section is null": ("strategy:\n", ("my.yaml:1: strategy: must be a section, a mapping",)),
+    "section is a list": ("strategy: [dqn]\n", ("my.yaml:1: strategy: must be a section, a mapping",)),
     "unknown feature": (
         "features:\n  columns:\n    - {name: atr}\n    - {name: rsii}\n",
         ("my.yaml:4: features.columns[1].name: ", "no feature is called 'rsii'. Did you mean 'rsi"),
@@ -255,12 +255,8 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         "split:\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
         ("my.yaml:2: split.validation_start: ", "must be before test_start (2009-01-01)."),
     ),
-    "options of the DQN": (
-        "model:\n  options:\n    a: 1\n",
-        ("my.yaml:3: model.options.a: ", "must be empty: the model dqn has hyperparameters only."),
-    ),
     "several mistakes": (
-        "seed: x\ntraining: {steps: y}\n",
+        "seed: x\nstrategy: {training: {steps: y}}\n",
         ("my.yaml:1: seed: must be an integer. Got 'x' instead. (and 1 more)",),
     ),
 }  # fmt: skip
@@ -284,17 +280,17 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "": ("must read dotted.key=value.",),
     "seed": ("--set seed: must read dotted.key=value.",),
     "=5": ("--set =5: must read dotted.key=value.",),
-    "training..steps=1": ("must read dotted.key=value.",),
-    "training.step=1": ("training.step: no such key. Did you mean 'steps'?",),
-    "training.steps.x=1": ("training.steps: must be an integer. Got {'x': 1} instead.",),
-    "training.steps=many": ("training.steps: must be an integer. Got 'many' instead.",),
-    "training.steps=": ("training.steps: must be an integer. Got None instead.",),
-    "training.steps=1.5": ("training.steps: must be an integer. Got 1.5 instead.",),
-    "training.steps=true": ("training.steps: must be an integer. Got True instead.",),
-    "training.steps=0": ("must be an integer >= 1. Got 0 instead.",),
-    "training.steps=10000000000000000000000": ("must be an integer >= 1 and < 2**63.",),
-    "training.patience=-1": ("must be an integer >= 0. Got -1 instead.",),
-    "training=5": ("training: must be a section, a mapping of keys to values. Got 5 instead.",),
+    "strategy..training=1": ("must read dotted.key=value.",),
+    "strategy.training.step=1": ("strategy.training.step: no such key. Did you mean 'steps'?",),
+    "strategy.training.steps.x=1": ("strategy.training.steps: must be an integer. Got {'x': 1} instead.",),
+    "strategy.training.steps=many": ("strategy.training.steps: must be an integer. Got 'many' instead.",),
+    "strategy.training.steps=": ("strategy.training.steps: must be an integer. Got None instead.",),
+    "strategy.training.steps=1.5": ("strategy.training.steps: must be an integer. Got 1.5 instead.",),
+    "strategy.training.steps=true": ("strategy.training.steps: must be an integer. Got True instead.",),
+    "strategy.training.steps=0": ("must be an integer >= 1. Got 0 instead.",),
+    "strategy.training.steps=10000000000000000000000": ("must be an integer >= 1 and < 2**63.",),
+    "strategy.training.patience=-1": ("must be an integer >= 0. Got -1 instead.",),
+    "strategy.training=5": ("strategy.training: must be a section, a mapping of keys to values. Got 5 instead.",),
     "trading.positions=[0, 1": ("not valid YAML: expected ',' or ']'",),
     "seed=*a": ("aliases (*a) are not allowed.",),
     "seed=!!int 3": ("tags are not allowed.",),
@@ -310,10 +306,10 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "trading.reward=log_grwth": ("no reward is called 'log_grwth'. Did you mean 'log_growth'?",),
     "trading.reward=math:pi": ("reward 'math:pi' must be a class or function. Got 3.14159",),
     "trading.reward=numpy:zzzq": ("no 'zzzq' in it. Valid names: ", " more."),
-    "model.name=dqm": ("model.name: no model is called 'dqm'. Did you mean 'dqn'?",),
-    "model.name=math:pi": ("model 'math:pi' must be a class or function.",),
-    "model.name=user_parts:Thing": ("the class 'user_parts:Thing' is no model: it lacks build,",),
-    "model.dtype=float23": ("must be 'float32' or 'float64'. Got 'float23'", "mean 'float32'?"),
+    "strategy.model=dqm": ("strategy.model: no model is called 'dqm'. Did you mean 'dqn'?",),
+    "strategy.model=math:pi": ("model 'math:pi' must be a class or function.",),
+    "strategy.model=user_parts:Thing": ("the class 'user_parts:Thing' is no model: it lacks build,",),
+    "strategy.dtype=float23": ("must be 'float32' or 'float64'. Got 'float23'", "mean 'float32'?"),
     "deployment.broker=simulatd": ("no broker is called 'simulatd'. Did you mean 'simulated'?",),
     "deployment.broker=math:pi": ("broker 'math:pi' must be a class or function.",),
     "deployment.broker=user_parts:Thing": ("is no broker: it lacks submit_target, on_open, on_c",),
@@ -349,7 +345,7 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "split.test=20%": ("split.test: must be a number. Got '20%' instead.",),
     "split.test_start=yesterday": ("must be an ISO 8601 date or time such as '2012-06-30'.",),
     "split.embargo_bars=-1": ("must be an integer >= 0. Got -1 instead.",),
-    "features.scaler.kind=standrd": ("Got 'standrd' instead. Did you mean 'standard'?",),
+    "strategy.scaler.kind=standrd": ("Got 'standrd' instead. Did you mean 'standard'?",),
     "features.columns=5": ("features.columns: must be a list. Got 5 instead.",),
     "evaluation.benchmarks.slow=20": ("must be above fast (20). Got 20 instead.",),
     "deployment.thresholds.max_drawdown=1.5": ("must be a finite number and > 0 and <= 1.",),
@@ -367,12 +363,16 @@ def test_a_bad_override(rsc: Rsc, override: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "fragment"),
     [
-        ("TRAINING__STEPS", "x", "training.steps: must be an integer. Got 'x' instead."),
-        ("TRANING__STEPS", "5", "traning: no such key. Did you mean 'training'?"),
+        (
+            "STRATEGY__TRAINING__STEPS",
+            "x",
+            "strategy.training.steps: must be an integer. Got 'x' instead.",
+        ),
+        ("STRATGY__DTYPE", "5", "stratgy: no such key. Did you mean 'strategy'?"),
         ("SEED", "[1", "not valid YAML"),
         ("", "1", "has an empty level."),
-        ("TRAINING____STEPS", "1", "has an empty level."),
-        ("MODEL__NAME", "dqm", "no model is called 'dqm'. Did you mean 'dqn'?"),
+        ("STRATEGY____STEPS", "1", "has an empty level."),
+        ("STRATEGY__MODEL", "dqm", "no model is called 'dqm'. Did you mean 'dqn'?"),
     ],
 )
 def test_a_bad_environment_variable(
@@ -387,8 +387,12 @@ def test_a_bad_environment_variable(
 def test_an_environment_variable_with_one_underscore(
     rsc: Rsc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RSC_CONFIG_TRAINING__STEPS", "5")
-    refused(rsc("run"), 2, "environment variable RSC_CONFIG_TRAINING__STEPS: levels are joined by")
+    monkeypatch.setenv("RSC_CONFIG_STRATEGY__TRAINING__STEPS", "5")
+    refused(
+        rsc("run"),
+        2,
+        "environment variable RSC_CONFIG_STRATEGY__TRAINING__STEPS: levels are joined by",
+    )
     nothing_began()
 
 
@@ -574,11 +578,11 @@ BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
         "reward 'user_parts:reward_nan' must be finite. Got nan for a growth of ",
     ),
     "learning that overflows": (
-        ["model.hyperparameters.learning_rate=1e29"], 1, "training",
+        ["strategy.hyperparameters.learning_rate=1e29"], 1, "training",
         "training step 2: NaN or infinity in the outputs of layer ",
     ),
     "more memory than there is": (
-        ["model.hyperparameters.buffer_size=1000000000000000"], 1, "training",
+        ["strategy.hyperparameters.buffer_size=1000000000000000"], 1, "training",
         "in stage training: there is not enough memory (Unable to allocate ",
     ),
 }  # fmt: skip

@@ -19,8 +19,8 @@ import pytest
 from small_runs import statuses
 
 from reinforcestrategycreator_pipeline.cli import main
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
-from reinforcestrategycreator_pipeline.pipeline.dataset import read_features
+from reinforcestrategycreator_pipeline.deployment.package import load_package
+from reinforcestrategycreator_pipeline.features.store import FeatureSet
 
 pytestmark = pytest.mark.slow
 
@@ -163,9 +163,10 @@ class OnlyNumPy(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, OnlyNumPy())
 import numpy as np
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from reinforcestrategycreator_pipeline.policies.base import load_policy
+from pathlib import Path
 
-policy = Policy.load(sys.argv[1])
+policy = load_policy(Path(sys.argv[1]) / "policy.safetensors")
 raw = np.load(sys.argv[2])
 held, path = policy.flat, []
 for row in raw:
@@ -177,7 +178,7 @@ print(json.dumps([path, sorted({"pandas", "talib"} & set(sys.modules))]))
 
 def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_path: Path) -> None:
     """In a fresh process with NumPy and safetensors, from raw features to the same targets."""
-    features = read_features(
+    features = FeatureSet.read(
         default_run / "features/features.parquet", default_run / "features/spec.json"
     )
     backtest = pd.read_csv(default_run / "evaluation/equity.csv", parse_dates=["timestamp"])
@@ -200,7 +201,7 @@ def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_pa
     assert heavy == []
     assert path == backtest["exposure"].to_list()[1:]
     assert 0 < np.mean(path) < 1  # it does both
-    assert Policy.load(package).feature_names == features.names
+    assert load_package(package).inputs == features.inputs
 
 
 def test_the_table_and_the_reports_agree(default_run: Path) -> None:

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 LONG = """\
 data: {source: synthetic, params: {n_bars: 1500}}
 features: {columns: [{name: returns, horizons: [1, 5, 20]}, {name: rsi}]}
-training:
-  {steps: 4000, trajectories: 64, validation_interval: 400, checkpoint_interval: 50, patience: 0}
-model:
+strategy:
+  training:
+    {steps: 4000, trajectories: 64, validation_interval: 400, checkpoint_interval: 50, patience: 0}
   hyperparameters:
     hidden_layers: [32, 32]
     batch_size: 32

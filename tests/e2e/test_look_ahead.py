@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from small_runs import REPEATABLE, Rsc, hashes, rsc_in
 
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.files import sha256_file
@@ -24,8 +24,8 @@ BARS = 700
 SETTINGS = """\
 data: {source: csv, params: {path: prices.csv, symbol: ACME}}
 split: {validation_start: 2021-01-01, test_start: 2021-06-01}
-training: {steps: 400, trajectories: 32, validation_interval: 50}
-model:
+strategy:
+  training: {steps: 400, trajectories: 32, validation_interval: 50}
   hyperparameters: {hidden_layers: [16], batch_size: 32, learning_starts: 256, log_interval: 50}
 features:
   columns:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from reinforcestrategycreator_pipeline.policies.benchmarks import BENCHMARKS
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
 
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
@@ -28,15 +29,14 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
-from reinforcestrategycreator_pipeline.policies.benchmarks import BENCHMARKS
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
 NOT_RUN = ("git", "pip", ".venv/bin/pre-commit", ".ci/run")
 # Runs that are long enough to go through everything.
 TINY = {
-    "RSC_CONFIG__TRAINING__STEPS": "200",
-    "RSC_CONFIG__MODEL__HYPERPARAMETERS__LEARNING_STARTS": "256",
+    "RSC_CONFIG__STRATEGY__TRAINING__STEPS": "200",
+    "RSC_CONFIG__STRATEGY__HYPERPARAMETERS__LEARNING_STARTS": "256",
     "RSC_CONFIG__FEATURES__AUDIT_CUTS": "2",
 }
 # Covered by a test of its own, with the objects that the page speaks of.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from small_runs import (
     QUICK,
     REPEATABLE,
@@ -24,12 +25,11 @@ from small_runs import (
     temporaries,
 )
 
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
-from reinforcestrategycreator_pipeline.policies.dqn_training import HISTORY_COLUMNS
+from reinforcestrategycreator_pipeline.pipeline.stages.training import FIRST_COLUMNS
 from reinforcestrategycreator_pipeline.runs.manifest import hash_artifact
 
 # Two sinusoids that a feature shows: an edge that is there by construction.
@@ -37,7 +37,7 @@ EDGE = """\
 data: {source: synthetic, params: {kind: sinusoids, n_bars: 1500}}
 features: {columns: [{name: column, columns: [sin1, cos1, sin2, cos2]}]}
 trading: {positions: [-1, 0, 1]}
-training: {steps: 1500, validation_interval: 250}
+strategy: {training: {steps: 1500, validation_interval: 250}}
 evaluation: {benchmarks: {random_draws: 51}}
 """
 
@@ -114,7 +114,7 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
         RunConfig, Path("quick.yaml"), ["data.params.symbols=[A, B]"], environ={}
     )
     history = pd.read_csv(run_dir / "training/history.csv")
-    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert tuple(history.columns) == FIRST_COLUMNS
     assert history["step"].tolist() == [10, 20]
     for line in (run_dir / "log.jsonl").read_text(encoding="utf-8").splitlines():
         assert json.loads(line)["level"] in ("info", "warning")
@@ -124,17 +124,16 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
 
 
 EVERY_OPTION = """\
-model:
-  preset: rainbow
   hyperparameters:
-    {n_step: 1, layer_norm: true, normalize_observations: true, learning_rate_schedule: linear,
+    {dueling: true, noisy: true, exploration_initial: 0, exploration_final: 0, head: c51,
+    prioritized_replay: true, priority_alpha: 0.5, adam_epsilon: 1.5e-4, layer_norm: true, normalize_observations: true, learning_rate_schedule: linear,
     weight_decay: 0.01, max_grad_norm: 1, tau: 0.1, target_update_interval: 1, gradient_steps: -1,
     hidden_layers: [4], batch_size: 8, buffer_size: 1000, learning_starts: 0, log_interval: 5}
 """
 
 
 def test_every_option_of_the_learner_runs_through_all_stages(rsc: Rsc) -> None:
-    Path("options.yaml").write_text(QUICK.partition("model:")[0] + EVERY_OPTION)
+    Path("options.yaml").write_text(QUICK.partition("  hyperparameters:")[0] + EVERY_OPTION)
     for run_id in ("one", "two"):
         said = rsc("run", "-c", "options.yaml", "--run-id", run_id)
         assert (said.code, said.errors) == (0, [])
@@ -151,8 +150,7 @@ def test_every_option_of_the_learner_runs_through_all_stages(rsc: Rsc) -> None:
     report = (one / "evaluation/report.md").read_text()
     assert "This loss is no plain mean of squared errors" in report
     assert "Floor" not in report
-    assert "preset: rainbow" in (one / "config.yaml").read_text()
-    assert load_config(RunConfig, one / "config.yaml").model.hyperparameters.head == "c51"
+    assert load_config(RunConfig, one / "config.yaml").strategy.hyperparameters.head == "c51"
 
 
 def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:
@@ -175,7 +173,7 @@ def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:
         assert (after[name] == state) == (stage not in ("evaluation", "deployment")), name
     assert load_config(RunConfig, run_dir / "config.yaml").deployment.thresholds.min_sharpe == 1000
     # And of the learner: everything from the training on.
-    said = rsc("run", "--resume", "mine", "--set", "model.hyperparameters.gamma=0.5")
+    said = rsc("run", "--resume", "mine", "--set", "strategy.hyperparameters.gamma=0.5")
     assert unchanged(said) == list(STAGES[:2])
     assert statuses(run_dir) == ["complete"] * 6
 
@@ -198,7 +196,7 @@ def test_the_same_seed_leaves_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
     (tmp_path / "quick.yaml").write_text(QUICK)
-    arguments = ["-c", "quick.yaml", "--set", "training.steps=500"]
+    arguments = ["-c", "quick.yaml", "--set", "strategy.training.steps=500"]
     processes = [start_script(tmp_path, *arguments, "--set", f"seed={i}") for i in range(2)]
     for process in processes:
         said = process.communicate(timeout=120)[1]
@@ -226,7 +224,9 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert "The model is promoted." in report("edge")
 
     # No edge, no promotion: a result, not an error; and what was promoted stays.
-    said = rsc("run", "-c", "quick.yaml", "--set", "training.steps=200", "--run-id", "walk")
+    said = rsc(
+        "run", "-c", "quick.yaml", "--set", "strategy.training.steps=200", "--run-id", "walk"
+    )
     assert said.code == 0
     assert "promoted  no: " in said.out
     assert promotion_of("walk") == [False] * 4

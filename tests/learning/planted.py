@@ -59,7 +59,7 @@ def make_splits(
         part = slice(start, start + size)
         bars = AssetBars(
             "SYN",
-            frame.index[part].as_unit("ns").asi8 / 1e9,
+            frame.index[part].as_unit("ns").asi8,
             frame["open"].to_numpy()[part],
             frame["close"].to_numpy()[part],
             scaler.transform(values[part]),

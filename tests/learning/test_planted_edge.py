@@ -17,7 +17,7 @@ from planted import (
 
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
-from reinforcestrategycreator_pipeline.policies.oracle import best_path
+from reinforcestrategycreator_pipeline.policies.oracle import best_choices
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def test_a_deterministic_edge_is_found_to_98_percent_of_the_oracle(seed):
     splits = make_splits(source, PHASES, (4000, 1000, 2000), seed)
     dqn, result = train(splits, seed, steps=3000)
     rewards = splits.test.log_growth[splits.test.decision_rows]
-    oracle, _ = best_path(rewards, splits.test.flat)
+    oracle = best_choices(rewards)[0][splits.test.flat]
     assert greedy_log_growth(dqn, splits.test) >= 0.98 * oracle
     # The loss falls to under 5% of its start; history rows are means over 100 steps each.
     losses = [row["loss"] for row in result.history]

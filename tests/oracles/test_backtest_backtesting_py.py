@@ -58,7 +58,7 @@ def their_equity(backtesting, bars, targets, commission, *, reopen):
             "Low": prices.min(axis=0),
             "Close": bars.close,
         },
-        index=pd.to_datetime(bars.seconds, unit="s"),
+        index=pd.to_datetime(bars.times),
     )
     test = backtesting.Backtest(frame, Follow, cash=CASH, commission=commission)
     return test.run()["_equity_curve"]["Equity"].to_numpy()

@@ -24,7 +24,7 @@ DEFAULT = CostConfig()
 
 
 def ledger_of(bars, targets, costs, money=100_000.0):
-    return keep_ledger(bars.open, bars.close, bars.seconds, targets, costs, money)
+    return keep_ledger(bars.open, bars.close, bars.times / 1e9, targets, costs, money)
 
 
 def assert_same(bars, targets, costs, rtol=1e-12):
@@ -68,7 +68,7 @@ def test_turnover_is_what_the_ledger_traded():
     equity = money + held * (opens - bars.close[:-1])
     carried = held * bars.close[:-1]
     owed = 0.03 * np.maximum(-carried, 0) + 0.08 * np.maximum(carried - money, 0)
-    equity -= owed * np.diff(bars.seconds) / (365 * DAY)
+    equity -= owed * np.diff(bars.times) / (365 * DAY)
     turnover = np.abs(ledger.bought) * opens / equity
     np.testing.assert_allclose(result.turnover, turnover, rtol=1e-9, atol=1e-12)
 
@@ -89,8 +89,8 @@ def test_ruin_ends_the_account_in_both():
 @pytest.mark.parametrize("symbol", ["AAPL", "GOOG", "IBM", "MSFT"])
 def test_real_prices(symbol):
     frame = SampleSource(symbols=(symbol,)).load(np.random.default_rng(0)).bars[symbol]
-    seconds = frame.index.asi8 / 1e9
-    bars = asset_of(frame["open"], frame["close"], seconds, symbol=symbol)
+    times = frame.index.asi8
+    bars = asset_of(frame["open"], frame["close"], times, symbol=symbol)
     for grid in GRIDS:
         assert_same(bars, random_targets(len(bars.close) - 1, grid, 1, stay=0.95), DEFAULT, 1e-11)
 
@@ -110,7 +110,7 @@ def test_planted_fault_is_seen(fault, monkeypatch):
     elif fault == "no_carry":
         wrong_costs = CostConfig(10.0, 20.0, 30.0, 0.0, 0.0)
     elif fault == "no_rebalance":
-        wrong_bars = asset_of(bars.open * 1.001, bars.close, bars.seconds)
+        wrong_bars = asset_of(bars.open * 1.001, bars.close, bars.times)
     else:
         wrong_costs = CostConfig(10.001, 20.0, 30.0, 300.0, 800.0)
     wrong = run_backtest("it", wrong_bars, wrong_targets, wrong_costs, 100_000.0)

@@ -36,7 +36,7 @@ def bars(request):
         return random_asset(1500, 5)
     data = SampleSource(symbols=(request.param,)).load(np.random.default_rng(0))
     frame = data.bars[request.param]
-    return asset_of(frame["open"], frame["close"], frame.index.asi8 / 1e9, symbol=request.param)
+    return asset_of(frame["open"], frame["close"], frame.index.asi8, symbol=request.param)
 
 
 def vectorbt_value(vbt, bars, size, size_type, costs, cash=MONEY):
@@ -94,7 +94,7 @@ def test_any_grid_with_costs_by_numbers_of_shares(vbt, bars, grid, costs):
     which is taken off its value again.
     """
     targets = random_targets(len(bars.close) - 1, grid, 4, stay=0.95)
-    shares = keep_ledger(bars.open, bars.close, bars.seconds, targets, costs, MONEY)
+    shares = keep_ledger(bars.open, bars.close, bars.times / 1e9, targets, costs, MONEY)
     loan = 10.0 * max(shares.equity)
     theirs = vectorbt_value(vbt, bars, np.array(shares.shares), "targetamount", costs, MONEY + loan)
     assert worst(our_equity(bars, targets, costs), theirs - loan) < 1e-9

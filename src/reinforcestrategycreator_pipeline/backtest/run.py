@@ -25,11 +25,6 @@ from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 F64 = NDArray[np.float64]
 
 
-def timestamps_of(seconds: F64) -> pd.DatetimeIndex:
-    """Return close times in seconds since 1970 as a UTC index."""
-    return pd.DatetimeIndex(pd.to_datetime(seconds, unit="s", utc=True), name="timestamp")
-
-
 def run_backtest(
     strategy: str, bars: AssetBars, targets: F64, costs: CostConfig, initial_equity: float
 ) -> StrategyResult:
@@ -74,7 +69,7 @@ def run_backtest(
     return StrategyResult(
         strategy=strategy,
         symbol=bars.symbol,
-        timestamps=timestamps_of(bars.seconds),
+        timestamps=bars.timestamps,
         equity=equity,
         exposure=targets,
         turnover=np.abs(outcome.traded) / outcome.equity_at_open,
@@ -113,7 +108,7 @@ def round_trips(
     old_cost = money * outcome.trading_cost * np.where(flipped, share, 0.0)
     new_cost = money * outcome.trading_cost - old_cost
     carrying = money * outcome.carrying_cost
-    stamps = timestamps_of(bars.seconds)
+    stamps = bars.timestamps
     starts = np.flatnonzero(flipped & (side != 0))
     rows = []
     for start in starts.tolist():
@@ -156,8 +151,8 @@ def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
             **dict.fromkeys(floats, "float64"),
             "bars": "int64",
             "open": "bool",
-            "entry_time": "datetime64[us, UTC]",
-            "exit_time": "datetime64[us, UTC]",
+            "entry_time": "datetime64[ns, UTC]",
+            "exit_time": "datetime64[ns, UTC]",
         }
     )
 

@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich would double the time of `rsc --help`
     epilog=examples(
         "rsc run",
-        "rsc run --config my.yaml --set training.steps=20000",
+        "rsc run --config my.yaml --set strategy.training.steps=20000",
         "rsc report latest --open",
     ),
     context_settings={"help_option_names": ["-h", "--help"]},

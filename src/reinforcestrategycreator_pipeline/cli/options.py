@@ -19,7 +19,7 @@ SetOption = Annotated[
         "--set",
         "-s",
         metavar="KEY=VALUE",
-        help="Set one key, the value in YAML: training.steps=20000. Wins over file and "
+        help="Set one key, the value in YAML: strategy.training.steps=20000. Wins over file and "
         "environment. May be repeated.",
     ),
 ]

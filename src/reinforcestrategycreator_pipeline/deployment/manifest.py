@@ -15,14 +15,13 @@ from typing import Any
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file
 
-FORMAT = "policy-package/1"
+FORMAT = "policy-package/2"
 MANIFEST = "manifest.json"
 WEIGHTS = "policy.safetensors"
-FEATURES = "features.json"
 SCHEMA = "schema.json"
 CONFIG = "config.yaml"
 MODEL_CARD = "MODEL_CARD.md"
-FILES = (WEIGHTS, FEATURES, SCHEMA, CONFIG, MODEL_CARD)
+FILES = (WEIGHTS, SCHEMA, CONFIG, MODEL_CARD)
 MAX_JSON_BYTES = 16 * 1024**2
 
 

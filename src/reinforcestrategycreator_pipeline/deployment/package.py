@@ -10,7 +10,6 @@ from typing import Any
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.deployment.manifest import (
     CONFIG,
-    FEATURES,
     FILES,
     FORMAT,
     MANIFEST,
@@ -21,14 +20,11 @@ from reinforcestrategycreator_pipeline.deployment.manifest import (
     manifest_seal,
     verify_package,
 )
-from reinforcestrategycreator_pipeline.deployment.policy import POLICY_FORMAT, Policy
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
-from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
-from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
+from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
-__all__ = ["data_schema", "verify_package", "write_package"]
+__all__ = ["data_schema", "load_package", "verify_package", "write_package"]
 
 
 def data_schema(columns: Sequence[str], bar_seconds: float) -> dict[str, Any]:
@@ -54,12 +50,7 @@ def data_schema(columns: Sequence[str], bar_seconds: float) -> dict[str, Any]:
 def write_package(
     folder: str | Path,
     *,
-    network: PolicyNetwork,
-    positions: Sequence[float],
-    feature_specs: Sequence[Mapping[str, Any]],
-    feature_names: Sequence[str],
-    lookback: int,
-    scaler: Mapping[str, Any],
+    policy: Policy,
     data_schema: Mapping[str, Any],
     config_yaml: str,
     costs: Mapping[str, Any],
@@ -73,18 +64,8 @@ def write_package(
     ----------
     folder : path
         Where; a package that is there is replaced, anything else is refused.
-    network : PolicyNetwork
-        Its inputs are the features, then the previous target as a one-hot vector.
-    positions : sequence of float
-        The grid of target exposures.
-    feature_specs : sequence of mapping
-        ``{"name": ..., **parameters}``.
-    feature_names : sequence of str
-        The features' columns, in the order of the network's inputs.
-    lookback : int
-        Bars before the first one that has all its features.
-    scaler : mapping
-        `FittedScaler.to_dict`.
+    policy : Policy
+        What decides.
     data_schema : mapping
         What the bars must be; see the function `data_schema`.
     config_yaml : str
@@ -113,41 +94,17 @@ def write_package(
     folder = Path(folder)
     promoted = promotion.get("promoted")
     require(isinstance(promoted, bool), "promotion", "promoted", "true or false", promoted)
-    policy = Policy(  # its checks are the package's
-        network=network,
-        positions=tuple(positions),
-        feature_names=tuple(feature_names),
-        lookback=lookback,
-        scaler=FittedScaler.from_dict(scaler),
-        feature_specs=tuple(feature_specs),
-    )
-    features = {
-        "names": list(policy.feature_names),
-        "lookback": policy.lookback,
-        "specs": [dict(spec) for spec in policy.feature_specs],
-        "scaler": policy.scaler.to_dict(),
-    }
     manifest: dict[str, Any] = {
         "format": FORMAT,
-        "positions": list(policy.positions),
-        "lookback": policy.lookback,
-        "feature_names": list(policy.feature_names),
         "costs": dict(costs),
         "promotion": dict(promotion),
         "provenance": dict(provenance),
     }
-    features = _plain("feature_specs", features)
     schema = _plain("data_schema", dict(data_schema))
     manifest = {name: _plain(name, part) for name, part in manifest.items()}
     _require_replaceable(folder)
     with atomic_folder(folder) as temporary:
-        header = {
-            **policy.network.to_header(),
-            "format": POLICY_FORMAT,
-            "positions": list(policy.positions),
-        }
-        write_tensors(temporary / WEIGHTS, policy.network.to_tensors(), header)
-        write_json(temporary / FEATURES, features)
+        policy.save(temporary / WEIGHTS)
         write_json(temporary / SCHEMA, schema)
         write_text(temporary / CONFIG, config_yaml)
         write_text(temporary / MODEL_CARD, model_card)
@@ -156,6 +113,18 @@ def write_package(
         write_json(temporary / MANIFEST, manifest)
         verify_package(temporary)
     return manifest
+
+
+def load_package(folder: str | Path) -> Policy:
+    """Return the policy of a package, every file of which is checked against its manifest.
+
+    Raises
+    ------
+    CheckpointError
+        If the package is missing, damaged, or of another kind.
+    """
+    verify_package(folder)
+    return load_policy(Path(folder) / WEIGHTS)
 
 
 def _plain(name: str, part: Any) -> Any:

@@ -6,7 +6,7 @@ and orders; the broker is told the open of bar t + 1 and fills, then the close, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.deployment.broker import Broker, Fill
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, RunError
 from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.policies.base import Policy
 
 F64 = NDArray[np.float64]
 
@@ -122,12 +122,17 @@ def paper_trade(
     NonFiniteError
         If a feature or an action value is not finite.
     """
-    if features.shape != (len(close), len(policy.feature_names)):
+    if features.shape != (len(close), len(policy.inputs.names)):
         raise DataError(
-            f"{symbol}: {len(close)} bars and {len(policy.feature_names)} features need a matrix "
+            f"{symbol}: {len(close)} bars and {len(policy.inputs.names)} features need a matrix "
             f"of as many rows and columns. Got the shape {features.shape} instead."
         )
-    return _replay(policy, symbol, seconds, open_, close, features.__getitem__, broker)
+    past = {"open": open_, "close": close}
+
+    def bars_at(t: int) -> dict[str, F64]:
+        return {name: x[: t + 1] for name, x in past.items()}
+
+    return _replay(policy, symbol, seconds, open_, close, features.__getitem__, bars_at, broker)
 
 
 def paper_trade_from_bars(
@@ -181,13 +186,14 @@ def paper_trade_from_bars(
         newest = stream.row()
         if newest is None:
             raise DataError(
-                f"{symbol}: the features need {policy.lookback} bars before the first decision. "
+                f"{symbol}: the features need {policy.inputs.lookback} bars before the first "
+                f"decision. "
                 f"Got {start} instead."
             )
         names, row = newest
-        if names != policy.feature_names:
+        if names != policy.inputs.names:
             raise ConfigError(
-                f"{symbol}: the policy's features are {', '.join(policy.feature_names)}. "
+                f"{symbol}: the policy's features are {', '.join(policy.inputs.names)}. "
                 f"Got {', '.join(names)} instead."
             )
         return row
@@ -201,6 +207,7 @@ def paper_trade_from_bars(
         frame["open"].to_numpy(dtype=np.float64)[start:],
         frame["close"].to_numpy(dtype=np.float64)[start:],
         row_at_close,
+        lambda t: {name: x[: start + t + 1] for name, x in zip(columns, values.T, strict=True)},
         broker,
     )
 
@@ -212,6 +219,7 @@ def _replay(
     open_: F64,
     close: F64,
     row_at_close: Callable[[int], F64],
+    bars_at: Callable[[int], Mapping[str, F64]],
     broker: Broker,
 ) -> PaperResult:
     bars = len(close)
@@ -226,7 +234,7 @@ def _replay(
     held = policy.flat
     for t in range(bars - 1):
         if not broker.ruined:
-            held = policy.decide(row_at_close(t), held)
+            held = policy.decide(row_at_close(t), held, bars_at(t))
             exposure[t] = policy.positions[held]
             broker.submit_target(float(exposure[t]))
         time = float(seconds[t + 1])

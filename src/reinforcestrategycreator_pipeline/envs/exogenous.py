@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.grid import check_positions, follow
+from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index, follow
 from reinforcestrategycreator_pipeline.envs.rewards import measure
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
+from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.execution.accounting import (
     BarPrices,
     bar_outcome,
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 F64 = NDArray[np.float64]
@@ -44,6 +46,8 @@ class ExogenousMarket:
     reward_scale : float, optional
         Multiplies every reward; by default 1 / the root mean square of the reward of holding the
         largest exposure, so that rewards are near unit scale on any bar length.
+    scaler : FittedScaler, optional
+        Of the assets' features; without one they are taken as they are.
 
     Attributes
     ----------
@@ -69,13 +73,16 @@ class ExogenousMarket:
         costs: CostConfig,
         reward: str = "log_growth",
         reward_scale: float | None = None,
+        scaler: FittedScaler | None = None,
     ) -> None:
         self.assets = tuple(assets)
         self.positions = np.array(check_positions(positions))
         self.costs = costs
         self.n_positions = n = len(self.positions)
-        self.flat = int(np.flatnonzero(self.positions == 0.0)[0])
-        self.features = np.concatenate([a.features for a in assets]).astype(np.float32)
+        self.flat = flat_index(self.positions.tolist())
+        scale = scaler.transform if scaler else np.asarray
+        self.features = np.concatenate([scale(a.features, np.float32) for a in self.assets])
+        self.layout = StateLayout(self.features.shape[1], n)
         lengths = np.array([len(a.close) for a in assets])
         self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         rows = len(self.features)
@@ -99,29 +106,22 @@ class ExogenousMarket:
             reward_scale = 1.0 / size if size > 1e-9 * np.abs(rewards).max() else 1.0
         self.reward_scale = reward_scale
         self.rewards = (rewards * reward_scale).astype(np.float32)
-        self._one_hot = np.eye(n, dtype=np.float32)
         # Flat copies, for `take`, which is faster than indexing with tuples of arrays.
         self._reward_rows = self.rewards.reshape(rows * n, n)
         self._ruined_rows = self.ruined.reshape(rows * n, n)
 
     @property
     def n_inputs(self) -> int:
-        """Length of a state: the features and the previous target, one-hot."""
-        return int(self.features.shape[1]) + self.n_positions
+        """Length of a state."""
+        return self.layout.n_inputs
 
-    def states(self, rows: Ints, positions: Ints) -> NDArray[np.float32]:
-        """Gather states, shape (B, F + n): features of the rows, then the previous target."""
-        n_features = self.features.shape[1]
-        out = np.empty((len(rows), self.n_inputs), dtype=np.float32)
-        out[:, :n_features] = self.features.take(rows, axis=0)
-        out[:, n_features:] = self._one_hot.take(positions, axis=0)
-        return out
+    def states(self, rows: Ints, held: Ints) -> NDArray[np.float32]:
+        """Gather states, shape (B, F + n), of rows and of previous targets (indices), both (B,)."""
+        return self.layout.compose(self.features.take(rows, axis=0), held)
 
     def all_states(self) -> NDArray[np.float32]:
         """Return the states of every row and previous target, shape (N, n, F + n)."""
-        rows = np.arange(len(self.features)).repeat(self.n_positions)
-        positions = np.tile(np.arange(self.n_positions), len(self.features))
-        return self.states(rows, positions).reshape(len(self.features), self.n_positions, -1)
+        return self.layout.compose(self.features[:, None, :], np.arange(self.n_positions))
 
     def greedy_paths(self, predict: Callable[[NDArray[np.float32]], NDArray[Any]]) -> list[Ints]:
         """Return, asset by asset, the targets that a greedy policy chooses, starting flat.
@@ -162,28 +162,25 @@ class ExogenousMarket:
             total.append(self.log_growth[steps][:end].sum())
         return np.array(total)
 
-    def gather(self, rows: Ints, positions: Ints, actions: Ints) -> Batch:
-        """Return the transitions of the actions taken."""
-        flat = rows * self.n_positions + positions
+    def gather(self, rows: Ints, held: Ints, actions: Ints) -> Batch:
+        """Return the transitions of the actions taken with the previous targets `held`."""
+        flat = rows * self.n_positions + held
         return Batch(
-            self.states(rows, positions),
+            self.states(rows, held),
             actions,
             self._reward_rows.ravel().take(flat * self.n_positions + actions),
             self.states(rows + 1, actions),
             self._ruined_rows.ravel().take(flat * self.n_positions + actions),
         )
 
-    def gather_all_actions(self, rows: Ints, positions: Ints, actions: Ints) -> Batch:
+    def gather_all_actions(self, rows: Ints, held: Ints, actions: Ints) -> Batch:
         """Return what every action would have brought; the action taken does not matter."""
-        n, n_features = self.n_positions, self.features.shape[1]
-        flat = rows * n + positions
-        s_t = np.empty((len(rows), n, self.n_inputs), dtype=np.float32)
-        s_t[:, :, :n_features] = self.features.take(rows + 1, axis=0)[:, None, :]
-        s_t[:, :, n_features:] = self._one_hot
+        flat = rows * self.n_positions + held
+        following = self.features.take(rows + 1, axis=0)[:, None, :]
         return Batch(
-            self.states(rows, positions),
+            self.states(rows, held),
             None,
             self._reward_rows.take(flat, axis=0),
-            s_t,
+            self.layout.compose(following, np.arange(self.n_positions)),
             self._ruined_rows.take(flat, axis=0),
         )

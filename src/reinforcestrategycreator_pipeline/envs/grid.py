@@ -1,4 +1,4 @@
-"""The grid of target exposures that a policy chooses from."""
+"""The grid of target exposures that an action selects, and walks along it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import require
 
-F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -23,20 +22,25 @@ def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[
     return grid
 
 
+def flat_index(positions: Sequence[float]) -> int:
+    """Return the index of the exposure 0, the previous target of an account that starts."""
+    return list(positions).index(0.0)
+
+
 def follow(choice: Ints, start: int) -> Ints:
     """Walk through a table of decisions, from the target `start`.
 
     Parameters
     ----------
     choice : ndarray of int, shape (n, k)
-        For each decision, the target chosen from each previous target.
+        For each decision, the index of the target chosen from each previous target.
     start : int
         Index of the target held before the first decision.
 
     Returns
     -------
     ndarray of int, shape (n,)
-        The target of every decision.
+        The index of the target of every decision.
     """
     path = np.empty(len(choice), dtype=np.int64)
     held = start

@@ -1,48 +1,86 @@
-"""Consecutive bars of assets, ready for trading."""
+"""A span of market: consecutive bars of some assets, their features, and the rules of trading."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.checks import require_number
+from reinforcestrategycreator_pipeline.envs.grid import check_positions
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.execution.accounting import (
-    BarPrices,
-    prices_of,
-)
-from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR
+from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, prices_of
+from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.windows import Span
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class TradingRules:
+    """What can be held, what it costs, what is rewarded.
+
+    Attributes
+    ----------
+    positions : list of float
+        Target exposures that an action selects, as fractions of equity; increasing, with 0.
+    costs : CostConfig
+        Commission, spread, slippage, borrow fees and margin interest.
+    reward : str
+        A registered reward, or ``"module:function"``.
+    initial_equity : float
+        Money at the start of a backtest, divided equally among the assets.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    positions: tuple[float, ...] = (0.0, 1.0)
+    costs: CostConfig = field(default_factory=CostConfig)
+    reward: str = "log_growth"
+    initial_equity: float = 100_000.0
+
+    def __post_init__(self) -> None:
+        check_positions(self.positions, "trading")
+        require_number("trading", "initial_equity", self.initial_equity, above=0)
+        REWARDS.get(self.reward)
+
+
+@dataclass(frozen=True, eq=False)
 class AssetBars:
-    """One asset's consecutive bars of one span, ready for trading.
+    """One asset's T consecutive bars, ready for trading.
 
     Attributes
     ----------
     symbol : str
         Its name.
-    seconds : ndarray of float64, shape (T,)
-        Close times, seconds since 1970 UTC, increasing.
+    times : ndarray of int64, shape (T,)
+        Close times, nanoseconds since 1970 UTC, increasing.
     open, close : ndarray of float64, shape (T,)
         Adjusted prices, > 0.
     features : ndarray, shape (T, F)
-        Scaled features, known at each bar's close; finite.
+        Known at each bar's close; finite. Raw, as the feature store has them.
+    columns : mapping of str to ndarray of float64, shape (P + T,)
+        All columns of the bars, P bars of history before the span included; without them, of the
+        open and the close of the T bars.
     """
 
     symbol: str
-    seconds: F64
+    times: Ints
     open: F64
     close: F64
-    features: NDArray[Any]
+    features: NDArray[np.floating]
+    columns: Mapping[str, F64] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = ("seconds", "open", "close", "features")
+        names = ("times", "open", "close", "features")
         lengths = {name: len(getattr(self, name)) for name in names}
         if len(set(lengths.values())) > 1:
             parts = ", ".join(f"{name} {n}" for name, n in lengths.items())
@@ -59,19 +97,99 @@ class AssetBars:
                     f"{self.symbol}: the {name} of row {bad[0]} must be finite and > 0. "
                     f"Got {price[bad[0]]} instead."
                 )
-        backwards = np.flatnonzero(~(np.diff(self.seconds) > 0))
+        if self.times.dtype != np.int64:
+            raise DataError(f"{self.symbol}: times must be int64 nanoseconds, not float")
+        backwards = np.flatnonzero(np.diff(self.times) <= 0)
         if backwards.size:
             raise DataError(f"{self.symbol}: the close times do not rise at row {backwards[0] + 1}")
         if not np.isfinite(self.features).all():
             row = int(np.argmin(np.isfinite(self.features).all(axis=1)))
             raise DataError(f"{self.symbol}: the features of row {row} are not finite")
+        if not self.columns:
+            object.__setattr__(self, "columns", {"open": self.open, "close": self.close})
+
+    @property
+    def timestamps(self) -> pd.DatetimeIndex:
+        """The close times as an index in UTC."""
+        return pd.DatetimeIndex(self.times, tz="UTC", name="timestamp")
 
     @property
     def years(self) -> F64:
         """Calendar time between consecutive closes, in years of 365 days, shape (T - 1,)."""
-        return np.diff(self.seconds) / SECONDS_PER_YEAR
+        years: F64 = np.diff(self.times) / 1e9 / SECONDS_PER_YEAR
+        return years
 
     @property
     def prices(self) -> BarPrices:
         """Prices of each of the T - 1 decisions."""
         return prices_of(self.open, self.close, self.years)
+
+
+@dataclass(frozen=True, eq=False)
+class MarketSpan:
+    """The assets of one span, with the history before it.
+
+    Attributes
+    ----------
+    assets : tuple of AssetBars
+        One or more; their features are raw.
+    inputs : Inputs
+        What the features are.
+    rules : TradingRules
+        Of trading on them.
+    skipped : tuple of str
+        A sentence for each symbol with too few bars in the span.
+    """
+
+    assets: tuple[AssetBars, ...]
+    inputs: Inputs
+    rules: TradingRules
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def cut(
+        cls, data: MarketData, features: FeatureSet, span: Span, rules: TradingRules, name: str
+    ) -> MarketSpan:
+        """Return the bars of a span that have features.
+
+        Parameters
+        ----------
+        data : MarketData
+            All bars.
+        features : FeatureSet
+            Of those bars.
+        span : Span
+            From when to when.
+        rules : TradingRules
+            Of trading.
+        name : str
+            What messages call the span: ``"test"``.
+
+        Raises
+        ------
+        DataError
+            If no symbol has two bars there.
+        """
+        assets, skipped = [], []
+        for symbol, table in features.frames.items():
+            inside = span.mask(pd.DatetimeIndex(table.index))
+            if (count := int(inside.sum())) < 2:
+                skipped.append(f"{symbol} has {count} bars in the {name} span; left out")
+                continue
+            times = pd.DatetimeIndex(table.index[inside]).as_unit("ns").asi8
+            frame = data.bars[symbol]
+            stop = int(frame.index.searchsorted(table.index[inside][-1], side="right"))
+            columns = {str(c): frame[c].to_numpy(dtype=np.float64)[:stop] for c in frame.columns}
+            assets.append(
+                AssetBars(
+                    symbol=symbol,
+                    times=times,
+                    open=columns["open"][stop - count :],
+                    close=columns["close"][stop - count :],
+                    features=table.to_numpy(dtype=np.float64)[inside],
+                    columns=columns,
+                )
+            )
+        if not assets:
+            raise DataError(f"no symbol has two bars in the {name} span; {'; '.join(skipped)}")
+        return cls(tuple(assets), features.inputs, rules, tuple(skipped))

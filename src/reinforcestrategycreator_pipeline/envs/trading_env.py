@@ -9,12 +9,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.grid import check_positions
+from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
+from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 
 Observation = NDArray[np.float32]
 
@@ -40,6 +42,8 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         Multiplies every reward.
     initial_equity : float
         Money at the start, > 0.
+    scaler : FittedScaler, optional
+        Of the bars' features; without one they are taken as they are.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -52,6 +56,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         reward: str = "log_growth",
         reward_scale: float = 1.0,
         initial_equity: float = 100_000.0,
+        scaler: FittedScaler | None = None,
     ) -> None:
         self.bars = bars
         self.positions = np.array(check_positions(positions, "TradingEnv"))
@@ -60,26 +65,25 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         self.reward_scale = reward_scale
         self._reward = REWARDS.get(reward)
         self._prices = bars.prices
-        self._flat = int(np.flatnonzero(self.positions == 0.0)[0])
-        n_inputs = bars.features.shape[1] + len(self.positions)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (n_inputs,), np.float32)
+        self._flat = flat_index(self.positions.tolist())
+        self._layout = StateLayout(bars.features.shape[1], len(self.positions))
+        self._features = scaler.transform(bars.features) if scaler else bars.features
+        shape = (self._layout.n_inputs,)
+        self.observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
         self.action_space = spaces.Discrete(len(self.positions))
         self._t = 0
-        self._position = self._flat
+        self._held = self._flat
         self._equity = initial_equity
         self._over = False
 
     def _observe(self) -> Observation:
-        one_hot = np.zeros(len(self.positions), dtype=np.float32)
-        one_hot[self._position] = 1.0
-        features = self.bars.features[self._t].astype(np.float32)
-        return np.concatenate([features, one_hot])
+        return self._layout.compose(self._features[self._t], self._held)
 
     def _info(self) -> dict[str, Any]:
         return {
             "equity": self._equity,
             "t": self._t,
-            "position": float(self.positions[self._position]),
+            "exposure": float(self.positions[self._held]),
         }
 
     def reset(
@@ -100,7 +104,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
                 f"The start option of TradingEnv.reset must be from 0 to {last}. "
                 f"Got {start} instead."
             )
-        self._t, self._position, self._equity = start, self._flat, self.initial_equity
+        self._t, self._held, self._equity = start, self._flat, self.initial_equity
         self._over = False
         return self._observe(), self._info()
 
@@ -124,13 +128,13 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         t = self._t
         outcome = bar_outcome(
             BarPrices(*(x[t] for x in self._prices)),
-            self.positions[self._position],
+            self.positions[self._held],
             self.positions[action],
             self.costs,
         )
         growth = outcome.growth
         self._equity *= float(growth)
-        self._position = int(action)
+        self._held = int(action)
         self._t += 1
         terminated = bool(outcome.ruined)
         truncated = self._t == len(self.bars.close) - 1

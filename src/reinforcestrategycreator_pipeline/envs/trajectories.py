@@ -32,7 +32,7 @@ class MarketTrajectories:
     def __init__(self, market: ExogenousMarket, count: int, rng: np.random.Generator) -> None:
         self.market = market
         self.rng = rng
-        self.rows, self.positions = self._draw(market.decision_rows, count)
+        self.rows, self.held = self._draw(market.decision_rows, count)
 
     def _draw(self, choices: Ints, count: int) -> tuple[Ints, Ints]:
         rows = choices[self.rng.integers(len(choices), size=count)]
@@ -40,14 +40,14 @@ class MarketTrajectories:
 
     def states(self) -> NDArray[np.float32]:
         """Return the current states, shape (count, n_inputs)."""
-        return self.market.states(self.rows, self.positions)
+        return self.market.states(self.rows, self.held)
 
     def step(self, actions: Ints) -> tuple[Ints, Ints]:
-        """Take one action in each trajectory; return the (rows, positions) it was taken in."""
-        rows, positions = self.rows, self.positions
-        ended = self.market.is_last[rows + 1] | self.market.ruined[rows, positions, actions]
-        self.rows, self.positions = rows + 1, actions.copy()
+        """Take one action in each trajectory; return rows and previous targets that it had."""
+        rows, held = self.rows, self.held
+        ended = self.market.is_last[rows + 1] | self.market.ruined[rows, held, actions]
+        self.rows, self.held = rows + 1, actions.copy()
         count = int(np.count_nonzero(ended))
         if count:
-            self.rows[ended], self.positions[ended] = self._draw(self.market.starts, count)
-        return rows, positions
+            self.rows[ended], self.held[ended] = self._draw(self.market.starts, count)
+        return rows, held

@@ -317,7 +317,7 @@ class MarketTrainer:
                 **{f"best.{k}": v for k, v in best_tensors.items()},
                 **{f"replay.{k}": v for k, v in self.replay.arrays().items()},
                 "trajectories.rows": self.trajectories.rows,
-                "trajectories.positions": self.trajectories.positions,
+                "trajectories.held": self.trajectories.held,
             },
             {
                 "model": header,
@@ -365,7 +365,7 @@ class MarketTrainer:
         self.model.restore(part("model."), header["model"])
         self.replay.restore(part("replay."))
         self.trajectories.rows = tensors["trajectories.rows"]
-        self.trajectories.positions = tensors["trajectories.positions"]
+        self.trajectories.held = tensors["trajectories.held"]
         self._best = (part("best."), header["best"]) if header["best"] else None
         self._best_value = header["best_value"] if self._best else -np.inf
         self._best_step, self._stale = header["best_step"], header["stale"]

@@ -1,17 +1,31 @@
-"""Dynamic programming on an exogenous market: the best that was possible after costs."""
+"""Dynamic programming with perfect foresight: the best that was possible after costs."""
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_growth
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.policies.base import (
+    F64,
+    STRATEGIES,
+    Columns,
+    Ints,
+    Policy,
+    Work,
+)
 
-F64 = NDArray[np.float64]
 
-
-def best_path(log_growth: F64, start: int) -> tuple[float, NDArray[np.int64]]:
-    """Return the largest attainable log growth and the targets that attain it.
+def best_choices(log_growth: F64) -> tuple[F64, Ints]:
+    """Return the largest attainable log growth, and the decisions that attain it.
 
     Bellman's backward recursion with perfect foresight, exact because equity compounds and orders
     do not move prices: V_t(p) = max_q [g_t(p, q) + V_{t+1}(q)], V_n = 0. An upper bound for any
@@ -21,15 +35,13 @@ def best_path(log_growth: F64, start: int) -> tuple[float, NDArray[np.int64]]:
     ----------
     log_growth : ndarray, shape (n, k, k)
         g_t(p, q): log growth of decision t, from the previous target p to the target q.
-    start : int
-        Index of the target held before the first decision.
 
     Returns
     -------
-    value : float
-        The sum of log growth along the best path.
-    targets : ndarray of int, shape (n,)
-        Index of the target of every decision; ties go to the lowest index.
+    value : ndarray, shape (k,)
+        V_0: the sum of log growth along the best path from each target.
+    choice : ndarray of int, shape (n, k)
+        Index of the best target from each previous one; ties go to the lowest index.
     """
     n, k, _ = log_growth.shape
     value = np.zeros(k)
@@ -38,4 +50,52 @@ def best_path(log_growth: F64, start: int) -> tuple[float, NDArray[np.int64]]:
         total = log_growth[t] + value
         choice[t] = total.argmax(axis=1)
         value = total.max(axis=1)
-    return float(value[start]), follow(choice, start)
+    return value, choice
+
+
+@dataclass(frozen=True, eq=False)
+class OraclePolicy(Policy):
+    """Decides with the prices of all bars before it: for a whole span only.
+
+    Parameters
+    ----------
+    costs : CostConfig
+        Commission, spread, slippage, borrow fees and margin interest.
+    """
+
+    costs: CostConfig
+    causal: ClassVar[bool] = False
+
+    def choose(self, features: F64, bars: Columns) -> Ints:
+        """Refuse: at the close of a bar, nobody knows the next one."""
+        raise ConfigError("the oracle knows the future; it cannot decide bar by bar")
+
+    def table(self, asset: AssetBars) -> Ints:
+        """Return the best decision of every bar; see `best_choices`."""
+        grid, prices = (
+            np.array(self.positions),
+            BarPrices(*(x[:, None, None] for x in asset.prices)),
+        )
+        return best_choices(np.log(bar_growth(prices, grid[:, None], grid, self.costs)))[1]
+
+    def to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the costs by name, and the rest; see `Policy.to_parts`."""
+        tensors, header = super().to_parts()
+        return tensors, {**header, "costs": dataclasses.asdict(self.costs)}
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Policy:
+        """Build what `to_parts` gave."""
+        return super().from_parts(tensors, {**header, "costs": CostConfig(**header["costs"])})
+
+
+@STRATEGIES.register("oracle")
+@dataclass(frozen=True)
+class Oracle:
+    """The best path with perfect foresight on the rules' grid: an upper bound, no strategy."""
+
+    benchmark_only: ClassVar[bool] = True
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Return the policy; only the rules are looked at."""
+        return OraclePolicy(train.rules.positions, train.inputs, train.rules.costs)

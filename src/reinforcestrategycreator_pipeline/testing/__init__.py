@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 
 _SUITES = {
-    "BenchmarkContract": "benchmark_contract",
     "BrokerContract": "broker_contract",
     "DataSourceContract": "data_source_contract",
     "FeatureContract": "feature_contract",
@@ -16,6 +15,7 @@ _SUITES = {
     "LossContract": "loss_contract",
     "ModelContract": "model_contract",
     "RewardContract": "reward_contract",
+    "StrategyContract": "strategy_contract",
 }
 
 __all__ = sorted(_SUITES)

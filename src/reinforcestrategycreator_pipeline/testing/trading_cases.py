@@ -8,19 +8,19 @@ from hypothesis import settings
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
-DAY = 86_400.0
+DAY = 86_400 * 10**9  # nanoseconds
 repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 FREE = CostConfig(0.0, 0.0, 0.0, 0.0, 0.0)
 DEAR = CostConfig(10.0, 20.0, 30.0, 300.0, 800.0)
 GRIDS = [(0.0, 1.0), (-1.0, 0.0, 1.0), (0.0, 0.5, 1.0), (-1.5, -0.5, 0.0, 0.7, 2.0)]
 
 
-def asset_of(open_, close, seconds=None, features=None, symbol="A") -> AssetBars:
+def asset_of(open_, close, times=None, features=None, symbol="A") -> AssetBars:
     """Return bars of plain lists; a day apart, one constant feature, unless given."""
     n = len(close)
     return AssetBars(
         symbol,
-        np.arange(n) * DAY if seconds is None else np.asarray(seconds, dtype=np.float64),
+        np.arange(n) * DAY if times is None else np.asarray(times),
         np.asarray(open_, dtype=np.float64),
         np.asarray(close, dtype=np.float64),
         np.zeros((n, 1)) if features is None else np.asarray(features),
@@ -34,7 +34,7 @@ def random_asset(n: int, seed: int = 0, symbol: str = "A", volatility: float = 0
     before = np.concatenate([[50.0], close[:-1]])
     open_ = before * np.exp(rng.normal(0.0, 0.5 * volatility, n))
     days = np.arange(n) + 2 * (np.arange(n) // 5)
-    return AssetBars(symbol, 1e9 + DAY * days, open_, close, rng.normal(size=(n, 3)))
+    return AssetBars(symbol, 10**18 + DAY * days, open_, close, rng.normal(size=(n, 3)))
 
 
 def random_targets(n: int, grid, seed: int = 0, stay: float = 0.6) -> np.ndarray:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest, timestamps_of
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
@@ -146,7 +146,7 @@ class TestNoLookAhead:
         for t in range(1, 40):
             close = bars.close.copy()
             close[t] *= 1.07
-            after = run(asset_of(bars.open, close, bars.seconds), targets, DEAR)
+            after = run(asset_of(bars.open, close, bars.times), targets, DEAR)
             assert after.equity[:t].tobytes() == before.equity[:t].tobytes()
             assert after.turnover[:t].tobytes() == before.turnover[:t].tobytes()
             assert after.costs[:t].tobytes() == before.costs[:t].tobytes()
@@ -159,17 +159,20 @@ class TestNoLookAhead:
         bars, targets = random_asset(40, 3), random_targets(39, GRIDS[1], 3)
         before = run(bars, targets, DEAR)
         for t in range(1, 39):
-            cut = asset_of(bars.open[: t + 1], bars.close[: t + 1], bars.seconds[: t + 1])
+            cut = asset_of(bars.open[: t + 1], bars.close[: t + 1], bars.times[: t + 1])
             after = run(cut, targets[:t], DEAR)
             assert after.equity.tobytes() == before.equity[: t + 1].tobytes()
 
 
-def test_timestamps_are_utc_and_exact():
-    index = timestamps_of(np.array([0.0, 1.5, 1e9, 1_362_171_600.0]))
-    assert str(index.tz) == "UTC"
-    assert index.name == "timestamp"
-    assert index[1] == pd.Timestamp("1970-01-01 00:00:01.5", tz="UTC")
-    assert index[3] == pd.Timestamp("2013-03-01 21:00", tz="UTC")
+@pytest.mark.parametrize("before_ms", [0, 1, 7, 333, 999])
+def test_stamps_of_any_millisecond_survive(before_ms):
+    """Regression: through float seconds, 0 of 1,000 stamps at 1 or 999 ms came back."""
+    hours = pd.date_range("2024-01-01", periods=200, freq="h", tz="UTC", unit="ns")
+    stamps = (hours - pd.Timedelta(milliseconds=before_ms)).rename("timestamp")
+    bars = asset_of(np.full(200, 10.0), np.full(200, 10.0), stamps.asi8)
+    result = run(bars, np.resize([0.0, 1.0], 199), FREE)
+    assert result.timestamps.equals(stamps)
+    assert set(result.trades["entry_time"]) <= set(stamps)
 
 
 def test_weekend_costs_three_days_of_borrowing():

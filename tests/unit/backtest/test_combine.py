@@ -20,7 +20,7 @@ def run(bars, targets, costs=FREE, money=100.0):
 
 
 def days(index):
-    return [int(x.timestamp() / DAY) for x in index]
+    return [int(x.value / DAY) for x in index]
 
 
 def test_two_assets_of_different_calendars_by_hand():
@@ -77,7 +77,7 @@ def test_money_costs_and_trades_add_up(seed):
     for i in range(4):
         whole = random_asset(60, seed * 10 + i)
         keep = np.sort(rng.choice(60, size=rng.integers(2, 50), replace=False))
-        bars = asset_of(whole.open[keep], whole.close[keep], whole.seconds[keep], symbol=f"S{i}")
+        bars = asset_of(whole.open[keep], whole.close[keep], whole.times[keep], symbol=f"S{i}")
         results.append(run(bars, random_targets(len(keep) - 1, (-1.0, 0.0, 1.0), seed + i), DEAR))
     both = combine(results)
     assert both.equity[0] == pytest.approx(400.0)

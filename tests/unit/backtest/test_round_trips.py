@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest, timestamps_of
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DAY,
@@ -49,9 +49,9 @@ def test_list_by_hand():
     assert trades["bars"].tolist() == [2, 1, 2]
     assert trades["exposure"].tolist() == [1, -1, 1]
     assert trades["symbol"].tolist() == ["A"] * 3
-    days = [int(x.timestamp() / DAY) for x in trades["entry_time"]]
+    days = [int(x.value / DAY) for x in trades["entry_time"]]
     assert days == [1, 3, 5]
-    assert [int(x.timestamp() / DAY) for x in trades["exit_time"]] == [3, 4, 6]
+    assert [int(x.value / DAY) for x in trades["exit_time"]] == [3, 4, 6]
     assert trades["entry_price"].tolist() == [10, 20, 40]
     assert trades["exit_price"].tolist() == [20, 25, 60]
     long_share = cost * 2_000 / (2_000 + s)
@@ -130,7 +130,7 @@ def test_they_add_up(seed, grid, costs, n):
     assert trades["bars"].sum() == np.count_nonzero(targets)
     runs = np.count_nonzero(np.diff(np.sign(targets), prepend=0) * (targets != 0))
     assert len(trades) == runs
-    stamps = timestamps_of(bars.seconds)
+    stamps = bars.timestamps
     assert (trades["entry_time"].isin(stamps) & trades["exit_time"].isin(stamps)).all()
     # A trade left at the last bar's own open ends at that bar's stamp, as it began.
     assert (trades["entry_time"] <= trades["exit_time"]).all()
@@ -147,7 +147,7 @@ def test_return_of_a_long_is_that_of_its_fills(seed, grid):
     bars, targets = random_asset(40, seed), random_targets(39, grid, seed, stay=0.7)
     trades = run(bars, targets, costs).trades
     k = 7e-4
-    entries = timestamps_of(bars.seconds).get_indexer(trades["entry_time"]) - 1
+    entries = bars.timestamps.get_indexer(trades["entry_time"]) - 1
     checked = 0
     for entry, trade in zip(entries, trades.itertuples(), strict=True):
         flat_before = entry == 0 or targets[entry - 1] == 0

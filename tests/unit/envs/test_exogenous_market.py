@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, Non
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DAY,
     DEAR,
     FREE,
     GRIDS,
@@ -247,17 +248,21 @@ class TestAssetBars:
         with pytest.raises(DataError, match=f"A: the {column} of row 1 .*{bad}"):
             asset_of(prices["open"], prices["close"])
 
-    @pytest.mark.parametrize("seconds", [[0, 2, 2], [0, 2, 1], [0, np.nan, 3]])
-    def test_time_that_does_not_rise(self, seconds):
+    @pytest.mark.parametrize("times", [[0, 2, 2], [0, 2, 1]])
+    def test_time_that_does_not_rise(self, times):
         with pytest.raises(DataError, match=r"A: the close times .* row"):
-            asset_of([1.0] * 3, [1.0] * 3, seconds)
+            asset_of([1.0] * 3, [1.0] * 3, times)
+
+    def test_time_that_is_rounded(self):
+        with pytest.raises(DataError, match="A: times must be int64 nanoseconds"):
+            asset_of([1.0] * 3, [1.0] * 3, [0.0, 1.0, 2.0])
 
     def test_lengths_that_differ(self):
         with pytest.raises(DataError, match=r"A: .*open 2"):
-            AssetBars("A", np.arange(3.0), np.ones(2), np.ones(3), np.zeros((3, 1)))
+            AssetBars("A", np.arange(3), np.ones(2), np.ones(3), np.zeros((3, 1)))
         with pytest.raises(DataError, match=r"A: .*features 2"):
-            AssetBars("A", np.arange(3.0), np.ones(3), np.ones(3), np.zeros((2, 1)))
+            AssetBars("A", np.arange(3), np.ones(3), np.ones(3), np.zeros((2, 1)))
 
     def test_years_are_of_365_days(self):
-        bars = asset_of([1.0] * 3, [1.0] * 3, [0.0, 86_400.0, 4 * 86_400.0])
+        bars = asset_of([1.0] * 3, [1.0] * 3, [0, DAY, 4 * DAY])
         np.testing.assert_allclose(bars.years, [1 / 365, 3 / 365])

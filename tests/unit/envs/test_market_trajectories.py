@@ -36,7 +36,7 @@ def crossings(market, trajectories, steps=400):
         must_end = market.is_last[rows + 1] | market.ruined[rows, positions, actions]
         assert (follows | must_end).all()
         on = follows & ~must_end
-        np.testing.assert_array_equal(trajectories.positions[on], actions[on])
+        np.testing.assert_array_equal(trajectories.held[on], actions[on])
         crossed += np.count_nonzero(on & (asset_of_row[trajectories.rows] != asset_of_row[rows]))
         begun += np.count_nonzero(must_end)
     return crossed, begun
@@ -57,22 +57,22 @@ def test_planted_crossing_is_seen(market):
 
 def test_step_returns_where_it_was(market):
     trajectories = MarketTrajectories(market, 5, np.random.default_rng(2))
-    rows, positions = trajectories.rows.copy(), trajectories.positions.copy()
+    rows, positions = trajectories.rows.copy(), trajectories.held.copy()
     states = trajectories.states()
     np.testing.assert_array_equal(states, market.states(rows, positions))
     actions = np.array([0, 1, 2, 0, 1])
     was = trajectories.step(actions)
     np.testing.assert_array_equal(was[0], rows)
     np.testing.assert_array_equal(was[1], positions)
-    before = trajectories.positions.copy()
+    before = trajectories.held.copy()
     actions[:] = 2  # what the caller does with its array later is its own affair
-    np.testing.assert_array_equal(trajectories.positions, before)
+    np.testing.assert_array_equal(trajectories.held, before)
 
 
 def test_starts_are_uniform_over_decisions_and_targets(market):
     count = 130_000
     trajectories = MarketTrajectories(market, count, np.random.default_rng(3))
-    cells = trajectories.rows * 3 + trajectories.positions
+    cells = trajectories.rows * 3 + trajectories.held
     valid = (market.decision_rows[:, None] * 3 + np.arange(3)).ravel()
     counts = np.bincount(cells, minlength=3 * sum(LENGTHS))
     assert counts[valid].sum() == count
@@ -86,7 +86,7 @@ def test_new_starts_are_first_bars_of_assets_drawn_uniformly(market):
     trajectories.rows[:] = 9  # the asset of two bars: every walk ends now
     trajectories.step(np.ones(20_000, dtype=np.int64))
     cells = market.starts[:, None] * 3 + np.arange(3)
-    counts = np.bincount(trajectories.rows * 3 + trajectories.positions, minlength=90)[cells]
+    counts = np.bincount(trajectories.rows * 3 + trajectories.held, minlength=90)[cells]
     assert counts.sum() == 20_000
     # 12 cells: the chi-square of 11 degrees of freedom is below 31.3 with probability 0.999.
     expected = 20_000 / 12
@@ -120,7 +120,7 @@ def test_ruin_begins_anew():
     other = asset_of([10] * 9, [10] * 9)
     market = ExogenousMarket([bars, other], (-1.0, 0.0, 1.0), DEAR)
     trajectories = MarketTrajectories(market, 1_000, np.random.default_rng(0))
-    trajectories.rows[:], trajectories.positions[:] = 2, 1
+    trajectories.rows[:], trajectories.held[:] = 2, 1
     actions = np.repeat([0, 1], 500)
     trajectories.step(actions)
     assert (trajectories.rows[500:] == 3).all()  # flat walks on

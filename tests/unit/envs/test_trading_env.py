@@ -50,7 +50,7 @@ def test_episode_by_hand():
     env = TradingEnv(bars, (0.0, 1.0), CostConfig(100, 0, 0, 0, 0), initial_equity=1_010.0)
     state, info = env.reset(seed=1)
     assert state.tolist() == np.float32([0.1, 1, 0]).tolist()
-    assert info == {"equity": 1_010.0, "t": 0, "position": 0.0}
+    assert info == {"equity": 1_010.0, "t": 0, "exposure": 0.0}
     # 1010 buys 1000 of shares at 11, worth 12000 / 11 at the close; 10 of commission.
     state, reward, terminated, truncated, info = env.step(1)
     assert state.tolist() == np.float32([0.2, 0, 1]).tolist()
@@ -58,7 +58,7 @@ def test_episode_by_hand():
     assert (terminated, truncated) == (False, False)
     assert info["equity"] == pytest.approx(12_000 / 11)
     assert info["cost"] == pytest.approx(10 / 1_010)
-    assert info["position"] == 1.0
+    assert info["exposure"] == 1.0
     # Sold at 12, no gap: 1% less.
     state, reward, terminated, truncated, info = env.step(0)
     assert state.tolist() == np.float32([0.3, 1, 0]).tolist()
@@ -139,7 +139,7 @@ def test_action_outside_the_space_is_refused(action):
 def test_integer_of_any_kind_is_an_action(action):
     env = TradingEnv(random_asset(9))
     env.reset()
-    assert env.step(action)[4]["position"] == 1.0
+    assert env.step(action)[4]["exposure"] == 1.0
 
 
 def test_start_option():
@@ -168,7 +168,7 @@ def test_next_bars_session_changes_no_earlier_observation():
     bars = random_asset(9)
     close = bars.close.copy()
     close[3] *= 1.3
-    other = asset_of(bars.open, close, bars.seconds, bars.features)
+    other = asset_of(bars.open, close, bars.times, bars.features)
     for t in range(3):  # decisions 0..2 end at bars 1..3
         paths = []
         for b in (bars, other):

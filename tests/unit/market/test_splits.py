@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
-from reinforcestrategycreator_pipeline.market.splits import (
+from reinforcestrategycreator_pipeline.market.windows import (
     SplitConfig,
     bars_needed,
     chronological_split,

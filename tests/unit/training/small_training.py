@@ -86,7 +86,7 @@ def bits(trainer, result):
         "replay": {name: array.tobytes() for name, array in trainer.replay.arrays().items()},
         "trajectories": (
             trainer.trajectories.rows.tolist(),
-            trainer.trajectories.positions.tolist(),
+            trainer.trajectories.held.tolist(),
         ),
         "history": rows,
         "best": (result.best_step, result.best_validation_growth),

@@ -187,7 +187,7 @@ class TestOptions:
                     **settings,
                 }
             )
-            trainer.trajectories.rows[:], trainer.trajectories.positions[:] = 7, 1
+            trainer.trajectories.rows[:], trainer.trajectories.held[:] = 7, 1
             chosen = []
             for _ in range(20):
                 states = trainer.trajectories.states()
@@ -346,7 +346,7 @@ class TestNoLookAhead:
         rng = np.random.default_rng(0)
         bars = [random_asset(n, 77 + n, volatility=0.3) for n in (12, 40, 33)]
         shuffled = [
-            asset_of(b.open, b.close, b.seconds, rng.normal(size=(len(b.close), 3))) for b in bars
+            asset_of(b.open, b.close, b.times, rng.normal(size=(len(b.close), 3))) for b in bars
         ]
         return ExogenousMarket(shuffled, GRID, FREE)
 

@@ -161,7 +161,7 @@ PARTS = {
         if t.trajectories.rows.flags.writeable
         else setattr(t.trajectories, "rows", np.full(16, 3))
     ),
-    "trajectory positions": lambda t: setattr(t.trajectories, "positions", np.zeros(16, int)),
+    "trajectory targets": lambda t: setattr(t.trajectories, "held", np.zeros(16, int)),
     "online weights": forget_tensors("weights"),
     "target weights": forget_tensors("target_weights"),
     "first moments": forget_tensors("m"),

@@ -17,8 +17,8 @@ from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
 from reinforcestrategycreator_pipeline.market.bars import OHLCV, MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
-from reinforcestrategycreator_pipeline.market.splits import parse_instant
 from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.market.windows import parse_instant
 
 SAMPLE_FILE = Path(__file__).parent.parent / "data" / "sample_daily.parquet"
 SAMPLE_SHA256 = "fdf5a370c68c99862f3346b34a1e146bb02dc22ddb589dad00d3e6cef753766a"

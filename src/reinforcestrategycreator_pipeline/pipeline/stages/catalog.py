@@ -16,6 +16,7 @@ ARTIFACTS = {
     "bars": "data/bars.parquet",
     "features": "features/features.parquet",
     "feature_spec": "features/spec.json",
+    "windows": "features/windows.json",
     "policy": "training/policy.safetensors",
     "history": "training/history.csv",
     "training_summary": "training/summary.json",

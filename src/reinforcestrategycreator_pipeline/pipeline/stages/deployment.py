@@ -13,23 +13,20 @@ from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
 from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
-from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
+from reinforcestrategycreator_pipeline.deployment.package import (
+    data_schema,
+    load_package,
+    write_package,
+)
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade_from_bars
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.files import replace_link, sha256_file, write_json
-from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
-from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
-from reinforcestrategycreator_pipeline.pipeline.dataset import (
-    SPANS,
-    FeatureSet,
-    greedy_policy,
-    read_features,
-)
+from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
 from reinforcestrategycreator_pipeline.verdict.decision import Check
 
@@ -40,7 +37,7 @@ class Deployment:
     """``policy`` and the test result -> ``package``, and ``paper``, the proof that it trades so."""
 
     name = "deployment"
-    inputs: tuple[str, ...] = ("bars", "features", "feature_spec", "policy", "metrics", "equity")
+    inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "metrics", "equity")
     outputs: tuple[str, ...] = ("package", "paper")
 
     def section(self, config: RunConfig) -> Any:
@@ -50,13 +47,12 @@ class Deployment:
     def run(self, context: StageContext) -> None:
         """Write the package, load it back, trade the test bars with it, promote or say why not."""
         config: RunConfig = context.config
-        data = read_bars(context.path("bars"))
-        features = read_features(context.path("features"), context.path("feature_spec"))
+        spans = Spans.read(context)
         result = json.loads(context.path("metrics").read_text(encoding="utf-8"))
         folder = context.path("package")
-        self._write(context, data, features, result)
-        policy = Policy.load(folder)
-        paper = replay(config, policy, data, features, context.path("equity"))
+        self._write(context, spans, result)
+        policy = load_package(folder)
+        paper = replay(config, policy, spans, context.path("equity"))
         write_json(context.path("paper"), paper)
         worst = max(p["largest_relative_gap"] for p in paper.values())
         context.summary["paper_largest_relative_gap"] = worst
@@ -76,30 +72,21 @@ class Deployment:
         elif link.is_symlink() and context.run_dir.resolve() in link.resolve().parents:
             link.unlink()  # a run that passed before and does not pass any more
 
-    def _write(
-        self, context: StageContext, data: MarketData, features: FeatureSet, result: dict[str, Any]
-    ) -> None:
+    def _write(self, context: StageContext, spans: Spans, result: dict[str, Any]) -> None:
         config: RunConfig = context.config
-        model = MODELS.get(config.model.name).load(context.path("policy"))
-        policy = greedy_policy(model, features, config.trading.positions)
+        data, policy = spans.data, load_policy(context.path("policy"))
         checks = [Check(**c) for c in result["checks"]]
         metrics = {
             strategy: {k: MetricValue(m["value"], m.get("reason", "")) for k, m in values.items()}
             for strategy, values in result["metrics"][PORTFOLIO].items()
         }
-        spans = {name: getattr(features.splits, name) for name in SPANS}
-        days = {n: (str(s.start.date()), str(s.end.date())) for n, s in spans.items()}
+        days = {n: (str(s.start.date()), str(s.end.date())) for n, s in spans.window.items()}
         columns = next(iter(data.bars.values())).columns
         source = data.provenance.get("source", config.data.source)
         licence = data.provenance.get("licence")
         write_package(
             context.path("package"),
-            network=policy.network,
-            positions=policy.positions,
-            feature_specs=policy.feature_specs,
-            feature_names=policy.feature_names,
-            lookback=policy.lookback,
-            scaler=policy.scaler.to_dict(),
+            policy=policy,
             data_schema=data_schema(list(map(str, columns)), data.bar_seconds),
             config_yaml=config_to_yaml(config),
             costs=plain(config.trading.costs),
@@ -120,9 +107,9 @@ class Deployment:
                 symbols=data.symbols,
                 spans=days,
                 positions=policy.positions,
-                feature_names=policy.feature_names,
-                lookback=policy.lookback,
-                network=policy.network.describe(),
+                feature_names=policy.inputs.names,
+                lookback=policy.inputs.lookback,
+                network=policy.describe(),
                 costs=plain(config.trading.costs),
                 metrics=metrics,
                 checks=checks,
@@ -131,7 +118,7 @@ class Deployment:
 
 
 def replay(
-    config: RunConfig, policy: Policy, data: MarketData, features: FeatureSet, equity_csv: Path
+    config: RunConfig, policy: Policy, spans: Spans, equity_csv: Path
 ) -> dict[str, dict[str, Any]]:
     """Trade the test bars bar by bar, and hold the equity against the backtest's.
 
@@ -150,14 +137,14 @@ def replay(
     make_broker: Any = BROKERS.get(config.deployment.broker)
     paper = {}
     for symbol, part in backtest[backtest["symbol"] != PORTFOLIO].groupby("symbol"):
-        frame = data.bars[str(symbol)]
-        start = int(np.flatnonzero(features.splits.test.mask(pd.DatetimeIndex(frame.index)))[0])
+        frame = spans.data.bars[str(symbol)]
+        start = int(np.flatnonzero(spans.window.test.mask(pd.DatetimeIndex(frame.index)))[0])
         frame = frame.iloc[: start + len(part)]
         # Python reads a written float64 back to the bit; not every pandas does by default.
         equity = np.array([float(text) for text in part["equity"]])
         broker = make_broker(float(equity[0]), config.trading.costs)
         traded = paper_trade_from_bars(
-            policy, features.specs, frame, start, broker, symbol=str(symbol)
+            policy, policy.inputs.parsed(), frame, start, broker, symbol=str(symbol)
         )
         paper[str(symbol)] = {
             "final_equity": float(traded.equity[-1]),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.backtest.compare import Results, compare
 from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     MetricValue,
@@ -19,39 +20,22 @@ from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     metrics_to_json,
 )
 from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
-from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO, StrategyResult
-from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
-from reinforcestrategycreator_pipeline.envs.grid import follow
-from reinforcestrategycreator_pipeline.envs.span import AssetBars
+from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO
 from reinforcestrategycreator_pipeline.files import write_json, write_text
-from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
-from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
-from reinforcestrategycreator_pipeline.pipeline.dataset import (
-    SPANS,
-    FeatureSet,
-    greedy_policy,
-    read_features,
-    tradable,
-)
+from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.policies.benchmarks import (
-    BENCHMARKS,
-    BenchmarkContext,
-    random_policies,
-)
+from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
 from reinforcestrategycreator_pipeline.report.data import ReportData, Threshold
 from reinforcestrategycreator_pipeline.report.html import render_html
 from reinforcestrategycreator_pipeline.report.markdown import render_markdown
-from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.decision import Check, check, promoted
 
-Results = dict[str, dict[str, StrategyResult]]
 Metrics = dict[str, dict[str, dict[str, MetricValue]]]
 
-RANDOM = "random (same turnover)"
 TABLE_METRICS = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
 
 
@@ -60,9 +44,7 @@ class Evaluation:
 
     name = "evaluation"
     inputs: tuple[str, ...] = (
-        "bars",
-        "features",
-        "feature_spec",
+        *SPAN_INPUTS,
         "policy",
         "history",
         "training_summary",
@@ -80,19 +62,14 @@ class Evaluation:
     def run(self, context: StageContext) -> None:
         """Trade the test bars with the policy and every benchmark, and report."""
         config: RunConfig = context.config
-        data = read_bars(context.path("bars"))
-        features = read_features(context.path("features"), context.path("feature_spec"))
-        span = tradable(data, features, "test")
-        assets = span.assets
-        model = MODELS.get(config.model.name).load(context.path("policy"))
-        policy = greedy_policy(model, features, config.trading.positions)
-        grid = np.array(policy.positions)
-        targets = {
-            symbol: grid[follow(policy.decision_table(raw[:-1]), policy.flat)]
-            for symbol, raw in span.raw.items()
-        }
-
-        results, percentile = _backtests(config, context.seed, data, assets, targets)
+        spans = Spans.read(context)
+        data, span = spans.data, spans.cut("test")
+        policies = {POLICY: load_policy(context.path("policy"))}
+        seeds, benchmarks = Seeds(context.seed), config.evaluation.benchmarks
+        train, validation = spans.cut("train"), spans.cut("validation")
+        for label, strategy in benchmarks.strategies().items():
+            policies[label] = strategy.fit(train, validation, Work(seeds))
+        results, percentile = compare(policies, span, benchmarks.random_draws, seeds)
         periods = infer_periods_per_year(data.timestamps, data.bar_seconds)
         metrics: Metrics = {
             asset: {name: compute_metrics(r, periods) for name, r in strategies.items()}
@@ -121,7 +98,7 @@ class Evaluation:
         trades = results[PORTFOLIO][POLICY].trades
         write_text(context.path("trades"), trades.to_csv(index=False, lineterminator="\n"))
         write_text(context.path("equity"), _equity_table(results).to_csv(index=False))
-        report = self._report(context, data, features, assets, results, metrics, periods, checks)
+        report = self._report(context, spans, results, metrics, periods, checks)
         write_text(context.path("report_html"), render_html(report))
         write_text(context.path("report_md"), render_markdown(report))
         context.summary["promoted"] = passed
@@ -132,9 +109,7 @@ class Evaluation:
     def _report(
         self,
         context: StageContext,
-        data: MarketData,
-        features: FeatureSet,
-        assets: tuple[AssetBars, ...],
+        spans: Spans,
         results: Results,
         metrics: Metrics,
         periods: float,
@@ -144,21 +119,16 @@ class Evaluation:
         training = json.loads(context.path("training_summary").read_text(encoding="utf-8"))
         manifest = json.loads((context.run_dir / "manifest.json").read_text(encoding="utf-8"))
         seconds = {n: s.get("seconds") for n, s in manifest["stages"].items()}
-        spans = {name: getattr(features.splits, name) for name in SPANS}
-        counts = {
-            name: sum(
-                int(span.mask(pd.DatetimeIndex(f.index)).sum()) for f in features.frames.values()
-            )
-            for name, span in spans.items()
-        }
+        counts = json.loads(context.path("windows").read_text(encoding="utf-8"))["rows"][-1]
+        data, symbols = spans.data, [symbol for symbol in results if symbol != PORTFOLIO]
         return ReportData(
             run_id=context.run_dir.name,
             seed=context.seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
             config_yaml=config_to_yaml(config),
-            symbols=[a.symbol for a in assets],
-            spans={name: (span.start, span.end) for name, span in spans.items()},
+            symbols=symbols,
+            spans={name: (span.start, span.end) for name, span in spans.window.items()},
             bar_counts=counts,
             costs=plain(config.trading.costs),
             positions=config.trading.positions,
@@ -166,8 +136,8 @@ class Evaluation:
             results=results,
             metrics=metrics,
             prices={
-                a.symbol: data.bars[a.symbol].loc[results[a.symbol][POLICY].timestamps]
-                for a in assets
+                symbol: data.bars[symbol].loc[results[symbol][POLICY].timestamps]
+                for symbol in symbols
             },
             history=pd.read_csv(context.path("history")),
             notes=data.notes,
@@ -179,67 +149,6 @@ class Evaluation:
             best_step=training["best_step"],
             stage_seconds={name: s for name, s in seconds.items() if s is not None},
         )
-
-
-def _backtests(
-    config: RunConfig,
-    seed: int,
-    data: MarketData,
-    assets: tuple[AssetBars, ...],
-    targets: Mapping[str, Any],
-) -> tuple[Results, dict[str, float]]:
-    """Backtest the policy and every benchmark, by asset and as a portfolio.
-
-    Returns
-    -------
-    results : mapping of asset to mapping of strategy to StrategyResult
-        The portfolio first.
-    percentile : mapping of asset to float
-        Percent of random policies of the policy's own turnover that end below it.
-    """
-    money = config.trading.initial_equity / len(assets)
-    grid = np.array(config.trading.positions)
-    by_asset: Results = {}
-    percentile: dict[str, float] = {}
-    random_ends = np.zeros(config.evaluation.benchmarks.random_draws)
-    for bars in assets:
-        frame = data.bars[bars.symbol]
-        first = pd.Timestamp(bars.seconds[0], unit="s", tz="UTC")
-
-        def world(name: str, bars: AssetBars = bars, past: Any = None) -> BenchmarkContext:
-            return BenchmarkContext(
-                bars=bars,
-                past_close=past,
-                positions=grid,
-                policy_targets=targets[bars.symbol],
-                costs=config.trading.costs,
-                config=config.evaluation.benchmarks,
-                rng=generator(seed, f"benchmarks/{name}/{bars.symbol}"),
-            )
-
-        past = frame.loc[frame.index < first, "close"].to_numpy(dtype=np.float64)
-        chosen = {POLICY: targets[bars.symbol]}
-        for name in BENCHMARKS:
-            chosen[name] = BENCHMARKS.get(name)(world(name, past=past))
-        by_asset[bars.symbol] = {
-            name: run_backtest(name, bars, t, config.trading.costs, money)
-            for name, t in chosen.items()
-        }
-        _, growth = random_policies(world(RANDOM, past=past))
-        ends = money * np.exp(growth)
-        random_ends += ends
-        percentile[bars.symbol] = _percentile(ends, by_asset[bars.symbol][POLICY].equity[-1])
-    portfolio = {
-        name: combine([strategies[name] for strategies in by_asset.values()])
-        for name in next(iter(by_asset.values()))
-    }
-    percentile[PORTFOLIO] = _percentile(random_ends, portfolio[POLICY].equity[-1])
-    return {PORTFOLIO: portfolio, **by_asset}, percentile
-
-
-def _percentile(random_ends: Any, own_end: float) -> float:
-    # A policy that random timing only repeats (one that never changes) is not above itself.
-    return float((random_ends < own_end * (1.0 - 1e-12)).mean() * 100.0)
 
 
 def _equity_table(results: Results) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Stage 2: causal features, warm-up dropped, the splits, and a scaler fitted on training rows."""
+"""Stage 2: causal features, audited; and the windows of training, validation and test."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.features.audit import require_causal
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import read_bars
-from reinforcestrategycreator_pipeline.market.splits import (
-    Splits,
+from reinforcestrategycreator_pipeline.market.windows import (
     bars_needed,
     chronological_split,
     require_bars,
@@ -20,16 +22,15 @@ from reinforcestrategycreator_pipeline.market.splits import (
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
-from reinforcestrategycreator_pipeline.pipeline.dataset import SPANS, FeatureSet, write_features
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 
 
 class FeatureEngineering:
-    """``bars`` -> ``features`` (raw, by symbol and time) and ``feature_spec``."""
+    """``bars`` -> ``features`` (raw, by symbol and time), ``feature_spec``, ``windows``."""
 
     name = "feature_engineering"
     inputs: tuple[str, ...] = ("bars",)
-    outputs: tuple[str, ...] = ("features", "feature_spec")
+    outputs: tuple[str, ...] = ("features", "feature_spec", "windows")
 
     def section(self, config: RunConfig) -> Any:
         """Return features, the code of those from outside, and split."""
@@ -40,24 +41,23 @@ class FeatureEngineering:
         }
 
     def run(self, context: StageContext) -> None:
-        """Compute, audit for look-ahead, split, fit the scaler on the training rows."""
+        """Compute, audit for look-ahead, drop the warm-up, divide the time."""
         config: RunConfig = context.config
         specs = parse_specs(config.features.columns)
         data = read_bars(context.path("bars"))
+        spans, cuts = bars_needed(config.split), config.features.audit_cuts
         frames: dict[str, pd.DataFrame] = {}
         names: tuple[str, ...] = ()
         lookback = 0
         for symbol, bars in data.bars.items():
             table = compute_features(bars, specs, symbol)
-            spans = bars_needed(config.split)
             require_bars(
                 len(bars),
                 table.lookback + spans,
                 f"{symbol}: the features' lookback ({table.lookback} bars) and the three spans "
                 f"({spans})",
             )
-            if config.features.audit_cuts:
-                cuts = config.features.audit_cuts
+            if cuts:
                 require_causal(
                     bars, specs, cuts=cuts, perturbations=cuts, seed=context.seed, symbol=symbol
                 )
@@ -66,27 +66,20 @@ class FeatureEngineering:
             frames[symbol] = pd.DataFrame(
                 table.values[kept], index=bars.index[kept], columns=list(names)
             )
-        stamps = pd.DatetimeIndex(np.unique(np.concatenate([f.index for f in frames.values()])))
-        stamps = stamps.tz_localize("UTC") if stamps.tz is None else stamps
-        splits = chronological_split(stamps, config.split)
-        training = [f.to_numpy()[splits.train.mask(_index(f))] for f in frames.values()]
-        scaler = config.features.scaler.fit(np.concatenate(training))
-        features = FeatureSet(names, lookback, specs, scaler, splits, frames)
-        write_features(context.path("features"), context.path("feature_spec"), features)
-        context.summary["features"] = list(names)
-        context.summary["lookback"] = lookback
-        context.summary["spans"] = _describe(splits)
-        context.summary["rows"] = {
-            span: sum(int(getattr(splits, span).mask(_index(f)).sum()) for f in frames.values())
-            for span in SPANS
+        inputs = Inputs(names, lookback, tuple(spec.to_mapping() for spec in specs))
+        indexes = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in frames.items()}
+        stamps = np.unique(np.concatenate([index.asi8 for index in indexes.values()]))
+        window = chronological_split(pd.DatetimeIndex(stamps, tz="UTC"), config.split)
+        FeatureSet(inputs, frames).write(context.path("features"), context.path("feature_spec"))
+        rows = {
+            name: sum(int(span.mask(index).sum()) for index in indexes.values())
+            for name, span in window.items()
+        }
+        write_json(context.path("windows"), {"windows": [window.to_json()], "rows": [rows]})
+        context.summary |= {
+            "features": list(names),
+            "lookback": lookback,
+            "spans": window.to_json(),
+            "rows": rows,
         }
         context.log.info("features", columns=len(names), lookback=lookback)
-
-
-def _index(frame: pd.DataFrame) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(frame.index)
-
-
-def _describe(splits: Splits) -> dict[str, list[str]]:
-    spans = {name: getattr(splits, name) for name in SPANS}
-    return {name: [s.start.isoformat(), s.end.isoformat()] for name, s in spans.items()}

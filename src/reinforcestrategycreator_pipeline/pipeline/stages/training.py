@@ -1,9 +1,8 @@
-"""Stage 3: train on the exogenous market of the training span; the best checkpoint goes on."""
+"""Stage 3: fit the strategy on the training span; what it gives goes on."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -16,139 +15,98 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.files import write_json, write_text
-from reinforcestrategycreator_pipeline.market.bars import read_bars
-from reinforcestrategycreator_pipeline.models.base import MODELS, Model
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
-from reinforcestrategycreator_pipeline.pipeline.dataset import read_features, tradable
+from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.policies.dqn_training import (
-    HISTORY_COLUMNS,
-    MarketTrainer,
-    Row,
+from reinforcestrategycreator_pipeline.policies.base import Row, Work
+from reinforcestrategycreator_pipeline.seeding import Seeds
+
+FIRST_COLUMNS = (
+    "step",
+    "loss",
+    "grad_norm",
+    "update_norm",
+    "q_mean",
+    "q_max",
+    "dead_units",
+    "learning_rate",
+    "exploration_rate",
+    "steps_per_second",
+    "validation_growth",
 )
-from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
+"""Columns of the history that come first, where there are such; a strategy's own follow."""
 
 
 class Training:
-    """``bars``, ``features`` -> ``policy``, ``history``, ``training_summary``."""
+    """The bars and their features -> ``policy``, ``history``, ``training_summary``."""
 
     name = "training"
-    inputs: tuple[str, ...] = ("bars", "features", "feature_spec")
+    inputs: tuple[str, ...] = SPAN_INPUTS
     outputs: tuple[str, ...] = ("policy", "history", "training_summary")
 
     def section(self, config: RunConfig) -> Any:
-        """Return trading, model and training, and the code from outside that they name."""
-        parts = {part: plain(getattr(config, part)) for part in ("trading", "model", "training")}
-        return {**parts, "code": fingerprints([config.trading.reward, config.model.name])}
+        """Return trading and strategy, and the code from outside that they name."""
+        parts = {part: plain(getattr(config, part)) for part in ("trading", "strategy")}
+        return {**parts, "code": fingerprints([config.trading.reward, config.strategy.model])}
 
     def run(self, context: StageContext) -> None:
-        """Train, or continue from the newest sound checkpoint."""
+        """Fit, or continue what was interrupted."""
         config: RunConfig = context.config
-        trading = config.trading
-        data = read_bars(context.path("bars"))
-        features = read_features(context.path("features"), context.path("feature_spec"))
-        spans = {name: tradable(data, features, name) for name in ("train", "validation")}
-        for span in spans.values():
-            for sentence in span.skipped:
-                context.log.warning("symbol left out", reason=sentence)
-        market = ExogenousMarket(
-            spans["train"].assets, trading.positions, trading.costs, trading.reward
-        )
-        validation = ExogenousMarket(
-            spans["validation"].assets,
-            trading.positions,
-            trading.costs,
-            trading.reward,
-            market.reward_scale,
-        )
-        model = build_model(config)
-        with _progress(context.console) as progress:
-            task = progress.add_task(
-                "training", total=config.training.steps, loss="", validation="", speed=""
-            )
+        spans = Spans.read(context)
+        train, validation = spans.cut("train"), spans.cut("validation")
+        skipped = [*train.skipped, *validation.skipped]
+        for sentence in skipped:
+            context.log.warning("symbol left out", reason=sentence)
 
-            def show(row: Row) -> None:
-                progress.update(task, completed=row["step"], **_texts(row))  # type: ignore[arg-type]
+        def say(sentence: str) -> None:
+            context.console.print(sentence, markup=False)
+            context.log.warning(sentence)
 
-            trainer = MarketTrainer(
-                model,
-                market,
-                validation,
-                config.training,
-                context.seed,
-                CheckpointStore(context.scratch("checkpoints")),
-                show,
-            )
-            if context.resume:
-                for sentence in trainer.resume():
-                    context.console.print(f"skipped a damaged checkpoint: {sentence}", markup=False)
-                    context.log.warning("checkpoint skipped", reason=sentence)
-                context.log.info("training resumed", step=trainer.step)
-                progress.update(task, completed=trainer.step)
-            result = trainer.run()
-        sha256 = model.save(context.path("policy"))
-        write_history(context.path("history"), result.history)
-        summary = {
-            "steps": result.steps,
-            "stopped_early": result.stopped_early,
-            "best_step": result.best_step,
-            "best_validation_growth": result.best_validation_growth,
-            "reward_scale": market.reward_scale,
-            "loss_floor": trainer.loss_floor(),
-            "policy_content_sha256": sha256,
-            "skipped": [s for span in spans.values() for s in span.skipped],
-        }
+        with _Bar(context.console) as bar:
+            folder = context.scratch("checkpoints")
+            work = Work(Seeds(context.seed), folder, context.resume, bar.show, say)
+            policy = config.strategy.fit(train, validation, work)
+        sha256 = policy.save(context.path("policy"))
+        write_history(context.path("history"), work.history)
+        summary = {**work.facts, "policy_content_sha256": sha256, "skipped": skipped}
         write_json(context.path("training_summary"), summary)
         context.summary.update(summary)
         context.log.info("trained", **summary)
 
 
-def build_model(config: RunConfig) -> Model:
-    """Return the configured model, not yet built."""
-    chosen: Any = MODELS.get(config.model.name)
-    model: Model = chosen(
-        {
-            "hyperparameters": dataclasses.asdict(config.model.hyperparameters),
-            "seed": config.seed,
-            "dtype": config.model.dtype,
-            **config.model.options,
-        }
-    )
-    return model
-
-
 def write_history(path: Path, rows: list[Row]) -> None:
     """Write the history as CSV; a value that a row does not have is left empty."""
+    found = dict.fromkeys(key for row in rows for key in row)
+    own = [key for key in found if key not in FIRST_COLUMNS]
     text = io.StringIO()
-    writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, (*FIRST_COLUMNS, *own), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
 
 
-def _progress(console: Any) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TextColumn("validation {task.fields[validation]}"),
-        TextColumn("{task.fields[speed]} steps/s"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=False,
-    )
+class _Bar(Progress):
+    """The progress bar of a fit; what the strategy says beside its count is shown behind it."""
 
+    def __init__(self, console: Any) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self.add_task("training", total=None, said="")
+        self._texts: dict[str, str] = {}
 
-def _texts(row: Row) -> dict[str, str]:
-    """Return the fields of the progress bar that a row of the history changes."""
-    loss, speed = row["loss"], row["steps_per_second"]
-    texts = {"loss": f"{loss:.4g}", "speed": f"{speed:,.0f}"}
-    growth = row["validation_growth"]
-    if growth is not None:
-        texts["validation"] = f"{growth:+.1%}"
-    return texts
+    def show(self, done: float, total: float, **texts: str) -> None:
+        """Move the bar; texts stay until others of their names come."""
+        self._texts |= texts
+        said = "  ".join(
+            text if name == "speed" else f"{name} {text}" for name, text in self._texts.items()
+        )
+        self.update(self._task, completed=done, total=total, said=said)

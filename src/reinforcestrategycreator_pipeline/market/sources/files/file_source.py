@@ -23,8 +23,8 @@ from reinforcestrategycreator_pipeline.market.bars import OHLCV, MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules, close_times
-from reinforcestrategycreator_pipeline.market.splits import parse_instant
 from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.market.windows import parse_instant
 
 MAX_DATA_BYTES = 2 * 1024**3
 """Largest file that is read: it is held in memory, as text several times over."""

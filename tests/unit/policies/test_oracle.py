@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from reinforcestrategycreator_pipeline.backtest.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
-from reinforcestrategycreator_pipeline.policies.benchmarks import (
-    BENCHMARKS,
-    BenchmarkConfig,
-    BenchmarkContext,
-)
-from reinforcestrategycreator_pipeline.policies.oracle import best_path
+from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.policies.baselines import ConstantPolicy, CrossoverPolicy
+from reinforcestrategycreator_pipeline.policies.oracle import OraclePolicy, best_choices
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DEAR,
     FREE,
@@ -24,6 +22,13 @@ from reinforcestrategycreator_pipeline.testing.trading_cases import (
     random_targets,
     repeatable,
 )
+
+INPUTS = Inputs(("f0", "f1", "f2"))
+
+
+def best_path(table, start):
+    value, choice = best_choices(table)
+    return value[start], follow(choice, start)
 
 
 def brute_force(table, start):
@@ -82,14 +87,6 @@ def test_ties_go_to_the_lowest_index():
     assert path.tolist() == [0, 0, 0, 0]
 
 
-def context_of(bars, grid, costs, seed=0):
-    targets = random_targets(len(bars.close) - 1, grid, seed)
-    rng = np.random.default_rng(seed)
-    return BenchmarkContext(
-        bars, np.ones(0), np.array(grid), targets, costs, BenchmarkConfig(), rng
-    )
-
-
 @pytest.mark.parametrize("costs", [FREE, DEAR], ids=["free", "dear"])
 @pytest.mark.parametrize(
     "grid", [(0.0, 1.0), (-1.0, 0.0, 1.0), (-1.0, 0.0, 0.5, 1.0, 2.0)], ids=str
@@ -97,11 +94,11 @@ def context_of(bars, grid, costs, seed=0):
 def test_no_strategy_on_the_grid_beats_it(grid, costs):
     for seed in range(3):
         bars = random_asset(120, seed)
-        context = context_of(bars, grid, costs, seed)
-        best = run_backtest("oracle", bars, BENCHMARKS.get("oracle")(context), costs, 1.0).equity[
-            -1
-        ]
-        rivals = [BENCHMARKS.get(name)(context) for name in BENCHMARKS]
+        targets = OraclePolicy(grid, INPUTS, costs).targets(bars)
+        best = run_backtest("oracle", bars, targets, costs, 1.0).equity[-1]
+        policies = [ConstantPolicy(grid, INPUTS, i) for i in range(len(grid))]
+        policies.append(CrossoverPolicy(grid, INPUTS, 3, 10))
+        rivals = [policy.targets(bars) for policy in policies]
         rivals += [random_targets(119, grid, s, stay) for s in range(3) for stay in (0.0, 0.9)]
         for targets in rivals:
             rival = run_backtest("rival", bars, targets, costs, 1.0).equity[-1]

@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from deployment_cases import package_arguments
 from policy_family import MEMBERS, random_dqn
 
-from reinforcestrategycreator_pipeline.deployment.package import write_package
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.policies.base import load_policy
+from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
 
 SCRIPT = """
 import importlib.abc, json, sys
@@ -34,17 +34,18 @@ if sys.argv[3:]:
     __import__(sys.argv[3])
 
 import numpy as np
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
+from pathlib import Path
 
-policy = Policy.load(sys.argv[1])
+from reinforcestrategycreator_pipeline.policies.base import load_policy
+
+policy = load_policy(Path(sys.argv[1]))
 raw = np.array(json.loads(sys.argv[2]))
 print(json.dumps({
-    "table": policy.decision_table(raw).tolist(),
+    "table": policy.choose(raw, {}).tolist(),
     "one": [policy.decide(row, policy.flat) for row in raw],
-    "bits": policy.q_values(raw[0], 0).tobytes().hex(),
-    "names": policy.feature_names,
+    "bits": policy.values(raw[:1]).tobytes().hex(),
+    "inputs": policy.inputs.to_json(),
     "positions": policy.positions,
-    "specs": policy.feature_specs,
     "heavy": [n for n in ("pandas", "talib", "pydantic", "gymnasium", "onnx") if n in sys.modules],
 }))
 """
@@ -60,27 +61,24 @@ def run(*arguments):
 def test_policy_needs_numpy_and_safetensors_alone(tmp_path, member):
     rng = np.random.default_rng(0)
     names = tuple(f"f{i}" for i in range(17))
-    write_package(
-        tmp_path / "package",
-        **package_arguments(
-            network=random_dqn(MEMBERS[member], 20, 3, hidden=(64, 64)).policy_network(),
-            positions=(-1.0, 0.0, 1.0),
-            feature_names=names,
-            scaler=FittedScaler(rng.normal(size=17), rng.uniform(1, 2, 17), 10.0).to_dict(),
-        ),
+    here = QPolicy(
+        (-1.0, 0.0, 1.0),
+        Inputs(names, 5, ({"name": "returns", "horizons": [1, 2, 5]},)),
+        FittedScaler(rng.normal(size=17), rng.uniform(1, 2, 17), 10.0),
+        random_dqn(MEMBERS[member], 20, 3, hidden=(64, 64)).policy_network(),
     )
+    here.save(tmp_path / "policy")
     raw = rng.normal(size=(50, 17))
-    here = Policy.load(tmp_path / "package")
-    result = run(tmp_path / "package", json.dumps(raw.tolist()))
+    assert load_policy(tmp_path / "policy").inputs == here.inputs
+    result = run(tmp_path / "policy", json.dumps(raw.tolist()))
     assert result.stderr == ""
     there = json.loads(result.stdout)
     assert there["heavy"] == []
-    assert there["table"] == here.decision_table(raw).tolist()
+    assert there["table"] == here.choose(raw, {}).tolist()
     assert there["one"] == [row[1] for row in there["table"]]
-    assert there["bits"] == here.q_values(raw[0], 0).tobytes().hex()
-    assert tuple(there["names"]) == names
+    assert there["bits"] == here.values(raw[:1]).tobytes().hex()
+    assert there["inputs"] == here.inputs.to_json()
     assert there["positions"] == [-1.0, 0.0, 1.0]
-    assert there["specs"] == [{"name": "returns", "horizons": [1, 2, 5]}]
 
 
 def test_the_hook_refuses_a_planted_import(tmp_path):

@@ -1,7 +1,8 @@
-"""Chronological train, validation and test spans, with an embargo between them."""
+"""Windows of market time: training, validation and test, one after another, with embargoes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,7 +26,6 @@ class SplitConfig:
         Fractions of all bars, in (0, 1); together below 1. A date below takes precedence.
     embargo_bars : int
         Bars between two spans that belong to neither, taken from the end of the earlier one.
-        At least the horizon of an n-step return.
     validation_start, test_start : str, optional
         ISO 8601 date, or time (UTC unless it has an offset): the span begins with the first bar
         that closes after it.
@@ -77,15 +77,28 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Splits:
-    """The three spans; each ends before the next begins."""
+class Window:
+    """Three spans; each ends before the next begins. One split is one window."""
 
     train: Span
     validation: Span
     test: Span
 
+    def items(self) -> tuple[tuple[str, Span], ...]:
+        """Return (name, span) in order of time."""
+        return (("train", self.train), ("validation", self.validation), ("test", self.test))
 
-def chronological_split(timestamps: pd.DatetimeIndex, config: SplitConfig) -> Splits:
+    def to_json(self) -> dict[str, list[str]]:
+        """Return each span's first and last stamp, ISO 8601 to the nanosecond."""
+        return {name: [span.start.isoformat(), span.end.isoformat()] for name, span in self.items()}
+
+    @classmethod
+    def from_json(cls, spans: Mapping[str, Sequence[str]]) -> Window:
+        """Rebuild what `to_json` gave."""
+        return cls(**{name: Span(*map(pd.Timestamp, ends)) for name, ends in spans.items()})
+
+
+def chronological_split(timestamps: pd.DatetimeIndex, config: SplitConfig) -> Window:
     """Divide the bars' stamps.
 
     Parameters
@@ -113,7 +126,7 @@ def chronological_split(timestamps: pd.DatetimeIndex, config: SplitConfig) -> Sp
         Span(timestamps[begin], timestamps[end - 1])
         for begin, end in zip(begins, ends, strict=True)
     ]
-    return Splits(*spans)
+    return Window(*spans)
 
 
 def require_bars(n_available: int, needed: int, what: str) -> None:

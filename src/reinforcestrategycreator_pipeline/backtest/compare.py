@@ -1,0 +1,85 @@
+"""A policy, and what it is compared with, on the same bars with the same costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
+from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
+from reinforcestrategycreator_pipeline.execution.accounting import bar_growth
+from reinforcestrategycreator_pipeline.seeding import Seeds
+from reinforcestrategycreator_pipeline.statistics.random_timing import percent_below, redraw_timing
+
+RANDOM = "random (same turnover)"
+Results = dict[str, dict[str, StrategyResult]]
+
+
+class Decider(Protocol):
+    """What chooses a target exposure at each close but the last."""
+
+    def targets(self, asset: AssetBars) -> NDArray[np.float64]:
+        """Return the target exposures, shape (T - 1,)."""
+
+
+class Comparison(NamedTuple):
+    """What came of it.
+
+    Attributes
+    ----------
+    results : mapping of asset to mapping of strategy to StrategyResult
+        The portfolio first, then the assets; the judged policy first, random timing last.
+    percentile : mapping of asset to float
+        Percent of the policies with the judged one's turnover, but random timing, that end below.
+    """
+
+    results: Results
+    percentile: dict[str, float]
+
+
+def compare(
+    policies: Mapping[str, Decider], span: MarketSpan, draws: int, seeds: Seeds
+) -> Comparison:
+    """Backtest every policy by asset and as a portfolio; the first one is judged.
+
+    The row of random timing shows the draw with the median result.
+
+    Parameters
+    ----------
+    policies : mapping of str to Decider
+        By the labels of their results.
+    span : MarketSpan
+        The bars; each asset's account gets an equal share of the initial equity.
+    draws : int
+        Policies of random timing for each asset.
+    seeds : Seeds
+        Of the draws.
+    """
+    costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
+    judged = next(iter(policies))
+    by_asset: Results = {}
+    percentile: dict[str, float] = {}
+    random_ends = np.zeros(draws)
+    for bars in span.assets:
+        targets = {label: policy.targets(bars) for label, policy in policies.items()}
+        rng = seeds.generator(f"benchmarks/{RANDOM}/{bars.symbol}")
+        drawn = redraw_timing(targets[judged], draws, rng)
+        previous = np.concatenate([np.zeros((draws, 1)), drawn[:, :-1]], axis=1)
+        growth = np.log(bar_growth(bars.prices, previous, drawn, costs)).sum(axis=1)
+        targets[RANDOM] = drawn[np.argsort(growth, kind="stable")[draws // 2]]
+        by_asset[bars.symbol] = {
+            label: run_backtest(label, bars, t, costs, money) for label, t in targets.items()
+        }
+        ends = money * np.exp(growth)
+        random_ends += ends
+        percentile[bars.symbol] = percent_below(ends, by_asset[bars.symbol][judged].equity[-1])
+    portfolio = {
+        label: combine([results[label] for results in by_asset.values()])
+        for label in next(iter(by_asset.values()))
+    }
+    percentile[PORTFOLIO] = percent_below(random_ends, portfolio[judged].equity[-1])
+    return Comparison({PORTFOLIO: portfolio, **by_asset}, percentile)

@@ -1,0 +1,48 @@
+"""The layout of a state, written once: what the market, the environment and a policy compose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+States = NDArray[np.float32]
+
+
+class StateLayout:
+    """A state: F scaled features of the bar that just closed, then the previous target, one-hot.
+
+    Parameters
+    ----------
+    n_features : int
+        F.
+    n_positions : int
+        Number of target exposures.
+    """
+
+    def __init__(self, n_features: int, n_positions: int) -> None:
+        self.n_features, self.n_positions = n_features, n_positions
+        self._one_hot = np.eye(n_positions, dtype=np.float32)
+
+    @property
+    def n_inputs(self) -> int:
+        """Length of a state."""
+        return self.n_features + self.n_positions
+
+    def compose(self, features: NDArray[Any], held: NDArray[Any] | int) -> States:
+        """Return states, shape (..., F + n).
+
+        Parameters
+        ----------
+        features : ndarray, shape (..., F)
+            Scaled.
+        held : ndarray of int, shape (...)
+            Indices of the previous targets; broadcast against the features' leading axes.
+        """
+        previous = self._one_hot.take(held, axis=0)
+        shape = np.broadcast_shapes(features.shape[:-1], previous.shape[:-1])
+        states = np.empty((*shape, self.n_inputs), dtype=np.float32)
+        states[..., : self.n_features] = features
+        states[..., self.n_features :] = previous
+        return states

@@ -1,0 +1,54 @@
+"""Raw features of every symbol as the stages hand them on; no split and no scaler is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.files import atomic_path, write_json
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features of every symbol, and what they are.
+
+    Attributes
+    ----------
+    inputs : Inputs
+        Columns, warm-up, specifications.
+    frames : mapping of str to DataFrame
+        Raw float64 features by symbol, warm-up rows left out; index: close times.
+    """
+
+    inputs: Inputs
+    frames: Mapping[str, pd.DataFrame]
+
+    def write(self, table_path: Path, spec_path: Path) -> None:
+        """Write the values as one long Parquet table, the rest as JSON; both atomically."""
+        parts = []
+        for symbol, frame in self.frames.items():
+            part = frame.rename_axis("timestamp").reset_index()
+            part.insert(0, "symbol", symbol)
+            parts.append(part)
+        table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
+        with atomic_path(table_path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        write_json(spec_path, self.inputs.to_json())
+
+    @classmethod
+    def read(cls, table_path: Path, spec_path: Path) -> FeatureSet:
+        """Read what `write` wrote."""
+        inputs = Inputs.from_json(json.loads(spec_path.read_text(encoding="utf-8")))
+        table = pq.read_table(table_path).to_pandas()
+        frames = {
+            str(symbol): part.drop(columns="symbol").set_index("timestamp")
+            for symbol, part in table.groupby("symbol", sort=True)
+        }
+        return cls(inputs, frames)

@@ -1,0 +1,313 @@
+"""What decides: a strategy is fitted on a span of market and gives a policy.
+
+A strategy is a frozen dataclass whose fields are its configuration, with a method `fit`. What it
+gives is a `Policy`: a grid of target exposures, and for any bars the choice from each previous
+target. Nothing above this package knows how either works.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index, follow
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    NonFiniteError,
+    shorten,
+)
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.registry import Registry, load_object
+from reinforcestrategycreator_pipeline.seeding import Seeds
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
+
+if TYPE_CHECKING:  # a package's policy must load with NumPy and safetensors alone
+    from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
+
+F64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Columns = Mapping[str, F64]
+Row = dict[str, float | None]
+
+FORMAT = "policy/3"
+_CHUNK = 2048  # bars at once: bounds the memory of a long table
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+@dataclass
+class Work:
+    """What a fit may use, and where it leaves what it has to tell.
+
+    Attributes
+    ----------
+    seeds : Seeds
+        The only source of randomness.
+    folder : Path or None
+        For checkpoints; without one the fit cannot be resumed.
+    resume : bool
+        Whether `folder` may hold the state of the same fit, which did not finish.
+    progress : callable
+        ``progress(done, total, **texts)``, whenever something has been done.
+    say : callable
+        ``say(sentence)``: what the user should know.
+    history : list of dict
+        One row a logged step; the fit appends.
+    facts : dict
+        What the fit found out, JSON-ready; the fit fills it.
+    """
+
+    seeds: Seeds
+    folder: Path | None = None
+    resume: bool = False
+    progress: Callable[..., None] = _say_nothing
+    say: Callable[[str], None] = _say_nothing
+    history: list[Row] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Strategy(Protocol):
+    """A frozen dataclass; its fields are its configuration."""
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Return the policy that these spans lead to; nothing else of the market may be seen.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When the user asked to stop, after what is needed to resume was saved.
+        """
+
+
+STRATEGIES: Registry[type[Strategy]] = Registry("strategy", ("fit",))
+
+
+@dataclass(frozen=True, eq=False)
+class Policy(ABC):
+    """Decides at each close for a target exposure: for a whole span, or bar by bar, equally.
+
+    A subclass adds fields and defines `choose`. Fields that are arrays, fitted scalers or fit for
+    JSON are saved and loaded by themselves.
+
+    Parameters
+    ----------
+    positions : tuple of float
+        The grid of target exposures (fractions of equity), increasing, with 0.
+    inputs : Inputs
+        The features that it reads.
+
+    Raises
+    ------
+    ConfigError
+        If the parts do not fit together.
+    """
+
+    positions: tuple[float, ...]
+    inputs: Inputs
+
+    causal: ClassVar[bool] = True
+    """Whether it decides from what is known; the oracle does not."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions", check_positions(self.positions, "Policy"))
+
+    @property
+    def flat(self) -> int:
+        """Index of the exposure 0, the previous target of an account that starts."""
+        return flat_index(self.positions)
+
+    @property
+    def history(self) -> int:
+        """Bars that a decision looks back on, itself included, beside the features; 0: none."""
+        return 0
+
+    @abstractmethod
+    def choose(self, features: F64, bars: Columns) -> Ints:
+        """Return the decision at each bar from each previous target.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (R, F)
+            Raw, finite.
+        bars : mapping of str to ndarray of float64, shape (P + R,)
+            The bars by column, P bars of history first; row r of the features is that of bar
+            P + r. P is at least `history` - 1 where there are as many bars.
+
+        Returns
+        -------
+        ndarray of int, shape (R, n)
+            Indices in `positions`. A row depends on nothing behind it, and its bits not on the
+            rows around it.
+        """
+
+    def describe(self) -> str:
+        """Return one line for people: what decides."""
+        return type(self).__name__
+
+    def table(self, asset: AssetBars) -> Ints:
+        """Return the decision of every bar but the last, from every previous target.
+
+        Parameters
+        ----------
+        asset : AssetBars
+            T bars, with raw features.
+
+        Returns
+        -------
+        ndarray of int, shape (T - 1, n)
+
+        Raises
+        ------
+        NonFiniteError
+            If a feature or what is computed from it is not finite: no order comes from a NaN.
+        """
+        n, past = len(asset.times) - 1, len(asset.columns["close"]) - len(asset.times)
+        features = self._checked(asset.features[:-1], asset.symbol)
+        parts = []
+        for start in range(0, n, _CHUNK):
+            stop, first = min(start + _CHUNK, n), max(0, past + start + 1 - max(self.history, 1))
+            bars = {name: x[first : past + stop] for name, x in asset.columns.items()}
+            parts.append(self.choose(features[start:stop], bars))
+        return np.concatenate(parts)
+
+    def targets(self, asset: AssetBars) -> F64:
+        """Return the target exposure of every bar but the last, starting flat, shape (T - 1,)."""
+        return np.array(self.positions)[follow(self.table(asset), self.flat)]
+
+    def decide(self, features: ArrayLike, held: int, bars: Columns | None = None) -> int:
+        """Return the index in `positions` of the target, at the close of the newest bar.
+
+        Parameters
+        ----------
+        features : array_like of float, shape (F,)
+            Raw features of that bar.
+        held : int
+            Index in `positions` of the previous target.
+        bars : mapping of str to ndarray, optional
+            The newest bars by column, that bar last: at least `history` of them, if there are.
+
+        Raises
+        ------
+        NonFiniteError
+            If a feature or what is computed from it is not finite: no order comes from a NaN.
+        ConfigError
+            If a shape or the index is wrong, or the bars are missing.
+        """
+        row = np.asarray(features, dtype=np.float64)
+        if row.ndim != 1:
+            self._refuse_shape(row)
+        integer = isinstance(held, (int, np.integer)) and not isinstance(held, bool)
+        if not integer or not 0 <= held < len(self.positions):
+            raise ConfigError(
+                f"a position index must be an integer from 0 to {len(self.positions) - 1}. "
+                f"Got {held!r} instead."
+            )
+        if bars is None and self.history:
+            raise ConfigError(f"{type(self).__name__} looks back on {self.history} bars. Got none.")
+        if self.history:
+            bars = {name: values[-self.history :] for name, values in (bars or {}).items()}
+        return int(self.choose(self._checked(row[None]), bars or {})[0, held])
+
+    def _checked(self, features: NDArray[Any], symbol: str = "") -> F64:
+        raw = np.asarray(features, dtype=np.float64)
+        names = self.inputs.names
+        if raw.ndim != 2 or raw.shape[1] != len(names):
+            self._refuse_shape(raw)
+        finite = np.isfinite(raw)
+        if not finite.all():
+            t, f = (int(i) for i in np.argwhere(~finite)[0])
+            who = f"{symbol}: " if symbol else ""
+            raise NonFiniteError(
+                f"{who}the feature {names[f]!r} of row {t} is {raw[t, f]}; no order is made of it"
+            )
+        return raw
+
+    def _refuse_shape(self, raw: NDArray[Any]) -> None:
+        raise ConfigError(
+            f"the policy needs {len(self.inputs.names)} features a bar. Got the shape {raw.shape}."
+        )
+
+    # -- files --------------------------------------------------------------------------------
+
+    def to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the tensors and the JSON-ready header that `from_parts` takes."""
+        tensors: dict[str, NDArray[Any]] = {}
+        header: dict[str, Any] = {}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                tensors[f.name] = value
+            elif isinstance(value, FittedScaler):
+                header[f.name] = value.to_dict()
+            else:
+                header[f.name] = value.to_json() if isinstance(value, Inputs) else value
+        return tensors, header
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Policy:
+        """Build what `to_parts` gave."""
+        values: dict[str, Any] = dict(tensors)
+        for f in dataclasses.fields(cls):
+            if f.name in tensors or not f.init:
+                continue
+            value = header[f.name]
+            if f.name == "inputs":
+                value = Inputs.from_json(value)
+            elif isinstance(value, Mapping) and value.keys() == {"center", "scale", "clip"}:
+                value = FittedScaler.from_dict(value)
+            values[f.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**values)
+
+    def save(self, path: Path) -> str:
+        """Write the policy to one sealed file, atomically; return the SHA-256 of its content."""
+        tensors, header = self.to_parts()
+        kind = f"{type(self).__module__}:{type(self).__qualname__}"
+        return write_tensors(path, tensors, {**header, "format": FORMAT, "kind": kind})
+
+
+def load_policy(path: Path) -> Policy:
+    """Read what `Policy.save` wrote.
+
+    No module from outside is imported for it: whoever trusts a policy of a class of his own
+    imports that class first.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, or of another kind or version.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: not a policy of this version (format {header.get('format')!r}, needed "
+            f"{FORMAT!r})"
+        )
+    kind = str(header.get("kind"))
+    module = kind.partition(":")[0]
+    package = __name__.partition(".")[0]
+    if module not in sys.modules and not module.startswith(f"{package}.policies."):
+        raise CheckpointError(
+            f"{path}: its policy is {shorten(kind)!r}, code from outside of this project: import "
+            f"{shorten(module)} first, if you trust it"
+        )
+    try:
+        found = load_object(kind)
+        if not (isinstance(found, type) and issubclass(found, Policy)):
+            raise ConfigError(f"{kind!r} is no policy")
+        return found.from_parts(tensors, header)
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the policy lacks {error}") from error
+    except (ConfigError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error

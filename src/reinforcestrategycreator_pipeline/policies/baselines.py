@@ -1,0 +1,145 @@
+"""Strategies that every other must be compared with; nothing is learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.checks import require, require_int, require_number
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.policies.base import (
+    F64,
+    STRATEGIES,
+    Columns,
+    Ints,
+    Policy,
+    Work,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantPolicy(Policy):
+    """Always the same target.
+
+    Parameters
+    ----------
+    target : int
+        Its index in `positions`.
+    """
+
+    target: int
+
+    def choose(self, features: F64, bars: Columns) -> Ints:
+        """Return that target; see `Policy.choose`."""
+        return np.full((len(features), len(self.positions)), self.target)
+
+    def describe(self) -> str:
+        """Return the exposure."""
+        return f"constant exposure of {self.positions[self.target]:g}"
+
+
+@STRATEGIES.register("constant")
+@dataclass(frozen=True)
+class Constant:
+    """Hold one exposure from the first fill to the last close.
+
+    Attributes
+    ----------
+    exposure : float
+        As a fraction of equity; negative is short.
+    """
+
+    exposure: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_number("constant", "exposure", self.exposure)
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Return the policy; nothing is looked at."""
+        grid = tuple(sorted({0.0, self.exposure or 1.0}))
+        return ConstantPolicy(grid, train.inputs, grid.index(self.exposure))
+
+
+@STRATEGIES.register("buy_and_hold")
+@dataclass(frozen=True)
+class BuyAndHold:
+    """Hold exposure 1 from the first fill to the last close."""
+
+    label: ClassVar[str] = "buy and hold"
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Return the policy; nothing is looked at."""
+        return Constant(1.0).fit(train, validation, work)
+
+
+@STRATEGIES.register("flat")
+@dataclass(frozen=True)
+class Flat:
+    """Hold nothing."""
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Return the policy; nothing is looked at."""
+        return Constant(0.0).fit(train, validation, work)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossoverPolicy(Policy):
+    """Highest exposure while the fast average of closes is above the slow one, else the lowest.
+
+    Parameters
+    ----------
+    fast, slow : int
+        Bars of the averages. Flat where there are fewer than `slow`.
+    """
+
+    fast: int
+    slow: int
+
+    @property
+    def history(self) -> int:
+        """The bars of the slow average."""
+        return self.slow
+
+    def choose(self, features: F64, bars: Columns) -> Ints:
+        """Compare the averages; see `Policy.choose`."""
+        close = np.concatenate([np.full(self.slow - 1, np.nan), bars["close"]])
+        windows = np.lib.stride_tricks.sliding_window_view(close, self.slow)[-len(features) :]
+        windows = np.ascontiguousarray(windows)  # a sum's order must not depend on the rows
+        fast, slow = windows[:, -self.fast :].copy().mean(axis=1), windows.mean(axis=1)
+        target = np.where(fast > slow, len(self.positions) - 1, 0)
+        target = np.where(np.isnan(slow), self.flat, target)
+        return np.repeat(target[:, None], len(self.positions), axis=1)
+
+    def describe(self) -> str:
+        """Return the averages' lengths."""
+        return f"crossover of the averages of {self.fast} and {self.slow} closes"
+
+
+@STRATEGIES.register("moving_average_crossover")
+@dataclass(frozen=True)
+class MovingAverageCrossover:
+    """Long while the fast average is above the slow one, else flat, or short if the grid allows.
+
+    Attributes
+    ----------
+    fast, slow : int
+        Bars of the simple averages of closes.
+    """
+
+    label: ClassVar[str] = "moving-average crossover"
+
+    fast: int = 20
+    slow: int = 100
+
+    def __post_init__(self) -> None:
+        owner = "moving_average_crossover"
+        require_int(owner, "fast", self.fast, 1)
+        require_int(owner, "slow", self.slow, 2)
+        require(self.fast < self.slow, owner, "slow", f"above fast ({self.fast})", self.slow)
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Return the policy; only the rules' grid is looked at."""
+        below = min(*train.rules.positions, 0.0)
+        return CrossoverPolicy(tuple(sorted({below, 0.0, 1.0})), train.inputs, self.fast, self.slow)

@@ -1,0 +1,125 @@
+"""The deep Q-network as a strategy: trained on the exogenous market of the training span."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.checks import require_choice
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
+from reinforcestrategycreator_pipeline.models.base import MODELS, Model
+from reinforcestrategycreator_pipeline.models.implementations.dqn import (
+    DQNConfig,
+    DQNHyperparameters,
+)
+from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
+from reinforcestrategycreator_pipeline.nn.schedules import schedule
+from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
+from reinforcestrategycreator_pipeline.policies.dqn_training import (
+    MarketTrainer,
+    TrainingConfig,
+    require_single_steps,
+)
+from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
+from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
+
+# Chosen on the sample's training and validation splits, never on a test split: a larger network
+# learns the training bars by heart within seconds. A training step sees 128 bars, all actions.
+MARKET_HYPERPARAMETERS = DQNHyperparameters(
+    hidden_layers=(32, 32),
+    learning_rate=3e-4,
+    gamma=0.9,
+    batch_size=128,
+    buffer_size=100_000,
+    target_update_interval=200,
+    exploration_final=0.1,
+    exploration_fraction=0.5,
+    learning_starts=4_096,
+    train_frequency=1,
+    gradient_steps=4,
+)
+
+
+@STRATEGIES.register("dqn")
+@dataclass(frozen=True)
+class DQNStrategy:
+    """The greedy policy of a deep Q-network, learned from every action of every training bar.
+
+    Attributes
+    ----------
+    hyperparameters : DQNHyperparameters
+        Of the network and its learning; the defaults here suit markets.
+    training : TrainingConfig
+        How long to train, and how to select the best weights.
+    scaler : ScalerConfig
+        How the features are scaled; fitted on the training span.
+    model : str
+        A registered model, or ``"module:Class"``: a variant of the DQN.
+    dtype : {"float32", "float64"}
+        Of the network's numbers.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    label: ClassVar[str] = "DQN"
+
+    hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    scaler: ScalerConfig = field(default_factory=ScalerConfig)
+    model: str = "dqn"
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __post_init__(self) -> None:
+        require_choice("dqn", "dtype", self.dtype, ("float32", "float64"))
+        require_single_steps(self.hyperparameters)
+        MODELS.get(self.model)
+        build_head(self.hyperparameters)  # refuses unknown names, of the loss too
+        for name in ("exploration_schedule", "learning_rate_schedule"):
+            schedule(getattr(self.hyperparameters, name), 1.0, 0.5, 1.0)
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Train, or go on from the newest sound checkpoint; the best weights on validation win."""
+        scaler = self.scaler.fit(np.concatenate([a.features for a in train.assets]))
+        rules = train.rules
+        grid = rules.positions, rules.costs, rules.reward
+        market = ExogenousMarket(train.assets, *grid, scaler=scaler)
+        held_out = ExogenousMarket(validation.assets, *grid, market.reward_scale, scaler)
+        make: Any = MODELS.get(self.model)
+        config = DQNConfig(self.hyperparameters, work.seeds.integer(), self.dtype)
+        model: Model = make(config)
+        total = self.training.steps
+        trainer = MarketTrainer(
+            model,
+            market,
+            held_out,
+            self.training,
+            work.seeds.integer(),
+            CheckpointStore(work.folder) if work.folder else None,
+            lambda row: work.progress(row["step"], total, **_texts(row)),
+        )
+        if work.resume:
+            for sentence in trainer.resume():
+                work.say(f"skipped a damaged checkpoint: {sentence}")
+            work.progress(trainer.step, total)
+        result = trainer.run()
+        work.history[:] = result.history
+        work.facts |= {
+            "steps": result.steps,
+            "stopped_early": result.stopped_early,
+            "best_step": result.best_step,
+            "best_validation_growth": result.best_validation_growth,
+            "reward_scale": market.reward_scale,
+            "loss_floor": trainer.loss_floor(),
+        }
+        return QPolicy(rules.positions, train.inputs, scaler, model.policy_network())
+
+
+def _texts(row: Row) -> dict[str, str]:
+    """Return what a row of the history says beside the progress bar."""
+    texts = {"loss": f"{row['loss']:.4g}", "speed": f"{row['steps_per_second']:,.0f} steps/s"}
+    if row["validation_growth"] is not None:
+        texts["validation"] = f"{row['validation_growth']:+.1%}"
+    return texts

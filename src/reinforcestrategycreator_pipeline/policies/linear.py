@@ -1,0 +1,113 @@
+"""A linear forecast of returns, traded where it pays for its costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require_int, require_number
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler, ScalerConfig
+from reinforcestrategycreator_pipeline.policies.base import (
+    F64,
+    STRATEGIES,
+    Columns,
+    Ints,
+    Policy,
+    Work,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPolicy(Policy):
+    """Moves to the target q that maximizes q * forecast - cost of moving there from the last.
+
+    Parameters
+    ----------
+    scaler : FittedScaler
+        As fitted on the training rows.
+    weights : ndarray of float64, shape (F,)
+        Forecast log return for each unit of a scaled feature.
+    intercept : float
+        Forecast where all scaled features are 0.
+    buy_cost, sell_cost : float
+        Of trading a value of 1.
+    """
+
+    scaler: FittedScaler
+    weights: NDArray[np.float64]
+    intercept: float
+    buy_cost: float
+    sell_cost: float
+
+    def choose(self, features: F64, bars: Columns) -> Ints:
+        """Weigh the forecast against the cost; see `Policy.choose`."""
+        scaled = self.scaler.transform(features, np.float64)
+        # Not a matrix product, whose bits depend on the number of rows.
+        forecast = (scaled * self.weights).sum(axis=1) + self.intercept
+        grid = np.array(self.positions)
+        move = grid - grid[:, None]
+        cost = np.where(move > 0, self.buy_cost, -self.sell_cost) * move
+        best: Ints = (forecast[:, None, None] * grid - cost).argmax(axis=2)
+        return best
+
+    def describe(self) -> str:
+        """Return the number of weights."""
+        return f"linear forecast of {len(self.weights)} weights, traded where it pays for its costs"
+
+
+@STRATEGIES.register("linear")
+@dataclass(frozen=True)
+class Linear:
+    """Ridge regression of the next bars' log return on the scaled features (Hoerl & Kennard 1970).
+
+    Attributes
+    ----------
+    alpha : float
+        Penalty on the squared weights, for each training row.
+    horizon : int
+        Bars over which the forecast return is earned, from the next open on.
+    scaler : ScalerConfig
+        How the features are scaled; fitted on the training span.
+    """
+
+    alpha: float = 1e-3
+    horizon: int = 5
+    scaler: ScalerConfig = field(default_factory=ScalerConfig)
+
+    def __post_init__(self) -> None:
+        require_number("linear", "alpha", self.alpha, low=0)
+        require_int("linear", "horizon", self.horizon, 1)
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        """Solve the normal equations on the training span; the validation span is not looked at.
+
+        Raises
+        ------
+        DataError
+            If no asset has more bars than the horizon.
+        """
+        h = self.horizon
+        scaler = self.scaler.fit(np.concatenate([a.features for a in train.assets]))
+        long = [a for a in train.assets if len(a.close) > h + 1]
+        if not long:
+            raise DataError(f"a forecast over {h} bars needs {h + 2} training bars of an asset")
+        x = np.concatenate([scaler.transform(a.features[:-h], np.float64) for a in long])
+        y = np.concatenate([np.log(a.close[h:] / a.open[1 : len(a.open) - h + 1]) for a in long])
+        center = x.mean(axis=0)
+        x = x - center
+        penalty = self.alpha * len(x) * np.eye(x.shape[1])
+        weights = np.linalg.lstsq(x.T @ x + penalty, x.T @ (y - y.mean()), rcond=None)[0]
+        work.facts["r2"] = float(1.0 - np.var(y - x @ weights) / max(np.var(y), 1e-300))
+        return LinearPolicy(
+            train.rules.positions,
+            train.inputs,
+            scaler,
+            weights,
+            float(y.mean() - center @ weights),
+            train.rules.costs.buy_cost,
+            train.rules.costs.sell_cost,
+        )

@@ -1,0 +1,114 @@
+"""The greedy policy of a network of action values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.envs.state import StateLayout
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
+from reinforcestrategycreator_pipeline.policies.base import F64, Columns, Ints, Policy
+
+
+@dataclass(frozen=True, eq=False)
+class QPolicy(Policy):
+    """Chooses the target of the largest action value; of equal ones the lowest.
+
+    The state is what training saw: the features of the bar that just closed, scaled and cast to
+    float32, then the previous target as a one-hot vector. Each row is propagated by itself, so
+    that a decision has the same bits bar by bar and in a table of many bars.
+
+    Parameters
+    ----------
+    scaler : FittedScaler
+        As fitted on the training rows.
+    network : PolicyNetwork
+        Its inputs are the features and the one-hot vector, its actions the positions.
+    """
+
+    scaler: FittedScaler
+    network: PolicyNetwork
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n_features, n = len(self.inputs.names), len(self.positions)
+        if len(self.scaler.center) != n_features:
+            raise ConfigError(
+                f"a policy of {n_features} features needs a scaler of as many. "
+                f"Got {len(self.scaler.center)} instead."
+            )
+        spec, needed = self.network.spec, (n_features + n, n)
+        if (spec.n_inputs, spec.n_actions) != needed:
+            raise ConfigError(
+                f"a policy of {n_features} features and {n} positions needs a network of "
+                f"{needed[0]} inputs and {needed[1]} actions. "
+                f"Got {spec.n_inputs} and {spec.n_actions} instead."
+            )
+        object.__setattr__(self, "_layout", StateLayout(n_features, n))
+
+    def choose(self, features: F64, bars: Columns) -> Ints:
+        """Return the greedy decisions; see `Policy.choose`."""
+        best: Ints = self.values(features).argmax(axis=2)
+        return best
+
+    def values(self, features: F64) -> NDArray[Any]:
+        """Return the action values under each previous target.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (R, F)
+            Raw.
+
+        Returns
+        -------
+        ndarray, shape (R, n, n)
+            Of the network's dtype; finite. Element (r, i, q): of going from target i to q.
+
+        Raises
+        ------
+        NonFiniteError
+            If a feature or a value is not finite: no order comes from a NaN.
+        """
+        n = len(self.positions)
+        layout: StateLayout = self._layout  # type: ignore[attr-defined]
+        scaled = self.scaler.transform(self._checked(features), np.float32)
+        states = layout.compose(scaled[:, None, :], np.arange(n))
+        q = self.network.values(states.reshape(-1, layout.n_inputs)).reshape(-1, n, n)
+        finite = np.isfinite(q).all(axis=(1, 2))
+        if not finite.all():
+            raise NonFiniteError(
+                f"the action values of row {int(finite.argmin())} are not finite; no order is made "
+                f"of them"
+            )
+        return q
+
+    def describe(self) -> str:
+        """Return one line about the network."""
+        return f"network of action values: {self.network.describe()}"
+
+    def to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the network's tensors, and everything else."""
+        header = {
+            "positions": list(self.positions),
+            "inputs": self.inputs.to_json(),
+            "scaler": self.scaler.to_dict(),
+            **self.network.to_header(),
+        }
+        return self.network.to_tensors(), header
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> QPolicy:
+        """Build what `to_parts` gave; a header may have more keys."""
+        return cls(
+            positions=tuple(header["positions"]),
+            inputs=Inputs.from_json(header["inputs"]),
+            scaler=FittedScaler.from_dict(header["scaler"]),
+            network=PolicyNetwork.from_parts(tensors, header),
+        )

@@ -1,0 +1,1 @@
+"""Statistics behind the verdict: pure functions over arrays."""

@@ -1,0 +1,151 @@
+"""Every registered strategy keeps the contract; so do ones of a user's, and planted faults show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
+from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
+from reinforcestrategycreator_pipeline.policies.baselines import (
+    BuyAndHold,
+    Constant,
+    Flat,
+    MovingAverageCrossover,
+)
+from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES
+from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
+from reinforcestrategycreator_pipeline.policies.dqn_training import TrainingConfig
+from reinforcestrategycreator_pipeline.policies.linear import Linear
+from reinforcestrategycreator_pipeline.policies.oracle import Oracle
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
+from reinforcestrategycreator_pipeline.testing.strategy_contract import (
+    StrategyContract,
+    asset_with_history,
+    make_span,
+)
+
+SMALL = DQNHyperparameters(
+    hidden_layers=(8,), batch_size=8, buffer_size=500, learning_starts=50, log_interval=5
+)
+CASES = {
+    "dqn": DQNStrategy(SMALL, TrainingConfig(steps=30, trajectories=8, validation_interval=10)),
+    "linear": Linear(horizon=2),
+    "constant": Constant(-0.5),
+    "buy_and_hold": BuyAndHold(),
+    "flat": Flat(),
+    "moving_average_crossover": MovingAverageCrossover(3, 10),
+    "oracle": Oracle(),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SignPolicy(Policy):
+    """Long where a weighted sum of the features is positive."""
+
+    weights: np.ndarray
+
+    def choose(self, features, bars):
+        long = (features * self.weights).sum(axis=1) > 0
+        target = np.where(long, len(self.positions) - 1, self.flat)
+        return np.repeat(target[:, None], len(self.positions), axis=1)
+
+
+@dataclass(frozen=True)
+class Signs:
+    """A user's own strategy: weights are the features' correlation with the next return."""
+
+    def fit(self, train, validation, work):
+        x = np.concatenate([a.features[:-1] for a in train.assets])
+        y = np.concatenate([np.diff(np.log(a.close)) for a in train.assets])
+        return SignPolicy(train.rules.positions, train.inputs, x.T @ y)
+
+
+class TestShipped(StrategyContract):
+    @pytest.fixture(params=sorted(CASES))
+    def strategy(self, request):
+        return CASES[request.param]
+
+
+class TestOwn(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return Signs()
+
+
+def test_every_registered_strategy_is_in_the_suite():
+    shipped = {name for name in STRATEGIES if type(STRATEGIES.get(name)) is type}
+    assert shipped == set(CASES), "a new strategy: add it to CASES here"
+
+
+class Peeking(SignPolicy):
+    """The planted fault: it looks at the next close."""
+
+    def choose(self, features, bars):
+        rises = np.append(np.diff(bars["close"][-len(features) :]) > 0, False)
+        return np.repeat(np.where(rises, 1, 0)[:, None], len(self.positions), axis=1)
+
+
+def test_a_policy_that_looks_ahead_is_caught():
+    policy = Peeking((0.0, 1.0), make_span().inputs, np.ones(3))
+    suite = StrategyContract()
+    with pytest.raises(AssertionError):
+        suite.test_the_future_changes_no_past_decision(policy)
+    with pytest.raises(AssertionError):
+        suite.test_bar_by_bar_it_decides_as_in_the_table(policy)
+
+
+class TestFiles:
+    @pytest.fixture
+    def path(self, tmp_path):
+        StrategyContract.fitted(Constant(1.0)).save(tmp_path / "policy")
+        return tmp_path / "policy"
+
+    def rewritten(self, path, **changes):
+        tensors, header = read_tensors(path)
+        write_tensors(path, tensors, {**header, **changes})
+        return path
+
+    def test_code_from_outside_is_not_imported(self, path):
+        self.rewritten(path, kind="antigravity:Policy")
+        with pytest.raises(CheckpointError, match=r"code from outside .* import antigravity first"):
+            load_policy(path)
+
+    @pytest.mark.parametrize("kind", ["os:system", "json:loads", None])
+    def test_what_is_no_policy_is_refused(self, path, kind):
+        with pytest.raises(CheckpointError):
+            load_policy(self.rewritten(path, kind=kind))
+
+    def test_another_format_is_refused(self, path):
+        with pytest.raises(CheckpointError, match="not a policy of this version"):
+            load_policy(self.rewritten(path, format="policy/2"))
+
+    def test_a_missing_part_is_named(self, path):
+        tensors, header = read_tensors(path)
+        del header["target"]
+        write_tensors(path, tensors, header)
+        with pytest.raises(CheckpointError, match="the policy lacks 'target'"):
+            load_policy(path)
+
+
+def test_linear_finds_a_planted_edge_and_no_other():
+    """On a market whose next bar follows a feature, the forecast earns; on noise it stays flat."""
+    span = make_span(2_000, costs=type(make_span().rules.costs)())
+    for asset in span.assets:  # close to close, from the next open on
+        drift = 0.02 * np.concatenate([[0.0], asset.features[:-1, 0]])
+        asset.close[:] = 100.0 * np.exp(np.cumsum(drift))
+        asset.open[:] = np.concatenate([[100.0], asset.close[:-1]])
+    policy = Linear(alpha=0.0, horizon=1).fit(span, span, _work())
+    assert policy.weights[0] == pytest.approx(0.02 * policy.scaler.scale[0], rel=1e-6)
+    assert np.abs(policy.weights[1:]).max() < 1e-9
+    noise = Linear(horizon=1).fit(make_span(2_000), make_span(), _work())
+    held = noise.targets(asset_with_history(500, 21))
+    assert (np.diff(held) != 0).mean() < 0.02
+
+
+def _work():
+    from reinforcestrategycreator_pipeline.policies.base import Work
+    from reinforcestrategycreator_pipeline.seeding import Seeds
+
+    return Work(Seeds(0))
