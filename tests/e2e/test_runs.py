@@ -243,6 +243,29 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert not link.is_symlink()
 
 
+def test_a_deployment_that_stops_leaves_no_package(rsc: Rsc) -> None:
+    Path("late_broker.py").write_text(
+        "from reinforcestrategycreator_pipeline.deployment.brokers.simulated import "
+        "SimulatedBroker\n\n"
+        "class Late(SimulatedBroker):\n"
+        "    def submit(self, order):\n"
+        "        pass\n"
+    )
+    quick = ("run", "-c", "quick.yaml", "--set", "training.steps=200")
+    said = rsc(*quick, "--set", "deployment.broker=late_broker:Late", "--run-id", "late")
+    assert said.code == 1
+    [line] = said.errors
+    assert "paper trading and backtest part at bar" in line
+    assert "np.float64" not in line
+    assert list(Path("runs/late/deployment").iterdir()) == []
+    said = rsc("run", "--resume", "late", "--set", "deployment.broker=simulated")
+    assert said.code == 0
+    assert sorted(p.name for p in Path("runs/late/deployment").iterdir()) == [
+        "package",
+        "paper_trading.json",
+    ]
+
+
 def report(run: str) -> str:
     return (Path("runs") / run / "evaluation/report.md").read_text(encoding="utf-8")
 

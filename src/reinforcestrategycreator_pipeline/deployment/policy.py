@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import is_int
-from reinforcestrategycreator_pipeline.deployment.manifest import (
+from reinforcestrategycreator_pipeline.deployment.package_files import (
     FEATURES,
     WEIGHTS,
     read_json,

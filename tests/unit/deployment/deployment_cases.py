@@ -5,8 +5,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pandas as pd
 
-from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
+from reinforcestrategycreator_pipeline.deployment.package import (
+    DataSchema,
+    PackageRecord,
+    write_package,
+)
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec
@@ -39,41 +44,55 @@ def random_network(sizes, seed=0, dtype=np.float32):
 
 
 def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float32, names=None):
-    """Return a policy that decides erratically but reproducibly."""
+    """Return a policy that decides erratically but reproducibly, on columns of the bars."""
     rng = np.random.default_rng(seed + 1000)
     n = len(positions)
+    names = names or tuple(f"f{i}" for i in range(n_features))
     return Policy(
         network=random_network((n_features + n, *hidden, n), seed, dtype),
         positions=positions,
-        feature_names=names or tuple(f"f{i}" for i in range(n_features)),
+        feature_names=names,
         lookback=0,
         scaler=FittedScaler(
             rng.normal(0.0, 0.1, n_features), rng.uniform(0.5, 2.0, n_features), 10.0
         ),
+        feature_specs=({"name": "column", "columns": list(names)},),
     )
 
 
-def package_arguments(**changes):
-    """Return the arguments of `write_package` for a small policy."""
-    return {
+def frame_of(asset):
+    """Return an asset's bars with its features as side data, f0, f1, ..."""
+    bars = {"open": asset.open, "high": asset.open, "low": asset.open, "close": asset.close}
+    side = {f"f{i}": column for i, column in enumerate(asset.features.T)}
+    index = pd.to_datetime((asset.seconds * 1e9).astype(np.int64), utc=True)
+    return pd.DataFrame({**bars, "volume": 1.0, **side}, index=index)
+
+
+def package_policy(**changes):
+    """Return a small policy."""
+    given = {
         "network": random_network((5, 4, 2)),
         "positions": (0.0, 1.0),
-        "feature_specs": [{"name": "returns", "horizons": [1, 2, 5]}],
+        "feature_specs": ({"name": "returns", "horizons": [1, 2, 5]},),
         "feature_names": ("return_1", "return_2", "return_5"),
         "lookback": 5,
-        "scaler": FittedScaler(
-            np.array([0.1, 0.2, 0.3]), np.array([1.0, 0.0, 3.0]), 10.0
-        ).to_dict(),
-        "data_schema": data_schema(COLUMNS, 86_400.0),
+        "scaler": FittedScaler(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0.0, 3.0]), 10.0),
+    }
+    return Policy(**{**given, **changes})
+
+
+def package_record(**changes):
+    """Return what a small package says of its policy."""
+    given = {
+        "schema": DataSchema(COLUMNS, (86_400.0, 86_400.0)),
         "config_yaml": "seed: 7\n",
-        "costs": {"commission_bps": 1.0},
         "provenance": {"run_id": "r1", "seed": 7, "spans": {"test": ("2010-01-04", "2013-03-01")}},
         "promotion": {"promoted": False, "checks": [{"name": "Sharpe ratio", "passed": False}]},
         "model_card": "# Card – «µ»\n",
-        **changes,
     }
+    return PackageRecord(**{**given, **changes})
 
 
-def written(folder, **changes):
-    """Write a small package and return its manifest."""
-    return write_package(folder, **package_arguments(**changes))
+def written(folder, policy=None, **changes):
+    """Write a small package, its record changed, and return its manifest."""
+    return write_package(folder, policy or package_policy(), package_record(**changes))

@@ -3,24 +3,32 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from deployment_cases import (
-    package_arguments,
+    package_policy,
+    package_record,
     plain_network,
     random_network,
     random_weights,
     written,
 )
 
-from reinforcestrategycreator_pipeline.deployment import manifest as manifest_module
-from reinforcestrategycreator_pipeline.deployment.manifest import manifest_seal
+from reinforcestrategycreator_pipeline.deployment import package_files
 from reinforcestrategycreator_pipeline.deployment.package import (
-    data_schema,
+    DataSchema,
+    read_schema,
     verify_package,
     write_package,
 )
+from reinforcestrategycreator_pipeline.deployment.package_files import manifest_seal
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
-from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, RunError
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    RunError,
+)
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
 NAMES = {
@@ -53,24 +61,22 @@ def reseal(folder, change):
 
 
 def test_what_was_written_is_what_is_read(package):
-    arguments = package_arguments()
+    given = package_policy()
     assert {path.name for path in package.iterdir()} == NAMES
     manifest = verify_package(package)
-    assert manifest["positions"] == [0.0, 1.0]
     assert manifest["promotion"]["promoted"] is False
     assert manifest["provenance"]["spans"] == {"test": ["2010-01-04", "2013-03-01"]}
-    assert manifest["costs"] == {"commission_bps": 1.0}
     assert set(manifest["files"]) == NAMES - {"manifest.json"}
     assert (package / "config.yaml").read_text() == "seed: 7\n"
     assert (package / "MODEL_CARD.md").read_text("utf-8") == "# Card – «µ»\n"
-    assert json.loads((package / "schema.json").read_text())["columns"]["close"] == "float64"
+    assert read_schema(package) == package_record().schema
     policy = Policy.load(package)
     assert (policy.positions, policy.lookback) == ((0.0, 1.0), 5)
     assert policy.feature_names == ("return_1", "return_2", "return_5")
     assert policy.feature_specs == ({"name": "returns", "horizons": [1, 2, 5]},)
-    assert policy.scaler.to_dict() == arguments["scaler"]
-    assert policy.network.to_header() == arguments["network"].to_header()
-    for name, array in arguments["network"].weights.items():
+    assert policy.scaler.to_dict() == given.scaler.to_dict()
+    assert policy.network.to_header() == given.network.to_header()
+    for name, array in given.network.weights.items():
         assert policy.network.weights[name].tobytes() == array.tobytes()
         assert policy.network.weights[name].dtype == np.float32
 
@@ -81,7 +87,7 @@ def test_the_returned_manifest_is_the_written_one(tmp_path):
 
 def test_float64_weights_keep_their_bits(tmp_path):
     weights = random_weights((5, 4, 2), dtype=np.float64)
-    written(tmp_path / "a", network=plain_network(weights))
+    written(tmp_path / "a", package_policy(network=plain_network(weights)))
     read = Policy.load(tmp_path / "a").network.weights
     assert all(read[k].tobytes() == v.tobytes() for k, v in weights.items())
 
@@ -90,7 +96,7 @@ def test_same_arguments_same_bytes(tmp_path):
     written(tmp_path / "a")
     written(tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    written(tmp_path / "c", network=random_network((5, 4, 2), seed=1))
+    written(tmp_path / "c", package_policy(network=random_network((5, 4, 2), seed=1)))
     before, after = contents(tmp_path / "a"), contents(tmp_path / "c")
     changed = {name for name in NAMES if before[name] != after[name]}
     assert changed == {"policy.safetensors", "manifest.json"}
@@ -130,17 +136,12 @@ def test_what_is_not_a_package_is_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": random_network((6, 4, 2))}, "a network of 5 inputs and 2 actions. Got 6 and"),
-        ({"positions": (0.5, 1.0)}, "with 0 among them"),
-        ({"scaler": {"center": [0.0]}}, "needs 'scale'"),
-        ({"scaler": {"center": [0.0], "scale": [1.0], "clip": None}}, "a scaler of as many"),
-        (
-            {"costs": {"commission_bps": float("nan")}},
-            "the costs of a package must be fit for JSON",
-        ),
         ({"provenance": {"when": object()}}, "the provenance of a package must be fit for JSON"),
         ({"provenance": {"run": "\udc80"}}, "the provenance of a package must be fit for JSON"),
-        ({"data_schema": {"x": float("inf")}}, "the data_schema of a package must be fit for JSON"),
+        (
+            {"schema": DataSchema((), (float("inf"), 1.0))},
+            "the schema of a package must be fit for JSON",
+        ),
         ({"promotion": {"checks": []}}, "promoted parameter of promotion must be true or false"),
         ({"promotion": {"promoted": "no"}}, "promoted parameter of promotion must be true or"),
     ],
@@ -270,7 +271,7 @@ def test_a_manifest_that_is_none_is_refused(package, text):
 
 
 def test_an_oversized_json_is_not_read(package, monkeypatch):
-    monkeypatch.setattr(manifest_module, "MAX_JSON_BYTES", 100)
+    monkeypatch.setattr(package_files, "MAX_JSON_BYTES", 100)
     with pytest.raises(CheckpointError, match="bytes is above the cap of 100"):
         verify_package(package)
 
@@ -345,13 +346,37 @@ def test_a_header_that_does_not_fit_is_a_damaged_package(package, change, messag
         Policy.load(package, verify=False)
 
 
-def test_the_schema_says_what_the_bars_must_be():
-    schema = data_schema(("open", "close", "rate"), 3600)
-    assert schema["columns"] == {"open": "float64", "close": "float64", "rate": "float64"}
-    assert schema["bar_seconds"] == 3600.0
-    assert "close time" in schema["timestamp"]
+def test_the_schema_is_of_all_assets():
+    hours = pd.date_range("2020-01-01", periods=9, freq="h", tz="UTC")
+    days = pd.date_range("2020-01-01", periods=9, freq="D", tz="UTC")
+    both = {
+        "A": pd.DataFrame(1.0, hours, ["open", "close", "mood"]),
+        "B": pd.DataFrame(1.0, days, ["open", "close", "rate"]),
+    }
+    schema = DataSchema.of(both)
+    assert schema == DataSchema(("open", "close"), (3600.0, 86_400.0))
+    for symbol, frame in both.items():
+        schema.require(frame, symbol)
+
+
+def test_bars_that_the_policy_does_not_know_are_refused():
+    days = pd.date_range("2020-01-01", periods=9, freq="D", tz="UTC")
+    schema = DataSchema.of({"A": pd.DataFrame(1.0, days, ["open", "close", "mood"])})
+    schema.require(pd.DataFrame(1.0, days, ["more", "mood", "close", "open"]), "A")
+    with pytest.raises(DataError, match="A: the policy needs the column close, mood"):
+        schema.require(pd.DataFrame(1.0, days, ["open"]), "A")
+    hours = pd.date_range("2020-01-01", periods=9, freq="h", tz="UTC")
+    with pytest.raises(DataError, match=r"trained on bars of 86400 seconds\. Got .* 3600 s"):
+        schema.require(pd.DataFrame(1.0, hours, ["open", "close", "mood"]), "A")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"columns": 3, "bar_seconds": [1, 2]}', "[]", "{"])
+def test_a_schema_that_is_none_is_a_damaged_package(package, text):
+    (package / "schema.json").write_text(text)
+    with pytest.raises(CheckpointError, match="schema"):
+        read_schema(package)
 
 
 def test_write_package_accepts_a_path_as_text(tmp_path):
-    write_package(str(tmp_path / "a" / "b"), **package_arguments())
+    write_package(str(tmp_path / "a" / "b"), package_policy(), package_record())
     verify_package(str(tmp_path / "a" / "b"))

@@ -6,10 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from deployment_cases import package_arguments
+from deployment_cases import package_policy, written
 from policy_family import MEMBERS, random_dqn
 
-from reinforcestrategycreator_pipeline.deployment.package import write_package
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 
@@ -60,15 +59,13 @@ def run(*arguments):
 def test_policy_needs_numpy_and_safetensors_alone(tmp_path, member):
     rng = np.random.default_rng(0)
     names = tuple(f"f{i}" for i in range(17))
-    write_package(
-        tmp_path / "package",
-        **package_arguments(
-            network=random_dqn(MEMBERS[member], 20, 3, hidden=(64, 64)).policy_network(),
-            positions=(-1.0, 0.0, 1.0),
-            feature_names=names,
-            scaler=FittedScaler(rng.normal(size=17), rng.uniform(1, 2, 17), 10.0).to_dict(),
-        ),
+    policy = package_policy(
+        network=random_dqn(MEMBERS[member], 20, 3, hidden=(64, 64)).policy_network(),
+        positions=(-1.0, 0.0, 1.0),
+        feature_names=names,
+        scaler=FittedScaler(rng.normal(size=17), rng.uniform(1, 2, 17), 10.0),
     )
+    written(tmp_path / "package", policy)
     raw = rng.normal(size=(50, 17))
     here = Policy.load(tmp_path / "package")
     result = run(tmp_path / "package", json.dumps(raw.tolist()))

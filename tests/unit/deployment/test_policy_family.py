@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from deployment_cases import written
+from deployment_cases import package_policy, written
 from policy_family import MEMBERS, random_dqn
 
 from reinforcestrategycreator_pipeline.deployment.policy import Policy
@@ -51,10 +51,12 @@ def test_a_package_decides_as_the_model(settings, dtype, asset, tmp_path):
     market, dqn, states = trained(settings, dtype, asset)
     written(
         tmp_path / "package",
-        network=dqn.policy_network(),
-        positions=GRID,
-        feature_names=("a", "b", "c"),
-        scaler=SCALER.to_dict(),
+        package_policy(
+            network=dqn.policy_network(),
+            positions=GRID,
+            feature_names=("a", "b", "c"),
+            scaler=SCALER,
+        ),
     )
     policy = Policy.load(tmp_path / "package")
     n = len(GRID)
@@ -82,10 +84,12 @@ def test_the_same_network_gives_the_same_bytes(settings, asset, tmp_path):
     for name in ("a", "b"):
         written(
             tmp_path / name,
-            network=dqn.policy_network(),
-            positions=GRID,
-            feature_names=("a", "b", "c"),
-            scaler=SCALER.to_dict(),
+            package_policy(
+                network=dqn.policy_network(),
+                positions=GRID,
+                feature_names=("a", "b", "c"),
+                scaler=SCALER,
+            ),
         )
     a, b = ((tmp_path / name / "policy.safetensors").read_bytes() for name in "ab")
     assert a == b

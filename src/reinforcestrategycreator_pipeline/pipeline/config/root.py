@@ -13,7 +13,7 @@ from reinforcestrategycreator_pipeline.checks import (
     require_int,
     require_number,
 )
-from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
+from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
