@@ -109,16 +109,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _fsync(file)
-            if path.exists():
-                # Aside first: a folder cannot be renamed onto one that has content.
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-                path.replace(old)
-                temporary.replace(path)
-                shutil.rmtree(old)
-            else:
-                temporary.replace(path)
-            _fsync(path.parent)
+            replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Give the folder `new` the name `path`, in place of a folder that has it.
+
+    Raises
+    ------
+    OSError
+        If the system refuses; what was at `path` may then be beside it as ``.NAME.old.*``.
+    """
+    if path.exists():
+        # Aside first: a folder cannot be renamed onto one that has content.
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        path.replace(old)
+        new.replace(path)
+        shutil.rmtree(old)
+    else:
+        new.replace(path)
+    _fsync(path.parent)

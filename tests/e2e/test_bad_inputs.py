@@ -132,6 +132,7 @@ def test_what_the_refusals_are_held_to_can_fail() -> None:
 DEEP = "a: " + "[" * 40 + "]" * 40
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 HYPER = "strategy.hyperparameters."
+TRAINING = "strategy.training"
 
 # Name -> content of my.yaml, and what the refusal must say.
 BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
@@ -153,7 +154,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("my.yaml:1: strategy.training.counterfactual: must be true or false. Got 'NO' instead.",),
     ),
     "a clock time is text": ("seed: 12:30\n", ("seed: must be an integer. Got '12:30' instead.",)),
-    "alias": ("seed: &s 1\nstrategy: {training: {steps: *s}}\n", ("my.yaml:1: seed: anchors (&s) are not",)),
+    "alias": ("seed: &s 1\nsplit: {test: *s}\n", ("my.yaml:1: seed: anchors (&s) are not",)),
     "alias bomb": (BOMB, ("my.yaml:1: a: anchors (&a) are not allowed.",)),
     "alias alone": ("seed: *s\n", ("my.yaml:1: seed: aliases (*s) are not allowed.",)),
     "deep nesting": (DEEP, ("my.yaml:1: a", "nested deeper than 32 levels.")),
@@ -173,7 +174,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "not UTF-8": (b"seed: 1\n# caf\xe9\n", ("my.yaml:2: must be UTF-8. Got the byte 0xe9.",)),
     "number too large": ("seed: 1e999\n", ("seed: the number is too large for a 64-bit float",)),
     "section is null": ("strategy:\n", ("my.yaml:1: strategy: must be a section, a mapping",)),
-    "section is a list": ("strategy: [dqn]\n", ("my.yaml:1: strategy: must be a section, a mapping",)),
+    "section is a list": ("trading: [1]\n", ("my.yaml:1: trading: must be a section, a mapping",)),
     "unknown feature": (
         "features:\n  columns:\n    - {name: atr}\n    - {name: rsii}\n",
         ("my.yaml:4: features.columns[1].name: ", "no feature is called 'rsii'. Did you mean 'rsi"),
@@ -281,16 +282,16 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "seed": ("--set seed: must read dotted.key=value.",),
     "=5": ("--set =5: must read dotted.key=value.",),
     "strategy..training=1": ("must read dotted.key=value.",),
-    "strategy.training.step=1": ("strategy.training.step: no such key. Did you mean 'steps'?",),
-    "strategy.training.steps.x=1": ("strategy.training.steps: must be an integer. Got {'x': 1} instead.",),
-    "strategy.training.steps=many": ("strategy.training.steps: must be an integer. Got 'many' instead.",),
-    "strategy.training.steps=": ("strategy.training.steps: must be an integer. Got None instead.",),
-    "strategy.training.steps=1.5": ("strategy.training.steps: must be an integer. Got 1.5 instead.",),
-    "strategy.training.steps=true": ("strategy.training.steps: must be an integer. Got True instead.",),
+    "strategy.training.step=1": (TRAINING + ".step: no such key. Did you mean 'steps'?",),
+    "strategy.training.steps.x=1": (TRAINING + ".steps: must be an integer. Got {'x': 1}",),
+    "strategy.training.steps=many": (TRAINING + ".steps: must be an integer. Got 'many' instead.",),
+    "strategy.training.steps=": (TRAINING + ".steps: must be an integer. Got None instead.",),
+    "strategy.training.steps=1.5": (TRAINING + ".steps: must be an integer. Got 1.5 instead.",),
+    "strategy.training.steps=true": (TRAINING + ".steps: must be an integer. Got True instead.",),
     "strategy.training.steps=0": ("must be an integer >= 1. Got 0 instead.",),
     "strategy.training.steps=10000000000000000000000": ("must be an integer >= 1 and < 2**63.",),
     "strategy.training.patience=-1": ("must be an integer >= 0. Got -1 instead.",),
-    "strategy.training=5": ("strategy.training: must be a section, a mapping of keys to values. Got 5 instead.",),
+    "strategy.training=5": (TRAINING + ": must be a section, a mapping of keys to values. Got 5",),
     "trading.positions=[0, 1": ("not valid YAML: expected ',' or ']'",),
     "seed=*a": ("aliases (*a) are not allowed.",),
     "seed=!!int 3": ("tags are not allowed.",),
@@ -308,11 +309,11 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "trading.reward=numpy:zzzq": ("no 'zzzq' in it. Valid names: ", " more."),
     "strategy.model=dqm": ("strategy.model: no model is called 'dqm'. Did you mean 'dqn'?",),
     "strategy.model=math:pi": ("model 'math:pi' must be a class or function.",),
-    "strategy.model=user_parts:Thing": ("the class 'user_parts:Thing' is no model: it lacks build,",),
+    "strategy.model=user_parts:Thing": ("class 'user_parts:Thing' is no model: it lacks build,",),
     "strategy.dtype=float23": ("must be 'float32' or 'float64'. Got 'float23'", "mean 'float32'?"),
     "deployment.broker=simulatd": ("no broker is called 'simulatd'. Did you mean 'simulated'?",),
     "deployment.broker=math:pi": ("broker 'math:pi' must be a class or function.",),
-    "deployment.broker=user_parts:Thing": ("is no broker: it lacks submit_target, on_open, on_c",),
+    "deployment.broker=user_parts:Thing": ("is no broker: it lacks submit, poll, posit",),
     HYPER + "hidden_layers=[]": ("must be a list of one or more integers from 1", "Got [] inst"),
     HYPER + "hidden_layers=[0]": ("must be a list of one or more integers from 1", "Got [0] in"),
     HYPER + "hidden_layers=[a]": ("hidden_layers[0]: must be an integer. Got 'a' instead.",),
@@ -677,8 +678,8 @@ def test_a_name_that_is_taken_or_misspelt(rsc: Rsc, mine: Path) -> None:
     refused(rsc("run", "--run-id", "mine"), 1, "the run 'mine' exists already in runs. Continue it")
     refused(rsc("run", "--resume", "mime"), 1, "no run is called 'mime'. Did you mean 'mine'?")
     refused(rsc("report", "mime"), 1, "runs: no run is called 'mime'. Did you mean 'mine'?")
-    said = rsc("run", "--resume", "mine", "--set", "training.stps=3")
-    refused(said, 2, "--set training.stps=3: training.stps: no such key. Did you mean 'steps'?")
+    said = rsc("run", "--resume", "mine", "--set", "strategy.training.stps=3")
+    refused(said, 2, "--set strategy.training.stps=3: strategy.training.stps: no such key. Did you mean 'steps'?")
     assert snapshot(Path("runs")) == before
 
 
@@ -801,8 +802,8 @@ def as_process(folder: Path, *arguments: str, **environ: str) -> Said:
 
 
 def test_the_main_script(rsc: Rsc, tmp_path: Path) -> None:
-    said = as_process(tmp_path, "--set", "training.step=3")
-    refused(said, 2, "--set training.step=3: training.step: no such key. Did you mean 'steps'?")
+    said = as_process(tmp_path, "--set", "strategy.training.step=3")
+    refused(said, 2, "--set strategy.training.step=3: strategy.training.step: no such key. Did you mean 'steps'?")
     said = as_process(tmp_path, RSC_CONFIG__SEED="x")
     refused(said, 2, "environment variable RSC_CONFIG__SEED: seed: must be an integer.")
     nothing_began()

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
 from small_runs import (
     QUICK,
     REPEATABLE,
@@ -25,6 +24,7 @@ from small_runs import (
     temporaries,
 )
 
+from reinforcestrategycreator_pipeline.deployment.package import load_package
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -90,7 +90,6 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
         "evaluation/report.md",
         "deployment/package/policy.safetensors",
         "deployment/package/config.yaml",
-        "deployment/package/features.json",
         "deployment/package/schema.json",
         "deployment/package/manifest.json",
         "deployment/paper_trading.json",
@@ -126,7 +125,8 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
 EVERY_OPTION = """\
   hyperparameters:
     {dueling: true, noisy: true, exploration_initial: 0, exploration_final: 0, head: c51,
-    prioritized_replay: true, priority_alpha: 0.5, adam_epsilon: 1.5e-4, layer_norm: true, normalize_observations: true, learning_rate_schedule: linear,
+    prioritized_replay: true, priority_alpha: 0.5, adam_epsilon: 1.5e-4,
+    layer_norm: true, normalize_observations: true, learning_rate_schedule: linear,
     weight_decay: 0.01, max_grad_norm: 1, tau: 0.1, target_update_interval: 1, gradient_steps: -1,
     hidden_layers: [4], batch_size: 8, buffer_size: 1000, learning_starts: 0, log_interval: 5}
 """
@@ -219,7 +219,7 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
     assert link.resolve() == Path("runs/edge/deployment/package").resolve()
-    assert Policy.load(link).positions == (-1.0, 0.0, 1.0)
+    assert load_package(link).positions == (-1.0, 0.0, 1.0)
     assert promotion_of("edge") == [True] * 4
     assert "The model is promoted." in report("edge")
 
@@ -241,6 +241,29 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert promotion_of("edge") == [False] * 4
     assert "The model is not promoted." in report("edge")
     assert not link.is_symlink()
+
+
+def test_a_deployment_that_stops_leaves_no_package(rsc: Rsc) -> None:
+    Path("late_broker.py").write_text(
+        "from reinforcestrategycreator_pipeline.deployment.brokers.simulated import "
+        "SimulatedBroker\n\n"
+        "class Late(SimulatedBroker):\n"
+        "    def submit(self, order):\n"
+        "        pass\n"
+    )
+    quick = ("run", "-c", "quick.yaml", "--set", "strategy.training.steps=200")
+    said = rsc(*quick, "--set", "deployment.broker=late_broker:Late", "--run-id", "late")
+    assert said.code == 1
+    [line] = said.errors
+    assert "paper trading and backtest part at bar" in line
+    assert "np.float64" not in line
+    assert list(Path("runs/late/deployment").iterdir()) == []
+    said = rsc("run", "--resume", "late", "--set", "deployment.broker=simulated")
+    assert said.code == 0
+    assert sorted(p.name for p in Path("runs/late/deployment").iterdir()) == [
+        "package",
+        "paper_trading.json",
+    ]
 
 
 def report(run: str) -> str:

@@ -37,12 +37,13 @@ def random_network(sizes, seed=0, dtype=np.float32):
 
 
 def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float32, names=None):
-    """Return a policy that decides erratically but reproducibly."""
+    """Return a policy that decides erratically but reproducibly, on columns of the bars."""
     rng = np.random.default_rng(seed + 1000)
     n = len(positions)
+    names = tuple(names or (f"f{i}" for i in range(n_features)))
     return QPolicy(
         positions=positions,
-        inputs=Inputs(names or tuple(f"f{i}" for i in range(n_features))),
+        inputs=Inputs(names, 0, ({"name": "column", "columns": list(names)},)),
         scaler=FittedScaler(
             rng.normal(0.0, 0.1, n_features), rng.uniform(0.5, 2.0, n_features), 10.0
         ),

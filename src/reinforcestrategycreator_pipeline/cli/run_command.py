@@ -34,8 +34,8 @@ def run(
     A run leaves a folder with everything in it: configuration, data, model, report, package.
     Ctrl-C saves and says how to continue. The same seed gives the same bytes.
 
-    Environment variables such as RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000 set keys, too; a file, the
-    environment and --set are laid over the defaults in this order.
+    Environment variables such as RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000 set keys, too; a file,
+    the environment and --set are laid over the defaults in this order.
     """
     from reinforcestrategycreator_pipeline.cli.console import output, progress
     from reinforcestrategycreator_pipeline.cli.results import show_results

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reinforcestrategycreator_pipeline.checks import require
-from reinforcestrategycreator_pipeline.deployment.manifest import (
+from reinforcestrategycreator_pipeline.deployment.package_files import (
     CONFIG,
     FILES,
     FORMAT,
@@ -18,46 +21,108 @@ from reinforcestrategycreator_pipeline.deployment.manifest import (
     WEIGHTS,
     file_entry,
     manifest_seal,
+    read_json,
     verify_package,
 )
-from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    RunError,
+)
 from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
+from reinforcestrategycreator_pipeline.market.bars import median_spacing
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
-__all__ = ["data_schema", "load_package", "verify_package", "write_package"]
+__all__ = [
+    "DataSchema",
+    "PackageRecord",
+    "load_package",
+    "read_schema",
+    "verify_package",
+    "write_package",
+]
+
+# Bars at the ends of half sessions have no one spacing; hours for days, or minutes for hours, are
+# further apart than this.
+_SPACING = 5.0
 
 
-def data_schema(columns: Sequence[str], bar_seconds: float) -> dict[str, Any]:
-    """Return what the policy's features demand of the bars, for ``schema.json``.
+@dataclass(frozen=True)
+class DataSchema:
+    """What a policy's features demand of the bars.
 
-    Parameters
+    Attributes
     ----------
-    columns : sequence of str
-        The bars' columns: open, high, low, close, volume, then side data.
-    bar_seconds : float
-        Median spacing of the bars that the policy was trained on.
+    columns : tuple of str
+        Open, high, low, close, volume, then the side data that every asset had.
+    bar_seconds : (float, float)
+        Median spacing of the bars that the policy was trained on, of the asset with the shortest
+        and of that with the longest.
     """
-    return {
-        "columns": {str(name): "float64" for name in columns},
-        "bar_seconds": float(bar_seconds),
-        "index": "timestamp",
-        "timestamp": "UTC, strictly increasing; the close time of the bar, usable from then on",
-        "prices": "adjusted for splits and dividends, consistently across open, high, low, close",
-        "execution": "decided at a bar's close, filled at the next bar's open",
-    }
+
+    columns: tuple[str, ...]
+    bar_seconds: tuple[float, float]
+
+    @classmethod
+    def of(cls, bars: Mapping[str, pd.DataFrame]) -> DataSchema:
+        """Return the schema of the bars of some assets, by symbol."""
+        frames = list(bars.values())
+        columns = [str(c) for c in frames[0].columns if all(c in frame for frame in frames)]
+        spacings = [median_spacing([pd.DatetimeIndex(frame.index)]) for frame in frames]
+        return cls(tuple(columns), (min(spacings), max(spacings)))
+
+    def require(self, frame: pd.DataFrame, symbol: str) -> None:
+        """Refuse bars that lack a column, or are of another size: hours instead of days.
+
+        Raises
+        ------
+        DataError
+            With what was trained on and what was got.
+        """
+        missing = [name for name in self.columns if name not in frame.columns]
+        if missing:
+            raise DataError(f"{symbol}: the policy needs the column {', '.join(missing)}.")
+        spacing = median_spacing([pd.DatetimeIndex(frame.index)])
+        shortest, longest = self.bar_seconds
+        if not shortest / _SPACING <= spacing <= longest * _SPACING:
+            trained = f"{shortest:g}" if shortest == longest else f"{shortest:g} to {longest:g}"
+            raise DataError(
+                f"{symbol}: the policy was trained on bars of {trained} seconds. "
+                f"Got bars that are {spacing:g} seconds apart."
+            )
 
 
-def write_package(
-    folder: str | Path,
-    *,
-    policy: Policy,
-    data_schema: Mapping[str, Any],
-    config_yaml: str,
-    costs: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-    promotion: Mapping[str, Any],
-    model_card: str,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PackageRecord:
+    """What a package says of its policy.
+
+    Attributes
+    ----------
+    schema : DataSchema
+        What the bars must be.
+    config_yaml : str
+        The resolved configuration of the run.
+    provenance : mapping
+        Run id, seed, data fingerprints, versions, spans.
+    promotion : mapping
+        ``{"promoted": bool, "checks": [...]}``.
+    model_card : str
+        Markdown, for people.
+    """
+
+    schema: DataSchema
+    config_yaml: str
+    provenance: Mapping[str, Any]
+    promotion: Mapping[str, Any]
+    model_card: str
+
+    def __post_init__(self) -> None:
+        promoted = self.promotion.get("promoted")
+        require(isinstance(promoted, bool), "promotion", "promoted", "true or false", promoted)
+
+
+def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> dict[str, Any]:
     """Write a package, whole or not at all; the same arguments give the same bytes.
 
     Parameters
@@ -65,19 +130,9 @@ def write_package(
     folder : path
         Where; a package that is there is replaced, anything else is refused.
     policy : Policy
-        What decides.
-    data_schema : mapping
-        What the bars must be; see the function `data_schema`.
-    config_yaml : str
-        The resolved configuration of the run.
-    costs : mapping
-        What trading was assumed to cost.
-    provenance : mapping
-        Run id, seed, data fingerprints, versions, spans.
-    promotion : mapping
-        ``{"promoted": bool, "checks": [...]}``.
-    model_card : str
-        Markdown, for people.
+        What is packaged.
+    record : PackageRecord
+        What is said of it.
 
     Returns
     -------
@@ -87,27 +142,23 @@ def write_package(
     Raises
     ------
     ConfigError
-        If the parts do not fit together or are not fit for JSON.
+        If a part of the record is not fit for JSON.
     RunError
         If the folder cannot be written, or holds something else.
     """
     folder = Path(folder)
-    promoted = promotion.get("promoted")
-    require(isinstance(promoted, bool), "promotion", "promoted", "true or false", promoted)
+    schema = _plain("schema", asdict(record.schema))
     manifest: dict[str, Any] = {
         "format": FORMAT,
-        "costs": dict(costs),
-        "promotion": dict(promotion),
-        "provenance": dict(provenance),
+        "promotion": _plain("promotion", dict(record.promotion)),
+        "provenance": _plain("provenance", dict(record.provenance)),
     }
-    schema = _plain("data_schema", dict(data_schema))
-    manifest = {name: _plain(name, part) for name, part in manifest.items()}
     _require_replaceable(folder)
     with atomic_folder(folder) as temporary:
         policy.save(temporary / WEIGHTS)
         write_json(temporary / SCHEMA, schema)
-        write_text(temporary / CONFIG, config_yaml)
-        write_text(temporary / MODEL_CARD, model_card)
+        write_text(temporary / CONFIG, record.config_yaml)
+        write_text(temporary / MODEL_CARD, record.model_card)
         manifest["files"] = {name: file_entry(temporary / name) for name in FILES}
         manifest["seal"] = manifest_seal(manifest)
         write_json(temporary / MANIFEST, manifest)
@@ -125,6 +176,23 @@ def load_package(folder: str | Path) -> Policy:
     """
     verify_package(folder)
     return load_policy(Path(folder) / WEIGHTS)
+
+
+def read_schema(folder: str | Path) -> DataSchema:
+    """Return what a package demands of the bars.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or damaged.
+    """
+    path = Path(folder) / SCHEMA
+    found = read_json(path)
+    try:
+        shortest, longest = map(float, found["bar_seconds"])
+        return DataSchema(tuple(map(str, found["columns"])), (shortest, longest))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: is no schema of bars: {error!r}") from error
 
 
 def _plain(name: str, part: Any) -> Any:

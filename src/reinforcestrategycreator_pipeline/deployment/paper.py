@@ -1,23 +1,32 @@
 """Paper trading: a policy and a broker, bar by bar, in the order in which things become known.
 
-At the close of bar t the policy is given the features of that bar and its own previous target,
-and orders; the broker is told the open of bar t + 1 and fills, then the close, and marks.
+At the close of bar t the policy is given the features of that bar and its own previous target, and
+chooses; at the open of bar t + 1 equity and price are known, and the target becomes an order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.deployment.broker import Broker, Fill
+from reinforcestrategycreator_pipeline.deployment.brokers.base import (
+    Broker,
+    Fill,
+    Order,
+    OrderError,
+    Orders,
+)
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
+    PaperMarket,
+    SimulatedBroker,
+)
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, RunError
-from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR
-from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.execution.account import shares_to_trade
 from reinforcestrategycreator_pipeline.policies.base import Policy
 
 F64 = NDArray[np.float64]
@@ -31,13 +40,15 @@ class PaperResult:
     ----------
     symbol : str
         The asset.
-    seconds : ndarray of float64, shape (n + 1,)
-        Close times, seconds since 1970 UTC.
+    times : DatetimeIndex of length n + 1
+        Close times, UTC.
     equity : ndarray of float64, shape (n + 1,)
         Money at each close, net of all costs.
     exposure : ndarray of float64, shape (n,)
-        Target ordered at close t, in force from the open of bar t + 1; 0 after ruin, and where
+        Target chosen at close t, in force from the open of bar t + 1; 0 after ruin, and where
         the gap before that open ruins the account.
+    features : ndarray of float64, shape (n, F)
+        What the policy was given, unscaled; NaN after ruin.
     fills : tuple of Fill
         In order.
     fees_paid : float
@@ -47,9 +58,10 @@ class PaperResult:
     """
 
     symbol: str
-    seconds: F64
+    times: pd.DatetimeIndex
     equity: F64
     exposure: F64
+    features: F64
     fills: tuple[Fill, ...]
     fees_paid: float
     ruined: bool
@@ -69,185 +81,173 @@ class PaperResult:
             )
         return float(np.max(np.abs(self.equity - equity) / np.abs(equity)))
 
-    def require_equal(self, equity: F64, tolerance: float = 1e-9) -> float:
+    def require_equal(
+        self, equity: F64, features: pd.DataFrame | None = None, tolerance: float = 1e-9
+    ) -> float:
         """Return `gap_to`, and refuse one above `tolerance`.
+
+        Parameters
+        ----------
+        equity : ndarray of float64, shape (n + 1,)
+            The other curve.
+        features : DataFrame with F columns and n rows or more, optional
+            What the other policy was given, to say where that differs.
+        tolerance : float
+            Relative.
 
         Raises
         ------
         RunError
-            With the first bar at which the curves part.
+            With the first bar at which the curves part, and the feature that did before.
         """
         gap = self.gap_to(equity)
         if not gap <= tolerance:
             apart = ~(np.abs(self.equity - equity) <= tolerance * np.abs(equity))
             t = int(np.argmax(apart))
             raise RunError(
-                f"{self.symbol}: paper trading and backtest part at bar {t}: equity "
-                f"{self.equity[t]!r} against {equity[t]!r} (tolerance {tolerance:g} relative)"
+                f"{self.symbol}: paper trading and backtest part at bar {t} ({self.times[t]}): "
+                f"equity {float(self.equity[t])!r} against {float(equity[t])!r} (tolerance "
+                f"{tolerance:g} relative){self._first_difference(features, t)}"
             )
         return gap
+
+    def summary(self) -> dict[str, Any]:
+        """Return what ``paper_trading.json`` says of the asset."""
+        return {
+            "final_equity": float(self.equity[-1]),
+            "fills": len(self.fills),
+            "fees_paid": self.fees_paid,
+            "ruined": self.ruined,
+        }
+
+    def _first_difference(self, features: pd.DataFrame | None, end: int) -> str:
+        """Say which feature differs first before bar `end`, and at which bar."""
+        if features is None:
+            return ""
+        ours, theirs = self.features[:end], features.to_numpy(dtype=np.float64)[:end]
+        differ = np.abs(ours - theirs) > 1e-9 * np.maximum(np.abs(ours), np.abs(theirs))
+        if not differ.any():
+            return "; the features before it are the same"
+        t, f = (int(i) for i in np.argwhere(differ)[0])
+        return (
+            f"; the feature {str(features.columns[f])!r} differs from bar {t} ({self.times[t]}) "
+            f"on: {float(ours[t, f])!r} bar by bar, {float(theirs[t, f])!r} in the table. Does it "
+            "look ahead, or further back than the lookback that it declares?"
+        )
 
 
 def paper_trade(
     policy: Policy,
-    *,
-    symbol: str,
-    seconds: F64,
-    open_: F64,
-    close: F64,
-    features: F64,
-    broker: Broker,
-) -> PaperResult:
-    """Trade T bars whose raw features are given, row by row.
-
-    Parameters
-    ----------
-    policy : Policy
-        Who decides.
-    symbol : str
-        The asset.
-    seconds : ndarray, shape (T,)
-        Close times, seconds since 1970 UTC, increasing.
-    open_, close : ndarray, shape (T,)
-        Adjusted prices.
-    features : ndarray, shape (T, F)
-        Unscaled; row t is read at the close of bar t, the last row never.
-    broker : Broker
-        Whose account; it starts without a position.
-
-    Raises
-    ------
-    DataError
-        If the shapes do not fit together, or a price breaks its rule.
-    NonFiniteError
-        If a feature or an action value is not finite.
-    """
-    if features.shape != (len(close), len(policy.inputs.names)):
-        raise DataError(
-            f"{symbol}: {len(close)} bars and {len(policy.inputs.names)} features need a matrix "
-            f"of as many rows and columns. Got the shape {features.shape} instead."
-        )
-    past = {"open": open_, "close": close}
-
-    def bars_at(t: int) -> dict[str, F64]:
-        return {name: x[: t + 1] for name, x in past.items()}
-
-    return _replay(policy, symbol, seconds, open_, close, features.__getitem__, bars_at, broker)
-
-
-def paper_trade_from_bars(
-    policy: Policy,
-    specs: Sequence[FeatureSpec],
     frame: pd.DataFrame,
     start: int,
-    broker: Broker,
-    *,
-    symbol: str = "",
+    market: PaperMarket,
+    broker: Broker | None = None,
 ) -> PaperResult:
-    """Trade bars whose features are computed as the bars arrive; see `FeatureStream`.
+    """Trade bars one at a time, with features that are computed as the bars arrive.
 
     Parameters
     ----------
     policy : Policy
-        Who decides.
-    specs : sequence of FeatureSpec
-        How its features are computed: ``parse_specs(policy.feature_specs)``.
+        Who decides; its own specifications say how its features are computed.
     frame : DataFrame
         One symbol's bars by close time (UTC), history before the first decision included.
     start : int
         Row of the first decision. Rows before it are warm-up.
-    broker : Broker
-        Whose account; it starts without a position.
-    symbol : str
-        For messages and the result.
+    market : PaperMarket
+        Is told the prices as they become known. Its costs are those that an order reckons with.
+    broker : Broker, optional
+        Whose account it is, without a position yet; the market's own by default.
 
     Raises
     ------
     ConfigError
-        If the specifications give other features than the policy's.
+        If the policy's specifications give other features than it was trained on.
     DataError
         If there are too few bars before `start`, or a bar breaks a rule.
+    NonFiniteError
+        If a feature or an action value is not finite.
+    OrderError
+        If the broker rejects an order, or what it says of one cannot be.
     """
-    if not 0 <= start < len(frame) - 1:
+    n = len(frame) - 1 - start
+    if start < 0 or n < 1:
         raise DataError(
-            f"{symbol}: the first decision must be at a row from 0 to {len(frame) - 2}. "
+            f"{market.symbol}: the first decision must be at a row from 0 to {len(frame) - 2}. "
             f"Got {start} instead."
         )
+    broker = SimulatedBroker(market) if broker is None else broker
+    orders = Orders(broker)
     columns = [str(name) for name in frame.columns]
     values = frame.to_numpy(dtype=np.float64)
+    prices = frame[["open", "close"]].to_numpy(dtype=np.float64).tolist()
+    by_column = dict(zip(columns, values.T, strict=True))
     stamps = pd.DatetimeIndex(frame.index)
-    stream = FeatureStream(specs, columns, symbol)
-
-    def push(t: int) -> None:
-        stream.push(dict(zip(columns, values[t].tolist(), strict=True)), stamps[t])
-
-    def row_at_close(t: int) -> F64:
-        push(start + t)
-        newest = stream.row()
-        if newest is None:
-            raise DataError(
-                f"{symbol}: the features need {policy.inputs.lookback} bars before the first "
-                f"decision. "
-                f"Got {start} instead."
-            )
-        names, row = newest
-        if names != policy.inputs.names:
-            raise ConfigError(
-                f"{symbol}: the policy's features are {', '.join(policy.inputs.names)}. "
-                f"Got {', '.join(names)} instead."
-            )
-        return row
-
-    for t in range(start):
-        push(t)
-    return _replay(
-        policy,
-        symbol,
-        stamps.as_unit("ns").asi8[start:] / 1e9,
-        frame["open"].to_numpy(dtype=np.float64)[start:],
-        frame["close"].to_numpy(dtype=np.float64)[start:],
-        row_at_close,
-        lambda t: {name: x[: start + t + 1] for name, x in zip(columns, values.T, strict=True)},
-        broker,
-    )
-
-
-def _replay(
-    policy: Policy,
-    symbol: str,
-    seconds: F64,
-    open_: F64,
-    close: F64,
-    row_at_close: Callable[[int], F64],
-    bars_at: Callable[[int], Mapping[str, F64]],
-    broker: Broker,
-) -> PaperResult:
-    bars = len(close)
-    if bars < 2 or not len(seconds) == len(open_) == bars:
-        raise DataError(
-            f"{symbol}: paper trading needs at least 2 bars, each with a time, an open and a "
-            f"close. Got {len(seconds)}, {len(open_)} and {bars} of them."
-        )
-    years = np.diff(seconds) / SECONDS_PER_YEAR
-    equity, exposure = np.empty(bars), np.zeros(bars - 1)
-    equity[0] = broker.equity
+    times = stamps.as_unit("ns").asi8.tolist()
+    stream = FeatureStream(policy.inputs.parsed(), columns, market.symbol)
+    equity, exposure = np.empty(n + 1), np.zeros(n)
+    features = np.full((n, len(policy.inputs.names)), np.nan)
+    fills: list[Fill] = []
     held = policy.flat
-    for t in range(bars - 1):
-        if not broker.ruined:
-            held = policy.decide(row_at_close(t), held, bars_at(t))
-            exposure[t] = policy.positions[held]
-            broker.submit_target(float(exposure[t]))
-        time = float(seconds[t + 1])
-        fill = broker.on_open(float(open_[t + 1]), time=time, years=float(years[t]))
-        if broker.ruined and fill is None:  # by the gap: the order was never executed
-            exposure[t] = 0.0
-        equity[t + 1] = broker.on_close(float(close[t + 1]))
+    for t, (open_, close) in enumerate(prices):
+        i = t - start  # of the decision at this close
+        if i > 0:
+            market.open(open_, times[t])
+            if not broker.account().blocked:
+                target = policy.positions[held]
+                exposure[i - 1] = target
+                fills += _rebalance(orders, broker, market, target, open_, times[t - 1])
+        if i >= 0:
+            market.close(close, times[t])
+            equity[i] = broker.account().equity
+        if i == n:
+            break
+        stream.push(dict(zip(columns, values[t].tolist(), strict=True)), stamps[t])
+        if i >= 0 and not broker.account().blocked:
+            features[i] = _newest_features(policy, stream, start)
+            bars = {name: x[: t + 1] for name, x in by_column.items()}
+            held = policy.decide(features[i], held, bars)
+    account = broker.account()
     return PaperResult(
-        symbol=symbol,
-        seconds=np.array(seconds, dtype=np.float64),
+        symbol=market.symbol,
+        times=stamps[start:],
         equity=equity,
         exposure=exposure,
-        fills=tuple(broker.fills),
-        fees_paid=broker.fees_paid,
-        ruined=broker.ruined,
+        features=features,
+        fills=tuple(fills),
+        fees_paid=account.fees,
+        ruined=account.blocked,
     )
+
+
+def _rebalance(
+    orders: Orders, broker: Broker, market: PaperMarket, target: float, price: float, decided: int
+) -> list[Fill]:
+    """Trade to the target; the decision's time names the order, so that it is given once."""
+    symbol = market.symbol
+    shares = broker.positions().get(symbol, 0.0)
+    equity = broker.account().equity
+    quantity = shares_to_trade(target, equity, shares, price, market.ledger.costs)
+    if quantity == 0.0:
+        return []
+    orders.submit(Order(f"{symbol}-{decided}", symbol, quantity))
+    updates = orders.poll()
+    for update in updates:
+        if update.state == "rejected":
+            raise OrderError(f"{symbol}: the broker rejected an order: {update.reason}")
+    return [update.fill for update in updates if update.fill is not None]
+
+
+def _newest_features(policy: Policy, stream: FeatureStream, bars: int) -> F64:
+    newest = stream.row()
+    if newest is None:
+        raise DataError(
+            f"{stream.symbol}: the features need {policy.inputs.lookback} bars before the first "
+            f"decision. Got {bars} instead."
+        )
+    names, row = newest
+    if names != policy.inputs.names:
+        raise ConfigError(
+            f"{stream.symbol}: the policy's features are {', '.join(policy.inputs.names)}. "
+            f"Got {', '.join(names)} instead."
+        )
+    return row

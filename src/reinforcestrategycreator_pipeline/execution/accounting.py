@@ -13,8 +13,8 @@ Decided at close(t), with the target p held since open(t) and the new target q:
 
 Because the exposure after costs is exactly the target, growth depends on (t, p, q) alone and not
 on the path: this is what makes (bar, previous target) the whole state of an account whose orders
-do not move the market. The training market, the Gymnasium environment, the backtest, the oracle
-and the paper broker all call `bar_growth`.
+do not move the market. The training market, the Gymnasium environment, the backtest and the oracle
+all call it; the paper broker does not: its ledger (`account`) is held against it.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ CARD_METRICS = (
 )
 
 _LOADING = """```python
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
-policy = Policy.load("PATH/TO/THIS/FOLDER")  # checks every file's SHA-256
+from reinforcestrategycreator_pipeline.deployment.package import load_package
+policy = load_package("PATH/TO/THIS/FOLDER")  # checks every file's SHA-256
 held = policy.flat  # index of the exposure held now
 held = policy.decide(raw_features, held)  # at the close; raw_features: shape ({n},), unscaled
 target = policy.positions[held]  # exposure to trade to at the next open
@@ -93,7 +93,7 @@ def compose_model_card(
                 f"- Inputs: {len(feature_names)} features and the previous target; the first "
                 f"{lookback} bars of a series have no features",
                 f"- Features: {', '.join(_text(name) for name in feature_names)}",
-                f"- Network: {_text(network)}",
+                f"- Policy: {_text(network)}",
                 f"- Seed {seed}, version {_text(version)}",
             ]
         ),

@@ -15,6 +15,7 @@ from reinforcestrategycreator_pipeline.errors import RunError, nearest
 from reinforcestrategycreator_pipeline.files import replace_link
 
 LATEST = "latest"
+PROMOTED = "promoted"
 LOCK = ".lock"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -115,6 +116,26 @@ def point_latest(run_dir: Path) -> None:
         If something that is not a link is in the way, or links cannot be made.
     """
     replace_link(run_dir.parent / LATEST, Path(run_dir.name))
+
+
+def point_promoted(run_dir: Path, package: Path) -> Path:
+    """Make ``runs/promoted`` a relative link to a package of the run, atomically; return it.
+
+    Raises
+    ------
+    RunError
+        If something that is not a link is in the way, or links cannot be made.
+    """
+    link = run_dir.parent / PROMOTED
+    replace_link(link, package.relative_to(link.parent))
+    return link
+
+
+def withdraw_promoted(run_dir: Path) -> None:
+    """Remove ``runs/promoted`` if it leads to this run."""
+    link = run_dir.parent / PROMOTED
+    if link.is_symlink() and run_dir.resolve() in link.resolve().parents:
+        link.unlink()
 
 
 @contextmanager

@@ -1,42 +1,55 @@
-"""Packages for the tests of deployment."""
+"""Policies and packages for the tests of deployment."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from policy_cases import random_network
 
-from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
+from reinforcestrategycreator_pipeline.deployment.package import (
+    DataSchema,
+    PackageRecord,
+    write_package,
+)
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
 
 COLUMNS = ("open", "high", "low", "close", "volume")
-SPECS = ({"name": "returns", "horizons": [1, 2, 5]},)
 
 
-def small_policy(**changes):
-    """Return a policy of three features and two positions."""
-    scaler = FittedScaler(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0.0, 3.0]), 10.0)
-    inputs = Inputs(("return_1", "return_2", "return_5"), 5, SPECS)
-    network = random_network((5, 4, 2))
-    given = {"positions": (0.0, 1.0), "inputs": inputs, "scaler": scaler, "network": network}
+def frame_of(asset):
+    """Return an asset's bars with its features as side data, f0, f1, ..."""
+    bars = {"open": asset.open, "high": asset.open, "low": asset.open, "close": asset.close}
+    side = {f"f{i}": column for i, column in enumerate(asset.features.T)}
+    index = pd.to_datetime(asset.times, utc=True)
+    return pd.DataFrame({**bars, "volume": 1.0, **side}, index=index)
+
+
+def package_policy(**changes):
+    """Return a small policy."""
+    specs = ({"name": "returns", "horizons": [1, 2, 5]},)
+    given = {
+        "positions": (0.0, 1.0),
+        "inputs": Inputs(("return_1", "return_2", "return_5"), 5, specs),
+        "scaler": FittedScaler(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0.0, 3.0]), 10.0),
+        "network": random_network((5, 4, 2)),
+    }
     return QPolicy(**{**given, **changes})
 
 
-def package_arguments(**changes):
-    """Return the arguments of `write_package` for a small policy."""
-    return {
-        "policy": small_policy(),
-        "data_schema": data_schema(COLUMNS, 86_400.0),
+def package_record(**changes):
+    """Return what a small package says of its policy."""
+    given = {
+        "schema": DataSchema(COLUMNS, (86_400.0, 86_400.0)),
         "config_yaml": "seed: 7\n",
-        "costs": {"commission_bps": 1.0},
         "provenance": {"run_id": "r1", "seed": 7, "spans": {"test": ("2010-01-04", "2013-03-01")}},
         "promotion": {"promoted": False, "checks": [{"name": "Sharpe ratio", "passed": False}]},
         "model_card": "# Card – «µ»\n",
-        **changes,
     }
+    return PackageRecord(**{**given, **changes})
 
 
-def written(folder, **changes):
-    """Write a small package and return its manifest."""
-    return write_package(folder, **package_arguments(**changes))
+def written(folder, policy=None, **changes):
+    """Write a small package, its record changed, and return its manifest."""
+    return write_package(folder, policy or package_policy(), package_record(**changes))

@@ -5,11 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deployment_cases import random_network, written
+from deployment_cases import package_policy, written
+from policy_cases import random_network
+from rest_venue import RestDesk
 
-from reinforcestrategycreator_pipeline.deployment.broker import BROKERS, SimulatedBroker
+from reinforcestrategycreator_pipeline.deployment.brokers.base import TRANSITIONS, Order
+from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
+    PaperMarket,
+    SimulatedBroker,
+)
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
@@ -22,35 +30,49 @@ def test_the_examples_run(tmp_path, monkeypatch):
     frame = make_bars(300)
     spec = FeatureSpec("returns", {"horizons": (1, 2, 5)})
     table = compute_features(frame, [spec])
-    written(
-        tmp_path / "package",
+    policy = package_policy(
         network=random_network((5, 8, 2)),
-        feature_specs=[spec.to_mapping()],
-        feature_names=table.names,
-        scaler=ScalerConfig().fit(table.values[5:200]).to_dict(),
+        inputs=Inputs(table.names, 5, (spec.to_mapping(),)),
+        scaler=ScalerConfig().fit(table.values[5:200]),
     )
+    written(tmp_path / "package", policy)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(BROKERS, "_members", dict(BROKERS._members))
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names = {
         "raw_features": table.values[50],
         "frame": frame,
         "first_decision": 100,
         "BrokerContract": BrokerContract,
+        "RestDesk": RestDesk,
         "pytest": pytest,
     }
     for block in blocks:
         exec(block, names)
     # The exported file gives the policy's values.
     previous = int(names["state"][0, 3:].argmax())
-    expected = names["policy"].q_values(table.values[50], previous)
+    expected = names["policy"].values(table.values[50:51])[0, previous]
     np.testing.assert_allclose(names["q_values"][0], expected, rtol=1e-5)
     assert names["actions"].tolist() == [expected.argmax()]
     assert names["target"] in (0.0, 1.0)
     assert len(names["result"].equity) == 200
     assert np.isfinite(names["result"].equity).all()
-    broker = BROKERS.get("recording")(1000.0, CostConfig())
+    market = PaperMarket("A", 1000.0, CostConfig())
+    broker = BROKERS.get("recording")(market, smallest=2.0)
     assert isinstance(broker, SimulatedBroker)
-    broker.submit_target(1.0)
-    assert broker.ordered == [1.0]
+    market.close(10.0, 0)
+    for name, quantity in (("a", 1.0), ("b", 2.0)):
+        broker.submit(Order(name, "A", quantity))
+    assert broker.ordered == [Order("b", "A", 2.0)]
+
+
+def test_the_table_of_states_is_shown():
+    shown = {}
+    for before, after in re.findall(
+        r"^\| (`[^|]*) \| (.*)\|$", DOCS.read_text("utf-8"), re.MULTILINE
+    ):
+        names = re.findall(r"`(\w+)`", before)
+        if names and names[0] in TRANSITIONS:
+            shown |= dict.fromkeys(names, frozenset(re.findall(r"`(\w+)`", after)))
+    assert shown == TRANSITIONS

@@ -3,29 +3,31 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
-from deployment_cases import (
-    package_arguments,
-    plain_network,
-    random_network,
-    random_weights,
-    written,
-)
+from deployment_cases import package_policy, package_record, written
+from policy_cases import plain_network, random_network, random_weights
 
-from reinforcestrategycreator_pipeline.deployment import manifest as manifest_module
-from reinforcestrategycreator_pipeline.deployment.manifest import manifest_seal
+from reinforcestrategycreator_pipeline.deployment import package_files
 from reinforcestrategycreator_pipeline.deployment.package import (
-    data_schema,
+    DataSchema,
+    load_package,
+    read_schema,
     verify_package,
     write_package,
 )
-from reinforcestrategycreator_pipeline.deployment.policy import Policy
-from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, RunError
+from reinforcestrategycreator_pipeline.deployment.package_files import manifest_seal
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    RunError,
+)
+from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
 NAMES = {
     "policy.safetensors",
-    "features.json",
     "schema.json",
     "config.yaml",
     "MODEL_CARD.md",
@@ -53,24 +55,20 @@ def reseal(folder, change):
 
 
 def test_what_was_written_is_what_is_read(package):
-    arguments = package_arguments()
+    given = package_policy()
     assert {path.name for path in package.iterdir()} == NAMES
     manifest = verify_package(package)
-    assert manifest["positions"] == [0.0, 1.0]
     assert manifest["promotion"]["promoted"] is False
     assert manifest["provenance"]["spans"] == {"test": ["2010-01-04", "2013-03-01"]}
-    assert manifest["costs"] == {"commission_bps": 1.0}
     assert set(manifest["files"]) == NAMES - {"manifest.json"}
     assert (package / "config.yaml").read_text() == "seed: 7\n"
     assert (package / "MODEL_CARD.md").read_text("utf-8") == "# Card – «µ»\n"
-    assert json.loads((package / "schema.json").read_text())["columns"]["close"] == "float64"
-    policy = Policy.load(package)
-    assert (policy.positions, policy.lookback) == ((0.0, 1.0), 5)
-    assert policy.feature_names == ("return_1", "return_2", "return_5")
-    assert policy.feature_specs == ({"name": "returns", "horizons": [1, 2, 5]},)
-    assert policy.scaler.to_dict() == arguments["scaler"]
-    assert policy.network.to_header() == arguments["network"].to_header()
-    for name, array in arguments["network"].weights.items():
+    assert read_schema(package) == package_record().schema
+    policy = load_package(package)
+    assert (policy.positions, policy.inputs) == ((0.0, 1.0), package_policy().inputs)
+    assert policy.scaler.to_dict() == given.scaler.to_dict()
+    assert policy.network.to_header() == given.network.to_header()
+    for name, array in given.network.weights.items():
         assert policy.network.weights[name].tobytes() == array.tobytes()
         assert policy.network.weights[name].dtype == np.float32
 
@@ -81,8 +79,8 @@ def test_the_returned_manifest_is_the_written_one(tmp_path):
 
 def test_float64_weights_keep_their_bits(tmp_path):
     weights = random_weights((5, 4, 2), dtype=np.float64)
-    written(tmp_path / "a", network=plain_network(weights))
-    read = Policy.load(tmp_path / "a").network.weights
+    written(tmp_path / "a", package_policy(network=plain_network(weights)))
+    read = load_package(tmp_path / "a").network.weights
     assert all(read[k].tobytes() == v.tobytes() for k, v in weights.items())
 
 
@@ -90,7 +88,7 @@ def test_same_arguments_same_bytes(tmp_path):
     written(tmp_path / "a")
     written(tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    written(tmp_path / "c", network=random_network((5, 4, 2), seed=1))
+    written(tmp_path / "c", package_policy(network=random_network((5, 4, 2), seed=1)))
     before, after = contents(tmp_path / "a"), contents(tmp_path / "c")
     changed = {name for name in NAMES if before[name] != after[name]}
     assert changed == {"policy.safetensors", "manifest.json"}
@@ -130,17 +128,12 @@ def test_what_is_not_a_package_is_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": random_network((6, 4, 2))}, "a network of 5 inputs and 2 actions. Got 6 and"),
-        ({"positions": (0.5, 1.0)}, "with 0 among them"),
-        ({"scaler": {"center": [0.0]}}, "needs 'scale'"),
-        ({"scaler": {"center": [0.0], "scale": [1.0], "clip": None}}, "a scaler of as many"),
-        (
-            {"costs": {"commission_bps": float("nan")}},
-            "the costs of a package must be fit for JSON",
-        ),
         ({"provenance": {"when": object()}}, "the provenance of a package must be fit for JSON"),
         ({"provenance": {"run": "\udc80"}}, "the provenance of a package must be fit for JSON"),
-        ({"data_schema": {"x": float("inf")}}, "the data_schema of a package must be fit for JSON"),
+        (
+            {"schema": DataSchema((), (float("inf"), 1.0))},
+            "the schema of a package must be fit for JSON",
+        ),
         ({"promotion": {"checks": []}}, "promoted parameter of promotion must be true or false"),
         ({"promotion": {"promoted": "no"}}, "promoted parameter of promotion must be true or"),
     ],
@@ -178,7 +171,7 @@ def test_every_flipped_bit_is_found(package, name):
         with pytest.raises(CheckpointError):
             verify_package(package)
         with pytest.raises(CheckpointError):
-            Policy.load(package)
+            load_package(package)
     path.write_bytes(data)
     verify_package(package)
 
@@ -270,14 +263,14 @@ def test_a_manifest_that_is_none_is_refused(package, text):
 
 
 def test_an_oversized_json_is_not_read(package, monkeypatch):
-    monkeypatch.setattr(manifest_module, "MAX_JSON_BYTES", 100)
+    monkeypatch.setattr(package_files, "MAX_JSON_BYTES", 100)
     with pytest.raises(CheckpointError, match="bytes is above the cap of 100"):
         verify_package(package)
 
 
 def test_no_folder_no_package(tmp_path):
     with pytest.raises(CheckpointError, match="no such package folder"):
-        Policy.load(tmp_path / "none")
+        load_package(tmp_path / "none")
     (tmp_path / "file").write_text("x")
     with pytest.raises(CheckpointError, match="no such package folder"):
         verify_package(tmp_path / "file")
@@ -285,46 +278,27 @@ def test_no_folder_no_package(tmp_path):
     with pytest.raises(CheckpointError, match=r"not a package: it has no manifest\.json"):
         verify_package(tmp_path / "empty")
     with pytest.raises(CheckpointError, match="cannot read"):
-        Policy.load(tmp_path / "none", verify=False)
+        load_policy(tmp_path / "none")
 
 
 def test_without_the_check_of_all_files_the_weights_are_still_checked(package):
     (package / "MODEL_CARD.md").write_text("edited")
     with pytest.raises(CheckpointError, match=r"MODEL_CARD\.md"):
-        Policy.load(package)
-    assert Policy.load(package, verify=False).lookback == 5
+        load_package(package)
+    assert load_policy(package / "policy.safetensors").inputs.lookback == 5
     path = package / "policy.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match="does not match its SHA-256"):
-        Policy.load(package, verify=False)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda f: f.pop("scaler"), "the package lacks 'scaler'"),
-        (lambda f: f.update(names=["a", "b"]), "needs a scaler of as many"),
-        (lambda f: f.update(names=None), "package"),
-        (lambda f: f.update(lookback="5"), "lookback must be an integer"),
-        (lambda f: f["scaler"].update(scale=[-1.0, 1.0, 1.0]), "scale finite and >= 0"),
-    ],
-)
-def test_features_that_do_not_fit_are_a_damaged_package(package, change, message):
-    path = package / "features.json"
-    features = json.loads(path.read_text())
-    change(features)
-    path.write_text(json.dumps(features))
-    with pytest.raises(CheckpointError, match=message):
-        Policy.load(package, verify=False)
+        load_policy(package / "policy.safetensors")
 
 
 def test_weights_of_something_else_are_refused(package):
-    for other in ("dqn/2", "policy/1"):
+    for other in ("dqn/2", "policy/2"):
         write_tensors(package / "policy.safetensors", random_weights((5, 4, 2)), {"format": other})
         with pytest.raises(CheckpointError, match=rf"not a policy of this version \(.*'{other}'"):
-            Policy.load(package, verify=False)
+            load_policy(package / "policy.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -332,6 +306,11 @@ def test_weights_of_something_else_are_refused(package):
     [
         (lambda h: h.pop("head"), "lacks 'head'"),
         (lambda h: h.pop("positions"), "lacks 'positions'"),
+        (lambda h: h.pop("scaler"), "the policy lacks 'scaler'"),
+        (lambda h: h["inputs"].update(names=["a", "b"]), "needs a scaler of as many"),
+        (lambda h: h["inputs"].update(names=None), "policy"),
+        (lambda h: h["inputs"].update(lookback="5"), "lookback must be an integer"),
+        (lambda h: h["scaler"].update(scale=[-1.0, 1.0, 1.0]), "scale finite and >= 0"),
         (lambda h: h["network"].update(n_actions=3), "needs a network|must have the shape"),
         (lambda h: h["network"].update(layer_norm=True), "lacks the tensor 'gain0'"),
         (lambda h: h.update(head="nothing:Here"), "import nothing first, if you trust it"),
@@ -342,16 +321,40 @@ def test_a_header_that_does_not_fit_is_a_damaged_package(package, change, messag
     change(header)
     write_tensors(package / "policy.safetensors", tensors, header)
     with pytest.raises(CheckpointError, match=message):
-        Policy.load(package, verify=False)
+        load_policy(package / "policy.safetensors")
 
 
-def test_the_schema_says_what_the_bars_must_be():
-    schema = data_schema(("open", "close", "rate"), 3600)
-    assert schema["columns"] == {"open": "float64", "close": "float64", "rate": "float64"}
-    assert schema["bar_seconds"] == 3600.0
-    assert "close time" in schema["timestamp"]
+def test_the_schema_is_of_all_assets():
+    hours = pd.date_range("2020-01-01", periods=9, freq="h", tz="UTC")
+    days = pd.date_range("2020-01-01", periods=9, freq="D", tz="UTC")
+    both = {
+        "A": pd.DataFrame(1.0, hours, ["open", "close", "mood"]),
+        "B": pd.DataFrame(1.0, days, ["open", "close", "rate"]),
+    }
+    schema = DataSchema.of(both)
+    assert schema == DataSchema(("open", "close"), (3600.0, 86_400.0))
+    for symbol, frame in both.items():
+        schema.require(frame, symbol)
+
+
+def test_bars_that_the_policy_does_not_know_are_refused():
+    days = pd.date_range("2020-01-01", periods=9, freq="D", tz="UTC")
+    schema = DataSchema.of({"A": pd.DataFrame(1.0, days, ["open", "close", "mood"])})
+    schema.require(pd.DataFrame(1.0, days, ["more", "mood", "close", "open"]), "A")
+    with pytest.raises(DataError, match="A: the policy needs the column close, mood"):
+        schema.require(pd.DataFrame(1.0, days, ["open"]), "A")
+    hours = pd.date_range("2020-01-01", periods=9, freq="h", tz="UTC")
+    with pytest.raises(DataError, match=r"trained on bars of 86400 seconds\. Got .* 3600 s"):
+        schema.require(pd.DataFrame(1.0, hours, ["open", "close", "mood"]), "A")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"columns": 3, "bar_seconds": [1, 2]}', "[]", "{"])
+def test_a_schema_that_is_none_is_a_damaged_package(package, text):
+    (package / "schema.json").write_text(text)
+    with pytest.raises(CheckpointError, match="schema"):
+        read_schema(package)
 
 
 def test_write_package_accepts_a_path_as_text(tmp_path):
-    write_package(str(tmp_path / "a" / "b"), **package_arguments())
+    write_package(str(tmp_path / "a" / "b"), package_policy(), package_record())
     verify_package(str(tmp_path / "a" / "b"))

@@ -1,14 +1,19 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
-from deployment_cases import plain_network, random_policy, random_weights
+from deployment_cases import frame_of
+from policy_cases import plain_network, random_policy, random_weights
 
 from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
-from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker
+from reinforcestrategycreator_pipeline.deployment.brokers.base import OrderError, OrderUpdate
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
+    PaperMarket,
+    SimulatedBroker,
+)
 from reinforcestrategycreator_pipeline.deployment.paper import PaperResult, paper_trade
-from reinforcestrategycreator_pipeline.envs.grid import follow
-from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError, RunError
+from reinforcestrategycreator_pipeline.errors import DataError, FeatureError, RunError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DEAR,
@@ -23,20 +28,12 @@ START = 100_000.0
 
 def backtest(policy, asset, costs):
     """Decide all bars at once and account by the kernel: what evaluation does."""
-    path = follow(policy.decision_table(asset.features)[:-1], policy.flat)
-    return run_backtest("DQN", asset, np.array(policy.positions)[path], costs, START)
+    return run_backtest("DQN", asset, policy.targets(asset), costs, START)
 
 
-def paper(policy, asset, costs, broker=SimulatedBroker):
-    return paper_trade(
-        policy,
-        symbol=asset.symbol,
-        seconds=asset.seconds,
-        open_=asset.open,
-        close=asset.close,
-        features=asset.features,
-        broker=broker(START, costs),
-    )
+def paper(policy, asset, costs, make_broker=SimulatedBroker):
+    market = PaperMarket(asset.symbol, START, costs)
+    return paper_trade(policy, frame_of(asset), 0, market, make_broker(market))
 
 
 @pytest.mark.parametrize("costs", [FREE, CostConfig(), DEAR], ids=["free", "usual", "dear"])
@@ -49,7 +46,9 @@ def test_paper_trading_is_the_backtest(grid, costs):
         assert result.exposure.tolist() == expected.exposure.tolist()
         fills += len(result.fills)
         assert result.require_equal(expected.equity) <= 1e-9
-        spent = sum(f.cost for f in result.fills) + result.fees_paid
+        opens = dict(zip(result.times.asi8.tolist(), asset.open.tolist(), strict=True))
+        spent = sum(f.commission + f.quantity * (f.price - opens[f.time]) for f in result.fills)
+        spent += result.fees_paid
         assert spent == pytest.approx(expected.costs.sum(), rel=1e-9, abs=1e-6)
         assert not result.ruined
     assert fills > 300
@@ -73,21 +72,25 @@ def test_a_ruined_account_stays_where_it_is():
         ruined += result.ruined
         if result.ruined:
             assert result.equity[-1] == result.equity[-2]
-            assert result.fills[-1].time <= asset.seconds[-1]
+            assert result.fills[-1].time <= result.times.asi8[-1]
+            assert np.isnan(result.features[-1]).all()
     assert ruined >= 10
 
 
 def test_times_and_prices_of_the_fills():
     # Weights that always choose index 1, long: one purchase at the second bar's open.
-    asset = asset_of([10.0, 11.0, 12.0], [10.0, 10.0, 10.0], seconds=[100.0, 200.0, 300.0])
+    asset = asset_of(
+        [10.0, 11.0, 12.0], [10.0, 10.0, 10.0], times=np.array([100, 200, 300]) * 10**9
+    )
     weights = {name: 0 * array for name, array in random_weights((3, 4, 2)).items()}
     weights["b1"][1] = 1
     policy = dataclasses.replace(random_policy(1, (0.0, 1.0)), network=plain_network(weights))
     result = paper(policy, asset, FREE)
     (fill,) = result.fills
-    assert (fill.time, fill.side, fill.price, fill.open) == (200.0, "buy", 11.0, 11.0)
+    assert (fill.time, fill.price, fill.commission) == (200 * 10**9, 11.0, 0.0)
+    assert fill.quantity == pytest.approx(START / 11.0)
     assert result.equity.tolist() == pytest.approx([START, START / 1.1, START / 1.1])
-    assert result.seconds.tolist() == [100.0, 200.0, 300.0]
+    assert result.times.asi8.tolist() == [100 * 10**9, 200 * 10**9, 300 * 10**9]
     assert result.exposure.tolist() == [1.0, 1.0]
 
 
@@ -105,115 +108,133 @@ def test_nothing_of_the_future_reaches_a_decision_or_a_fill():
         result = paper(policy, changed, DEAR)
         assert result.equity[:cut].tobytes() == whole.equity[:cut].tobytes()
         assert result.exposure[:cut].tobytes() == whole.exposure[:cut].tobytes()
-        before = [f for f in whole.fills if f.time < asset.seconds[cut]]
+        before = [f for f in whole.fills if f.time < whole.times.asi8[cut]]
         assert list(result.fills[: len(before)]) == before
         assert not np.array_equal(result.equity, whole.equity)
 
 
 def test_the_last_row_is_never_read():
     asset, policy = random_asset(50, seed=2), random_policy(3, (0.0, 1.0), seed=2)
-    features = asset.features.copy()
-    features[-1] = np.nan
-    result = paper_trade(
-        policy,
-        symbol="A",
-        seconds=asset.seconds,
-        open_=asset.open,
-        close=asset.close,
-        features=features,
-        broker=SimulatedBroker(START, DEAR),
-    )
-    assert result.equity.tolist() == paper(policy, asset, DEAR).equity.tolist()
+    expected = paper(policy, asset, DEAR)
+    asset.features[-1] = np.nan
+    assert paper(policy, asset, DEAR).equity.tolist() == expected.equity.tolist()
+
+
+def test_stamps_of_less_than_a_second_are_kept():
+    asset, policy = random_asset(50, seed=2), random_policy(3, (0.0, 1.0), seed=2)
+    frame = frame_of(asset)
+    for early in (1, 7, 333):
+        shifted = frame.set_axis(frame.index - pd.Timedelta(early, "ms"))
+        result = paper_trade(policy, shifted, 0, PaperMarket("A", START, DEAR))
+        assert result.times.equals(shifted.index)
+        assert {fill.time for fill in result.fills} <= set(shifted.index.asi8.tolist())
 
 
 class LateBroker(SimulatedBroker):
-    """Planted: fills a bar late."""
+    """Planted: sends an order when the next one comes."""
 
     waiting = None
 
-    def submit_target(self, exposure):
-        late, self.waiting = self.waiting, exposure
+    def submit(self, order):
+        late, self.waiting = self.waiting, order
         if late is not None:
-            super().submit_target(late)
+            super().submit(late)
 
 
 class GenerousBroker(SimulatedBroker):
     """Planted: gives back a millionth of each commission."""
 
-    def _fill(self, target, time):
-        fill = super()._fill(target, time)
-        self.cash += 1e-6 * fill.commission if fill else 0.0
-        return fill
+    def poll(self):
+        updates = super().poll()
+        self._market.ledger.cash += sum(1e-6 * u.fill.commission for u in updates)
+        return updates
 
 
 @pytest.mark.parametrize("broken", [LateBroker, GenerousBroker])
 def test_a_broker_that_differs_from_the_backtest_is_caught(broken):
     asset, policy = random_asset(200, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
     expected = backtest(policy, asset, DEAR)
-    with pytest.raises(RunError, match=r"A: paper trading and backtest part at bar \d+: equity "):
+    with pytest.raises(RunError, match=r"A: paper trading and backtest part at bar 2 \(20"):
         paper(policy, asset, DEAR, broken).require_equal(expected.equity)
 
 
-def result_of(equity):
+def test_a_rejected_order_ends_paper_trading():
+    class Rejecting(SimulatedBroker):
+        def submit(self, order):
+            self.order = order
+
+        def poll(self):
+            return [OrderUpdate(self.order.client_id, "rejected", reason="no margin")]
+
+    asset, policy = random_asset(50, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
+    with pytest.raises(OrderError, match="A: the broker rejected an order: no margin"):
+        paper(policy, asset, DEAR, Rejecting)
+
+
+def result_of(equity, features=None):
     n = len(equity)
-    return PaperResult("A", np.arange(n), np.array(equity), np.zeros(n - 1), (), 0.0, False)
+    times = pd.date_range("2020-01-01", periods=n, tz="UTC")
+    features = np.zeros((n - 1, 1)) if features is None else np.array(features)
+    return PaperResult("A", times, np.array(equity), np.zeros(n - 1), features, (), 0.0, False)
 
 
 def test_the_gap_is_the_largest_relative_difference():
     result = result_of([100.0, 200.0, 50.0])
     assert result.gap_to(np.array([100.0, 160.0, 50.0])) == pytest.approx(0.25)
-    with pytest.raises(RunError, match=r"part at bar 1: equity .*200\.0.* against .*160"):
+    with pytest.raises(RunError) as caught:
         result.require_equal(np.array([100.0, 160.0, 50.0]))
+    assert str(caught.value) == (
+        "A: paper trading and backtest part at bar 1 (2020-01-02 00:00:00+00:00): "
+        "equity 200.0 against 160.0 (tolerance 1e-09 relative)"
+    )
     with pytest.raises(RunError, match="part at bar 2"):
         result.require_equal(np.array([100.0, 200.0, np.nan]))
     with pytest.raises(RunError, match="3 closes, the other equity curve has the shape"):
         result.gap_to(np.ones(4))
 
 
+def test_the_feature_that_parts_first_is_named():
+    result = result_of([100.0, 200.0, 50.0], [[1.0, 2.0], [3.0, np.nan]])
+    other = np.array([100.0, 200.0, 60.0])
+    table = pd.DataFrame({"a": [1.0, 3.5, 0.0], "b": [2.0, 9.0, 0.0]})
+    with pytest.raises(
+        RunError, match=r"'a' differs from bar 1 \(2020-01-02 .*3\.0 bar by bar, 3\.5"
+    ):
+        result.require_equal(other, table)
+    with pytest.raises(RunError, match="relative\\); the features before it are the same"):
+        result.require_equal(other, pd.DataFrame({"a": [1.0, 3.0], "b": [2.0, 9.0]}))
+
+
 def test_no_order_from_a_nan():
     asset, policy = random_asset(50, seed=2), random_policy(3, (0.0, 1.0), seed=2)
     asset.features[20, 1] = np.nan
-    broker = SimulatedBroker(START, DEAR)
-    with pytest.raises(NonFiniteError, match="'f1' of row 0 is nan; no order"):
-        paper(policy, asset, DEAR, lambda *_: broker)
-    assert broker.pending_target is None
-    assert all(f.time <= asset.seconds[20] for f in broker.fills)
+    market = PaperMarket("A", START, DEAR)
+    broker = SimulatedBroker(market)
+    with pytest.raises(FeatureError, match="A: feature 'column': column 'f1' must be finite"):
+        paper_trade(policy, frame_of(asset), 0, market, broker)
+    assert broker.poll() == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"features": np.zeros((9, 3))}, r"Got the shape \(9, 3\) instead"),
-        ({"features": np.zeros((10, 2))}, r"10 bars and 3 features"),
-        ({"open_": np.ones(9)}, "Got 10, 9 and 10 of them"),
-        ({"seconds": np.arange(11.0)}, "Got 11, 10 and 10 of them"),
-        ({"open_": np.where(np.arange(10) == 4, np.nan, 10.0)}, "the open of a bar must be"),
-        ({"close": np.where(np.arange(10) == 4, 0.0, 10.0)}, "the close of a bar must be"),
-        ({"seconds": -np.arange(10.0)}, "the years between two closes"),
-    ],
+    ("column", "bad", "message"),
+    [("open", np.nan, "open must be finite"), ("close", 0.0, "the close of a bar must be")],
 )
-def test_bars_that_do_not_fit_are_refused(changes, message):
-    bars = {
-        "symbol": "A",
-        "seconds": np.arange(10.0),
-        "open_": np.ones(10),
-        "close": np.ones(10),
-        "features": np.zeros((10, 3)),
-    }
-    with pytest.raises(DataError, match=message):
-        paper_trade(
-            random_policy(3, (0.0, 1.0)), **{**bars, **changes}, broker=SimulatedBroker(START, DEAR)
-        )
+def test_bars_that_break_a_rule_are_refused(column, bad, message):
+    frame = frame_of(random_asset(10))
+    frame.iloc[4, frame.columns.get_loc(column)] = bad
+    with pytest.raises(DataError, match=message.replace("open must", "(the )?open .*must")):
+        paper_trade(random_policy(3, (0.0, 1.0)), frame, 0, PaperMarket("A", START, DEAR))
 
 
-def test_one_bar_is_too_few():
-    with pytest.raises(DataError, match="at least 2 bars"):
-        paper_trade(
-            random_policy(3, (0.0, 1.0)),
-            symbol="A",
-            seconds=np.zeros(1),
-            open_=np.ones(1),
-            close=np.ones(1),
-            features=np.zeros((1, 3)),
-            broker=SimulatedBroker(START, DEAR),
-        )
+def test_bars_that_go_back_in_time_are_refused():
+    frame = frame_of(random_asset(10))
+    frame = frame.set_axis(frame.index[::-1])
+    with pytest.raises(DataError, match="the years between two closes"):
+        paper_trade(random_policy(3, (0.0, 1.0)), frame, 0, PaperMarket("A", START, DEAR))
+
+
+@pytest.mark.parametrize(("bars", "start"), [(1, 0), (10, -1), (10, 9), (10, 10)])
+def test_the_first_decision_needs_a_next_bar(bars, start):
+    frame, policy = frame_of(random_asset(10)).iloc[:bars], random_policy(3, (0.0, 1.0))
+    with pytest.raises(DataError, match=f"at a row from 0 to {bars - 2}. Got {start} instead"):
+        paper_trade(policy, frame, start, PaperMarket("A", START, DEAR))

@@ -1,24 +1,29 @@
-import math
+import itertools
 
-import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
-from reinforcestrategycreator_pipeline.deployment.broker import BROKERS, SimulatedBroker
-from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.execution.costs import CostConfig
-from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract, step, walk
-from reinforcestrategycreator_pipeline.testing.trading_cases import (
-    DEAR,
-    random_asset,
-    random_targets,
+from reinforcestrategycreator_pipeline.deployment.brokers.base import (
+    TRANSITIONS,
+    Fill,
+    Order,
+    OrderError,
+    Orders,
+    OrderUpdate,
 )
+from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
+    PaperMarket,
+    SimulatedBroker,
+)
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract, PaperDesk
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, FREE
 
 
 class TestSimulatedBroker(BrokerContract):
     @pytest.fixture
-    def make(self):
-        return BROKERS.get("simulated")
+    def desk(self):
+        return PaperDesk(BROKERS.get("simulated"))
 
 
 def test_the_register_offers_the_nearest_name():
@@ -26,169 +31,216 @@ def test_the_register_offers_the_nearest_name():
         BROKERS.get("simulatd")
 
 
-@pytest.mark.parametrize("cash", [0.0, -1.0, float("nan"), float("inf"), "1"])
-def test_money_at_the_start_must_be_positive(cash):
-    with pytest.raises(ConfigError, match="The cash parameter of SimulatedBroker"):
-        SimulatedBroker(cash, DEAR)
+def test_an_order_between_sessions_waits_for_the_next_open():
+    market = PaperMarket("A", 1000.0, FREE)
+    broker = SimulatedBroker(market)
+    broker.submit(Order("early", "A", 1.0))  # before there is a price at all
+    market.close(10.0, 1)
+    broker.submit(Order("a", "A", 2.0))
+    told = [(update.client_id, update.state) for update in broker.poll()]
+    assert told == [("early", "accepted"), ("a", "accepted")]
+    market.open(11.0, 2)
+    fills = {update.client_id: update.fill for update in broker.poll()}
+    assert fills == {"early": Fill(2, 1.0, 11.0), "a": Fill(2, 2.0, 11.0)}
+    market.close(12.0, 2)
+    market.open(13.0, 3)
+    assert broker.poll() == []  # filled once
 
 
-def test_pending_target_shows_the_order():
-    broker = SimulatedBroker(1000.0, DEAR)
-    broker.submit_target(0.5)
-    assert broker.pending_target == 0.5
-    step(broker, 10.0, 10.0)
-    assert broker.pending_target is None
+def test_a_ruined_account_takes_no_orders():
+    market = PaperMarket("A", 1000.0, FREE)
+    broker = SimulatedBroker(market)
+    market.close(10.0, 0)
+    broker.submit(Order("levered", "A", 200.0))
+    market.open(10.0, 1)
+    market.close(10.0, 1)
+    broker.submit(Order("waiting", "A", 1.0))
+    market.open(4.0, 2)
+    broker.submit(Order("late", "A", 1.0))
+    assert broker.account().blocked
+    assert broker.positions() == {}
+    told = [(update.client_id, update.state) for update in broker.poll()]
+    assert told[2:] == [("waiting", "accepted"), ("waiting", "rejected"), ("late", "rejected")]
 
 
-def test_the_ledger_is_the_kernel_in_wild_markets_at_wild_costs():
-    ruined = 0
-    for seed in range(150):
-        rng = np.random.default_rng(seed)
-        asset = random_asset(40, seed, volatility=float(10 ** rng.uniform(-3, -0.3)))
-        trading = (10 ** rng.uniform(-2, 3.2, 3)).tolist()
-        costs = CostConfig(*trading, *(10 ** rng.uniform(0, 4, 2)).tolist())
-        grid = sorted({0.0, *rng.normal(0, 2, 4).tolist()})
-        targets = random_targets(39, grid, seed)
-        broker = SimulatedBroker(1e5, costs)
-        equity = [1e5, *(broker.equity for _ in walk(broker, asset, targets))][::2]
-        expected = run_backtest("x", asset, targets, costs, 1e5).equity
-        np.testing.assert_allclose(equity, expected, rtol=1e-9)
-        assert broker.debt_forgiven >= 0.0
-        ruined += broker.ruined
-    assert 10 < ruined < 100
+def test_events_out_of_order_are_refused():
+    market = PaperMarket("A", 1000.0, FREE)
+    with pytest.raises(OrderError, match="opens before the one before it has closed"):
+        market.open(10.0, 1)
+    market.close(10.0, 1)
+    with pytest.raises(OrderError, match="closes that has not opened"):
+        market.close(10.0, 2)
+    market.open(10.0, 2)
+    with pytest.raises(OrderError):
+        market.open(10.0, 3)
+    with pytest.raises(OrderError):
+        market.close(10.0, 3)
+    market.close(10.0, 2)
+    with pytest.raises(DataError, match="the years between two closes"):
+        market.open(10.0, 1)
 
 
-class ExposureBeforeCosts(SimulatedBroker):
-    """Planted: buys for the equity it has, not for what is left after costs."""
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(a, b) for a, b in itertools.product(TRANSITIONS, TRANSITIONS) if b not in TRANSITIONS[a]],
+)
+def test_no_state_follows_that_the_table_does_not_have(before, after):
+    told = []
 
-    def _fill(self, target, time):
-        costs, self.costs = self.costs, type(self.costs)(0, 0, 0, 0, 0)
-        fill = super()._fill(target, time)
-        self.costs = costs
-        if fill is not None:
-            self.cash -= fill.shares * fill.open * costs.buy_cost
-        return fill
+    class Teller:
+        def submit(self, order):
+            pass
 
+        def poll(self):
+            return told
 
-class LosesCommission(SimulatedBroker):
-    """Planted: records the commission, but does not take it."""
-
-    def _fill(self, target, time):
-        fill = super()._fill(target, time)
-        if fill is not None:
-            self.cash += fill.commission
-        return fill
-
-
-class FillsAtTheCloseBefore(SimulatedBroker):
-    """Planted: trades at the price at which it decided."""
-
-    def _fill(self, target, time):
-        open_, self._price = self._price, self.seen if self.shares or self.fills else self._price
-        fill = super()._fill(target, time)
-        self._price = open_
-        return fill
-
-    def on_close(self, price):
-        self.seen = price
-        return super().on_close(price)
+    orders = Orders(Teller())
+    orders.submit(Order("a", "A", 2.0))
+    orders.states["a"] = before
+    quantity = 2.0 if after == "filled" else 1.0
+    told.append(OrderUpdate("a", after, Fill(0, quantity, 1.0) if "filled" in after else None))
+    with pytest.raises(OrderError, match=f"'a' cannot become '{after}': it is '{before}'"):
+        orders.poll()
 
 
-class PaysForShorting(SimulatedBroker):
-    """Planted: the borrow fee has the wrong sign."""
+@pytest.mark.parametrize(
+    "updates",
+    [
+        [OrderUpdate("b", "accepted")],
+        [OrderUpdate("a", "filled")],
+        [OrderUpdate("a", "accepted", Fill(0, 1.0, 1.0))],
+        [OrderUpdate("a", "filled", Fill(0, 1.0, 1.0))],
+        [OrderUpdate("a", "filled", Fill(0, 3.0, 1.0))],
+        [OrderUpdate("a", "partially_filled", Fill(0, -1.0, 1.0))],
+        [OrderUpdate("a", "partially_filled", Fill(0, 1.5, 1.0))] * 2,
+        [OrderUpdate("a", "canceled", Fill(0, 2.5, 1.0))],
+    ],
+    ids=[
+        "unknown",
+        "no fill",
+        "early",
+        "less",
+        "more",
+        "other side",
+        "too often",
+        "more, canceled",
+    ],
+)
+def test_an_update_that_cannot_be_is_refused(updates):
+    class Teller:
+        def submit(self, order):
+            pass
 
-    def on_open(self, price, *, time, years):
-        fees = self.fees_paid
-        fill = super().on_open(price, time=time, years=years)
-        self.cash += 2 * (self.fees_paid - fees)
-        self.fees_paid = fees - (self.fees_paid - fees)
-        return fill
+        def poll(self):
+            return updates
+
+    orders = Orders(Teller())
+    orders.submit(Order("a", "A", 2.0))
+    with pytest.raises(OrderError):
+        orders.poll()
 
 
-class OrdersFromNaN(SimulatedBroker):
-    """Planted: takes a NaN for 'go flat'."""
-
-    def submit_target(self, exposure):
-        super().submit_target(exposure if math.isfinite(exposure) else 0.0)
-
-
-class KeepsTheOrder(SimulatedBroker):
-    """Planted: fills the same order at every open."""
-
-    def on_open(self, price, *, time, years):
-        target = self._pending
-        fill = super().on_open(price, time=time, years=years)
-        self._pending = target
-        return fill
+def test_a_client_id_names_one_order():
+    orders = Orders(SimulatedBroker(PaperMarket("A", 1000.0, FREE)))
+    orders.submit(Order("a", "A", 2.0))
+    orders.submit(Order("a", "A", 2.0))
+    with pytest.raises(OrderError, match="'a' belongs to another order"):
+        orders.submit(Order("a", "A", 3.0))
 
 
-class OwesForEver(SimulatedBroker):
-    """Planted: lets an account fall below zero and go on."""
+@pytest.mark.parametrize("changes", [{"client_id": ""}, {"quantity": 0.0}])
+def test_an_order_needs_a_name_and_a_size(changes):
+    with pytest.raises(ConfigError, match="parameter of an order must be"):
+        Order(**{"client_id": "a", "symbol": "A", "quantity": 1.0, **changes})
 
-    def _is_ruined(self):
-        return False
 
-    def _close_account(self):
-        pass
+class Forgets(SimulatedBroker):
+    """Planted: sends what it is given, whether it was sent before or not."""
+
+    count = 0
+
+    def submit(self, order):
+        Forgets.count += 1
+        super().submit(Order(f"{order.client_id}/{Forgets.count}", order.symbol, order.quantity))
+
+    def poll(self):
+        return [u._replace(client_id=u.client_id.partition("/")[0]) for u in super().poll()]
+
+
+class Repeats(SimulatedBroker):
+    """Planted: tells everything again and again."""
+
+    told = ()
+
+    def poll(self):
+        self.told = [*self.told, *super().poll()]
+        return self.told
+
+
+class RoundsDown(SimulatedBroker):
+    """Planted: trades whole shares and says that it was all."""
+
+    def submit(self, order):
+        super().submit(Order(order.client_id, order.symbol, float(int(order.quantity) or 1)))
+
+
+class KeepsCommission(SimulatedBroker):
+    """Planted: does not say what it charged."""
+
+    def poll(self):
+        return [u._replace(fill=u.fill and u.fill._replace(commission=0.0)) for u in super().poll()]
+
+
+class ListsNothing(SimulatedBroker):
+    """Planted: lists positions of no shares."""
+
+    def positions(self):
+        return {"ABC": 0.0, **super().positions()}
+
+
+class Raises(SimulatedBroker):
+    """Planted: an order that is refused is an exception."""
+
+    def submit(self, order):
+        if order.symbol != "ABC":
+            raise ValueError("no such symbol")
+        super().submit(order)
 
 
 class MarksLate(SimulatedBroker):
-    """Planted: equity is marked at the open, not at the close."""
+    """Planted: equity is that of the moment at which it connected."""
 
-    def on_close(self, price):
-        return super().on_close(self._price)
-
-
-class TradesDust(SimulatedBroker):
-    """Planted: rebalances rounding."""
-
-    def _fill(self, target, time):
-        fill = super()._fill(target, time)
-        if fill is None and self.fills:
-            self.fills.append(self.fills[-1])
-        return fill
+    def account(self):
+        account = super().account()
+        self.equity = getattr(self, "equity", account.equity)
+        return account._replace(equity=self.equity)
 
 
-class AsksNoPrice(SimulatedBroker):
-    """Planted: a missing price becomes the last one."""
-
-    def on_open(self, price, *, time, years):
-        good = math.isfinite(price) and price > 0
-        return super().on_open(price if good else self._price, time=time, years=years)
+CONSERVED = "test_cash_and_shares_are_conserved"
 
 
 @pytest.mark.parametrize(
     ("broken", "test", "arguments"),
     [
-        (ExposureBeforeCosts, "test_exposure_after_a_fill_is_exactly_the_target", {}),
-        (ExposureBeforeCosts, "test_equity_agrees_with_the_accounting_kernel", {}),
-        (LosesCommission, "test_cash_and_shares_are_conserved", {}),
-        (LosesCommission, "test_buying_by_hand", {}),
-        (FillsAtTheCloseBefore, "test_the_parts_of_a_fill_agree", {}),
-        (FillsAtTheCloseBefore, "test_equity_agrees_with_the_accounting_kernel", {}),
-        (PaysForShorting, "test_nothing_is_ever_paid_to_the_trader_as_a_cost", {}),
-        (PaysForShorting, "test_borrowed_shares_cost_by_hand", {}),
-        (
-            OrdersFromNaN,
-            "test_no_order_comes_from_a_number_that_is_not_finite",
-            {"bad": float("nan")},
-        ),
-        (KeepsTheOrder, "test_an_order_fills_once_and_at_the_next_open_only", {}),
-        (
-            OwesForEver,
-            "test_ruin_costs_the_stake_and_no_more",
-            {"target": 2.0, "open_": 4.0, "close": 4.0},
-        ),
-        (OwesForEver, "test_ruin_agrees_with_the_accounting_kernel", {}),
-        (MarksLate, "test_equity_is_cash_and_shares_at_the_newest_price", {}),
-        (TradesDust, "test_holding_on_to_a_full_position_is_no_trade", {}),
-        (
-            AsksNoPrice,
-            "test_a_price_that_is_none_is_refused_and_changes_nothing",
-            {"bad": float("nan")},
-        ),
+        (Forgets, "test_an_order_that_is_sent_twice_is_one_order", {}),
+        (Forgets, "test_a_new_client_finds_the_account_and_knows_the_orders", {}),
+        (Repeats, "test_every_update_is_told_once", {}),
+        (RoundsDown, CONSERVED, {}),
+        (KeepsCommission, CONSERVED, {}),
+        (ListsNothing, "test_a_position_that_was_closed_is_left_out", {}),
+        (Raises, "test_an_order_that_is_refused_is_told_with_the_reason_and_changes_nothing", {}),
     ],
 )
 def test_the_contract_catches_a_broken_broker(broken, test, arguments):
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
-        getattr(BrokerContract(), test)(broken, **arguments)
+    with pytest.raises((AssertionError, OrderError, ValueError)):
+        getattr(BrokerContract(), test)(PaperDesk(broken), **arguments)
+
+
+def test_the_contract_catches_equity_that_is_marked_late():
+    class Marked(MarksLate):
+        def __init__(self, market):
+            super().__init__(market)
+            self.account()
+
+    with pytest.raises(AssertionError):
+        BrokerContract().test_equity_follows_the_market(PaperDesk(Marked, DEAR))

@@ -1,19 +1,25 @@
 """What is computed bar by bar is what was computed in one go."""
 
-import numpy as np
-import pytest
-from deployment_cases import random_policy
+import dataclasses
 
-from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker
-from reinforcestrategycreator_pipeline.deployment.paper import paper_trade, paper_trade_from_bars
+import numpy as np
+import pandas as pd
+import pytest
+from policy_cases import random_policy
+
+from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
+from reinforcestrategycreator_pipeline.deployment.paper import paper_trade
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError
+from reinforcestrategycreator_pipeline.envs.grid import follow
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError, RunError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars, with_halt
-from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR
+from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, asset_of
 
 HERE = __name__
 START = 100_000.0
@@ -110,82 +116,69 @@ def test_a_stream_keeps_what_the_features_need_and_no_more():
 def policy_for(frame, specs, start, grid=(-1.0, 0.0, 1.0), seed=0):
     """Return a policy over the specs' features, and their table."""
     table = compute_features(frame, specs)
-    policy = random_policy(len(table.names), grid, seed, names=table.names)
-    scaler = ScalerConfig().fit(table.values[table.lookback : start])
-    object.__setattr__(policy, "scaler", scaler)
-    object.__setattr__(policy, "lookback", table.lookback)
+    policy = dataclasses.replace(
+        random_policy(len(table.names), grid, seed, names=table.names),
+        scaler=ScalerConfig().fit(table.values[table.lookback : start]),
+        inputs=Inputs(table.names, table.lookback, tuple(spec.to_mapping() for spec in specs)),
+    )
     return policy, table
 
 
+def on_paper(policy, frame, start):
+    return paper_trade(policy, frame, start, PaperMarket("A", START, DEAR))
+
+
 def batch_and_stream(specs, frame, start, seed=0):
+    """Return a backtest that decides from the table, paper trading, and the table's rows."""
     policy, table = policy_for(frame, specs, start, seed=seed)
-    test = frame.iloc[start:]
-    batch = paper_trade(
-        policy,
-        symbol="A",
-        seconds=test.index.as_unit("ns").asi8 / 1e9,
-        open_=test["open"].to_numpy(),
-        close=test["close"].to_numpy(),
-        features=table.values[start:],
-        broker=SimulatedBroker(START, DEAR),
-    )
-    stream = paper_trade_from_bars(
-        policy, specs, frame, start, SimulatedBroker(START, DEAR), symbol="A"
-    )
-    return batch, stream
+    test, rows = frame.iloc[start:], table.values[start:]
+    asset = asset_of(test["open"], test["close"], test.index.as_unit("ns").asi8, rows)
+    path = follow(policy.table(asset), policy.flat)
+    batch = run_backtest("x", asset, np.array(policy.positions)[path], DEAR, START)
+    return batch, on_paper(policy, frame, start), pd.DataFrame(rows, columns=list(table.names))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_paper_trading_from_bars_is_paper_trading_from_the_table(seed):
+def test_paper_trading_from_bars_is_the_backtest_from_the_table(seed):
     frame = make_bars(900, seed)
-    batch, stream = batch_and_stream(DEFAULT_FEATURES, frame, 350, seed)
+    batch, stream, table = batch_and_stream(DEFAULT_FEATURES, frame, 350, seed)
     assert len(np.unique(batch.exposure)) == 3
     assert stream.exposure.tolist() == batch.exposure.tolist()
-    assert stream.equity.tobytes() == batch.equity.tobytes()
-    assert stream.fills == batch.fills
-    assert stream.seconds.tolist() == batch.seconds.tolist()
+    assert stream.features.tobytes() == table.to_numpy()[:-1].tobytes()
+    assert stream.require_equal(batch.equity, table) <= 1e-9
 
 
 @pytest.mark.parametrize("planted", ["peek", "leaky"])
-def test_a_feature_that_breaks_its_promise_shows_as_another_equity(planted):
-    specs = [FeatureSpec(f"{HERE}:{planted}")]
-    batch, stream = batch_and_stream(specs, make_bars(600), 100)
+def test_a_feature_that_breaks_its_promise_shows_as_another_equity_and_is_named(planted):
+    specs = [FeatureSpec("returns", {"horizons": (1, 2)}), FeatureSpec(f"{HERE}:{planted}")]
+    batch, stream, table = batch_and_stream(specs, make_bars(600), 100)
     assert stream.gap_to(batch.equity) > 1e-3
+    with pytest.raises(
+        RunError, match=rf"A: .*; the feature '{planted}' differs from bar \d+ \(.*"
+    ):
+        stream.require_equal(batch.equity, table)
+
+
+def test_the_policys_own_specifications_are_used():
+    frame = make_bars(300)
+    policy, _ = policy_for(frame, [FeatureSpec("returns", {"horizons": (1, 2)})], 100)
+    swapped = dataclasses.replace(
+        policy,
+        inputs=dataclasses.replace(policy.inputs, specs=({"name": "returns", "horizons": [2, 1]},)),
+    )
+    with pytest.raises(ConfigError, match=r"A: the policy's features are .* Got .*, .* instead"):
+        on_paper(swapped, frame, 100)
 
 
 def test_the_warm_up_may_be_just_long_enough():
     frame = make_bars(300)
-    lookback = compute_features(frame, DEFAULT_FEATURES).lookback
-    policy, _ = policy_for(frame, DEFAULT_FEATURES, 280)
-    broker = SimulatedBroker(START, DEAR)
-    result = paper_trade_from_bars(policy, DEFAULT_FEATURES, frame, lookback, broker, symbol="A")
-    assert len(result.exposure) == 300 - lookback - 1
+    policy, table = policy_for(frame, DEFAULT_FEATURES, 280)
+    assert len(on_paper(policy, frame, table.lookback).exposure) == 300 - table.lookback - 1
     with pytest.raises(
-        DataError, match=f"A: the features need {lookback} bars before .* Got {lookback - 1}"
+        DataError,
+        match=f"A: the features need {table.lookback} bars before .* Got {table.lookback - 1}",
     ):
-        paper_trade_from_bars(policy, DEFAULT_FEATURES, frame, lookback - 1, broker, symbol="A")
-
-
-def test_other_features_than_the_policys_are_refused():
-    frame = make_bars(300)
-    policy, _ = policy_for(frame, [FeatureSpec("returns", {"horizons": (1, 2)})], 100)
-    with pytest.raises(ConfigError, match=r"the policy's features are .* Got .*, .* instead"):
-        paper_trade_from_bars(
-            policy,
-            [FeatureSpec("returns", {"horizons": (2, 1)})],
-            frame,
-            100,
-            SimulatedBroker(START, DEAR),
-        )
-
-
-@pytest.mark.parametrize("start", [-1, 299, 300])
-def test_the_first_decision_needs_a_next_bar(start):
-    specs = [FeatureSpec("returns", {"horizons": (1, 2)})]
-    frame = make_bars(300)
-    policy, _ = policy_for(frame, specs, 100)
-    with pytest.raises(DataError, match=f"must be at a row from 0 to 298. Got {start} instead"):
-        paper_trade_from_bars(policy, specs, frame, start, SimulatedBroker(START, DEAR))
+        on_paper(policy, frame, table.lookback - 1)
 
 
 @pytest.mark.parametrize(

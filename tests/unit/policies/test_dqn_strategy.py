@@ -18,7 +18,7 @@ FAST = DQNStrategy(SMALL, TrainingConfig(steps=30, trajectories=8, validation_in
 
 
 def test_returns_over_several_bars_are_refused():
-    with pytest.raises(ConfigError, match="n_step parameter of DQN must be 1 on a market.* Got 3"):
+    with pytest.raises(ConfigError, match=r"n_step parameter of DQN must be 1 on a market.* Got 3"):
         DQNStrategy(DQNHyperparameters(n_step=3))
 
 

@@ -104,6 +104,6 @@ def test_the_card_describes_the_network():
         metrics={},
         checks=(),
     )
-    line = next(line for line in text.splitlines() if line.startswith("- Network: "))
+    line = next(line for line in text.splitlines() if line.startswith("- Policy: "))
     for part in ("dueling", "layer normalisation", "head c51", "n\\_atoms 11", "v\\_min -3"):
         assert part in line

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from reinforcestrategycreator_pipeline.checks import require, require_int
-from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
+from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source

@@ -103,8 +103,17 @@ class _Bar(Progress):
         self._task = self.add_task("training", total=None, said="")
         self._texts: dict[str, str] = {}
 
+    def __enter__(self) -> _Bar:
+        return self  # it starts with the first progress: a fit that makes none needs no bar
+
+    def __exit__(self, *_: object) -> None:
+        if self.live.is_started:
+            self.stop()
+
     def show(self, done: float, total: float, **texts: str) -> None:
         """Move the bar; texts stay until others of their names come."""
+        if not self.live.is_started:
+            self.start()
         self._texts |= texts
         said = "  ".join(
             text if name == "speed" else f"{name} {text}" for name, text in self._texts.items()

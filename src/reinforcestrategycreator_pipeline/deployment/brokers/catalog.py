@@ -1,0 +1,17 @@
+"""The brokers, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reinforcestrategycreator_pipeline.deployment.brokers.base import Broker
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
+from reinforcestrategycreator_pipeline.registry import Registry
+
+BROKERS: Registry[Callable[..., Broker]] = Registry(
+    "broker", ("submit", "poll", "positions", "account")
+)
+"""Functions, or classes, of the `PaperMarket` on which a run replays its test bars; their further
+keyword arguments are the broker's parameters."""
+
+BROKERS.register("simulated")(SimulatedBroker)
