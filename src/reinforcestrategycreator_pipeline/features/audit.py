@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.base import (
-    PRICE_COLUMNS,
     Bars,
     Computed,
     Feature,
@@ -32,6 +31,7 @@ from reinforcestrategycreator_pipeline.features.base import (
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.table import bars_of
+from reinforcestrategycreator_pipeline.ohlcv import PRICES
 from reinforcestrategycreator_pipeline.seeding import generator
 
 
@@ -163,7 +163,7 @@ def _perturb(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
     price, other = np.exp(rng.uniform(-1.0, 1.0, size=2))
     out = {}
     for name, array in bars.items():
-        factor = price if name in PRICE_COLUMNS else other
+        factor = price if name in PRICES else other
         out[name] = np.concatenate([array[: cut + 1], factor * array[order]])
         out[name].flags.writeable = False
     return out

@@ -21,9 +21,6 @@ Bars: TypeAlias = Mapping[str, FloatArray]
 """One symbol's columns by name, each of shape (T,), read-only: ``open``, ``high``, ``low``,
 ``close``, ``volume`` and any side data. Time is not among them: a feature knows only order."""
 
-PRICE_COLUMNS = ("open", "high", "low", "close")
-BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
-
 RELATIVE_ZERO = 1e-12
 """Moves below this share of the price are rounding, not moves."""
 

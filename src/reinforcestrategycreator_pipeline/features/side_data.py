@@ -8,12 +8,12 @@ from typing import ClassVar
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import FeatureError, nearest
 from reinforcestrategycreator_pipeline.features.base import (
-    BAR_COLUMNS,
     FEATURES,
     Bars,
     FloatArray,
 )
 from reinforcestrategycreator_pipeline.features.windows import stack
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 
 @FEATURES.register("column")
@@ -37,10 +37,8 @@ class Column:
         names = self.columns
         ok = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
         require(ok, "column", "columns", "a non-empty list of column names", names)
-        barred = [n for n in names if n in BAR_COLUMNS]
-        rule = (
-            f"names of side data, not {', '.join(BAR_COLUMNS)}, whose level a later split rescales"
-        )
+        barred = [n for n in names if n in OHLCV]
+        rule = f"names of side data, not {', '.join(OHLCV)}, whose level a later split rescales"
         require(not barred, "column", "columns", rule, names)
 
     @property
@@ -52,7 +50,7 @@ class Column:
         """Return values of shape (T, len(columns)), in the data's own units."""
         for name in self.columns:
             if name not in bars:
-                side = [c for c in bars if c not in BAR_COLUMNS]
+                side = [c for c in bars if c not in OHLCV]
                 has = nearest(name, side) or " It has no side data."
                 raise FeatureError(f"the data has no column {name!r}.{has}")
         return stack([bars[name] for name in self.columns])

@@ -16,9 +16,8 @@ import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.files import atomic_path
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
-PRICES = ("open", "high", "low", "close")
-OHLCV = (*PRICES, "volume")
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 1
 

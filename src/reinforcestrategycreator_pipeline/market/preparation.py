@@ -10,14 +10,12 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.adjustment import (
-    ADJUSTED_CLOSE,
     CorporateAction,
     adjust,
     ratio_text,
     unadjusted_splits,
 )
 from reinforcestrategycreator_pipeline.market.bars import (
-    OHLCV,
     MarketData,
     median_spacing,
     utc_index,
@@ -28,6 +26,7 @@ from reinforcestrategycreator_pipeline.market.validation import (
     missing_sessions,
     validate,
 )
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 
 def prepare(

@@ -18,8 +18,9 @@ from pydantic import TypeAdapter
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.market.bars import OHLCV, read_bars, write_bars
+from reinforcestrategycreator_pipeline.market.bars import read_bars, write_bars
 from reinforcestrategycreator_pipeline.market.sources.base import DataSource
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 
 def parameters(source):

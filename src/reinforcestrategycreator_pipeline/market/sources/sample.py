@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_file
-from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
-from reinforcestrategycreator_pipeline.market.bars import OHLCV, MarketData
+from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.splits import parse_instant
 from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 SAMPLE_FILE = Path(__file__).parent.parent / "data" / "sample_daily.parquet"
 SAMPLE_SHA256 = "fdf5a370c68c99862f3346b34a1e146bb02dc22ddb589dad00d3e6cef753766a"

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from reinforcestrategycreator_pipeline.checks import require, require_choice
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
-from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
-from reinforcestrategycreator_pipeline.market.bars import OHLCV, MarketData
+from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules, close_times
 from reinforcestrategycreator_pipeline.market.splits import parse_instant
 from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 MAX_DATA_BYTES = 2 * 1024**3
 """Largest file that is read: it is held in memory, as text several times over."""
