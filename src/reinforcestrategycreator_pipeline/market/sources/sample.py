@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -43,8 +42,6 @@ class SampleSource:
         First and last session, ISO 8601 dates, both included.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     symbols: tuple[str, ...] = _SYMBOLS
     start: str | None = None
     end: str | None = None
@@ -60,6 +57,10 @@ class SampleSource:
             if getattr(self, name) is not None:
                 day = parse_instant(_NAME, name, getattr(self, name))
                 require(day == day.normalize(), _NAME, name, "a date", getattr(self, name))
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the bundled file's SHA-256, which `load` insists on."""
+        return {SAMPLE_FILE.name: SAMPLE_SHA256}
 
     def load(self, rng: np.random.Generator) -> MarketData:
         """Read, validate and adjust the bars; `rng` is not used."""
@@ -93,7 +94,7 @@ class SampleSource:
         ]
         provenance = {
             "source": _NAME,
-            "sha256": {SAMPLE_FILE.name: SAMPLE_SHA256},
+            "sha256": self.fingerprint(),
             "licence": "public domain",
             "origin": "Quandl WIKI Prices, by way of bokeh_sampledata 2026.1",
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,8 +78,6 @@ class SyntheticSource:
         sinusoids: in basis points (60, 40) and bars (17.3, 41.7).
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     kind: str = "random_walk"
     n_bars: int = 4000
     symbols: tuple[str, ...] = ("SYN",)
@@ -141,6 +139,10 @@ class SyntheticSource:
             name: default if getattr(self, name) is None else getattr(self, name)
             for name, default in _DEFAULTS[self.kind].items()
         }
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return nothing: parameters and seed say all."""
+        return {}
 
     def load(self, rng: np.random.Generator) -> MarketData:
         """Return one realisation a symbol, in the order of `symbols`."""
