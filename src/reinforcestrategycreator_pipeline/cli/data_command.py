@@ -69,7 +69,7 @@ def check(
     for override in overrides or ():
         path, value, label = parse_override(override)
         if len(path) != 1 or path[0] in parameters:
-            raise ConfigError(f"{label}: must name a parameter of the source, once, without dots.")
+            raise ConfigError(f"{label}: must name a parameter of the source, without dots.")
         parameters[path[0]] = value
 
     import numpy as np
