@@ -186,10 +186,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         "features:\n  columns:\n    - {period: 3}\n",
         ("my.yaml:3: features.columns[0]", "must be a mapping with a name and parameters."),
     ),
-    "feature is a word": (
-        "features: {columns: [rsi]}\n",
-        ("my.yaml:1: features.columns[0]: must be a mapping of names to values. Got 'rsi'",),
-    ),
+    "feature is a number": ("features: {columns: [3]}\n", ("my.yaml:1: features.columns[0]",)),
     "feature's period 0": (
         "features:\n  columns:\n    - {name: rsi, period: 0}\n",
         ("my.yaml:3: features.columns[0].period: ", "must be an integer >= 1. Got 0 instead."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import FeatureError, nearest
@@ -31,7 +30,6 @@ class Column:
     """
 
     columns: tuple[str, ...]
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         names = self.columns
@@ -43,7 +41,6 @@ class Column:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value: none."""
         return 0
 
     def compute(self, bars: Bars) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +82,6 @@ class TalibFunction:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     units: str = "none"
     window: int | None = None
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         owner = "talib"
@@ -124,7 +123,6 @@ class TalibFunction:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return self._window - 1
 
     @property

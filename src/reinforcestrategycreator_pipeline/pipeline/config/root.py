@@ -83,8 +83,9 @@ class FeaturesConfig:
 
     Attributes
     ----------
-    columns : list of mappings
-        One entry a feature: ``{name: rsi, period: 14}``; a name ``"module:function"`` is yours.
+    columns : list of names and mappings
+        One entry a feature: ``rsi``, or ``{name: rsi, period: 14}``; a name ``"module:function"``
+        is yours.
     scaler : ScalerConfig
         How they are scaled; fitted on the training split alone.
     audit_cuts : int
@@ -93,14 +94,15 @@ class FeaturesConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    columns: tuple[Mapping[str, Any], ...] = tuple(s.to_mapping() for s in DEFAULT_FEATURES)
+    columns: tuple[str | Mapping[str, Any], ...] = tuple(s.to_mapping() for s in DEFAULT_FEATURES)
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
     audit_cuts: int = 16
 
     def __post_init__(self) -> None:
         require_int("features", "audit_cuts", self.audit_cuts, 0)
         require(len(self.columns) > 0, "features", "columns", "a list of one or more", [])
-        parse_specs(self.columns)
+        columns = tuple(spec.to_mapping() for spec in parse_specs(self.columns))
+        object.__setattr__(self, "columns", columns)
 
 
 @dataclass(frozen=True)
