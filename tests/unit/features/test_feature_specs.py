@@ -93,7 +93,7 @@ def test_refusals(items, message):
 
 def test_list_tells_names_summaries_and_parameters():
     infos = {info.name: info for info in list_features()}
-    assert infos["rsi"].parameters == {"period": 14, "tail": 1e-6}
+    assert infos["rsi"].parameters == {"period": "14", "tail": "1e-06"}
     assert infos["column"].parameters == {"columns": "required"}
     assert all(info.summary.endswith((".", ":")) for info in infos.values())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +28,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     list_files,
     read_content,
 )
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """A registered source: its name, what it is in a line, its parameters and their defaults."""
-
-    name: str
-    summary: str
-    parameters: Mapping[str, str]
+from reinforcestrategycreator_pipeline.registry import Description
 
 
 @dataclass(frozen=True)
@@ -66,22 +57,9 @@ def build_source(name: str, parameters: Mapping[str, Any]) -> DataSource:
     return cast(DataSource, source)
 
 
-def list_sources() -> tuple[SourceInfo, ...]:
+def list_sources() -> tuple[Description, ...]:
     """Describe every registered source, by name."""
-    infos = []
-    for name in SOURCES:
-        source = SOURCES.get(name)
-        parameters = {}
-        for field in dataclasses.fields(source):  # type: ignore[arg-type]
-            if field.default is not dataclasses.MISSING:
-                parameters[field.name] = repr(field.default)
-            elif field.default_factory is not dataclasses.MISSING:
-                parameters[field.name] = repr(field.default_factory())
-            else:
-                parameters = {field.name: "required", **parameters}  # first, wherever declared
-        summary = (inspect.getdoc(source) or "").partition("\n\n")[0].replace("\n", " ")
-        infos.append(SourceInfo(name, summary, parameters))
-    return tuple(infos)
+    return SOURCES.describe()
 
 
 def source_for(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from reinforcestrategycreator_pipeline.errors import DataError, nearest
@@ -54,30 +55,15 @@ def _nearest_sibling(path: Path) -> str:
 
 
 def fingerprint_files(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return the SHA-256 of a file, or of the files of a folder, by the file's name.
+    """Return the SHA-256 of a file, or of a folder's files that end so (any, if none is given).
 
-    What is missing or cannot be read is no error here: to refuse it is the business of loading.
-
-    Parameters
-    ----------
-    path : Path
-        A file or a folder.
-    suffixes : tuple of str
-        Which of the folder's files count; without any, all do.
+    What is missing or cannot be read is left out: to refuse it is the business of loading.
     """
     hashes = {}
-    try:
-        found = sorted(path.iterdir()) if path.is_dir() else [path]
-    except OSError:
-        return {}
-    for file in found:
-        if not file.is_file() or (file != path and suffixes and not _counts(file, suffixes)):
-            continue
-        try:
-            small = file.stat().st_size <= MAX_DATA_BYTES
-            hashes[file.name] = sha256_file(file) if small else "too large"
-        except OSError as error:
-            hashes[file.name] = f"unreadable: {error.strerror}"
+    with contextlib.suppress(OSError):
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if file.is_file() and (file == path or not suffixes or _counts(file, suffixes)):
+                hashes[file.name] = sha256_file(file)
     return hashes
 
 
