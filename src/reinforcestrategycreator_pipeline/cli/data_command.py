@@ -80,8 +80,8 @@ def check(
         build_source,
         load_source,
         source_for,
-        summarize,
     )
+    from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
     if name is None:
         if file is None:
@@ -91,13 +91,13 @@ def check(
     console = output()
     rows = [
         {
-            "symbol": s.symbol,
-            "bars": f"{s.n_bars:,}",
-            "first close": f"{s.first:%Y-%m-%d %H:%M}",
-            "last close (UTC)": f"{s.last:%Y-%m-%d %H:%M}",
-            "side data": ", ".join(s.side_data),
+            "symbol": symbol,
+            "bars": f"{len(frame):,}",
+            "first close": f"{frame.index[0]:%Y-%m-%d %H:%M}",
+            "last close (UTC)": f"{frame.index[-1]:%Y-%m-%d %H:%M}",
+            "side data": ", ".join(frame.columns[len(OHLCV) :]),
         }
-        for s in summarize(data)
+        for symbol, frame in data.bars.items()
     ]
     console.print(result_table(rows))
     for note in data.notes:

@@ -70,16 +70,14 @@ class Finding:
     count: int
 
     def __str__(self) -> str:
+        what, where = "looks ahead", "after"
         if self.check == "lookback":
-            lookback = self.row - self.cut
-            what = f"needs more than its declared lookback of {lookback} bars"
-            where = f"before {self.cut}"
-        else:
-            what, where = "looks ahead", f"after {self.cut}"
+            bars = self.row - self.cut
+            what, where = f"needs more than its declared lookback of {bars} bars", "before"
         who = f"{self.symbol}: " if self.symbol else ""
         return (
             f"{who}feature {self.feature!r}: column {self.column!r} {what}: its row {self.row} "
-            f"changes with bars {where} ({self.check}, {self.count} changes in all)"
+            f"changes with bars {where} {self.cut} ({self.check}, {self.count} changes in all)"
         )
 
 
@@ -130,17 +128,15 @@ def audit_features(
                 f"{symbol or 'the audit'}: feature {spec.name!r} needs at least "
                 f"{full.lookback + 2} bars to be audited. Got {n_rows} instead."
             )
-        audited = _Audited(feature, spec.name, full, symbol)
-        count = n_rows if cuts == "all" else cuts
-        chosen = _cuts(rng, full.lookback, n_rows, count)
-        truncated = ((_rows(bars, 0, t + 1), 0, t) for t in chosen)
-        findings += audited.compare("truncation", truncated)
-        chosen = _cuts(rng, full.lookback, n_rows, count)
-        perturbed = ((_perturb(bars, t, rng), 0, t) for t in chosen)
-        findings += audited.compare("perturbation", perturbed)
-        if (lookback := feature.lookback) is not None:
-            alone = ((_rows(bars, t - lookback, t + 1), t - lookback, t) for t in chosen)
-            findings += audited.compare("lookback", alone)
+        chosen = _cuts(rng, full.lookback, n_rows, n_rows if cuts == "all" else cuts)
+        checks: dict[Check, Iterator[tuple[Bars, int, int]]] = {
+            "truncation": ((_rows(bars, 0, t + 1), 0, t) for t in chosen),
+            "perturbation": ((_perturb(bars, t, rng), 0, t) for t in chosen),
+        }
+        if (n := feature.lookback) is not None:
+            checks["lookback"] = ((_rows(bars, t - n, t + 1), t - n, t) for t in chosen)
+        for check, variants in checks.items():
+            findings += _compare(feature, spec.name, full, check, variants, symbol)
     return tuple(findings)
 
 
@@ -176,58 +172,46 @@ def _rows(bars: Bars, start: int, stop: int) -> Bars:
     return {name: array[start:stop] for name, array in bars.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class _Audited:
-    feature: Feature
-    name: str
-    full: Computed
-    symbol: str
-
-    def compare(self, check: Check, variants: Iterator[tuple[Bars, int, int]]) -> list[Finding]:
-        """Compare the rows of other bars with those of all.
-
-        A variant's bars are the true ones from a start to a cut. Of the lookback check only the
-        row at the cut counts, else all up to it.
-        """
-        columns = self.full.columns
-        firsts: dict[int, tuple[int, int]] = {}
-        counts = np.zeros(len(columns), dtype=np.int64)
-        for bars, start, cut in variants:
-            values = self._evaluate(bars, f"bars {start} to {cut} alone")
-            first = cut if check == "lookback" else 0
-            seen, truth = values[first - start : cut + 1 - start], self.full.values[first : cut + 1]
-            # Bits, so that NaN equals NaN and 0 differs from -0.
-            differs = seen.view(np.int64) != truth.view(np.int64)
-            if not differs.any():
-                continue
-            if check == "lookback":
-                differs &= ~(np.abs(seen - truth) <= self._rounding)
-            counts += differs.sum(axis=0)
-            for column in np.flatnonzero(differs.any(axis=0)):
-                row = first + int(differs[:, column].argmax())
-                firsts.setdefault(int(column), (row, start if check == "lookback" else int(cut)))
-        return [
-            Finding(self.symbol, self.name, columns[c], check, row, int(cut), int(counts[c]))
-            for c, (row, cut) in sorted(firsts.items())
-        ]
-
-    @property
-    def _rounding(self) -> FloatArray:
-        ours = type(self.feature).__module__.startswith(f"{__package__}.")
-        if ours and not isinstance(self.feature, UserFunction):
-            return np.zeros(len(self.full.columns))
-        valid = self.full.values[self.full.lookback :]
-        return _ROUNDING * np.asarray(valid.std(axis=0))
-
-    def _evaluate(self, bars: Bars, which: str) -> FloatArray:
+def _compare(
+    feature: Feature,
+    name: str,
+    full: Computed,
+    check: Check,
+    variants: Iterator[tuple[Bars, int, int]],
+    symbol: str,
+) -> list[Finding]:
+    """Compare rows of other bars, the true ones from a start to a cut, with those of all bars."""
+    first: dict[int, tuple[int, int]] = {}
+    counts = np.zeros(len(full.columns), dtype=np.int64)
+    back = check == "lookback"  # then the row at the cut alone counts
+    for bars, start, cut in variants:
         try:
-            values = evaluate(self.feature, self.name, bars, self.symbol).values
+            values = evaluate(feature, name, bars, symbol).values
         except FeatureError as error:
-            raise FeatureError(f"{error} (computed of {which})") from error
-        if values.shape[1] != len(self.full.columns):
+            which = f"the audit's {check}, bars {start} to {cut}"
+            raise FeatureError(f"{error} (in {which})") from error
+        if values.shape[1] != len(full.columns):
             raise FeatureError(
-                f"{self.symbol or 'the audit'}: feature {self.name!r} must always give the same "
-                f"number of columns. Got {len(self.full.columns)}, and {values.shape[1]} for other "
-                "bars."
+                f"{symbol or 'the audit'}: feature {name!r} must always give the same number of "
+                f"columns. Got {len(full.columns)}, and {values.shape[1]} for other bars."
             )
-        return values
+        begin = cut if back else 0
+        seen, truth = values[begin - start : cut + 1 - start], full.values[begin : cut + 1]
+        # Bits, so that NaN equals NaN and 0 differs from -0.
+        differs = seen.view(np.int64) != truth.view(np.int64)
+        if back and differs.any():
+            differs &= ~(np.abs(seen - truth) <= _rounding(feature, full))
+        counts += differs.sum(axis=0)
+        for c in np.flatnonzero(differs.any(axis=0)).tolist():
+            row = begin + int(differs[:, c].argmax())
+            first.setdefault(c, (row, int(start if back else cut)))
+    return [
+        Finding(symbol, name, full.columns[c], check, row, cut, int(counts[c]))
+        for c, (row, cut) in sorted(first.items())
+    ]
+
+
+def _rounding(feature: Feature, full: Computed) -> FloatArray:
+    ours = type(feature).__module__.startswith(f"{__package__}.")
+    share = 0.0 if ours and not isinstance(feature, UserFunction) else _ROUNDING
+    return share * np.asarray(full.values[full.lookback :].std(axis=0))

@@ -163,4 +163,4 @@ def test_a_feature_that_fails_on_its_lookback_alone_says_of_which_bars():
     with pytest.raises(FeatureError) as caught:
         audit_features(FRAME, lookback_of("needs_ten_bars", 3))
     assert "raised IndexError: too few bars (user_features.py:" in str(caught.value)
-    assert "(computed of bars 0 to 3 alone)" in str(caught.value)
+    assert "(in the audit's truncation, bars 0 to 3)" in str(caught.value)

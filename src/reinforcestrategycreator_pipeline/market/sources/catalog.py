@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, blamed
@@ -29,17 +27,6 @@ from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     read_content,
 )
 from reinforcestrategycreator_pipeline.registry import Description
-
-
-@dataclass(frozen=True)
-class SymbolSummary:
-    """What a symbol's bars hold."""
-
-    symbol: str
-    n_bars: int
-    first: pd.Timestamp
-    last: pd.Timestamp
-    side_data: tuple[str, ...]
 
 
 def build_source(name: str, parameters: Mapping[str, Any]) -> DataSource:
@@ -114,13 +101,3 @@ def fingerprint_source(source: DataSource, name: str) -> dict[str, str]:
         if isinstance(value, (str, Path)) and value != "":
             hashes |= {f"{field.name}: {k}": v for k, v in fingerprint_files(Path(value)).items()}
     return hashes
-
-
-def summarize(data: MarketData) -> tuple[SymbolSummary, ...]:
-    """Return one line's worth of facts for each symbol."""
-    return tuple(
-        SymbolSummary(
-            symbol, len(frame), frame.index[0], frame.index[-1], tuple(map(str, frame.columns[5:]))
-        )
-        for symbol, frame in data.bars.items()
-    )

@@ -22,7 +22,7 @@ from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.validation import RawBars
 
-_PROCESSES: dict[str, Callable[..., processes.Path]] = {
+_PROCESSES: dict[str, Callable[..., processes.Realisation]] = {
     "random_walk": processes.random_walk,
     "ornstein_uhlenbeck": processes.ornstein_uhlenbeck,
     "regime": processes.regime,

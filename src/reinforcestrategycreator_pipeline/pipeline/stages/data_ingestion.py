@@ -9,7 +9,6 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
     build_source,
     fingerprint_source,
     load_source,
-    summarize,
 )
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
@@ -42,9 +41,9 @@ class DataIngestion:
         write_bars(context.path("bars"), data)
         for note in data.notes:
             context.log.info("data", note=note)
-        for line in summarize(data):
-            context.log.info("bars", symbol=line.symbol, bars=line.n_bars)
+        for symbol, frame in data.bars.items():
+            context.log.info("bars", symbol=symbol, bars=len(frame))
         context.summary["source"] = config.data.source
-        context.summary["bars"] = {s.symbol: s.n_bars for s in summarize(data)}
+        context.summary["bars"] = {symbol: len(frame) for symbol, frame in data.bars.items()}
         context.summary["notes"] = list(data.notes)
         context.summary["provenance"] = dict(data.provenance)
