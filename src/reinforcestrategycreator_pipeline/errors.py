@@ -6,8 +6,10 @@ its text and exits with `exit_code`. Anything else that escapes is a defect of o
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 MOST_NAMES = 20
 """Names that a message lists at most."""
@@ -82,3 +84,38 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 def shorten(text: str, limit: int = 200) -> str:
     """Return `text`, cut to `limit` characters: a message quotes what users or libraries wrote."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def blame(error: BaseException) -> str:
+    """Return the line of code from outside that raised: ``"my_source.py:12"``, or ``""``.
+
+    It is the innermost of the traceback that is neither of this package nor of a library.
+    """
+    import sysconfig
+    import traceback
+
+    ours = (str(Path(__file__).parent), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
+    where = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        library = any(file.is_relative_to(folder) for folder in ours)
+        if not (library or "site-packages" in file.parts or file.name.startswith("<")):
+            where = f"{file.name}:{line}"
+    return where
+
+
+@contextlib.contextmanager
+def blamed(component: str, kind: type[RscError]) -> Iterator[None]:
+    """Turn what code from outside raises into an error of `kind` that says whose code it was.
+
+    The message reads: ``feature 'x' raised KeyError: 'clse' (my_features.py:12)``. Errors that are
+    meant for the user pass as they are.
+    """
+    try:
+        yield
+    except RscError:
+        raise
+    except Exception as error:
+        place = f" ({where})" if (where := blame(error)) else ""
+        text = shorten(str(error))
+        raise kind(f"{component} raised {type(error).__name__}: {text}{place}") from error

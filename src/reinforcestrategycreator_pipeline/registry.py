@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Description:
+    """A member for lists and help: its name, what it is in a line, its parameters as text.
+
+    A parameter has its default, or ``required``.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, str]
 
 
 class Registry(Generic[T]):
@@ -74,11 +89,41 @@ class Registry(Generic[T]):
                 f"the class {name!r} is no {self.family}: it lacks {', '.join(missing)}."
             )
 
+    def describe(self) -> tuple[Description, ...]:
+        """Describe every registered member, by name; required parameters come first."""
+        found = []
+        for name in self:
+            defaults = _defaults(self._members[name])
+            required = dict.fromkeys((k for k, v in defaults.items() if v is _REQUIRED), "required")
+            given = {k: repr(v) for k, v in defaults.items() if v is not _REQUIRED}
+            text = (inspect.getdoc(self._members[name]) or "").partition("\n\n")[0]
+            found.append(Description(name, text.replace("\n", " "), required | given))
+        return tuple(found)
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._members))
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
+
+
+_REQUIRED = object()
+
+
+def _defaults(member: Any) -> dict[str, object]:
+    """Return the parameters of a dataclass, or of a function those that go by name."""
+    if not dataclasses.is_dataclass(member):
+        parameters = inspect.signature(member).parameters.values()
+        named = [p for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
+        return {p.name: _REQUIRED if p.default is p.empty else p.default for p in named}
+    found: dict[str, object] = {}
+    for field in dataclasses.fields(member):
+        if field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+        else:
+            missing = field.default is dataclasses.MISSING
+            found[field.name] = _REQUIRED if missing else field.default
+    return found
 
 
 def load_object(reference: str) -> object:

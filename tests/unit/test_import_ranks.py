@@ -18,7 +18,7 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 
 RANKS = {
     **dict.fromkeys(("", "errors", "registry", "checks", "seeding", "files", "interrupts"), 0),
-    **dict.fromkeys(("storage", "runs"), 0),
+    **dict.fromkeys(("ohlcv", "storage", "runs"), 0),
     **dict.fromkeys(("nn", "replay", "market", "features", "execution", "statistics"), 1),
     **dict.fromkeys(("envs", "models"), 2),
     **dict.fromkeys(("policies", "backtest"), 3),

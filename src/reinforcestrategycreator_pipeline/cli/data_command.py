@@ -33,10 +33,22 @@ def list_() -> None:
     epilog=examples(
         "rsc data check prices.csv",
         "rsc data check prices.csv --set date_format=%d/%m/%Y --set delimiter=';'",
+        "rsc data check --source my_source:SqliteBars --set path=bars.db",
     )
 )
 def check(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of either.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A file, or a folder of files: the parameter 'path'.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="A source from 'rsc data list', or 'module:Class'. By default the file's suffix "
+            "tells.",
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,36 +59,47 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check a data file as a run would; exit code 0 if a run can use it.
+    """Check a file or a source as a run would; exit code 0 if a run can use it.
 
-    What breaks a rule is refused, with its rows; what was put right, or is odd, is said.
+    Rejects rows that break a rule, and reports repairs and oddities.
     """
     from reinforcestrategycreator_pipeline.pipeline.config.loading import parse_override
 
-    options = {}
+    parameters: dict[str, object] = {} if file is None else {"path": str(file)}
     for override in overrides or ():
         path, value, label = parse_override(override)
-        if len(path) != 1 or path[0] == "path":
+        if len(path) != 1 or path[0] in parameters:
             raise ConfigError(f"{label}: must name a parameter of the source, without dots.")
-        options[path[0]] = value
+        parameters[path[0]] = value
+
+    import numpy as np
 
     from reinforcestrategycreator_pipeline.cli.console import output
     from reinforcestrategycreator_pipeline.cli.results import result_table
-    from reinforcestrategycreator_pipeline.market.sources.catalog import check_file
+    from reinforcestrategycreator_pipeline.market.sources.catalog import (
+        build_source,
+        load_source,
+        source_for,
+    )
+    from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
-    data, symbols = check_file(file, **options)
+    if name is None:
+        if file is None:
+            raise ConfigError("name a file, or a source with --source.")
+        name = source_for(file)
+    data = load_source(build_source(name, parameters), name, np.random.default_rng(0))
     console = output()
     rows = [
         {
-            "symbol": s.symbol,
-            "bars": f"{s.n_bars:,}",
-            "first close": f"{s.first:%Y-%m-%d %H:%M}",
-            "last close (UTC)": f"{s.last:%Y-%m-%d %H:%M}",
-            "side data": ", ".join(s.side_data),
+            "symbol": symbol,
+            "bars": f"{len(frame):,}",
+            "first close": f"{frame.index[0]:%Y-%m-%d %H:%M}",
+            "last close (UTC)": f"{frame.index[-1]:%Y-%m-%d %H:%M}",
+            "side data": ", ".join(frame.columns[len(OHLCV) :]),
         }
-        for s in symbols
+        for symbol, frame in data.bars.items()
     ]
     console.print(result_table(rows))
     for note in data.notes:
         console.print(note, markup=False, soft_wrap=True)
-    console.print(f"{file}: can be used", markup=False, soft_wrap=True)
+    console.print(f"{file or name}: can be used", markup=False, soft_wrap=True)

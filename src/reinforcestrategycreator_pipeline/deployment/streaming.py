@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.features.base import (
-    BAR_COLUMNS,
-    PRICE_COLUMNS,
     Bars,
     FeatureSpec,
     evaluate,
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES
 
 F64 = NDArray[np.float64]
 
@@ -49,7 +48,7 @@ class FeatureStream:
         self.symbol = symbol
         self.columns = tuple(str(name) for name in columns)
         self._who = f"{symbol}: " if symbol else ""
-        missing = [name for name in BAR_COLUMNS if name not in self.columns]
+        missing = [name for name in OHLCV if name not in self.columns]
         if missing:
             raise DataError(f"{self._who}the bars have no column {', '.join(missing)}.")
         if not specs:
@@ -78,9 +77,9 @@ class FeatureStream:
             If a column is missing, a price not finite and > 0, or a volume not finite and >= 0.
         """
         at = f"at bar {self.count}" + ("" if time is None else f" ({time})")
-        for name in BAR_COLUMNS:
+        for name in OHLCV:
             value = bar.get(name, np.nan)
-            price = name in PRICE_COLUMNS
+            price = name in PRICES
             if not (0.0 < value < np.inf or (value == 0.0 and not price)):
                 rule = "finite and > 0" if price else "finite and >= 0"
                 raise DataError(f"{self._who}{name} must be {rule}. Got {value} {at} instead.")

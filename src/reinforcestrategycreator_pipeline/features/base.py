@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import is_int, require, require_number
-from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, shorten
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Bars: TypeAlias = Mapping[str, FloatArray]
 """One symbol's columns by name, each of shape (T,), read-only: ``open``, ``high``, ``low``,
 ``close``, ``volume`` and any side data. Time is not among them: a feature knows only order."""
-
-PRICE_COLUMNS = ("open", "high", "low", "close")
-BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
 
 RELATIVE_ZERO = 1e-12
 """Moves below this share of the price are rounding, not moves."""
@@ -142,15 +139,11 @@ def evaluate(
     """
     where = f"{symbol}: feature {name!r}" if symbol else f"feature {name!r}"
     n_rows = len(bars["close"])
-    try:
-        values = np.array(feature.compute(bars), dtype=np.float64, order="C")
-    except (FeatureError, ConfigError) as error:
-        raise FeatureError(f"{where}: {error}") from error
-    except Exception as error:
-        # A user's function may raise anything; the cause stays chained for its author.
-        raise FeatureError(
-            f"{where} raised {type(error).__name__}: {shorten(str(error))}"
-        ) from error
+    with blamed(where, FeatureError):
+        try:
+            values = np.array(feature.compute(bars), dtype=np.float64, order="C")
+        except (FeatureError, ConfigError) as error:
+            raise FeatureError(f"{where}: {error}") from error
     shape = values.shape
     if values.ndim == 1:
         values = values[:, None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
@@ -21,6 +20,7 @@ from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importin
 )
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec
 from reinforcestrategycreator_pipeline.features.user import UserFunction
+from reinforcestrategycreator_pipeline.registry import Description
 
 DEFAULT_FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("returns", {"horizons": (1, 2, 5, 10, 20, 60)}),
@@ -33,25 +33,6 @@ DEFAULT_FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("volume_zscore", {"period": 20}),
 )
 """17 columns at several time scales; the first 240 bars of a series have no value."""
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """One registered feature, for lists and help.
-
-    Attributes
-    ----------
-    name : str
-        As the configuration writes it.
-    summary : str
-        One line.
-    parameters : mapping
-        Name -> default, or ``"required"``.
-    """
-
-    name: str
-    summary: str
-    parameters: Mapping[str, Any]
 
 
 def build_feature(spec: FeatureSpec) -> Feature:
@@ -112,19 +93,6 @@ def _parse(item: object) -> FeatureSpec:
     return FeatureSpec(item["name"], {k: v for k, v in item.items() if k != "name"})
 
 
-def list_features() -> tuple[FeatureInfo, ...]:
-    """Return every registered feature with its parameters, sorted by name."""
-    infos = []
-    for name in FEATURES:
-        cls = FEATURES.get(name)
-        parameters = {}
-        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-            default: Any = "required"
-            if field.default is not dataclasses.MISSING:
-                default = field.default
-            elif field.default_factory is not dataclasses.MISSING:
-                default = field.default_factory()
-            parameters[field.name] = default
-        summary = (inspect.getdoc(cls) or "").partition("\n")[0]
-        infos.append(FeatureInfo(name, summary, parameters))
-    return tuple(infos)
+def list_features() -> tuple[Description, ...]:
+    """Describe every registered feature, by name."""
+    return FEATURES.describe()

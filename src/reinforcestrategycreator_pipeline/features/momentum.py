@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -43,7 +42,6 @@ class Rsi:
 
     period: int = 14
     tail: float = 1e-6
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_int("rsi", "period", self.period, 1)
@@ -51,12 +49,10 @@ class Rsi:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return exponential_window(wilder_decay(self.period), self.tail)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return (f"rsi_{self.period}",)
 
     def compute(self, bars: Bars) -> FloatArray:
@@ -90,7 +86,6 @@ class Macd:
     slow: int = 26
     signal: int = 9
     tail: float = 1e-6
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_int("macd", "fast", self.fast, 1)
@@ -105,12 +100,10 @@ class Macd:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return self._line_lookback + exponential_window(ema_decay(self.signal), self.tail) - 1
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         periods = f"{self.fast}_{self.slow}_{self.signal}"
         return (f"macd_{periods}", f"macd_histogram_{periods}")
 

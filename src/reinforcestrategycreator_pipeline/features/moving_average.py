@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -46,7 +45,6 @@ class MovingAverageDistance:
     periods: tuple[int, ...] = (20, 50, 200)
     average: str = "sma"
     tail: float = 1e-6
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_periods("moving_average_distance", "periods", self.periods)
@@ -55,7 +53,6 @@ class MovingAverageDistance:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         longest = max(self.periods)
         if self.average == "sma":
             return longest - 1
@@ -63,7 +60,6 @@ class MovingAverageDistance:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return tuple(f"{self.average}_distance_{p}" for p in self.periods)
 
     def compute(self, bars: Bars) -> FloatArray:
@@ -94,7 +90,6 @@ class Bollinger:
 
     period: int = 20
     width: float = 2.0
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_int("bollinger", "period", self.period, 2)
@@ -102,12 +97,10 @@ class Bollinger:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return self.period - 1
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return (f"bollinger_{self.period}_{self.width:g}",)
 
     def compute(self, bars: Bars) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -40,7 +39,6 @@ class Atr:
 
     period: int = 14
     tail: float = 1e-6
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_int("atr", "period", self.period, 1)
@@ -53,7 +51,6 @@ class Atr:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return (f"atr_{self.period}",)
 
     def compute(self, bars: Bars) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -28,19 +27,16 @@ class Returns:
     """
 
     horizons: tuple[int, ...] = (1, 2, 5, 10, 20, 60)
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_periods("returns", "horizons", self.horizons)
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return max(self.horizons)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return tuple(f"log_return_{h}" for h in self.horizons)
 
     def compute(self, bars: Bars) -> FloatArray:
@@ -66,19 +62,16 @@ class RealisedVolatility:
     """
 
     periods: tuple[int, ...] = (10, 60)
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_periods("realised_volatility", "periods", self.periods)
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return max(self.periods)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return tuple(f"realised_volatility_{p}" for p in self.periods)
 
     def compute(self, bars: Bars) -> FloatArray:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import FeatureError, nearest
 from reinforcestrategycreator_pipeline.features.base import (
-    BAR_COLUMNS,
     FEATURES,
     Bars,
     FloatArray,
 )
 from reinforcestrategycreator_pipeline.features.windows import stack
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 
 @FEATURES.register("column")
@@ -31,28 +30,24 @@ class Column:
     """
 
     columns: tuple[str, ...]
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         names = self.columns
         ok = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
         require(ok, "column", "columns", "a non-empty list of column names", names)
-        barred = [n for n in names if n in BAR_COLUMNS]
-        rule = (
-            f"names of side data, not {', '.join(BAR_COLUMNS)}, whose level a later split rescales"
-        )
+        barred = [n for n in names if n in OHLCV]
+        rule = f"names of side data, not {', '.join(OHLCV)}, whose level a later split rescales"
         require(not barred, "column", "columns", rule, names)
 
     @property
     def lookback(self) -> int:
-        """Rows without a value: none."""
         return 0
 
     def compute(self, bars: Bars) -> FloatArray:
         """Return values of shape (T, len(columns)), in the data's own units."""
         for name in self.columns:
             if name not in bars:
-                side = [c for c in bars if c not in BAR_COLUMNS]
+                side = [c for c in bars if c not in OHLCV]
                 has = nearest(name, side) or " It has no side data."
                 raise FeatureError(f"the data has no column {name!r}.{has}")
         return stack([bars[name] for name in self.columns])

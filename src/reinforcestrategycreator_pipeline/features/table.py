@@ -10,14 +10,13 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.base import (
-    BAR_COLUMNS,
-    PRICE_COLUMNS,
     Bars,
     FeatureSpec,
     FloatArray,
     evaluate,
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV, first_bad
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +48,7 @@ def bars_of(frame: pd.DataFrame, symbol: str = "") -> Bars:
         or a volume not finite and >= 0; the message names symbol, column, row and timestamp.
     """
     who = f"{symbol}: " if symbol else ""
-    missing = [name for name in BAR_COLUMNS if name not in frame.columns]
+    missing = [name for name in OHLCV if name not in frame.columns]
     if missing:
         raise FeatureError(f"{who}the bars have no column {', '.join(missing)}.")
     bars: dict[str, FloatArray] = {}
@@ -60,17 +59,8 @@ def bars_of(frame: pd.DataFrame, symbol: str = "") -> Bars:
         array = np.array(frame[name], dtype=np.float64)
         array.flags.writeable = False
         bars[str(name)] = array
-    for name in BAR_COLUMNS:
-        array = bars[name]
-        price = name in PRICE_COLUMNS
-        good = np.isfinite(array) & ((array > 0.0) if price else (array >= 0.0))
-        if not good.all():
-            row = int((~good).argmax())
-            rule = "finite and > 0" if price else "finite and >= 0"
-            raise FeatureError(
-                f"{who}column {name!r} must be {rule}. "
-                f"Got {array[row]} at row {row} ({frame.index[row]}) instead."
-            )
+    if bad := first_bad({name: bars[name] for name in OHLCV}):
+        raise FeatureError(f"{who}{bad} at row {bad.row} ({frame.index[bad.row]}) instead.")
     return bars
 
 

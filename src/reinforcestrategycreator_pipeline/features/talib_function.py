@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,11 @@ from reinforcestrategycreator_pipeline.checks import (
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, nearest
 from reinforcestrategycreator_pipeline.features.base import (
-    BAR_COLUMNS,
     FEATURES,
-    PRICE_COLUMNS,
     Bars,
     FloatArray,
 )
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES
 
 _MEMORY = 250
 _START_DEPENDENT = {"Function has an unstable period", "Output is path-dependent"}
@@ -50,7 +49,7 @@ def _info(function: str) -> _Info:
     inputs: list[str] = []
     for source in about.input_names.values():
         inputs.extend([source] if isinstance(source, str) else source)
-    if not set(inputs) <= set(BAR_COLUMNS):
+    if not set(inputs) <= set(OHLCV):
         raise ConfigError(f"talib's {function} needs {', '.join(inputs)}, which bars do not have.")
     dependent = bool(_START_DEPENDENT & set(about.function_flags or ()))
     return _Info(tuple(inputs), tuple(about.output_names), dict(about.parameters), dependent)
@@ -83,7 +82,6 @@ class TalibFunction:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     units: str = "none"
     window: int | None = None
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         owner = "talib"
@@ -125,7 +123,6 @@ class TalibFunction:
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return self._window - 1
 
     @property
@@ -158,7 +155,7 @@ class TalibFunction:
         n_rows = len(bars["close"])
         truth = self._last(bars, n_rows)
         # A factor of 4 is exact in binary, so a scale-free value moves by rounding only.
-        for what, names in (("prices", PRICE_COLUMNS), ("volume", ("volume",))):
+        for what, names in (("prices", PRICES), ("volume", ("volume",))):
             scaled = {k: 4.0 * v if k in names else v for k, v in bars.items()}
             if not np.allclose(self._last(scaled, n_rows), truth, rtol=1e-6, atol=1e-9):
                 raise FeatureError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -48,19 +47,16 @@ class VolumeZscore:
     """
 
     period: int = 20
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require_int("volume_zscore", "period", self.period, 2)
 
     @property
     def lookback(self) -> int:
-        """Rows without a value."""
         return self.period - 1
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names."""
         return (f"volume_zscore_{self.period}",)
 
     def compute(self, bars: Bars) -> FloatArray:

@@ -16,9 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.market.bars import PRICES
-
-ADJUSTED_CLOSE = "adj_close"
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, PRICES
 
 _WHOLE = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 100)
 

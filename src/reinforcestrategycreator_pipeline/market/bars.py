@@ -16,9 +16,8 @@ import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.files import atomic_path
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
-PRICES = ("open", "high", "low", "close")
-OHLCV = (*PRICES, "volume")
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 1
 
@@ -77,10 +76,11 @@ def utc_index(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return values.tz_convert("UTC").as_unit("ns").rename("timestamp")
 
 
-def median_spacing(indexes: list[pd.DatetimeIndex]) -> float:
-    """Return the median spacing in seconds over all the indexes, of at least two stamps each."""
-    steps = [np.diff(index.as_unit("ns").asi8) for index in indexes]
-    return float(np.median(np.concatenate(steps))) / 1e9
+def median_step(indexes: list[pd.DatetimeIndex]) -> int:
+    """Return the median spacing in nanoseconds over all indexes, of at least two stamps each."""
+    steps = np.sort(np.concatenate([np.diff(index.as_unit("ns").asi8) for index in indexes]))
+    middle = steps[[(len(steps) - 1) // 2, len(steps) // 2]]
+    return int(middle.sum()) // 2  # exact, where a float holds nanoseconds up to 104 days only
 
 
 def write_bars(path: Path, data: MarketData) -> None:

@@ -10,16 +10,14 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.adjustment import (
-    ADJUSTED_CLOSE,
     CorporateAction,
     adjust,
     ratio_text,
     unadjusted_splits,
 )
 from reinforcestrategycreator_pipeline.market.bars import (
-    OHLCV,
     MarketData,
-    median_spacing,
+    median_step,
     utc_index,
 )
 from reinforcestrategycreator_pipeline.market.validation import (
@@ -28,6 +26,7 @@ from reinforcestrategycreator_pipeline.market.validation import (
     missing_sessions,
     validate,
 )
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 
 def prepare(
@@ -85,9 +84,9 @@ def prepare(
         frame.index = utc_index(pd.DatetimeIndex(frame.index))
         bars[raw.symbol] = frame
     said += _lone_gaps(bars)
-    spacing = median_spacing([pd.DatetimeIndex(frame.index) for frame in bars.values()])
+    step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}
-    return MarketData(bars, spacing, tuple(said), record)
+    return MarketData(bars, step / 1e9, tuple(said), record)
 
 
 def _action_record(action: CorporateAction) -> dict[str, Any]:

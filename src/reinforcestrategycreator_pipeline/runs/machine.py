@@ -14,7 +14,6 @@ _LIBRARIES = (
     "jinja2",
     "numpy",
     "pandas",
-    "pandera",
     "plotly",
     "pyarrow",
     "pydantic",

@@ -67,4 +67,6 @@ class TestUserFunction(FeatureContract):
 
 
 def test_every_registered_feature_is_in_the_suite():
-    assert {spec.name for spec in SHIPPED} == set(FEATURES)
+    known = {spec.name for spec in SHIPPED}
+    missing = [n for n in FEATURES if n not in known and "_pipeline." in FEATURES.get(n).__module__]
+    assert not missing, f"add {missing} to SHIPPED, with parameters that strain it"

@@ -17,6 +17,8 @@ from reinforcestrategycreator_pipeline.features.catalog import (
     parse_specs,
 )
 from reinforcestrategycreator_pipeline.features.momentum import Rsi
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 
 
 def test_entries_of_every_form():
@@ -27,6 +29,15 @@ def test_entries_of_every_form():
         FeatureSpec("macd", {}),
     )
     assert build_feature(specs[0]) == Rsi(period=14)
+
+
+def test_a_bare_name_in_the_configuration_file(tmp_path):
+    (tmp_path / "it.yaml").write_text("features: {columns: [rsi, {name: macd, fast: 3}]}")
+    config = load_config(RunConfig, tmp_path / "it.yaml")
+    assert config.features.columns == ({"name": "rsi"}, {"name": "macd", "fast": 3})
+    (tmp_path / "it.yaml").write_text("features: {columns: [rsy]}")
+    with pytest.raises(ConfigError, match=r"no feature is called 'rsy'\. Did you mean 'rsi'"):
+        load_config(RunConfig, tmp_path / "it.yaml")
 
 
 def test_defaults_round_trip_through_json():
@@ -57,7 +68,7 @@ def test_default_lookback_and_columns():
     ("items", "message"),
     [
         (["rsy"], "features[0]: no feature is called 'rsy'. Did you mean 'rsi'?"),
-        (["qqqq"], "Valid names: atr, bollinger, column, macd, moving_average_distance, realised"),
+        (["qqqq"], "features[0]: no feature is called 'qqqq'. Valid names: "),
         (["rsi", {"name": "rsi", "perid": 3}], "features[1]: feature 'rsi' has no parameter "),
         ([{"name": "rsi", "zzz": 3}], "Valid names: period, tail."),
         ([{"name": "rsi", "period": "14"}], "must be an integer >= 1. Got '14' instead."),
@@ -82,7 +93,7 @@ def test_refusals(items, message):
 
 def test_list_tells_names_summaries_and_parameters():
     infos = {info.name: info for info in list_features()}
-    assert infos["rsi"].parameters == {"period": 14, "tail": 1e-6}
+    assert infos["rsi"].parameters == {"period": "14", "tail": "1e-06"}
     assert infos["column"].parameters == {"columns": "required"}
     assert all(info.summary.endswith((".", ":")) for info in infos.values())
 

@@ -60,11 +60,11 @@ def test_no_feature_at_all_is_refused():
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("close", np.nan, "ACME: column 'close' must be finite and > 0. Got nan at row 7 (2001-01"),
-        ("open", 0.0, "'open' must be finite and > 0. Got 0.0 at row 7"),
+        ("close", np.nan, "ACME: close must be finite and > 0. Got nan at row 7 (2001-01"),
+        ("open", 0.0, "open must be finite and > 0. Got 0.0 at row 7"),
         ("low", -1.0, "Got -1.0 at row 7"),
         ("high", np.inf, "Got inf at row 7"),
-        ("volume", -1.0, "'volume' must be finite and >= 0. Got -1.0 at row 7"),
+        ("volume", -1.0, "volume must be finite and >= 0. Got -1.0 at row 7"),
         ("volume", np.nan, "Got nan at row 7"),
     ],
 )

@@ -75,7 +75,8 @@ def test_same_function_twice_with_other_parameters():
         (
             "raises",
             {},
-            "ACME: feature 'user_features:raises' raised KeyError: 'sentiment index'",
+            "ACME: feature 'user_features:raises' raised KeyError: 'sentiment index' "
+            "(user_features.py:88)",
         ),
         ("writes", {}, "raised ValueError: assignment destination is read-only"),
         (

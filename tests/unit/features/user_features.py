@@ -97,6 +97,23 @@ def changes_width(bars):
     return np.ones((len(bars["close"]), 1 + len(bars["close"]) % 2))
 
 
+def decaying(bars):
+    """An exponential mean of all bars before, whatever lookback is declared."""
+    close = pd.Series(bars["close"])
+    return (close / close.ewm(span=20).mean()).to_numpy()
+
+
+def running_mean(bars):
+    close = pd.Series(bars["close"])
+    return (close / close.rolling(20).mean()).to_numpy()
+
+
+def needs_ten_bars(bars):
+    if len(bars["close"]) < 10:
+        raise IndexError("too few bars")
+    return np.where(np.arange(len(bars["close"])) < 3, np.nan, bars["close"] / bars["open"])
+
+
 # ---- look-aheads ------------------------------------------------------------------------------
 
 

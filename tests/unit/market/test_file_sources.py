@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
-from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, check_file
+from reinforcestrategycreator_pipeline.market.bars import median_step, read_bars, write_bars
+from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, source_for
 from reinforcestrategycreator_pipeline.market.sources.files import file_source as tables
 
 HEADER = "date,open,high,low,close,volume\n"
@@ -504,20 +505,68 @@ def test_damaged_parquet_is_refused(tmp_path):
         assert "FILE: cannot be read as Parquet" in refusal(path, "parquet")
 
 
-# --- rsc data check -------------------------------------------------------------------------
+# --- which source reads a file --------------------------------------------------------------
 
 
-def test_check_file_goes_by_the_suffix(tmp_path):
-    data, (summary,) = check_file(write(tmp_path, GOOD))
-    assert data.symbols == ("AAA",)
-    assert (summary.symbol, summary.n_bars, summary.side_data) == ("AAA", 3, ())
-    assert str(summary.last) == "2024-01-05 00:00:00+00:00"
+def test_the_suffix_tells_the_source(tmp_path):
+    assert source_for(write(tmp_path, GOOD)) == "csv"
     (tmp_path / "p").mkdir()
     parquet(tmp_path / "p", "BBB.parquet")
-    assert check_file(tmp_path / "p")[0].symbols == ("BBB",)
+    assert source_for(tmp_path / "p") == "parquet"
     with pytest.raises(DataError, match=r"does not end in \.csv or \.txt or \.parquet or \.pq"):
-        check_file(write(tmp_path, GOOD, "prices.xlsx"))
+        source_for(write(tmp_path, GOOD, "prices.xlsx"))
     with pytest.raises(DataError, match="no such file"):
-        check_file(tmp_path / "none.csv")
-    with pytest.raises(ConfigError, match="Did you mean 'timezone'"):
-        check_file(tmp_path / "AAA.csv", timezne="UTC")
+        source_for(tmp_path / "none.xlsx")
+
+
+# --- what the data are made from ------------------------------------------------------------
+
+
+def test_the_fingerprint_is_of_the_files_that_are_read(tmp_path):
+    path = write(tmp_path, GOOD)
+    write(tmp_path, "not read", "notes.md")
+    csv = build_source("csv", {"path": str(tmp_path)})
+    assert csv.fingerprint() == load(tmp_path).provenance["sha256"]
+    assert csv.fingerprint().keys() == {"AAA.csv"}
+    before = csv.fingerprint()
+    path.write_text(GOOD.replace("300", "301"))
+    assert csv.fingerprint() != before
+    path.unlink()
+    assert csv.fingerprint() == {}  # loading refuses it
+
+
+# --- stamps ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before_hour_ms", [1, 7, 333, 999])
+def test_stamps_a_few_milliseconds_before_the_hour_survive_to_the_nanosecond(
+    tmp_path, before_hour_ms
+):
+    """As exchanges write them; a float of seconds holds none of these exactly."""
+    hour = 3_600_000
+    closes = 1_704_067_200_000 + hour * np.arange(1, 400) - before_hour_ms
+    exact = closes * 1_000_000
+    prices = "10,11,9,10,100"
+    texts = {
+        "epoch.csv": [str(ms) for ms in closes],
+        "iso.csv": [str(np.datetime64(int(ms), "ms")) + "Z" for ms in closes],
+        "open.csv": [str(ms) for ms in closes - hour],
+    }
+    for name, stamps in texts.items():
+        rows = "\n".join(f"{stamp},{prices}" for stamp in stamps)
+        options = {} if name == "iso.csv" else {"date_format": "epoch_ms"}
+        if name == "open.csv":
+            options["bar_stamp"] = "open"
+        data = load(write(tmp_path, HEADER + rows, name), **options)
+        (frame,) = data.bars.values()
+        assert frame.index.asi8.tolist() == exact.tolist()
+        write_bars(tmp_path / "bars", data)
+        (back,) = read_bars(tmp_path / "bars").bars.values()
+        assert back.index.asi8.tolist() == exact.tolist()
+
+
+def test_the_spacing_of_long_bars_is_exact_to_the_nanosecond():
+    """More than 104 days of nanoseconds are beyond what a float holds."""
+    year = 365 * 86_400 * 10**9 + 1
+    index = pd.DatetimeIndex(np.arange(3) * year, tz="UTC")
+    assert median_step([index]) == year

@@ -1,17 +1,25 @@
 import dataclasses
-from typing import ClassVar
+import io
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.cli.data_command import app
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import (
-    SHIPPED,
     build_source,
+    fingerprint_source,
     list_sources,
+    load_source,
+    source_for,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
+from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
 
 CSV = """symbol,date,open,high,low,close,volume,adj_close
@@ -60,8 +68,6 @@ class TestSynthetic(DataSourceContract):
 class LeakySource:
     """Planted: draws from the global generator."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     n: int = 5
 
     def load(self, rng):
@@ -86,10 +92,17 @@ def test_a_source_from_outside_is_built_by_its_address(monkeypatch):
         build_source("pathlib:Path", {})
 
 
-def test_the_register_holds_the_shipped_sources():
+SUITES = {"sample": TestSample, "csv": TestCsv, "parquet": TestParquet, "synthetic": TestSynthetic}
+
+
+def test_every_registered_source_is_in_the_suite():
+    ours = {n for n in SOURCES if SOURCES.get(n).__module__.startswith("reinforcestrategycreator")}
+    missing = sorted(ours - set(SUITES))
+    assert not missing, f"add {missing} here: a subclass of DataSourceContract for each, in SUITES"
+
+
+def test_list_tells_names_summaries_and_parameters():
     infos = {info.name: info for info in list_sources()}
-    assert set(infos) == {"sample", "csv", "parquet", "synthetic"}
-    assert len(SHIPPED) == 4
     assert infos["csv"].parameters["path"] == "required"
     assert infos["synthetic"].parameters["n_bars"] == "4000"
     assert infos["sample"].summary.startswith("Real daily bars")
@@ -102,3 +115,91 @@ def test_near_miss_names():
         build_source("sampel", {})
     with pytest.raises(ConfigError, match=r"no parameter 'simbols'\. Did you mean 'symbols'"):
         build_source("sample", {"simbols": ["AAPL"]})
+
+
+# --- own sources ----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JsonLines(FileSource):
+    """One JSON object a line: a format in one file, as the documentation shows it."""
+
+    kind = "jsonl"
+    suffixes = (".jsonl",)
+
+    def read_table(self, path, content):
+        rows = [json.loads(line) for line in content.splitlines()]
+        columns = {n: TextColumn([str(row[n]) for row in rows]) for n in rows[0]}
+        return Table(path, columns, len(rows), np.arange(1, len(rows) + 1))
+
+
+@pytest.fixture
+def json_lines(monkeypatch, tmp_path):
+    monkeypatch.setitem(SOURCES._members, "jsonl", JsonLines)
+    path = tmp_path / "A.jsonl"
+    rows = pd.read_csv(io.StringIO(CSV)).query("symbol == 'A'").to_dict("records")
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+class TestJsonLines(DataSourceContract):
+    @pytest.fixture
+    def source(self, json_lines):
+        return JsonLines(path=str(json_lines))
+
+
+def test_a_new_format_is_listed_and_found_by_its_registration_alone(json_lines):
+    assert "jsonl" in {info.name for info in list_sources()}
+    assert source_for(json_lines) == "jsonl"
+    result = CliRunner().invoke(app, ["check", str(json_lines)])
+    assert result.exit_code == 0, result.output
+    assert "can be used" in result.output
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnSource:
+    """A user's, with a file that need not be there, and no method fingerprint."""
+
+    file: str
+    mistake: str = ""
+
+    def load(self, rng):
+        rows = pd.read_csv(self.file)
+        if self.mistake == "key":
+            return rows["clse"]
+        return rows if self.mistake == "frame" else build_source("synthetic", {}).load(rng)
+
+
+def test_what_an_own_source_raises_is_told_as_its_own(tmp_path):
+    rng = np.random.default_rng(0)
+    with pytest.raises(
+        DataError,
+        match=r"^the data source 'my:Own' raised FileNotFoundError: .*No such file or directory.*"
+        r" \(test_market_contract\.py:\d+\)$",
+    ):
+        load_source(OwnSource(str(tmp_path / "none.csv")), "my:Own", rng)
+    (tmp_path / "a.csv").write_text(CSV)
+    with pytest.raises(DataError, match=r"raised KeyError: 'clse' \(test_market_contract\.py:\d+"):
+        load_source(OwnSource(str(tmp_path / "a.csv"), "key"), "my:Own", rng)
+    with pytest.raises(DataError, match=r"must load MarketData\. Got .*DataFrame"):
+        load_source(OwnSource(str(tmp_path / "a.csv"), "frame"), "my:Own", rng)
+
+
+def test_a_changed_file_changes_the_fingerprint_whatever_the_parameter_is_called(tmp_path):
+    source = OwnSource(str(tmp_path / "a.csv"))
+    assert fingerprint_source(source, "my:Own") == {}
+    (tmp_path / "a.csv").write_text(CSV)
+    before = fingerprint_source(source, "my:Own")
+    assert before.keys() == {"file: a.csv"}
+    (tmp_path / "a.csv").write_text(CSV + "more")
+    assert fingerprint_source(source, "my:Own") != before
+
+
+def test_an_own_source_is_checked_by_its_address(tmp_path):
+    (tmp_path / "a.csv").write_text(CSV)
+    arguments = ["check", "--source", f"{__name__}:OwnSource", "--set", f"file={tmp_path}/a.csv"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "SYN" in result.output
+    with pytest.raises(ConfigError, match="name a file, or a source with --source"):
+        CliRunner().invoke(app, ["check"], catch_exceptions=False)

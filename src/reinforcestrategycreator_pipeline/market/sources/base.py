@@ -12,7 +12,12 @@ from reinforcestrategycreator_pipeline.registry import Registry
 
 @runtime_checkable
 class DataSource(Protocol):
-    """A frozen dataclass whose fields are its parameters, and which loads market data."""
+    """A frozen dataclass whose fields are its parameters, and which loads market data.
+
+    It may also have a method ``fingerprint() -> dict[str, str]`` that names what its data are made
+    from, usually files by their SHA-256: a run loads them again when that has changed. For a
+    source without one, the files and folders that its parameters name are hashed.
+    """
 
     def load(self, rng: np.random.Generator) -> MarketData:
         """Return validated, adjusted bars.
@@ -20,7 +25,8 @@ class DataSource(Protocol):
         Parameters
         ----------
         rng : Generator
-            The only randomness that a source may use.
+            For a source that draws its market, as the synthetic one does; the only randomness that
+            it may use. Who reads data has no use for it.
 
         Raises
         ------

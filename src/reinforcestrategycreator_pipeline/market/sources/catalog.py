@@ -1,56 +1,32 @@
-"""All the sources: fill the register, build one from configuration, describe, try a file."""
+"""All the sources: fill the register, describe, build and load them."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
-# Importing them registers them.
 from reinforcestrategycreator_pipeline.checks import from_mapping
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, blamed
 from reinforcestrategycreator_pipeline.market.bars import MarketData
-from reinforcestrategycreator_pipeline.market.sources import sample, synthetic
+from reinforcestrategycreator_pipeline.market.sources import (  # noqa: F401  registers them
+    sample,
+    synthetic,
+)
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES, DataSource
-from reinforcestrategycreator_pipeline.market.sources.files.csv_source import CsvSource
-from reinforcestrategycreator_pipeline.market.sources.files.file_source import (
+from reinforcestrategycreator_pipeline.market.sources.files import (  # noqa: F401  registers them
+    csv_source,
+    parquet_source,
+)
+from reinforcestrategycreator_pipeline.market.sources.files.reading import (
+    fingerprint_files,
     list_files,
     read_content,
 )
-from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ParquetSource
-
-SHIPPED = (
-    sample.SampleSource,
-    CsvSource,
-    ParquetSource,
-    synthetic.SyntheticSource,
-)
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """A registered source: its name, what it is in a line, its parameters and their defaults."""
-
-    name: str
-    summary: str
-    parameters: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class SymbolSummary:
-    """What a symbol's bars hold."""
-
-    symbol: str
-    n_bars: int
-    first: pd.Timestamp
-    last: pd.Timestamp
-    side_data: tuple[str, ...]
+from reinforcestrategycreator_pipeline.registry import Description
 
 
 def build_source(name: str, parameters: Mapping[str, Any]) -> DataSource:
@@ -68,60 +44,60 @@ def build_source(name: str, parameters: Mapping[str, Any]) -> DataSource:
     return cast(DataSource, source)
 
 
-def list_sources() -> tuple[SourceInfo, ...]:
+def list_sources() -> tuple[Description, ...]:
     """Describe every registered source, by name."""
-    infos = []
-    for name in SOURCES:
-        source = SOURCES.get(name)
-        parameters = {}
-        for field in dataclasses.fields(source):  # type: ignore[arg-type]
-            if field.default is not dataclasses.MISSING:
-                parameters[field.name] = repr(field.default)
-            elif field.default_factory is not dataclasses.MISSING:
-                parameters[field.name] = repr(field.default_factory())
-            else:
-                parameters[field.name] = "required"
-        summary = (inspect.getdoc(source) or "").partition("\n\n")[0].replace("\n", " ")
-        infos.append(SourceInfo(name, summary, parameters))
-    return tuple(infos)
+    return SOURCES.describe()
 
 
-def check_file(path: Path, **options: Any) -> tuple[MarketData, tuple[SymbolSummary, ...]]:
-    """Read and validate a CSV or Parquet file, or a folder of either, by its suffix.
-
-    Parameters
-    ----------
-    path : Path
-        What to check.
-    **options
-        Parameters of the csv or parquet source.
+def source_for(path: Path) -> str:
+    """Return the name of the source that reads a file, or a folder's files, by their suffix.
 
     Raises
     ------
     DataError
-        What the source refuses, or a suffix that no source reads.
+        If no registered source has the suffix among its `suffixes`.
     """
-    kinds: dict[str, type[CsvSource] | type[ParquetSource]] = {
-        "csv": CsvSource,
-        "parquet": ParquetSource,
-    }
-    known = tuple(suffix for source in kinds.values() for suffix in source._suffixes)
-    candidates = list_files(path, known)
-    for name, source in kinds.items():
-        if any(p.suffix.lower() in source._suffixes for p in candidates):
-            loaded = build_source(name, {"path": str(path), **options})
-            data = loaded.load(np.random.default_rng(0))
-            return data, summarize(data)
+    formats = {name: getattr(SOURCES.get(name), "suffixes", ()) for name in SOURCES}
+    known = tuple(suffix for suffixes in formats.values() for suffix in suffixes)
+    candidates = {p.suffix.lower() for p in list_files(path, known)}
+    for name, suffixes in formats.items():
+        if candidates & set(suffixes):
+            return name
     if not path.exists():
         read_content(path)  # says so, and offers the nearest name
     raise DataError(f"{path}: the file's name does not end in {' or '.join(known)}.")
 
 
-def summarize(data: MarketData) -> tuple[SymbolSummary, ...]:
-    """Return one line's worth of facts for each symbol."""
-    return tuple(
-        SymbolSummary(
-            symbol, len(frame), frame.index[0], frame.index[-1], tuple(map(str, frame.columns[5:]))
-        )
-        for symbol, frame in data.bars.items()
-    )
+def load_source(source: DataSource, name: str, rng: np.random.Generator) -> MarketData:
+    """Return a source's bars.
+
+    Raises
+    ------
+    DataError
+        What the source refuses; whatever code from outside raises is told as its own.
+    """
+    if type(source).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return source.load(rng)
+    with blamed(f"the data source {name!r}", DataError):
+        data: object = source.load(rng)
+    if not isinstance(data, MarketData):
+        raise DataError(f"the data source {name!r} must load MarketData. Got {type(data)}.")
+    return data
+
+
+def fingerprint_source(source: DataSource, name: str) -> dict[str, str]:
+    """Return what a source says that its data are made from.
+
+    A source without a method ``fingerprint`` has the files, and the folders' files, that its
+    parameters name.
+    """
+    said = getattr(source, "fingerprint", None)
+    if said is not None:
+        with blamed(f"the data source {name!r}", DataError):
+            return dict(said())
+    hashes: dict[str, str] = {}
+    for field in dataclasses.fields(source):  # type: ignore[arg-type]
+        value = getattr(source, field.name)
+        if isinstance(value, (str, Path)) and value != "":
+            hashes |= {f"{field.name}: {k}": v for k, v in fingerprint_files(Path(value)).items()}
+    return hashes

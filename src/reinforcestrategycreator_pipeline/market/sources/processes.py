@@ -16,7 +16,7 @@ _BPS = 1e-4
 
 
 @dataclass(frozen=True)
-class Path:
+class Realisation:
     """One realisation.
 
     Attributes
@@ -34,14 +34,14 @@ class Path:
     start: float = 0.0
 
 
-def random_walk(rng: np.random.Generator, n: int, *, volatility: float) -> Path:
+def random_walk(rng: np.random.Generator, n: int, *, volatility: float) -> Realisation:
     """Return independent normal log returns of mean zero: there is nothing to learn."""
-    return Path(volatility * rng.standard_normal(n), {})
+    return Realisation(volatility * rng.standard_normal(n), {})
 
 
 def ornstein_uhlenbeck(
     rng: np.random.Generator, n: int, *, volatility: float, half_life: float
-) -> Path:
+) -> Realisation:
     """Return a log price that reverts to its mean.
 
     The exact discretisation, started in its stationary law: x(t+1) = a x(t) + volatility eps,
@@ -50,7 +50,7 @@ def ornstein_uhlenbeck(
     """
     a = 2.0 ** (-1.0 / half_life)
     x = _first_order(rng, n + 1, a, volatility)
-    return Path(np.diff(x), {}, start=float(x[0]))
+    return Realisation(np.diff(x), {}, start=float(x[0]))
 
 
 def regime(
@@ -61,7 +61,7 @@ def regime(
     drift_bps: float,
     persistence: float,
     signal_noise: float,
-) -> Path:
+) -> Realisation:
     """Return a drift of +-drift_bps a bar that a two-state Markov chain switches.
 
     The chain keeps its state m in {-1, +1} with probability `persistence`. At the close of bar t
@@ -72,12 +72,12 @@ def regime(
     state = first * np.concatenate([[1.0], np.where(np.cumsum(switches) % 2, -1.0, 1.0)])
     noise = volatility * rng.standard_normal(n)
     signal = state[1:] + signal_noise * rng.standard_normal(n)
-    return Path(drift_bps * _BPS * state[:-1] + noise, {"signal": signal})
+    return Realisation(drift_bps * _BPS * state[:-1] + noise, {"signal": signal})
 
 
 def ar1_signal(
     rng: np.random.Generator, n: int, *, volatility: float, phi: float, edge_bps: float
-) -> Path:
+) -> Realisation:
     """Return a market that follows a visible signal by one bar.
 
     s(t) = phi s(t-1) + sqrt(1 - phi^2) eps, of unit variance, and the log return of bar t+1 is
@@ -85,7 +85,7 @@ def ar1_signal(
     """
     s = _first_order(rng, n + 1, phi, np.sqrt(1 - phi**2))
     noise = volatility * rng.standard_normal(n)
-    return Path(edge_bps * _BPS * s[:-1] + noise, {"signal": s[1:]})
+    return Realisation(edge_bps * _BPS * s[:-1] + noise, {"signal": s[1:]})
 
 
 def sinusoids(
@@ -95,7 +95,7 @@ def sinusoids(
     volatility: float,
     amplitudes_bps: tuple[float, float],
     periods: tuple[float, float],
-) -> Path:
+) -> Realisation:
     """Return a market that its visible columns determine: two cycles of random phase.
 
     The log return of bar t+1 is sum_k amplitude_k sin(2 pi t / period_k + phase_k), plus
@@ -110,7 +110,7 @@ def sinusoids(
         returns += amplitudes_bps[k] * _BPS * np.sin(angle[:-1])
         visible[f"sin{k + 1}"] = np.sin(angle[1:])
         visible[f"cos{k + 1}"] = np.cos(angle[1:])
-    return Path(returns, visible)
+    return Realisation(returns, visible)
 
 
 def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,12 +12,12 @@ import pyarrow.parquet as pq
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_file
-from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
-from reinforcestrategycreator_pipeline.market.bars import OHLCV, MarketData
+from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.validation import RawBars
 from reinforcestrategycreator_pipeline.market.windows import parse_instant
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 SAMPLE_FILE = Path(__file__).parent.parent / "data" / "sample_daily.parquet"
 SAMPLE_SHA256 = "fdf5a370c68c99862f3346b34a1e146bb02dc22ddb589dad00d3e6cef753766a"
@@ -43,8 +42,6 @@ class SampleSource:
         First and last session, ISO 8601 dates, both included.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     symbols: tuple[str, ...] = _SYMBOLS
     start: str | None = None
     end: str | None = None
@@ -60,6 +57,10 @@ class SampleSource:
             if getattr(self, name) is not None:
                 day = parse_instant(_NAME, name, getattr(self, name))
                 require(day == day.normalize(), _NAME, name, "a date", getattr(self, name))
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the bundled file's SHA-256, which `load` insists on."""
+        return {SAMPLE_FILE.name: SAMPLE_SHA256}
 
     def load(self, rng: np.random.Generator) -> MarketData:
         """Read, validate and adjust the bars; `rng` is not used."""
@@ -93,7 +94,7 @@ class SampleSource:
         ]
         provenance = {
             "source": _NAME,
-            "sha256": {SAMPLE_FILE.name: SAMPLE_SHA256},
+            "sha256": self.fingerprint(),
             "licence": "public domain",
             "origin": "Quandl WIKI Prices, by way of bokeh_sampledata 2026.1",
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.validation import RawBars
 
-_PROCESSES: dict[str, Callable[..., processes.Path]] = {
+_PROCESSES: dict[str, Callable[..., processes.Realisation]] = {
     "random_walk": processes.random_walk,
     "ornstein_uhlenbeck": processes.ornstein_uhlenbeck,
     "regime": processes.regime,
@@ -77,8 +77,6 @@ class SyntheticSource:
     amplitudes_bps, periods : tuple of two floats, optional
         sinusoids: in basis points (60, 40) and bars (17.3, 41.7).
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     kind: str = "random_walk"
     n_bars: int = 4000
@@ -141,6 +139,10 @@ class SyntheticSource:
             name: default if getattr(self, name) is None else getattr(self, name)
             for name, default in _DEFAULTS[self.kind].items()
         }
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return nothing: parameters and seed say all."""
+        return {}
 
     def load(self, rng: np.random.Generator) -> MarketData:
         """Return one realisation a symbol, in the order of `symbols`."""

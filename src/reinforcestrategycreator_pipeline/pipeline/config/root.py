@@ -46,21 +46,23 @@ class FeaturesConfig:
 
     Attributes
     ----------
-    columns : list of mappings
-        One entry a feature: ``{name: rsi, period: 14}``; a name ``"module:function"`` is yours.
+    columns : list of names and mappings
+        One entry a feature: ``rsi``, or ``{name: rsi, period: 14}``; a name ``"module:function"``
+        is yours.
     audit_cuts : int
         Cuts of the look-ahead audit that every run makes, for each feature and symbol; 0: none.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
-    columns: tuple[Mapping[str, Any], ...] = tuple(s.to_mapping() for s in DEFAULT_FEATURES)
+    columns: tuple[str | Mapping[str, Any], ...] = tuple(s.to_mapping() for s in DEFAULT_FEATURES)
     audit_cuts: int = 16
 
     def __post_init__(self) -> None:
         require_int("features", "audit_cuts", self.audit_cuts, 0)
         require(len(self.columns) > 0, "features", "columns", "a list of one or more", [])
-        parse_specs(self.columns)
+        columns = tuple(spec.to_mapping() for spec in parse_specs(self.columns))
+        object.__setattr__(self, "columns", columns)
 
 
 @dataclass(frozen=True)

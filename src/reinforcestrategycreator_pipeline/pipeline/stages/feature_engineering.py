@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.features.audit import require_causal
+from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
@@ -36,7 +36,7 @@ class FeatureEngineering:
         """Return features, the code of those from outside, and split."""
         return {
             "features": plain(config.features),
-            "code": fingerprints(str(c.get("name", "")) for c in config.features.columns),
+            "code": fingerprints(spec.name for spec in parse_specs(config.features.columns)),
             "split": plain(config.split),
         }
 
@@ -58,9 +58,8 @@ class FeatureEngineering:
                 f"({spans})",
             )
             if cuts:
-                require_causal(
-                    bars, specs, cuts=cuts, perturbations=cuts, seed=context.seed, symbol=symbol
-                )
+                seed = context.seed
+                require_none(audit_features(bars, specs, cuts=cuts, seed=seed, symbol=symbol))
             names, lookback = table.names, max(lookback, table.lookback)
             kept = slice(table.lookback, None)
             frames[symbol] = pd.DataFrame(

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
-from reinforcestrategycreator_pipeline.market.bars import OHLCV
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
     Where,
     parse_texts,
 )
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 _DIGITS = set("0123456789+-.eE")
 _MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a"}

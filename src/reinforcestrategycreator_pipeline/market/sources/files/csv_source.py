@@ -35,8 +35,8 @@ class CsvSource(FileSource):
         One character. For the others see `FileSource`.
     """
 
-    _owner = "csv"
-    _suffixes = (".csv", ".txt")
+    kind = "csv"
+    suffixes = (".csv", ".txt")
 
     delimiter: str = ","
 
@@ -44,7 +44,7 @@ class CsvSource(FileSource):
         super().__post_init__()
         ok = isinstance(self.delimiter, str) and len(self.delimiter) == 1
         ok = ok and self.delimiter not in '"\r\n .0123456789'
-        require(ok, self._owner, "delimiter", "one character such as ';'", self.delimiter)
+        require(ok, self.kind, "delimiter", "one character such as ';'", self.delimiter)
 
     def read_table(self, path: Path, content: bytes) -> Table:
         """Split the file into columns of text; every row must have the header's fields."""

@@ -77,8 +77,8 @@ class ParquetSource(FileSource):
     be a timestamp, a date, or text.
     """
 
-    _owner = "parquet"
-    _suffixes = (".parquet", ".pq")
+    kind = "parquet"
+    suffixes = (".parquet", ".pq")
 
     def read_table(self, path: Path, content: bytes) -> Table:
         """Return the file's columns."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.market.bars import median_spacing
+from reinforcestrategycreator_pipeline.checks import require, require_choice
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.market.bars import median_step
 
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
@@ -21,14 +24,40 @@ _EPOCHS = {"epoch_s": "s", "epoch_ms": "ms"}
 _TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StampRules:
-    """How a file's stamps are read; the fields are those of the file sources."""
+    """The parameters of a file source that say what its stamps mean.
 
-    date_format: str | None
-    timezone: str
-    session_close: str | None
-    bar_stamp: str
+    Parameters
+    ----------
+    date_format : str, optional
+        A strptime format, or epoch_s or epoch_ms. By default ISO 8601 and nothing else.
+    timezone : str
+        Where dates and times without an offset are meant.
+    session_close : str, optional
+        ``HH:MM`` at which the bar of a date closes; by default 24:00, when the day is over.
+    bar_stamp : str
+        ``close``: a time is the bar's close; ``open``: its open, so that the bars' spacing is
+        added; ``auto``: close, but midnights throughout are dates.
+    """
+
+    kind: ClassVar[str]
+
+    date_format: str | None = None
+    timezone: str = "UTC"
+    session_close: str | None = None
+    bar_stamp: str = "auto"
+
+    def __post_init__(self) -> None:
+        form, close = self.date_format, self.session_close
+        ok = form is None or (isinstance(form, str) and bool(form))
+        require(ok, self.kind, "date_format", "text, not empty", form)
+        require_choice(self.kind, "bar_stamp", self.bar_stamp, ("auto", "close", "open"))
+        _require_timezone(self.kind, self.timezone)
+        ok = close is None or (
+            isinstance(close, str) and bool(re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close))
+        )
+        require(ok, self.kind, "session_close", "a time HH:MM", close)
 
 
 @dataclass(frozen=True)
@@ -144,9 +173,9 @@ def close_times(
             )
         values = local
     if rules.bar_stamp == "open" and len(values) > 1:
-        spacing = median_spacing([pd.DatetimeIndex(values.unique().sort_values())])
-        values = values + pd.Timedelta(round(spacing * 1e9), "ns")
-        notes.append(f"{column} is the open: {spacing:g} s, the bars' spacing, were added.")
+        step = median_step([pd.DatetimeIndex(values.unique().sort_values())])
+        values = values + pd.Timedelta(step, "ns")
+        notes.append(f"{column} is the open: {step / 1e9:g} s, the bars' spacing, were added.")
     return values.tz_convert("UTC").as_unit("ns"), notes
 
 
@@ -222,3 +251,15 @@ def _whole(
 
 def _naive(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return values.as_unit("ns")
+
+
+def _require_timezone(owner: str, value: Any) -> None:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        hint = nearest(str(value), available_timezones())
+        hint = hint if "Did you mean" in hint else ""
+        raise ConfigError(
+            f"The timezone parameter of {owner} must be an IANA name such as "
+            f"'America/New_York'. Got {value!r} instead.{hint}"
+        ) from error

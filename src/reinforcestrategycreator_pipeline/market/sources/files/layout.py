@@ -1,0 +1,177 @@
+"""Which of a file's columns is the time, the symbol, a price, the volume, or side data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import require, require_choice
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
+
+TIME = "timestamp"
+SYMBOL = "symbol"
+_SPELLINGS = {
+    TIME: ("timestamp", "datetime", "date", "time", "__index_level_0__"),
+    SYMBOL: ("symbol", "ticker"),
+    **{name: (name,) for name in OHLCV},
+    ADJUSTED_CLOSE: ("adj_close", "adjclose", "adjusted_close"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnLayout:
+    """The parameters of a file source that say what its columns mean.
+
+    Parameters
+    ----------
+    symbol_column : str, optional
+        Column with the symbol; by default one called symbol or ticker, if there is one.
+    symbol : str, optional
+        Name of the one symbol of a file without such a column; by default the file's name.
+    timestamp_column : str, optional
+        By default timestamp, datetime, date or time.
+    columns : mapping of str to str
+        Our name -> the file's, for open, high, low, close, volume, adj_close where they differ
+        in more than case and spaces.
+    ignore : tuple of str
+        Columns not to read. Other numeric columns become side data; text is left out.
+    adjusted_close : str
+        ``auto``: adjust prices if there is an adjusted close; ``require``: refuse a file without
+        one; ``ignore``: take the prices as they are.
+    """
+
+    kind: ClassVar[str]
+
+    symbol_column: str | None = None
+    symbol: str | None = None
+    timestamp_column: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    adjusted_close: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("symbol_column", "symbol", "timestamp_column"):
+            value = getattr(self, name)
+            ok = value is None or (isinstance(value, str) and bool(value))
+            require(ok, self.kind, name, "text, not empty", value)
+        rule = "a mapping of our names to the file's"
+        require(isinstance(self.columns, Mapping), self.kind, "columns", rule, self.columns)
+        for name, theirs in self.columns.items():
+            require_choice(self.kind, "columns", name, (*OHLCV, ADJUSTED_CLOSE))
+            require(isinstance(theirs, str), self.kind, f"columns.{name}", "a name", theirs)
+        ok = isinstance(self.ignore, tuple) and all(isinstance(c, str) for c in self.ignore)
+        require(ok, self.kind, "ignore", "a list of names", self.ignore)
+        choices = ("auto", "require", "ignore")
+        require_choice(self.kind, "adjusted_close", self.adjusted_close, choices)
+
+    def names(self, table: Table) -> dict[str, str]:
+        """Return our name -> the file's for everything that is there; refuse what is missing."""
+        for name in table.columns:
+            if not name.isprintable():
+                raise DataError(
+                    f"{table.path}: the column name {name!r} holds a control character."
+                )
+        for name in self.ignore:
+            if name not in table.columns:
+                raise DataError(
+                    f"{table.path}: there is no column {name!r} to ignore."
+                    f"{nearest(name, table.columns)}"
+                )
+        names = {key: self._find(table, key) for key in _SPELLINGS}
+        needed = [TIME, *OHLCV]
+        if self.adjusted_close == "require":
+            needed.append(ADJUSTED_CLOSE)
+        missing = [key for key in needed if names[key] is None]
+        if missing:
+            raise DataError(
+                f"{table.path}: no column for {', '.join(missing)}; the file has "
+                f"{', '.join(map(repr, table.columns))}."
+            )
+        if self.adjusted_close == "ignore":
+            names[ADJUSTED_CLOSE] = None
+        return {key: name for key, name in names.items() if name is not None}
+
+    def symbols(self, table: Table, column: str | None) -> dict[str, NDArray[np.intp]]:
+        """Return the positions of each symbol's rows."""
+        if column is None:
+            name = table.path.stem if self.symbol is None else self.symbol
+            return {name: np.arange(table.n_rows)}
+        if self.symbol is not None:
+            raise ConfigError(
+                f"The symbol parameter of {self.kind} names the one symbol of a file, but "
+                f"{table.path} has the column {column!r}. Leave it out, or ignore the column."
+            )
+        texts = pd.Series(table.columns[column].texts(), dtype=object)
+        empty = np.flatnonzero((texts == "").to_numpy())
+        if len(empty):
+            raise DataError(f"{table.where(int(empty[0]))}: {column} is empty.")
+        for symbol, rows in (groups := texts.groupby(texts).indices).items():
+            if not str(symbol).isprintable():
+                raise DataError(
+                    f"{table.where(int(rows[0]))}: {column} {symbol!r} holds a control character."
+                )
+        return {str(symbol): np.asarray(rows) for symbol, rows in groups.items()}
+
+    def values(
+        self, table: Table, names: dict[str, str], notes: list[str]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the numbers of the bars and of the side data, by our names."""
+        ours = {theirs: name for name, theirs in names.items()}
+        not_read = self._not_read(table)
+        values: dict[str, NDArray[np.float64]] = {}
+        for name in (*names.values(), *(c for c in table.columns if c not in ours)):
+            if name in not_read:
+                continue
+            if name not in ours and name in names:
+                raise DataError(
+                    f"{table.path}: the column {name!r} is not the {name}, by the configuration; "
+                    "name it in ignore."
+                )
+            numbers = table.columns[name].numbers(ours.get(name, name), table.where)
+            if numbers is not None:
+                values[ours.get(name, name)] = numbers
+            elif name in ours:
+                raise DataError(f"{table.path}: the column {name!r} holds no numbers.")
+            else:
+                notes.append(f"{table.path}: the column {name!r} holds no numbers; left out.")
+        return values
+
+    def _not_read(self, table: Table) -> set[str]:
+        """Return the names of the columns that are neither bars nor side data."""
+        found = {self._find(table, key) for key in (TIME, SYMBOL)} | set(self.ignore)
+        if self.adjusted_close == "ignore":
+            found.add(self._find(table, ADJUSTED_CLOSE))
+        return {name for name in found if name is not None}
+
+    def _find(self, table: Table, key: str) -> str | None:
+        """Return the file's name of a column of ours, by configuration or by spelling."""
+        set_names = {TIME: self.timestamp_column, SYMBOL: self.symbol_column, **self.columns}
+        wanted = set_names.get(key)
+        if wanted is not None:
+            if wanted not in table.columns:
+                raise DataError(
+                    f"{table.path}: no column {wanted!r} for {key}.{nearest(wanted, table.columns)}"
+                )
+            return wanted
+        taken = {name for name in set_names.values() if name is not None} | set(self.ignore)
+        found = [
+            name
+            for name in table.columns
+            if re.sub(r"[\s_-]+", "_", name.strip().lower()) in _SPELLINGS[key]
+            and name not in taken
+        ]
+        if len(found) > 1:
+            setting = {TIME: "timestamp_column", SYMBOL: "symbol_column"}.get(key, "columns")
+            raise DataError(
+                f"{table.path}: {' and '.join(map(repr, found))} may both be the {key}; say which "
+                f"by {setting}, or name the other in ignore."
+            )
+        return found[0] if found else None

@@ -1,0 +1,53 @@
+"""The columns of a bar and the rule that each of its numbers keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+PRICES = ("open", "high", "low", "close")
+OHLCV = (*PRICES, "volume")
+ADJUSTED_CLOSE = "adj_close"
+
+
+@dataclass(frozen=True)
+class BadValue:
+    """A number that no bar may hold; as text, what is wrong with it."""
+
+    column: str
+    row: int
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.column} must be finite and {bound(self.column)}. Got {self.value}"
+
+
+def bound(column: str) -> str:
+    """Return the rule of a bar's column: its values must be ``"> 0"`` or ``">= 0"``."""
+    return ">= 0" if column == "volume" else "> 0"
+
+
+def out_of_bounds(column: str, values: Any) -> Any:
+    """Tell which values, or whether a value, breaks the `bound` of the column; NaN does not."""
+    return values < 0.0 if column == "volume" else values <= 0.0
+
+
+def first_bad(columns: Mapping[str, ArrayLike]) -> BadValue | None:
+    """Return the first value that is not finite or is out of bounds, column by column.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (T,) or float
+        Columns of bars, any of `OHLCV`.
+    """
+    for column, values in columns.items():
+        array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        bad = ~np.isfinite(array) | out_of_bounds(column, array)
+        if bad.any():
+            row = int(bad.argmax())
+            return BadValue(column, row, float(array[row]))
+    return None
