@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
-from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.checks import Len, Strict, require
 from reinforcestrategycreator_pipeline.errors import FeatureError, nearest
 from reinforcestrategycreator_pipeline.features.base import (
     BAR_COLUMNS,
@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.features.windows import stack
 
 @FEATURES.register("column")
 @dataclass(frozen=True)
-class Column:
+class Column(Strict):
     """Columns of side data, as they are.
 
     The price and volume columns are refused: their level changes when a later split or dividend is
@@ -30,18 +30,15 @@ class Column:
         Names of columns of the data; they keep their names.
     """
 
-    columns: tuple[str, ...]
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    columns: Annotated[tuple[str, ...], Len(1)]
 
     def __post_init__(self) -> None:
-        names = self.columns
-        ok = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
-        require(ok, "column", "columns", "a non-empty list of column names", names)
-        barred = [n for n in names if n in BAR_COLUMNS]
+        super().__post_init__()
+        barred = [n for n in self.columns if n in BAR_COLUMNS]
         rule = (
             f"names of side data, not {', '.join(BAR_COLUMNS)}, whose level a later split rescales"
         )
-        require(not barred, "column", "columns", rule, names)
+        require(not barred, "Column", "columns", rule, self.columns)
 
     @property
     def lookback(self) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require, require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict, require
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_growth
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
@@ -20,7 +20,7 @@ F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class BenchmarkConfig:
+class BenchmarkConfig(Strict):
     """Parameters of the benchmarks.
 
     Attributes
@@ -31,17 +31,14 @@ class BenchmarkConfig:
         Random policies drawn an asset; the shown one has the median result.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    fast: int = 20
-    slow: int = 100
-    random_draws: int = 201
+    fast: Annotated[int, Ge(1)] = 20
+    slow: Annotated[int, Ge(2)] = 100
+    random_draws: Annotated[int, Ge(1), Le(10_000)] = 201
 
     def __post_init__(self) -> None:
-        require_int("benchmarks", "fast", self.fast, 1)
-        require_int("benchmarks", "slow", self.slow, 2)
-        require(self.fast < self.slow, "benchmarks", "slow", f"above fast ({self.fast})", self.slow)
-        require_int("benchmarks", "random_draws", self.random_draws, 1, 10_000)
+        super().__post_init__()
+        rule = f"above fast ({self.fast})"
+        require(self.fast < self.slow, "BenchmarkConfig", "slow", rule, self.slow)
 
 
 @dataclass(frozen=True)

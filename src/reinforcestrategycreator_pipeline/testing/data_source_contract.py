@@ -14,7 +14,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import TypeAdapter
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -44,13 +43,11 @@ class DataSourceContract:
     def test_config_round_trips(self, source):
         assert from_mapping(type(source), parameters(source), "it") == source
         as_json = json.loads(json.dumps(parameters(source)))
-        assert TypeAdapter(type(source)).validate_python(as_json) == source
+        assert from_mapping(type(source), as_json, "it") == source
 
     def test_unknown_parameter_is_refused(self, source):
         with pytest.raises(ConfigError, match="no parameter 'colour'"):
             from_mapping(type(source), {"colour": 1}, "it")
-        with pytest.raises(ValueError, match="colour"):
-            TypeAdapter(type(source)).validate_python({**parameters(source), "colour": 1})
 
     def test_bars_have_the_form(self, data):
         assert list(data.bars) == sorted(data.bars)

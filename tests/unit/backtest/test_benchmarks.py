@@ -145,10 +145,13 @@ class TestRandomPolicies:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"fast": 0}, "fast parameter of benchmarks must be an integer >= 1"),
-        ({"slow": 1}, "slow parameter of benchmarks must be an integer >= 2"),
-        ({"fast": 100, "slow": 100}, r"slow parameter of benchmarks must be above fast \(100\)"),
-        ({"random_draws": 0}, "random_draws parameter of benchmarks must be an integer from 1"),
+        ({"fast": 0}, "fast parameter of BenchmarkConfig must be an integer >= 1"),
+        ({"slow": 1}, "slow parameter of BenchmarkConfig must be an integer >= 2"),
+        (
+            {"fast": 100, "slow": 100},
+            r"slow parameter of BenchmarkConfig must be above fast",
+        ),
+        ({"random_draws": 0}, "random_draws parameter of BenchmarkConfig must be an integer >= 1"),
         ({"random_draws": 10_001}, "random_draws parameter"),
         ({"fast": 2.5}, "fast parameter"),
     ],

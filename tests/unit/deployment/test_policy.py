@@ -133,7 +133,7 @@ def test_no_decision_comes_from_a_value_that_is_not_finite():
 
 @pytest.mark.parametrize("index", [-1, 2, 1.5, True, float("nan"), "0", None])
 def test_a_previous_target_must_be_on_the_grid(index):
-    with pytest.raises(ConfigError, match="must be an integer from 0 to 1"):
+    with pytest.raises(ConfigError, match="must be an integer >= 0 and <= 1"):
         Policy(**parts()).decide(np.array([14.0]), index)
 
 

@@ -1,5 +1,4 @@
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -59,8 +58,6 @@ class TestSynthetic(DataSourceContract):
 @dataclasses.dataclass(frozen=True)
 class LeakySource:
     """Planted: draws from the global generator."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     n: int = 5
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from reinforcestrategycreator_pipeline.checks import (
-    from_mapping,
-    require,
-    require_choice,
-    require_int,
-    require_number,
-)
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Len, Strict, require
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
+from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.splits import SplitConfig
 from reinforcestrategycreator_pipeline.models.base import MODELS
@@ -27,17 +23,16 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNConfig,
     DQNHyperparameters,
 )
-from reinforcestrategycreator_pipeline.models.presets import preset
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES
+from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
 from reinforcestrategycreator_pipeline.policies.benchmarks import BenchmarkConfig
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     TrainingConfig,
     require_single_steps,
 )
+from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.verdict.decision import Thresholds
-
-STRICT = {"extra": "forbid"}
-# Key path of a preset's name -> key path of the section that it fills, and what gives its values.
-Presets = Mapping[tuple[str, ...], tuple[tuple[str, ...], Callable[[str], Mapping[str, Any]]]]
 
 # Chosen on the sample's training and validation splits, never on a test split: a larger network
 # learns the training bars by heart within seconds. A training step sees 128 bars, all actions.
@@ -55,9 +50,16 @@ MARKET_HYPERPARAMETERS = DQNHyperparameters(
     gradient_steps=4,
 )
 
+NAMED: Mapping[str, Registry[Any]] = {
+    "head": HEADS,
+    "loss": LOSSES,
+    "learning_rate_schedule": SCHEDULES,
+    "exploration_schedule": SCHEDULES,
+}
+
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Strict):
     """Where market data come from.
 
     Attributes
@@ -68,17 +70,19 @@ class DataConfig:
         The source's own parameters.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     source: str = "sample"
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        build_source(self.source, self.params)
+        super().__post_init__()
+        with at("source"):
+            SOURCES.get(self.source)
+        with at("params"):
+            build_source(self.source, self.params)
 
 
 @dataclass(frozen=True)
-class FeaturesConfig:
+class FeaturesConfig(Strict):
     """What the policy sees of a bar.
 
     Attributes
@@ -91,20 +95,20 @@ class FeaturesConfig:
         Cuts of the look-ahead audit that every run makes, for each feature and symbol; 0: none.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
-    columns: tuple[Mapping[str, Any], ...] = tuple(s.to_mapping() for s in DEFAULT_FEATURES)
+    columns: Annotated[tuple[Mapping[str, Any], ...], Len(1)] = tuple(
+        s.to_mapping() for s in DEFAULT_FEATURES
+    )
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
-    audit_cuts: int = 16
+    audit_cuts: Annotated[int, Ge(0)] = 16
 
     def __post_init__(self) -> None:
-        require_int("features", "audit_cuts", self.audit_cuts, 0)
-        require(len(self.columns) > 0, "features", "columns", "a list of one or more", [])
-        parse_specs(self.columns)
+        super().__post_init__()
+        with at("columns"):
+            parse_specs(self.columns)
 
 
 @dataclass(frozen=True)
-class TradingConfig:
+class TradingConfig(Strict):
     """The game: what can be held, what it costs, what is rewarded.
 
     Attributes
@@ -119,30 +123,26 @@ class TradingConfig:
         Money at the start of a backtest, divided equally among the assets.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     positions: tuple[float, ...] = (0.0, 1.0)
     costs: CostConfig = field(default_factory=CostConfig)
     reward: str = "log_growth"
-    initial_equity: float = 100_000.0
+    initial_equity: Annotated[float, Gt(0)] = 100_000.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_positions(self.positions, "trading")
-        require_number("trading", "initial_equity", self.initial_equity, above=0)
-        REWARDS.get(self.reward)
+        with at("reward"):
+            REWARDS.get(self.reward)
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Strict):
     """Which learner, and how it learns.
 
     Attributes
     ----------
     name : str
         A registered model, or ``"module:Class"``.
-    preset : str, optional
-        Hyperparameters that belong together, by name: they take the defaults' place, and those that
-        are given beside the preset override them.
     hyperparameters : DQNHyperparameters
         See there; the defaults here suit markets.
     dtype : {"float32", "float64"}
@@ -151,32 +151,29 @@ class ModelConfig:
         Further keys of the config of a model from outside.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     name: str = "dqn"
-    preset: str | None = None
     hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
     dtype: Literal["float32", "float64"] = "float32"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require_choice("model", "dtype", self.dtype, ("float32", "float64"))
-        if self.preset is not None:
-            values = preset(self.preset)
-            # Only Python code leaves the default: the loader has laid out every hyperparameter.
-            if self.hyperparameters is MARKET_HYPERPARAMETERS:
-                values = asdict(MARKET_HYPERPARAMETERS) | values
-                known = from_mapping(DQNHyperparameters, values, "model.hyperparameters")
-                object.__setattr__(self, "hyperparameters", known)
-        require_single_steps(self.hyperparameters)
-        if MODELS.get(self.name) is DQN:
+        super().__post_init__()
+        with at("hyperparameters"):
+            require_single_steps(self.hyperparameters)
+        with at("name"):
+            model = MODELS.get(self.name)
+        if model is DQN:
             rule = "empty: the model dqn has hyperparameters only"
             require(not self.options, "model", "options", rule, dict(self.options))
-            DQN(DQNConfig(self.hyperparameters, dtype=self.dtype))  # refuses unknown names
+            for name, family in NAMED.items():
+                with at("hyperparameters", name):
+                    family.get(getattr(self.hyperparameters, name))
+            with at("hyperparameters"):
+                DQN(DQNConfig(self.hyperparameters, dtype=self.dtype))  # the parts refuse theirs
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Strict):
     """What the policy is held against.
 
     Attributes
@@ -185,13 +182,11 @@ class EvaluationConfig:
         Parameters of the benchmark strategies.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     benchmarks: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
 
 @dataclass(frozen=True)
-class DeploymentConfig:
+class DeploymentConfig(Strict):
     """When a model is promoted, and who trades on paper.
 
     Attributes
@@ -202,17 +197,17 @@ class DeploymentConfig:
         A registered broker for the paper-trading replay, or ``"module:Class"``.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     thresholds: Thresholds = field(default_factory=Thresholds)
     broker: str = "simulated"
 
     def __post_init__(self) -> None:
-        BROKERS.get(self.broker)
+        super().__post_init__()
+        with at("broker"):
+            BROKERS.get(self.broker)
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Strict):
     """A run, completely.
 
     Attributes
@@ -223,10 +218,7 @@ class RunConfig:
         The parts.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-    presets: ClassVar[Presets] = {("model", "preset"): (("model", "hyperparameters"), preset)}
-
-    seed: int = 7
+    seed: Annotated[int, Ge(0)] = 7
     data: DataConfig = field(default_factory=DataConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -235,6 +227,3 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
-
-    def __post_init__(self) -> None:
-        require_int("the run", "seed", self.seed, 0, 2**63 - 1)

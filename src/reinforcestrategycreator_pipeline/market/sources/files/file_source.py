@@ -8,14 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require, require_choice
+from reinforcestrategycreator_pipeline.checks import Len, Strict, require, require_choice
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
 from reinforcestrategycreator_pipeline.market.adjustment import ADJUSTED_CLOSE
@@ -40,7 +40,7 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileSource(ABC):
+class FileSource(Strict, ABC):
     """Parameters of the sources that read files.
 
     Parameters
@@ -77,49 +77,33 @@ class FileSource(ABC):
         closes later than now is dropped.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     _owner: ClassVar[str]
     _suffixes: ClassVar[tuple[str, ...]]
 
-    path: str
-    symbol_column: str | None = None
-    symbol: str | None = None
-    timestamp_column: str | None = None
+    path: Annotated[str, Len(1)]
+    symbol_column: Annotated[str, Len(1)] | None = None
+    symbol: Annotated[str, Len(1)] | None = None
+    timestamp_column: Annotated[str, Len(1)] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
-    adjusted_close: str = "auto"
-    date_format: str | None = None
+    adjusted_close: Literal["auto", "require", "ignore"] = "auto"
+    date_format: Annotated[str, Len(1)] | None = None
     timezone: str = "UTC"
     session_close: str | None = None
-    bar_stamp: str = "auto"
-    calendar: str = "weekdays"
+    bar_stamp: Literal["auto", "close", "open"] = "auto"
+    calendar: Literal["weekdays", "none"] = "weekdays"
     as_of: str | None = None
 
     def __post_init__(self) -> None:
-        owner = self._owner
-        ok = isinstance(self.path, str) and bool(self.path) and "\0" not in self.path
-        require(ok, owner, "path", "a path", self.path)
-        for name in ("symbol_column", "symbol", "timestamp_column", "date_format"):
-            value = getattr(self, name)
-            ok = value is None or (isinstance(value, str) and bool(value))
-            require(ok, owner, name, "text, not empty", value)
-        ours = (*OHLCV, ADJUSTED_CLOSE)
-        rule = "a mapping of our names to the file's"
-        require(isinstance(self.columns, Mapping), owner, "columns", rule, self.columns)
-        for name, theirs in self.columns.items():
-            require_choice(owner, "columns", name, ours)
-            require(isinstance(theirs, str), owner, f"columns.{name}", "a name", theirs)
-        ok = isinstance(self.ignore, tuple) and all(isinstance(c, str) for c in self.ignore)
-        require(ok, owner, "ignore", "a list of names", self.ignore)
-        require_choice(owner, "adjusted_close", self.adjusted_close, ("auto", "require", "ignore"))
-        require_choice(owner, "bar_stamp", self.bar_stamp, ("auto", "close", "open"))
-        require_choice(owner, "calendar", self.calendar, ("weekdays", "none"))
+        super().__post_init__()
+        owner = type(self).__name__
+        require("\0" not in self.path, owner, "path", "a path", self.path)
+        for name in self.columns:
+            require_choice(owner, "columns", name, (*OHLCV, ADJUSTED_CLOSE))
         _require_timezone(owner, self.timezone)
         close = self.session_close
-        ok = close is None or (
-            isinstance(close, str) and bool(re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close))
-        )
-        require(ok, owner, "session_close", "a time HH:MM", close)
+        ok = close is None or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close)
+        require(bool(ok), owner, "session_close", "a time HH:MM", close)
         if self.as_of is not None:
             parse_instant(owner, "as_of", self.as_of)
 
