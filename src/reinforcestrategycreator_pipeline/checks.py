@@ -1,16 +1,350 @@
-"""Checks of configuration values, with one wording for all."""
+"""What configuration values may be: rules as data on the fields, and one wording for all.
+
+A frozen dataclass says it in its annotations, ``rate: Annotated[float, Gt(0), Le(1)]``. The same
+annotations check a value that comes from a file (`fit`), one from Python (`Strict`), and give the
+JSON schema. The markers are our own, five lines each, because the learner imports NumPy alone;
+those of the package annotated-types have the same attributes and do as well.
+"""
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+import operator
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    KeyPath,
+    nearest,
+    shorten,
+    show_path,
+)
 
 C = TypeVar("C")
 
 LARGEST_INT = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Gt:
+    """The value is greater than `gt`."""
+
+    gt: float
+
+
+@dataclass(frozen=True)
+class Ge:
+    """The value is `ge` or greater."""
+
+    ge: float
+
+
+@dataclass(frozen=True)
+class Lt:
+    """The value is less than `lt`."""
+
+    lt: float
+
+
+@dataclass(frozen=True)
+class Le:
+    """The value is `le` or less."""
+
+    le: float
+
+
+@dataclass(frozen=True)
+class Len:
+    """A list or a text has at least `min_length` items, which may have to be `distinct`."""
+
+    min_length: int = 0
+    distinct: bool = False
+
+
+BOUNDS = {
+    "gt": (">", operator.gt),
+    "ge": (">=", operator.ge),
+    "lt": ("<", operator.lt),
+    "le": ("<=", operator.le),
+}
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+    tuple: "a list",
+    list: "a list",
+    dict: "a mapping of names to values",
+    collections.abc.Mapping: "a mapping of names to values",
+}
+
+
+class Strict:
+    """Base of a frozen dataclass whose fields are held to their annotations, however it is made.
+
+    Whole numbers and NumPy's scalars become the annotated Python numbers, lists become tuples,
+    mappings the annotated dataclass. A subclass that has rules of several fields together checks
+    them in its own ``__post_init__``, after ``super().__post_init__()``.
+    """
+
+    def __post_init__(self) -> None:
+        wrong: list[ConfigError] = []
+        for name, annotation in field_types(type(self)).items():  # type: ignore[arg-type]
+            given = getattr(self, name)
+            value = _fit_field(type(self).__name__, annotation, given, (name,), wrong, 0)
+            if value is not given:
+                object.__setattr__(self, name, value)
+        raise_all(wrong)
+
+
+@cache
+def field_types(section: type) -> dict[str, Any]:
+    """Return a dataclass's parameters and their types, in order of declaration."""
+    try:
+        hints = typing.get_type_hints(section, include_extras=True)
+    except NameError:  # a class inside a function, or one that names what only type checkers import
+        hints = {}
+    return {f.name: hints.get(f.name, Any) for f in dataclasses.fields(section) if f.init}
+
+
+def is_section(annotation: object) -> bool:
+    """Tell whether `annotation` is a dataclass."""
+    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a union, or the one annotation."""
+    union = get_origin(annotation) in (Union, types.UnionType)
+    return get_args(annotation) if union else (annotation,)
+
+
+def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) -> Any:
+    """Return `value` as `annotation` wants it; append to `wrong` what it refuses.
+
+    Parameters
+    ----------
+    annotation : Any
+        A type with its rules. What it does not restrict, or what is unknown here, passes.
+    value : Any
+        Plain, as from a file, or a Python object.
+    path : tuple
+        Where the value stands, for the errors.
+    wrong : list of ConfigError
+        Longer on return if something is wrong; what is returned is of no use then.
+    """
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin is Annotated:
+        for marker in arguments[1:]:
+            if hasattr(marker, "component"):
+                return marker.component(value, path, wrong)
+        return _fit_bounded(annotation, value, path, wrong)
+    if len(alternatives := members(annotation)) > 1:
+        return _fit_union(alternatives, value, path, wrong)
+    if is_section(origin):
+        return _fit_section(origin, value, path, wrong, origin.__name__)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # NumPy's scalars
+    if origin in (tuple, list):
+        return _fit_list(annotation, origin, arguments, value, path, wrong)
+    if origin in (dict, collections.abc.Mapping):
+        if isinstance(value, Mapping):
+            kind = arguments[1] if arguments else Any
+            if kind is Any:
+                return value
+            return {k: fit(kind, v, (*path, k), wrong) for k, v in value.items()}
+    elif origin is float:
+        if is_number(value):
+            return float(value)
+    elif origin is int:
+        if is_int(value) and abs(value) <= LARGEST_INT:
+            return value
+    elif origin is Literal:
+        if value in arguments and type(value) is type(arguments[arguments.index(value)]):
+            return value
+    elif origin in (None, type(None)):
+        if value is None:
+            return value
+    elif origin in (str, bool):
+        if isinstance(value, origin):
+            return value
+    else:
+        return value
+    wrong.append(_refusal(annotation, value, path))
+    return value
+
+
+def words(annotation: Any) -> str:
+    """Return what a value must be, in words: ``"a number > 0 and <= 1"``."""
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin is Annotated:
+        kind = words(arguments[0])
+        for marker in arguments[1:]:
+            least = getattr(marker, "min_length", 0)
+            kind += " of different items" if getattr(marker, "distinct", False) else ""
+            kind += ", not empty" if least == 1 else f", of {least} or more" if least else ""
+        bounds = " and ".join(f"{sign} {bound}" for sign, _, bound in _bounds(arguments[1:]))
+        return f"{kind} {bounds}" if bounds else kind
+    if len(alternatives := members(annotation)) > 1:
+        return " or ".join(map(words, alternatives))
+    if origin is Literal:
+        *rest, last = map(repr, arguments)
+        return f"{', '.join(rest)} or {last}" if rest else last
+    if is_section(origin):
+        return "a section, a mapping of keys to values"
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        return f"a list of {len(arguments)}"
+    return _WORDS.get(origin, str(annotation))
+
+
+def _bounds(markers: Iterable[object]) -> list[tuple[str, Callable[..., bool], Any]]:
+    return [
+        (sign, compare, getattr(marker, key))
+        for marker in markers
+        for key, (sign, compare) in BOUNDS.items()
+        if hasattr(marker, key)
+    ]
+
+
+def _refusal(annotation: Any, value: Any, path: KeyPath) -> ConfigError:
+    rule, hint = words(annotation), ""
+    choices = [c for m in members(annotation) if get_origin(m) is Literal for c in get_args(m)]
+    if choices and isinstance(value, str):
+        hint = nearest(value, choices)
+        hint = hint if "Did you mean" in hint else ""
+    if is_int(value) and abs(value) > LARGEST_INT:
+        rule += " and < 2**63"
+    elif isinstance(value, float) and value - value != 0:
+        rule = rule.replace("a number", "a finite number")
+    return ConfigError(path=path, rule=f"must be {rule}", value=value, hint=hint)
+
+
+def _fit_bounded(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) -> Any:
+    kind, *markers = get_args(annotation)
+    trial: list[ConfigError] = []
+    found = fit(kind, value, path, trial)
+    ok = not trial and all(compare(found, bound) for _, compare, bound in _bounds(markers))
+    for marker in markers if ok else ():
+        ok = ok and len(found) >= marker.min_length if hasattr(marker, "min_length") else ok
+        ok = ok and not (getattr(marker, "distinct", False) and len(set(found)) < len(found))
+    if any(error.path != path for error in trial):
+        wrong += trial
+    elif not ok:
+        wrong.append(_refusal(annotation, value, path))
+    return found
+
+
+def _fit_union(
+    alternatives: tuple[Any, ...], value: Any, path: KeyPath, wrong: list[ConfigError]
+) -> Any:
+    deep: list[ConfigError] = []
+    for member in alternatives:
+        trial: list[ConfigError] = []
+        found = fit(member, value, path, trial)
+        if not trial:
+            return found
+        if any(error.path != path or not error.rule for error in trial):
+            deep = deep or trial
+    wrong += deep or [_refusal(Union[alternatives], value, path)]  # noqa: UP007
+    return value
+
+
+def _fit_list(
+    annotation: Any,
+    origin: type,
+    arguments: tuple[Any, ...],
+    value: Any,
+    path: KeyPath,
+    wrong: list[ConfigError],
+) -> Any:
+    fixed = origin is tuple and arguments and arguments[-1] is not Ellipsis
+    if not isinstance(value, (list, tuple)) or (fixed and len(value) != len(arguments)):
+        wrong.append(_refusal(annotation, value, path))
+        return value
+    kinds = arguments if fixed else [arguments[0] if arguments else Any] * len(value)
+    items = [
+        fit(kind, item, (*path, i), wrong)
+        for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    ]
+    return origin(items)
+
+
+def _fit_section(
+    section: type, value: Any, path: KeyPath, wrong: list[ConfigError], owner: str
+) -> Any:
+    if isinstance(value, section):
+        return value
+    if not isinstance(value, Mapping):
+        wrong.append(_refusal(section, value, path))
+        return value
+    kinds, given, before = field_types(section), {}, len(wrong)
+    for key, item in value.items():
+        if key in kinds:
+            at = (*path, key)
+            given[key] = _fit_field(owner, kinds[key], item, at, wrong, len(path))
+        else:
+            hint = nearest(str(key), kinds)
+            message = f"{owner} has no parameter {key!r}.{hint}"
+            at = (*path, str(key))
+            wrong.append(ConfigError(message, path=at, rule="no such key", hint=hint))
+    for f in dataclasses.fields(section):
+        absent = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        misspelt = any(repr(f.name) in error.hint for error in wrong[before:])
+        if f.init and absent and f.name not in value and not misspelt:
+            message = f"{owner} needs the parameter {f.name!r}."
+            rule = "is required and has no default"
+            wrong.append(ConfigError(message, path=(*path, f.name), rule=rule))
+    if len(wrong) == before:
+        try:
+            return section(**given)
+        except ConfigError as error:
+            wrong += error.within(*path)
+    return value
+
+
+def _fit_field(
+    owner: str, annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError], depth: int
+) -> Any:
+    """`fit` the field of `owner` whose name is ``path[depth]``; errors name both."""
+    before = len(wrong)
+    value = fit(annotation, value, path, wrong)
+    for error in wrong[before:]:
+        if not error.message:
+            name = show_path(error.path[depth:])
+            error.message = f"The {name} parameter of {owner} {error.complaint}"
+    return value
+
+
+def raise_all(wrong: list[ConfigError]) -> None:
+    """Raise the first of several errors, which then knows the others; none: return."""
+    if wrong:
+        wrong[0].others = tuple(wrong[1:])
+        raise wrong[0]
+
+
+def from_mapping(cls: type[C], mapping: Mapping[str, Any], owner: str = "") -> C:
+    """Build the dataclass `cls` from names and plain values, as a file has them.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key (the message names the nearest valid one), a missing one, or a value
+        that the field's annotation or the class's checks refuse. It knows all of them.
+    """
+    wrong: list[ConfigError] = []
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(
+            f"{owner or cls.__name__} must be a mapping. Got {shorten(repr(mapping))} instead."
+        )
+    found: C = _fit_section(cls, mapping, (), wrong, owner or cls.__name__)
+    raise_all(wrong)
+    return found
 
 
 def require(condition: bool, owner: str, name: str, rule: str, value: object) -> None:
@@ -19,8 +353,9 @@ def require(condition: bool, owner: str, name: str, rule: str, value: object) ->
     The message reads: The {name} parameter of {owner} must be {rule}. Got {value!r} instead.
     """
     if not condition:
-        got = shorten(repr(value))
-        raise ConfigError(f"The {name} parameter of {owner} must be {rule}. Got {got} instead.")
+        error = ConfigError(path=(name,), rule=f"must be {rule}", value=value)
+        error.message = f"The {name} parameter of {owner} {error.complaint}"
+        raise error
 
 
 def is_int(value: object) -> bool:
@@ -29,21 +364,26 @@ def is_int(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether `value` is a finite real number; a bool is not."""
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and value - value == 0  # False for NaN and the infinities
-    )
+    """Tell whether `value` is a finite real number that a float can hold; a bool is not."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return float(value) - float(value) == 0  # False for NaN and the infinities
+    except OverflowError:
+        return False
+
+
+def require_fit(annotation: Any, owner: str, name: str, value: object) -> None:
+    """Require that `value` fits `annotation`."""
+    wrong: list[ConfigError] = []
+    _fit_field(owner, annotation, value, (name,), wrong, 0)
+    raise_all(wrong)
 
 
 def require_int(owner: str, name: str, value: object, low: int, high: int | None = None) -> None:
     """Require an integer in [low, high]."""
-    rule = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
-    if high is None and is_int(value) and value > LARGEST_INT:  # type: ignore[operator]
-        high, rule = LARGEST_INT, f"{rule} and < 2**63"
-    ok = is_int(value) and value >= low and (high is None or value <= high)  # type: ignore[operator]
-    require(ok, owner, name, rule, value)
+    above = () if high is None else (Le(high),)
+    require_fit(Annotated[(int, Ge(low), *above)], owner, name, value)
 
 
 def require_number(
@@ -57,56 +397,16 @@ def require_number(
     high: float | None = None,
 ) -> None:
     """Require a finite number within the given open (`above`, `below`) or closed bounds."""
-    rules = [
-        f"{sign} {bound}"
-        for sign, bound in ((">", above), (">=", low), ("<", below), ("<=", high))
-        if bound is not None
-    ]
-    ok = is_number(value) and not (
-        (above is not None and not value > above)  # type: ignore[operator]
-        or (low is not None and not value >= low)  # type: ignore[operator]
-        or (below is not None and not value < below)  # type: ignore[operator]
-        or (high is not None and not value <= high)  # type: ignore[operator]
-    )
-    require(ok, owner, name, " and ".join(["a finite number", *rules]), value)
+    bounds = {Gt: above, Ge: low, Lt: below, Le: high}
+    rules = [marker(bound) for marker, bound in bounds.items() if bound is not None]
+    require_fit(Annotated[(float, *rules)] if rules else float, owner, name, value)
 
 
 def require_bool(owner: str, name: str, value: object) -> None:
     """Require true or false."""
-    require(isinstance(value, bool), owner, name, "true or false", value)
+    require_fit(bool, owner, name, value)
 
 
 def require_choice(owner: str, name: str, value: object, choices: Iterable[str]) -> None:
     """Require one of some names; the message offers the nearest."""
-    valid = list(choices)
-    if value not in valid:
-        hint = nearest(str(value), valid)
-        raise ConfigError(
-            f"The {name} parameter of {owner} must be one of {', '.join(valid)}. "
-            f"Got {shorten(repr(value))} instead.{hint if 'Did you mean' in hint else ''}"
-        )
-
-
-def from_mapping(cls: type[C], mapping: Mapping[str, Any], owner: str) -> C:
-    """Build the flat config dataclass `cls`; an unknown key names the nearest valid one.
-
-    Lists become tuples. Types and ranges are the business of the class's own checks.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown or a missing key, or what the class's checks refuse.
-    """
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(
-            f"{owner} must be a mapping of names to values. Got {shorten(repr(mapping))} instead."
-        )
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    for key in mapping:
-        if key not in fields:
-            raise ConfigError(f"{owner} has no parameter {key!r}.{nearest(str(key), fields)}")
-    for name, f in fields.items():
-        missing = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if missing and name not in mapping:
-            raise ConfigError(f"{owner} needs the parameter {name!r}.")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()})
+    require_fit(Literal[tuple(choices)], owner, name, value)

@@ -9,10 +9,16 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MOST_NAMES = 20
 """Names that a message lists at most."""
+MOST_OTHERS = 3
+"""Further wrong values that a message lists at most."""
+
+KeyPath = tuple[str | int, ...]
+_NOTHING = object()
 
 
 class RscError(Exception):
@@ -22,9 +28,68 @@ class RscError(Exception):
 
 
 class ConfigError(RscError, ValueError):
-    """A configuration value, key or file is wrong."""
+    """A configuration value, key or file is wrong.
+
+    Parameters
+    ----------
+    message : str
+        One line that is complete without a file: "The rate parameter of Adam must be > 0. Got 0
+        instead."; by default `path` and `complaint`.
+    path : tuple of str and int
+        The keys that lead from what was being built to the wrong value.
+    rule : str
+        What the value breaks, without a name: ``"must be > 0"``; empty if only `message` says it.
+    value : object
+        What was given.
+    hint : str
+        A sentence that begins with a space: `nearest`.
+    others : sequence of ConfigError
+        What else is wrong.
+    """
 
     exit_code = 2
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: KeyPath = (),
+        rule: str = "",
+        value: object = _NOTHING,
+        hint: str = "",
+        others: Iterable[ConfigError] = (),
+    ) -> None:
+        self.message, self.path, self.rule, self.hint = message, path, rule, hint
+        self.value, self.others = value, tuple(others)
+        super().__init__(message)
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong at `path`, in a sentence that does not say where."""
+        if not self.rule:
+            return self.message
+        got = "" if self.value is _NOTHING else f" Got {shorten(repr(self.value), 80)} instead."
+        return f"{self.rule}.{got}{self.hint}"
+
+    @property
+    def more(self) -> str:
+        """`others`, shortly: a clause that begins with a space."""
+        if not self.others:
+            return ""
+        short = [f"{show_path(e.path)} {shorten(e.rule or e.message, 80)}" for e in self.others]
+        shown = "; ".join(short[:MOST_OTHERS])
+        return f" (and {len(short)} more: {shown}{'; ...' if len(short) > MOST_OTHERS else ''})"
+
+    def within(self, *path: str | int) -> list[ConfigError]:
+        """Return this and the others, as found below `path`."""
+        found = [self, *self.others]
+        for error in found:
+            error.path = (*path, *error.path)
+        return found
+
+    def __str__(self) -> str:
+        text = self.message or f"{show_path(self.path)}: {self.complaint}"
+        return f"{text}{self.more}".replace("\n", " ")
 
 
 class DataError(RscError, ValueError):
@@ -57,6 +122,16 @@ class Interrupted(RscError):
     exit_code = 130
 
 
+@contextmanager
+def at(*path: str | int) -> Iterator[None]:
+    """Let a `ConfigError` that is raised inside know that it stands below `path`."""
+    try:
+        yield
+    except ConfigError as error:
+        error.within(*path)
+        raise
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the valid name nearest to `name`, or the names there are.
 
@@ -79,6 +154,14 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     shown = names[:MOST_NAMES]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return f" Valid names: {', '.join(shown)}{more}." if names else ""
+
+
+def show_path(path: KeyPath) -> str:
+    """Return a key path as people write it: ``features[2].name``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
 
 
 def shorten(text: str, limit: int = 200) -> str:

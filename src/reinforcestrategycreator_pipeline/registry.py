@@ -74,7 +74,8 @@ class Registry(Generic[T]):
             self._require_member(name, found)
             return found  # type: ignore[return-value]
         if name not in self._members:
-            raise ConfigError(f"no {self.family} is called {name!r}.{nearest(name, self)}")
+            rule, hint = f"no {self.family} is called {name!r}", nearest(name, self)
+            raise ConfigError(f"{rule}.{hint}", rule=rule, hint=hint)
         return self._members[name]
 
     def _require_member(self, name: str, found: object) -> None:

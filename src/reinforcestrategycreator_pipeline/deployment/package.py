@@ -31,7 +31,7 @@ from reinforcestrategycreator_pipeline.errors import (
     RunError,
 )
 from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
-from reinforcestrategycreator_pipeline.market.bars import median_spacing
+from reinforcestrategycreator_pipeline.market.bars import median_step
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
 __all__ = [
@@ -69,7 +69,7 @@ class DataSchema:
         """Return the schema of the bars of some assets, by symbol."""
         frames = list(bars.values())
         columns = [str(c) for c in frames[0].columns if all(c in frame for frame in frames)]
-        spacings = [median_spacing([pd.DatetimeIndex(frame.index)]) for frame in frames]
+        spacings = [median_step([pd.DatetimeIndex(frame.index)]) / 1e9 for frame in frames]
         return cls(tuple(columns), (min(spacings), max(spacings)))
 
     def require(self, frame: pd.DataFrame, symbol: str) -> None:
@@ -83,7 +83,7 @@ class DataSchema:
         missing = [name for name in self.columns if name not in frame.columns]
         if missing:
             raise DataError(f"{symbol}: the policy needs the column {', '.join(missing)}.")
-        spacing = median_spacing([pd.DatetimeIndex(frame.index)])
+        spacing = median_step([pd.DatetimeIndex(frame.index)]) / 1e9
         shortest, longest = self.bar_seconds
         if not shortest / _SPACING <= spacing <= longest * _SPACING:
             trained = f"{shortest:g}" if shortest == longest else f"{shortest:g} to {longest:g}"

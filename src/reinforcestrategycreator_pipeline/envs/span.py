@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require_number
+from reinforcestrategycreator_pipeline.checks import Gt, Strict
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.errors import DataError, at
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, prices_of
 from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
@@ -25,7 +26,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TradingRules:
+class TradingRules(Strict):
     """What can be held, what it costs, what is rewarded.
 
     Attributes
@@ -40,17 +41,16 @@ class TradingRules:
         Money at the start of a backtest, divided equally among the assets.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
-
     positions: tuple[float, ...] = (0.0, 1.0)
     costs: CostConfig = field(default_factory=CostConfig)
     reward: str = "log_growth"
-    initial_equity: float = 100_000.0
+    initial_equity: Annotated[float, Gt(0)] = 100_000.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_positions(self.positions, "trading")
-        require_number("trading", "initial_equity", self.initial_equity, above=0)
-        REWARDS.get(self.reward)
+        with at("reward"):
+            REWARDS.get(self.reward)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
-from reinforcestrategycreator_pipeline.checks import require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Lt, Strict
 
 BPS = 1e-4
 SECONDS_PER_YEAR = 365.0 * 86_400.0
 
 
 @dataclass(frozen=True)
-class CostConfig:
+class CostConfig(Strict):
     """Proportional costs.
 
     Attributes
@@ -29,19 +29,11 @@ class CostConfig:
         Interest on what is borrowed to hold more than the equity (exposure above 1).
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    commission_bps: float = 1.0
-    spread_bps: float = 2.0
-    slippage_bps: float = 2.0
-    borrow_bps_per_year: float = 50.0
-    margin_bps_per_year: float = 500.0
-
-    def __post_init__(self) -> None:
-        for name in ("commission_bps", "spread_bps", "slippage_bps"):
-            require_number("costs", name, getattr(self, name), low=0, below=5_000)
-        for name in ("borrow_bps_per_year", "margin_bps_per_year"):
-            require_number("costs", name, getattr(self, name), low=0)
+    commission_bps: Annotated[float, Ge(0), Lt(5_000)] = 1.0
+    spread_bps: Annotated[float, Ge(0), Lt(5_000)] = 2.0
+    slippage_bps: Annotated[float, Ge(0), Lt(5_000)] = 2.0
+    borrow_bps_per_year: Annotated[float, Ge(0)] = 50.0
+    margin_bps_per_year: Annotated[float, Ge(0)] = 500.0
 
     @property
     def fill_offset(self) -> float:

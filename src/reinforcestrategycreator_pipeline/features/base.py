@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import is_int, require, require_number
+from reinforcestrategycreator_pipeline.checks import (
+    Ge,
+    Le,
+    Len,
+    Strict,
+)
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
 
@@ -44,7 +49,7 @@ FEATURES: Registry[type[Feature]] = Registry("feature")
 
 
 @dataclass(frozen=True)
-class FeatureSpec:
+class FeatureSpec(Strict):
     """A feature by name, as a configuration file lists it.
 
     Parameters
@@ -55,16 +60,11 @@ class FeatureSpec:
         The feature's parameters; what is left out has its default. Lists become tuples.
     """
 
-    name: str
+    name: Annotated[str, Len(1)]
     params: Mapping[str, Any] = field(default_factory=dict)
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        named = isinstance(self.name, str) and bool(self.name)
-        require(named, "a feature", "name", "a non-empty string", self.name)
-        mapped = isinstance(self.params, Mapping)
-        owner = f"the feature {self.name!r}"
-        require(mapped, owner, "params", "a mapping of names to values", self.params)
+        super().__post_init__()
         params = {k: tuple(v) if isinstance(v, list) else v for k, v in self.params.items()}
         object.__setattr__(self, "params", params)
 
@@ -74,20 +74,9 @@ class FeatureSpec:
         return {"name": self.name, **plain}
 
 
-def require_periods(owner: str, name: str, periods: object) -> None:
-    """Require a non-empty tuple of different integers >= 1."""
-    ok = (
-        isinstance(periods, tuple)
-        and len(periods) > 0
-        and all(is_int(p) and p >= 1 for p in periods)
-        and len(set(periods)) == len(periods)
-    )
-    require(ok, owner, name, "a non-empty list of different integers >= 1", periods)
-
-
-def require_tail(owner: str, tail: object) -> None:
-    """Require a share of weight that may be cut off an exponential mean."""
-    require_number(owner, "tail", tail, low=1e-12, high=0.5)
+Periods: TypeAlias = Annotated[tuple[Annotated[int, Ge(1)], ...], Len(1, distinct=True)]
+Tail: TypeAlias = Annotated[float, Ge(1e-12), Le(0.5)]
+"""A share of weight that may be cut off an exponential mean."""
 
 
 @dataclass(frozen=True, eq=False)

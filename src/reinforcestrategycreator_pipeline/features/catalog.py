@@ -79,7 +79,9 @@ def parse_specs(items: Sequence[FeatureSpec | Mapping[str, Any] | str]) -> tuple
             specs.append(_parse(item))
             build_feature(specs[-1])
         except ConfigError as error:
-            raise ConfigError(f"features[{i}]: {error}") from error
+            error.within(i)
+            error.message = f"features[{i}]: {error.message}"
+            raise
     return tuple(specs)
 
 

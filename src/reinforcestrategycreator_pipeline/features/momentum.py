@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require, require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     RELATIVE_ZERO,
     Bars,
     FloatArray,
-    require_tail,
+    Tail,
 )
 from reinforcestrategycreator_pipeline.features.windows import (
     ema_decay,
@@ -26,7 +27,7 @@ from reinforcestrategycreator_pipeline.features.windows import (
 
 @FEATURES.register("rsi")
 @dataclass(frozen=True)
-class Rsi:
+class Rsi(Strict):
     """Relative strength index, 0 to 100: 100 * gains / (gains + losses) (Wilder 1978).
 
     Gains and losses of the close are smoothed by Wilder's mean. No movement gives 50.
@@ -40,12 +41,8 @@ class Rsi:
         needs more bars.
     """
 
-    period: int = 14
-    tail: float = 1e-6
-
-    def __post_init__(self) -> None:
-        require_int("rsi", "period", self.period, 1)
-        require_tail("rsi", self.tail)
+    period: Annotated[int, Ge(1)] = 14
+    tail: Tail = 1e-6
 
     @property
     def lookback(self) -> int:
@@ -69,7 +66,7 @@ class Rsi:
 
 @FEATURES.register("macd")
 @dataclass(frozen=True)
-class Macd:
+class Macd(Strict):
     """Moving average convergence/divergence (Appel), line and histogram, as shares of the close.
 
     Line: EMA(fast) - EMA(slow); histogram: line - EMA(signal) of the line. A flat price gives 0.
@@ -82,17 +79,14 @@ class Macd:
         Share of each mean's weight that is cut off.
     """
 
-    fast: int = 12
-    slow: int = 26
-    signal: int = 9
-    tail: float = 1e-6
+    fast: Annotated[int, Ge(1)] = 12
+    slow: Annotated[int, Ge(1)] = 26
+    signal: Annotated[int, Ge(2)] = 9  # of 1, the histogram is always 0
+    tail: Tail = 1e-6
 
     def __post_init__(self) -> None:
-        require_int("macd", "fast", self.fast, 1)
-        require_int("macd", "slow", self.slow, 1)
-        require_int("macd", "signal", self.signal, 2)  # of 1, the histogram is always 0
-        require(self.slow > self.fast, "macd", "slow", f"above fast, {self.fast}", self.slow)
-        require_tail("macd", self.tail)
+        super().__post_init__()
+        require(self.slow > self.fast, "Macd", "slow", f"above fast, {self.fast}", self.slow)
 
     @property
     def _line_lookback(self) -> int:

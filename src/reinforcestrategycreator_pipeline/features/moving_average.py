@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require_choice, require_int, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Strict
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     RELATIVE_ZERO,
     Bars,
     FloatArray,
-    require_periods,
-    require_tail,
+    Periods,
+    Tail,
 )
 from reinforcestrategycreator_pipeline.features.windows import (
     ema_decay,
@@ -27,7 +28,7 @@ from reinforcestrategycreator_pipeline.features.windows import (
 
 @FEATURES.register("moving_average_distance")
 @dataclass(frozen=True)
-class MovingAverageDistance:
+class MovingAverageDistance(Strict):
     """Log distance of the close from its moving average: ln(close / average).
 
     A flat price gives 0.
@@ -42,14 +43,9 @@ class MovingAverageDistance:
         Share of an exponential mean's weight that is cut off; a simple mean has none.
     """
 
-    periods: tuple[int, ...] = (20, 50, 200)
-    average: str = "sma"
-    tail: float = 1e-6
-
-    def __post_init__(self) -> None:
-        require_periods("moving_average_distance", "periods", self.periods)
-        require_choice("moving_average_distance", "average", self.average, ("sma", "ema"))
-        require_tail("moving_average_distance", self.tail)
+    periods: Periods = (20, 50, 200)
+    average: Literal["sma", "ema"] = "sma"
+    tail: Tail = 1e-6
 
     @property
     def lookback(self) -> int:
@@ -74,7 +70,7 @@ class MovingAverageDistance:
 
 @FEATURES.register("bollinger")
 @dataclass(frozen=True)
-class Bollinger:
+class Bollinger(Strict):
     """Position within the Bollinger bands: (close - mean) / (width * deviation).
 
     +1 and -1 are the upper and the lower band. The deviation is the population's (ddof 0). A flat
@@ -88,12 +84,8 @@ class Bollinger:
         Distance of a band from the mean, in deviations.
     """
 
-    period: int = 20
-    width: float = 2.0
-
-    def __post_init__(self) -> None:
-        require_int("bollinger", "period", self.period, 2)
-        require_number("bollinger", "width", self.width, above=0.0)
+    period: Annotated[int, Ge(2)] = 20
+    width: Annotated[float, Gt(0)] = 2.0
 
     @property
     def lookback(self) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Strict
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Bars,
     FloatArray,
-    require_tail,
+    Tail,
 )
 from reinforcestrategycreator_pipeline.features.windows import (
     exponential_mean,
@@ -23,7 +24,7 @@ from reinforcestrategycreator_pipeline.features.windows import (
 
 @FEATURES.register("atr")
 @dataclass(frozen=True)
-class Atr:
+class Atr(Strict):
     """Average true range as a share of the close (Wilder 1978).
 
     True range: max(high - low, |high - previous close|, |low - previous close|), smoothed by
@@ -37,12 +38,8 @@ class Atr:
         Share of the smoothing's weight that is cut off.
     """
 
-    period: int = 14
-    tail: float = 1e-6
-
-    def __post_init__(self) -> None:
-        require_int("atr", "period", self.period, 1)
-        require_tail("atr", self.tail)
+    period: Annotated[int, Ge(1)] = 14
+    tail: Tail = 1e-6
 
     @property
     def lookback(self) -> int:

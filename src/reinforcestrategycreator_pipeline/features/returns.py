@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.checks import Strict
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Bars,
     FloatArray,
-    require_periods,
+    Periods,
 )
 from reinforcestrategycreator_pipeline.features.windows import late, moving_means, stack
 
 
 @FEATURES.register("returns")
 @dataclass(frozen=True)
-class Returns:
+class Returns(Strict):
     """Log return of the close over each horizon: ln(close[t] / close[t - h]).
 
     Parameters
@@ -26,10 +27,7 @@ class Returns:
         In bars.
     """
 
-    horizons: tuple[int, ...] = (1, 2, 5, 10, 20, 60)
-
-    def __post_init__(self) -> None:
-        require_periods("returns", "horizons", self.horizons)
+    horizons: Periods = (1, 2, 5, 10, 20, 60)
 
     @property
     def lookback(self) -> int:
@@ -50,7 +48,7 @@ class Returns:
 
 @FEATURES.register("realised_volatility")
 @dataclass(frozen=True)
-class RealisedVolatility:
+class RealisedVolatility(Strict):
     """Root mean square of the last log returns, per bar (not annualised, no mean taken off).
 
     A flat price gives 0.
@@ -61,10 +59,7 @@ class RealisedVolatility:
         Numbers of returns.
     """
 
-    periods: tuple[int, ...] = (10, 60)
-
-    def __post_init__(self) -> None:
-        require_periods("realised_volatility", "periods", self.periods)
+    periods: Periods = (10, 60)
 
     @property
     def lookback(self) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from reinforcestrategycreator_pipeline.checks import require_choice, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, nearest
 
 _KINDS = ("standard", "robust", "none")
@@ -19,7 +19,7 @@ _NORMAL_IQR = 1.3489795003921634
 
 
 @dataclass(frozen=True)
-class ScalerConfig:
+class ScalerConfig(Strict):
     """How features are scaled.
 
     Parameters
@@ -35,16 +35,9 @@ class ScalerConfig:
         but for rounding: it scales to exactly 0.
     """
 
-    kind: str = "standard"
-    clip: float | None = 10.0
-    floor: float = 1e-8
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        require_choice("scaler", "kind", self.kind, _KINDS)
-        if self.clip is not None:
-            require_number("scaler", "clip", self.clip, above=0.0)
-        require_number("scaler", "floor", self.floor, low=1e-14, below=1.0)
+    kind: Literal["standard", "robust", "none"] = "standard"
+    clip: Annotated[float, Gt(0)] | None = 10.0
+    floor: Annotated[float, Ge(1e-14), Lt(1)] = 1e-8
 
     def fit(self, values: NDArray[np.floating[Any]]) -> FittedScaler:
         """Fit to training rows.
@@ -113,7 +106,7 @@ class FittedScaler:
         if not (np.isfinite(center).all() and np.isfinite(scale).all() and (scale >= 0.0).all()):
             raise ConfigError("a scaler's center must be finite, its scale finite and >= 0.")
         if self.clip is not None:
-            require_number("scaler", "clip", self.clip, above=0.0)
+            require_number("ScalerConfig", "clip", self.clip, above=0.0)
 
     def transform(
         self, values: NDArray[np.floating[Any]], dtype: DTypeLike = np.float32

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.checks import Len, Strict, require
 from reinforcestrategycreator_pipeline.errors import FeatureError, nearest
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
@@ -17,7 +18,7 @@ from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 @FEATURES.register("column")
 @dataclass(frozen=True)
-class Column:
+class Column(Strict):
     """Columns of side data, as they are.
 
     The price and volume columns are refused: their level changes when a later split or dividend is
@@ -29,15 +30,13 @@ class Column:
         Names of columns of the data; they keep their names.
     """
 
-    columns: tuple[str, ...]
+    columns: Annotated[tuple[str, ...], Len(1)]
 
     def __post_init__(self) -> None:
-        names = self.columns
-        ok = isinstance(names, tuple) and bool(names) and all(isinstance(n, str) for n in names)
-        require(ok, "column", "columns", "a non-empty list of column names", names)
-        barred = [n for n in names if n in OHLCV]
+        super().__post_init__()
+        barred = [n for n in self.columns if n in OHLCV]
         rule = f"names of side data, not {', '.join(OHLCV)}, whose level a later split rescales"
-        require(not barred, "column", "columns", rule, names)
+        require(not barred, "Column", "columns", rule, self.columns)
 
     @property
     def lookback(self) -> int:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline.checks import (
+    Strict,
     is_int,
     is_number,
     require,
-    require_choice,
     require_int,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, nearest
@@ -57,7 +57,7 @@ def _info(function: str) -> _Info:
 
 @FEATURES.register("talib")
 @dataclass(frozen=True)
-class TalibFunction:
+class TalibFunction(Strict):
     """One of TA-Lib's indicators, by TA-Lib's name.
 
     Each row is TA-Lib's last value over the last `window` bars alone. So functions whose values
@@ -80,15 +80,12 @@ class TalibFunction:
 
     function: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    units: str = "none"
+    units: Literal["none", "price", "level"] = "none"
     window: int | None = None
 
     def __post_init__(self) -> None:
         owner = "talib"
-        require(isinstance(self.function, str), owner, "function", "a string", self.function)
-        mapped = isinstance(self.parameters, Mapping)
-        require(mapped, owner, "parameters", "a mapping of names to numbers", self.parameters)
-        require_choice(owner, "units", self.units, ("none", "price", "level"))
+        super().__post_init__()
         info = _info(self.function)
         for name, value in self.parameters.items():
             if name not in info.defaults:

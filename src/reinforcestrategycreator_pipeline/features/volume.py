@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Strict
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Bars, FloatArray
 from reinforcestrategycreator_pipeline.features.windows import moving_mean
 
@@ -33,7 +34,7 @@ def _sum_rows(rows: FloatArray) -> FloatArray:
 
 @FEATURES.register("volume_zscore")
 @dataclass(frozen=True)
-class VolumeZscore:
+class VolumeZscore(Strict):
     """Log volume against its own last bars: (ln v - mean) / deviation.
 
     Mean and deviation (ddof 0) are over the window that ends at the bar. Volumes under 1% of the
@@ -46,10 +47,7 @@ class VolumeZscore:
         Bars of the window, >= 2.
     """
 
-    period: int = 20
-
-    def __post_init__(self) -> None:
-        require_int("volume_zscore", "period", self.period, 2)
+    period: Annotated[int, Ge(2)] = 20
 
     @property
     def lookback(self) -> int:

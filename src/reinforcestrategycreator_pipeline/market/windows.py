@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require, require_int, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 
 _SMALLEST = 2  # bars: a decision at one close needs the next bar for its fill and its reward
 
 
 @dataclass(frozen=True)
-class SplitConfig:
+class SplitConfig(Strict):
     """How the bars are divided, oldest first, into train, validation and test.
 
     Parameters
@@ -31,18 +31,15 @@ class SplitConfig:
         that closes after it.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    validation: float = 0.2
-    test: float = 0.2
-    embargo_bars: int = 5
+    validation: Annotated[float, Gt(0), Lt(1)] = 0.2
+    test: Annotated[float, Gt(0), Lt(1)] = 0.2
+    embargo_bars: Annotated[int, Ge(0)] = 5
     validation_start: str | None = None
     test_start: str | None = None
 
     def __post_init__(self) -> None:
-        owner = "split"
-        require_number(owner, "validation", self.validation, above=0, below=1)
-        require_number(owner, "test", self.test, above=0, below=1)
+        super().__post_init__()
+        owner = "SplitConfig"
         require(
             self.validation + self.test < 1,
             owner,
@@ -50,7 +47,6 @@ class SplitConfig:
             f"below 1 together with test ({self.test})",
             self.validation,
         )
-        require_int(owner, "embargo_bars", self.embargo_bars, 0)
         starts = [
             parse_instant(owner, name, value)
             for name, value in (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require, require_int, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.policies.base import (
     F64,
@@ -42,7 +42,7 @@ class ConstantPolicy(Policy):
 
 @STRATEGIES.register("constant")
 @dataclass(frozen=True)
-class Constant:
+class Constant(Strict):
     """Hold one exposure from the first fill to the last close.
 
     Attributes
@@ -52,9 +52,6 @@ class Constant:
     """
 
     exposure: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_number("constant", "exposure", self.exposure)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Return the policy; nothing is looked at."""
@@ -119,7 +116,7 @@ class CrossoverPolicy(Policy):
 
 @STRATEGIES.register("moving_average_crossover")
 @dataclass(frozen=True)
-class MovingAverageCrossover:
+class MovingAverageCrossover(Strict):
     """Long while the fast average is above the slow one, else flat, or short if the grid allows.
 
     Attributes
@@ -130,14 +127,13 @@ class MovingAverageCrossover:
 
     label: ClassVar[str] = "moving-average crossover"
 
-    fast: int = 20
-    slow: int = 100
+    fast: Annotated[int, Ge(1)] = 20
+    slow: Annotated[int, Ge(2)] = 100
 
     def __post_init__(self) -> None:
-        owner = "moving_average_crossover"
-        require_int(owner, "fast", self.fast, 1)
-        require_int(owner, "slow", self.slow, 2)
-        require(self.fast < self.slow, owner, "slow", f"above fast ({self.fast})", self.slow)
+        super().__post_init__()
+        rule = f"above fast ({self.fast})"
+        require(self.fast < self.slow, "MovingAverageCrossover", "slow", rule, self.slow)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Return the policy; only the rules' grid is looked at."""

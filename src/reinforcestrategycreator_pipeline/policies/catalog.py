@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
 from reinforcestrategycreator_pipeline.policies import baselines, dqn, linear, oracle
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Strategy
 
@@ -27,7 +28,7 @@ def label_of(name: str, strategy: object) -> str:
 
 
 @dataclass(frozen=True)
-class BenchmarkConfig:
+class BenchmarkConfig(Strict):
     """Parameters of the benchmarks.
 
     Attributes
@@ -38,15 +39,13 @@ class BenchmarkConfig:
         Random policies drawn an asset; the shown one has the median result.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
-
-    fast: int = 20
-    slow: int = 100
-    random_draws: int = 201
+    fast: Annotated[int, Ge(1)] = 20
+    slow: Annotated[int, Ge(2)] = 100
+    random_draws: Annotated[int, Ge(1), Le(10_000)] = 201
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         baselines.MovingAverageCrossover(self.fast, self.slow)
-        require_int("benchmarks", "random_draws", self.random_draws, 1, 10_000)
 
     def strategies(self) -> dict[str, Strategy]:
         """Return the benchmarks by label."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require_choice
+from reinforcestrategycreator_pipeline.checks import Strict
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.models.base import MODELS, Model
 from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNConfig,
     DQNHyperparameters,
 )
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
-from reinforcestrategycreator_pipeline.nn.schedules import schedule
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES
+from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     MarketTrainer,
@@ -25,6 +29,7 @@ from reinforcestrategycreator_pipeline.policies.dqn_training import (
     require_single_steps,
 )
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
+from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 # Chosen on the sample's training and validation splits, never on a test split: a larger network
@@ -44,9 +49,17 @@ MARKET_HYPERPARAMETERS = DQNHyperparameters(
 )
 
 
+_NAMED: Mapping[str, Registry[Any]] = {
+    "head": HEADS,
+    "loss": LOSSES,
+    "learning_rate_schedule": SCHEDULES,
+    "exploration_schedule": SCHEDULES,
+}
+
+
 @STRATEGIES.register("dqn")
 @dataclass(frozen=True)
-class DQNStrategy:
+class DQNStrategy(Strict):
     """The greedy policy of a deep Q-network, learned from every action of every training bar.
 
     Attributes
@@ -63,7 +76,6 @@ class DQNStrategy:
         Of the network's numbers.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     label: ClassVar[str] = "DQN"
 
     hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
@@ -73,12 +85,16 @@ class DQNStrategy:
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
-        require_choice("dqn", "dtype", self.dtype, ("float32", "float64"))
-        require_single_steps(self.hyperparameters)
-        MODELS.get(self.model)
-        build_head(self.hyperparameters)  # refuses unknown names, of the loss too
-        for name in ("exploration_schedule", "learning_rate_schedule"):
-            schedule(getattr(self.hyperparameters, name), 1.0, 0.5, 1.0)
+        super().__post_init__()
+        with at("hyperparameters"):
+            require_single_steps(self.hyperparameters)
+        with at("model"):
+            MODELS.get(self.model)
+        for name, family in _NAMED.items():
+            with at("hyperparameters", name):
+                family.get(getattr(self.hyperparameters, name))
+        with at("hyperparameters"):
+            build_head(self.hyperparameters)  # refuses what its numbers may not be
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Train, or go on from the newest sound checkpoint; the best weights on validation win."""

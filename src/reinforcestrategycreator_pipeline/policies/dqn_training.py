@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require, require_bool, require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.trajectories import MarketTrajectories
 from reinforcestrategycreator_pipeline.errors import (
@@ -49,7 +49,7 @@ Row = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Strict):
     """How long and how to train on the market.
 
     Attributes
@@ -69,20 +69,12 @@ class TrainingConfig:
         Training steps between two checkpoints.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    steps: int = 8_000
-    trajectories: int = 256
+    steps: Annotated[int, Ge(1)] = 8_000
+    trajectories: Annotated[int, Ge(1)] = 256
     counterfactual: bool = True
-    validation_interval: int = 250
-    patience: int = 16
-    checkpoint_interval: int = 2_000
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "trajectories", "validation_interval", "checkpoint_interval"):
-            require_int("training", name, getattr(self, name), 1)
-        require_int("training", "patience", self.patience, 0)
-        require_bool("training", "counterfactual", self.counterfactual)
+    validation_interval: Annotated[int, Ge(1)] = 250
+    patience: Annotated[int, Ge(0)] = 16
+    checkpoint_interval: Annotated[int, Ge(1)] = 2_000
 
 
 @dataclass(frozen=True)

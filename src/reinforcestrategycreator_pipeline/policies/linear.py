@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require_int, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Strict
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler, ScalerConfig
@@ -61,7 +62,7 @@ class LinearPolicy(Policy):
 
 @STRATEGIES.register("linear")
 @dataclass(frozen=True)
-class Linear:
+class Linear(Strict):
     """Ridge regression of the next bars' log return on the scaled features (Hoerl & Kennard 1970).
 
     Attributes
@@ -74,13 +75,9 @@ class Linear:
         How the features are scaled; fitted on the training span.
     """
 
-    alpha: float = 1e-3
-    horizon: int = 5
+    alpha: Annotated[float, Ge(0)] = 1e-3
+    horizon: Annotated[int, Ge(1)] = 5
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
-
-    def __post_init__(self) -> None:
-        require_number("linear", "alpha", self.alpha, low=0)
-        require_int("linear", "horizon", self.horizon, 1)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Solve the normal equations on the training span; the validation span is not looked at.

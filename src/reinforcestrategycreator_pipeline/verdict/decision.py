@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     METRICS,
@@ -12,11 +12,11 @@ from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     format_value,
 )
 from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD
-from reinforcestrategycreator_pipeline.checks import require_bool, require_int, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Strict
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class Thresholds(Strict):
     """What the portfolio must reach on the test bars, net of costs.
 
     Attributes
@@ -34,26 +34,11 @@ class Thresholds:
         not looked at.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     min_sharpe: float | None = 0.5
-    max_drawdown: float | None = 0.5
-    min_trades: int = 10
+    max_drawdown: Annotated[float, Gt(0), Le(1)] | None = 0.5
+    min_trades: Annotated[int, Ge(0)] = 10
     beat_buy_and_hold: bool = True
-    min_random_percentile: float | None = 95.0
-
-    def __post_init__(self) -> None:
-        owner = "thresholds"
-        if self.min_sharpe is not None:
-            require_number(owner, "min_sharpe", self.min_sharpe)
-        if self.max_drawdown is not None:
-            require_number(owner, "max_drawdown", self.max_drawdown, above=0, high=1)
-        require_int(owner, "min_trades", self.min_trades, 0)
-        require_bool(owner, "beat_buy_and_hold", self.beat_buy_and_hold)
-        if self.min_random_percentile is not None:
-            require_number(
-                owner, "min_random_percentile", self.min_random_percentile, low=0, high=100
-            )
+    min_random_percentile: Annotated[float, Ge(0), Le(100)] | None = 95.0
 
 
 class Check(NamedTuple):

@@ -125,7 +125,7 @@ def test_what_is_not_set_is_not_looked_at():
     ],
 )
 def test_wrong_thresholds_are_refused(changes, name):
-    with pytest.raises(ConfigError, match=f"The {name} parameter of thresholds must be"):
+    with pytest.raises(ConfigError, match=f"The {name} parameter of Thresholds must be"):
         Thresholds(**changes)
 
 

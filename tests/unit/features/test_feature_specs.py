@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from pydantic import TypeAdapter
 
+from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import (
@@ -45,8 +45,8 @@ def test_defaults_round_trip_through_json():
     assert parse_specs(json.loads(text)) == DEFAULT_FEATURES
 
 
-def test_spec_is_a_pydantic_field_and_pickles():
-    spec = TypeAdapter(FeatureSpec).validate_python({"name": "rsi", "params": {"period": 5}})
+def test_spec_is_a_section_and_pickles():
+    spec = from_mapping(FeatureSpec, {"name": "rsi", "params": {"period": 5}})
     assert spec == FeatureSpec("rsi", {"period": 5})
     assert pickle.loads(pickle.dumps(spec)) == spec
 
@@ -73,8 +73,8 @@ def test_default_lookback_and_columns():
         ([{"name": "rsi", "zzz": 3}], "Valid names: period, tail."),
         ([{"name": "rsi", "period": "14"}], "must be an integer >= 1. Got '14' instead."),
         ([{"period": 3}], "features[0]: must be a mapping with a name and parameters."),
-        ([{"name": 3}], "The name parameter of a feature must be a non-empty string. Got 3"),
-        ([{"name": ""}], "non-empty string"),
+        ([{"name": 3}], "The name parameter of FeatureSpec must be text, not empty. Got 3"),
+        ([{"name": ""}], "text, not empty"),
         ([3], "features[0]: must be a mapping with a name"),
         ("rsi", "features must be a list. Got 'rsi' instead."),
         ({"name": "rsi"}, "features must be a list."),

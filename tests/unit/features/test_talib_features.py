@@ -69,14 +69,14 @@ def test_values_that_move_with_the_level_are_refused(function, what):
     [
         ({"function": "RSX"}, "talib has no function 'RSX'. Did you mean"),
         ({"function": "MAVP"}, "talib's MAVP needs close, periods, which bars do not have."),
-        ({"function": 3}, "function parameter of talib must be a string"),
+        ({"function": 3}, "function parameter of feature 'talib' must be text"),
         ({"function": "RSI", "parameters": {"timeperod": 5}}, "Did you mean 'timeperiod'?"),
         ({"function": "RSI", "parameters": {"timeperiod": 5.5}}, "must be an integer. Got 5.5"),
         (
             {"function": "RSI", "parameters": {"timeperiod": -3}},
             "talib's RSI refuses the values {'timeperiod': -3}.",
         ),
-        ({"function": "RSI", "parameters": 14}, "mapping of names to numbers"),
+        ({"function": "RSI", "parameters": 14}, "mapping of names to values"),
         ({"function": "RSI", "units": "pric"}, "Did you mean 'price'?"),
         ({"function": "RSI", "window": 3}, "window parameter of talib must be an integer >= 15"),
         ({"parameters": {}}, "needs the parameter 'function'"),

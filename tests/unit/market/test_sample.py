@@ -125,9 +125,9 @@ def test_holidays_are_reported_as_missing_weekdays():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"symbols": ("APPL",)}, "no symbol 'APPL'. Did you mean 'AAPL'"),
-        ({"symbols": ()}, "symbols parameter of sample"),
-        ({"symbols": "AAPL"}, "symbols parameter of sample"),
+        ({"symbols": ("APPL",)}, "Got 'APPL' instead. Did you mean 'AAPL'"),
+        ({"symbols": ()}, "symbols parameter of SampleSource"),
+        ({"symbols": "AAPL"}, "symbols parameter of SampleSource"),
         ({"start": "2003-13-01"}, "start parameter of sample"),
         ({"end": "01/02/2003"}, "end parameter of sample"),
         ({"end": "2003-01-02T10:00"}, "must be a date"),

@@ -76,15 +76,15 @@ def test_dates_outside_the_data_say_what_the_data_are():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation": 0.0}, "The validation parameter of split must be a finite number and > 0"),
+        ({"validation": 0.0}, "The validation parameter of SplitConfig must be a number > 0"),
         ({"test": 1.0}, "The test parameter"),
         ({"validation": 0.6, "test": 0.5}, "below 1 together with test"),
         ({"embargo_bars": -1}, "an integer >= 0. Got -1"),
         ({"embargo_bars": True}, "an integer >= 0"),
-        ({"test_start": "01/02/2024"}, "test_start parameter of split must be an ISO 8601"),
+        ({"test_start": "01/02/2024"}, "test_start parameter of SplitConfig must be an ISO 8601"),
         (
             {"validation_start": "2024-03-01", "test_start": "2024-02-01"},
-            "validation_start parameter of split must be before test_start",
+            "validation_start parameter of SplitConfig must be before test_start",
         ),
     ],
 )

@@ -129,20 +129,23 @@ def test_symbols_are_independent():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "random_wlk"}, r"must be one of random_walk.* Did you mean 'random_walk'"),
-        ({"n_bars": 1}, "n_bars parameter of synthetic must be an integer from 2"),
+        ({"kind": "random_wlk"}, r"must be 'random_walk'.* Did you mean 'random_walk'"),
+        ({"n_bars": 1}, "n_bars parameter of SyntheticSource must be an integer >= 2"),
         ({"n_bars": 100_000}, r"so few that they end before 2200 \(73049 days"),
         ({"bar_seconds": 0}, "bar_seconds parameter"),
-        ({"symbols": ()}, "symbols parameter of synthetic must be a list of one or more"),
-        ({"symbols": ("A", "A")}, "distinct names"),
+        ({"symbols": ()}, "symbols parameter of SyntheticSource must be a list of different"),
+        ({"symbols": ("A", "A")}, "different items"),
         ({"volatility": 0.0}, "volatility parameter"),
         ({"volatility": float("nan")}, "volatility parameter"),
-        ({"phi": 0.5}, "phi parameter of synthetic belongs to the kind ar1_signal, but the kind"),
+        (
+            {"phi": 0.5},
+            "phi parameter of SyntheticSource belongs to the kind ar1_signal",
+        ),
         ({"kind": "ar1_signal", "phi": 1.0}, "phi parameter"),
         ({"kind": "regime", "persistence": 1.0}, "persistence parameter"),
         ({"kind": "ornstein_uhlenbeck", "half_life": 0}, "half_life parameter"),
-        ({"kind": "sinusoids", "periods": (17.3,)}, "a list of two numbers"),
-        ({"kind": "sinusoids", "periods": (17.3, 0)}, r"periods \(number 2\)"),
+        ({"kind": "sinusoids", "periods": (17.3,)}, "a list of 2"),
+        ({"kind": "sinusoids", "periods": (17.3, 0)}, r"periods\[1\]"),
     ],
 )
 def test_config_refusals(values, message):

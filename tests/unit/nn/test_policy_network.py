@@ -242,7 +242,7 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
         (lambda t, h: h["network"].update(noisy=True), "no parameter 'noisy'"),
         (lambda t, h: h["network"].pop("n_inputs"), "needs the parameter 'n_inputs'"),
         (lambda t, h: h["network"].update(hidden_layers=9), "hidden_layers parameter"),
-        (lambda t, h: h["network"].update(hidden_layers=["9"]), "hidden_layers parameter"),
+        (lambda t, h: h["network"].update(hidden_layers=["9"]), r"hidden_layers\[0\] parameter"),
         (lambda t, h: h["network"].update(hidden_layers=[9, 9]), "must have the shape"),
         (lambda t, h: h.update(head_settings=[]), "head_settings parameter"),
         (lambda t, h: h["head_settings"].update(n_atoms=12), "reads 12 outputs"),

@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.console import Console
 
@@ -29,8 +29,6 @@ class DataConfig:
         How many numbers are drawn.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     count: int = 4
 
     def __post_init__(self) -> None:
@@ -41,16 +39,12 @@ class DataConfig:
 class TrainingConfig:
     """Sums up."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     steps: int = 5
 
 
 @dataclass(frozen=True)
 class ReportConfig:
     """Says so."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     title: str = "Result"
     threshold: float = 0.5
@@ -59,8 +53,6 @@ class ReportConfig:
 @dataclass(frozen=True)
 class ToyConfig:
     """The whole toy."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     seed: int = 0
     data: DataConfig = DataConfig()

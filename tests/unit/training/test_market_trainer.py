@@ -408,7 +408,7 @@ def test_other_losses_have_no_floor(settings):
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(TrainingConfig)])
 @pytest.mark.parametrize("value", [-1, 1.5, "3", None])
 def test_wrong_config_is_refused_by_name(name, value):
-    with pytest.raises(ConfigError, match=f"The {name} parameter of training must be"):
+    with pytest.raises(ConfigError, match=f"The {name} parameter of TrainingConfig must be"):
         TrainingConfig(**{name: value})
 
 

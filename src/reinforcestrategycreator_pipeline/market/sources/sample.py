@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from reinforcestrategycreator_pipeline.checks import require
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.checks import Len, Strict, require
+from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
@@ -21,13 +22,13 @@ from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 SAMPLE_FILE = Path(__file__).parent.parent / "data" / "sample_daily.parquet"
 SAMPLE_SHA256 = "fdf5a370c68c99862f3346b34a1e146bb02dc22ddb589dad00d3e6cef753766a"
-_SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
+_Symbol: TypeAlias = Literal["AAPL", "GOOG", "IBM", "MSFT"]
 _NAME = "sample"
 
 
 @SOURCES.register(_NAME)
 @dataclass(frozen=True)
-class SampleSource:
+class SampleSource(Strict):
     """Real daily bars that come with the package: AAPL, GOOG, IBM, MSFT, to 2013-03-01.
 
     Raw prices and volume, adjusted here for splits and dividends; from 2000-03-01, GOOG from
@@ -42,17 +43,12 @@ class SampleSource:
         First and last session, ISO 8601 dates, both included.
     """
 
-    symbols: tuple[str, ...] = _SYMBOLS
+    symbols: Annotated[tuple[_Symbol, ...], Len(1, distinct=True)] = get_args(_Symbol)
     start: str | None = None
     end: str | None = None
 
     def __post_init__(self) -> None:
-        names = self.symbols
-        ok = isinstance(names, tuple) and 0 < len(names) == len(set(names))
-        require(ok, _NAME, "symbols", f"a list of some of {', '.join(_SYMBOLS)}", names)
-        for symbol in names:
-            if symbol not in _SYMBOLS:
-                raise ConfigError(f"{_NAME} has no symbol {symbol!r}.{nearest(symbol, _SYMBOLS)}")
+        super().__post_init__()
         for name in ("start", "end"):
             if getattr(self, name) is not None:
                 day = parse_instant(_NAME, name, getattr(self, name))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import (
+    Ge,
+    Gt,
+    Le,
+    Len,
+    Lt,
+    Strict,
     require,
-    require_choice,
-    require_int,
     require_number,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -40,6 +44,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "periods": (17.3, 41.7),
     },
 }
+_Bps: TypeAlias = Annotated[float, Ge(0), Le(1e3)]
+_Size: TypeAlias = Annotated[float, Gt(0), Le(1e4)]
 _OWN = dict.fromkeys(name for own in _DEFAULTS.values() for name in own if name != "volatility")
 _START = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2200-01-01", tz="UTC")
@@ -50,7 +56,7 @@ _VOLUME, _VOLUME_SPREAD = 1e6, 0.3
 
 @SOURCES.register("synthetic")
 @dataclass(frozen=True)
-class SyntheticSource:
+class SyntheticSource(Strict):
     """Seeded markets with no edge (random_walk), or one of known size.
 
     Each bar opens at the close before it. The symbols are independent realisations. Parameters
@@ -78,33 +84,29 @@ class SyntheticSource:
         sinusoids: in basis points (60, 40) and bars (17.3, 41.7).
     """
 
-    kind: str = "random_walk"
-    n_bars: int = 4000
-    symbols: tuple[str, ...] = ("SYN",)
-    bar_seconds: float = 86400.0
-    volatility: float | None = None
-    half_life: float | None = None
-    drift_bps: float | None = None
-    persistence: float | None = None
-    signal_noise: float | None = None
-    phi: float | None = None
-    edge_bps: float | None = None
-    amplitudes_bps: tuple[float, float] | None = None
-    periods: tuple[float, float] | None = None
+    kind: Literal["random_walk", "ornstein_uhlenbeck", "regime", "ar1_signal", "sinusoids"] = (
+        "random_walk"
+    )
+    n_bars: Annotated[int, Ge(2), Le(10_000_000)] = 4000
+    symbols: Annotated[tuple[Annotated[str, Len(1)], ...], Len(1, distinct=True)] = ("SYN",)
+    bar_seconds: Annotated[float, Ge(1e-3)] = 86400.0
+    volatility: Annotated[float, Ge(0), Le(1)] | None = None
+    half_life: Annotated[float, Gt(0)] | None = None
+    drift_bps: _Bps | None = None
+    persistence: Annotated[float, Gt(0), Lt(1)] | None = None
+    signal_noise: Annotated[float, Ge(0)] | None = None
+    phi: Annotated[float, Gt(-1), Lt(1)] | None = None
+    edge_bps: _Bps | None = None
+    amplitudes_bps: tuple[_Size, _Size] | None = None
+    periods: tuple[_Size, _Size] | None = None
 
     def __post_init__(self) -> None:
-        owner = "synthetic"
-        require_choice(owner, "kind", self.kind, _PROCESSES)
-        require_int(owner, "n_bars", self.n_bars, 2, 10_000_000)
-        require_number(owner, "bar_seconds", self.bar_seconds, low=1e-3)
+        super().__post_init__()
+        owner = "SyntheticSource"
         days = self.n_bars * self.bar_seconds / 86400
         most = (_LATEST - _START).days
         rule = f"so few that they end before {_LATEST.year} ({most} days at bar_seconds a bar)"
         require(days <= most, owner, "n_bars", rule, self.n_bars)
-        names = self.symbols
-        ok = isinstance(names, tuple) and all(isinstance(s, str) and s for s in names)
-        ok = ok and 0 < len(names) == len(set(names))
-        require(ok, owner, "symbols", "a list of one or more distinct names", names)
         for name in _OWN:
             if getattr(self, name) is not None and name not in _DEFAULTS[self.kind]:
                 kinds = [kind for kind, values in _DEFAULTS.items() if name in values]
@@ -112,26 +114,8 @@ class SyntheticSource:
                     f"The {name} parameter of {owner} belongs to the kind {', '.join(kinds)}, "
                     f"but the kind is {self.kind}."
                 )
-        values = self.process_parameters()
-        least = {"above": 0.0} if self.kind in ("random_walk", "ornstein_uhlenbeck") else {"low": 0}
-        require_number(owner, "volatility", values["volatility"], **least, high=1)
-        for name, bounds in {
-            "half_life": {"above": 0.0},
-            "drift_bps": {"low": 0.0, "high": 1e3},
-            "persistence": {"above": 0.0, "below": 1.0},
-            "signal_noise": {"low": 0.0},
-            "phi": {"above": -1.0, "below": 1.0},
-            "edge_bps": {"low": 0.0, "high": 1e3},
-        }.items():
-            if name in values:
-                require_number(owner, name, values[name], **bounds)
-        for name in ("amplitudes_bps", "periods"):
-            if name in values:
-                pair = values[name]
-                two = isinstance(pair, tuple) and len(pair) == 2
-                require(two, owner, name, "a list of two numbers", pair)
-                for i, value in enumerate(pair, start=1):
-                    require_number(owner, f"{name} (number {i})", value, above=0, high=1e4)
+        if self.kind in ("random_walk", "ornstein_uhlenbeck"):
+            require_number(owner, "volatility", self.process_parameters()["volatility"], above=0)
 
     def process_parameters(self) -> dict[str, Any]:
         """Return the parameters of the process, defaults filled in."""

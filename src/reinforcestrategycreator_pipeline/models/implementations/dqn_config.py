@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from reinforcestrategycreator_pipeline.checks import (
+    Ge,
+    Gt,
+    Le,
+    Len,
+    Lt,
+    Strict,
     from_mapping,
-    is_int,
     require,
-    require_bool,
-    require_choice,
-    require_int,
-    require_number,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.presets import preset
@@ -24,9 +25,17 @@ MIN_EPSILON = 1e-12
 MAX_UNITS = 1_000_000
 MAX_ATOMS = 10_000
 
+Share: TypeAlias = Annotated[float, Ge(0), Le(1)]
+SomeShare: TypeAlias = Annotated[float, Gt(0), Le(1)]
+Decay: TypeAlias = Annotated[float, Ge(0), Lt(1)]
+NotNegative: TypeAlias = Annotated[float, Ge(0)]
+Positive: TypeAlias = Annotated[float, Gt(0)]
+Count: TypeAlias = Annotated[int, Ge(1)]
+Units: TypeAlias = Annotated[int, Ge(1), Le(MAX_UNITS)]
+
 
 @dataclass(frozen=True)
-class DQNHyperparameters:
+class DQNHyperparameters(Strict):
     """What the deep Q-network learns with.
 
     Attributes
@@ -109,152 +118,75 @@ class DQNHyperparameters:
         Training steps between two rows of diagnostics; 0 switches them off.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    hidden_layers: tuple[int, ...] = (64, 64)
-    learning_rate: float = 1e-3
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.999
-    adam_epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    hidden_layers: Annotated[tuple[Units, ...], Len(1)] = (64, 64)
+    learning_rate: Annotated[float, Gt(0), Le(MAX_LEARNING_RATE)] = 1e-3
+    adam_beta1: Decay = 0.9
+    adam_beta2: Decay = 0.999
+    adam_epsilon: Annotated[float, Ge(MIN_EPSILON)] = 1e-8
+    weight_decay: NotNegative = 0.0
     learning_rate_schedule: str = "constant"
-    learning_rate_final: float = 0.0
-    gamma: float = 0.99
-    batch_size: int = 32
-    buffer_size: int = 100_000
-    n_step: int = 1
+    learning_rate_final: Annotated[float, Ge(0), Le(MAX_LEARNING_RATE)] = 0.0
+    gamma: Share = 0.99
+    batch_size: Count = 32
+    buffer_size: Count = 100_000
+    n_step: Count = 1
     prioritized_replay: bool = False
-    priority_alpha: float = 0.6
-    priority_beta_initial: float = 0.4
-    priority_beta_final: float = 1.0
-    priority_epsilon: float = 1e-6
+    priority_alpha: Share = 0.6
+    priority_beta_initial: Share = 0.4
+    priority_beta_final: Share = 1.0
+    priority_epsilon: SomeShare = 1e-6
     double_dqn: bool = True
     dueling: bool = False
     layer_norm: bool = False
     noisy: bool = False
-    noisy_sigma: float = 0.5
+    noisy_sigma: NotNegative = 0.5
     head: str = "expected"
-    n_atoms: int = 51
+    n_atoms: Annotated[int, Ge(2), Le(MAX_ATOMS)] = 51
     v_min: float = -10.0
     v_max: float = 10.0
     loss: str = "squared"
-    huber_delta: float = 1.0
-    max_grad_norm: float | None = None
-    tau: float = 1.0
-    target_update_interval: int = 250
-    exploration_initial: float = 1.0
-    exploration_final: float = 0.05
-    exploration_fraction: float = 0.2
+    huber_delta: Positive = 1.0
+    max_grad_norm: Positive | None = None
+    tau: SomeShare = 1.0
+    target_update_interval: Count = 250
+    exploration_initial: Share = 1.0
+    exploration_final: Share = 0.05
+    exploration_fraction: SomeShare = 0.2
     exploration_schedule: str = "linear"
     normalize_observations: bool = False
-    observation_clip: float = 10.0
-    learning_starts: int = 1_000
-    train_frequency: int = 4
-    gradient_steps: int = 1
+    observation_clip: Positive = 10.0
+    learning_starts: Annotated[int, Ge(0)] = 1_000
+    train_frequency: Count = 4
+    gradient_steps: Literal[-1] | Count = 1
     on_divergence: Literal["stop", "warn", "ignore"] = "stop"
-    log_interval: int = 100
+    log_interval: Annotated[int, Ge(0)] = 100
 
     def __post_init__(self) -> None:
-        owner = "DQN"
-        layers = self.hidden_layers
-        require(
-            isinstance(layers, tuple)
-            and len(layers) > 0
-            and all(is_int(n) and 0 < n <= MAX_UNITS for n in layers),
-            owner,
-            "hidden_layers",
-            f"a list of one or more integers from 1 to {MAX_UNITS}",
-            list(layers) if isinstance(layers, tuple) else layers,
-        )
-
-        def number(name: str, **limits: Any) -> None:
-            require_number(owner, name, getattr(self, name), **limits)
-
-        number("learning_rate", above=0, high=MAX_LEARNING_RATE)
-        number("learning_rate_final", low=0, high=MAX_LEARNING_RATE)
-        for name in ("adam_beta1", "adam_beta2"):
-            number(name, low=0, below=1)
-        number("adam_epsilon", low=MIN_EPSILON)
-        for name in ("weight_decay", "noisy_sigma"):
-            number(name, low=0)
-        for name in ("huber_delta", "observation_clip"):
-            number(name, above=0)
-        for name in ("gamma", "exploration_initial", "exploration_final"):
-            number(name, low=0, high=1)
-        for name in ("priority_alpha", "priority_beta_initial", "priority_beta_final"):
-            number(name, low=0, high=1)
-        for name in ("tau", "exploration_fraction", "priority_epsilon"):
-            number(name, above=0, high=1)
-        for name in ("learning_rate_schedule", "exploration_schedule", "head", "loss"):
-            value = getattr(self, name)
-            require(isinstance(value, str), owner, name, "a name", value)
-        for name in ("v_min", "v_max"):
-            number(name)
-        require(
-            self.v_min < self.v_max,
-            owner,
-            "v_max",
-            f"greater than v_min ({self.v_min})",
-            self.v_max,
-        )
-        if self.max_grad_norm is not None:
-            number("max_grad_norm", above=0)
-        for name in (
-            "prioritized_replay",
-            "double_dqn",
-            "dueling",
-            "layer_norm",
-            "noisy",
-            "normalize_observations",
+        super().__post_init__()
+        slow = self.exploration_schedule == "exponential"
+        for holds, name, rule in (
+            (self.v_min < self.v_max, "v_max", f"greater than v_min ({self.v_min})"),
+            (
+                self.batch_size <= self.buffer_size,
+                "buffer_size",
+                f"at least batch_size ({self.batch_size})",
+            ),
+            (
+                self.learning_rate_schedule != "exponential" or self.learning_rate_final > 0,
+                "learning_rate_final",
+                "> 0 with an exponential learning_rate_schedule",
+            ),
+            (
+                not slow or min(self.exploration_initial, self.exploration_final) > 0,
+                "exploration_final",
+                "> 0, as exploration_initial, with an exponential exploration_schedule",
+            ),
         ):
-            require_bool(owner, name, getattr(self, name))
-        for name in (
-            "batch_size",
-            "buffer_size",
-            "n_step",
-            "target_update_interval",
-            "train_frequency",
-        ):
-            require_int(owner, name, getattr(self, name), 1)
-        for name in ("learning_starts", "log_interval"):
-            require_int(owner, name, getattr(self, name), 0)
-        require_int(owner, "n_atoms", self.n_atoms, 2)
-        require(self.n_atoms <= MAX_ATOMS, owner, "n_atoms", f"at most {MAX_ATOMS}", self.n_atoms)
-        steps = self.gradient_steps
-        require(
-            is_int(steps) and (steps >= 1 or steps == -1),
-            owner,
-            "gradient_steps",
-            "an integer >= 1, or -1 for as many as environment steps",
-            steps,
-        )
-        require_choice(owner, "on_divergence", self.on_divergence, ("stop", "warn", "ignore"))
-        require(
-            self.batch_size <= self.buffer_size,
-            owner,
-            "buffer_size",
-            f"at least batch_size ({self.batch_size})",
-            self.buffer_size,
-        )
-        require(
-            self.learning_rate_schedule != "exponential" or self.learning_rate_final > 0,
-            owner,
-            "learning_rate_final",
-            "> 0 with an exponential learning_rate_schedule",
-            self.learning_rate_final,
-        )
-        require(
-            self.exploration_schedule != "exponential"
-            or min(self.exploration_initial, self.exploration_final) > 0,
-            owner,
-            "exploration_final",
-            "> 0, as exploration_initial, with an exponential exploration_schedule",
-            self.exploration_final,
-        )
+            require(holds, "DQNHyperparameters", name, rule, getattr(self, name))
 
 
 @dataclass(frozen=True)
-class DQNConfig:
+class DQNConfig(Strict):
     """Hyperparameters, seed and number format of one deep Q-network.
 
     Attributes
@@ -267,22 +199,9 @@ class DQNConfig:
         Of weights, activations, moments and stored states.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     hyperparameters: DQNHyperparameters = field(default_factory=DQNHyperparameters)
-    seed: int = 0
+    seed: Annotated[int, Ge(0)] = 0
     dtype: Literal["float32", "float64"] = "float32"
-
-    def __post_init__(self) -> None:
-        require(
-            isinstance(self.hyperparameters, DQNHyperparameters),
-            "DQN",
-            "hyperparameters",
-            "a mapping of names to values",
-            self.hyperparameters,
-        )
-        require_int("DQN", "seed", self.seed, 0)
-        require_choice("DQN", "dtype", self.dtype, ("float32", "float64"))
 
     @classmethod
     def of(cls, config: DQNConfig | Mapping[str, Any] | None) -> DQNConfig:
@@ -309,8 +228,4 @@ class DQNConfig:
             given = {k: v for k, v in given.items() if k != "preset"} | {
                 "hyperparameters": {**preset(config["preset"]), **own}  # type: ignore[index]
             }
-        if isinstance(given, Mapping) and isinstance(given.get("hyperparameters"), Mapping):
-            owner = "DQN's hyperparameters"
-            inner = from_mapping(DQNHyperparameters, given["hyperparameters"], owner)
-            given = {**given, "hyperparameters": inner}
         return from_mapping(cls, given, "DQN's config")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
-from reinforcestrategycreator_pipeline.checks import require, require_int
+from reinforcestrategycreator_pipeline.checks import Ge, Len, Strict
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
+from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.policies.catalog import BenchmarkConfig
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 from reinforcestrategycreator_pipeline.verdict.decision import Thresholds
 
-STRICT = {"extra": "forbid"}
-
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Strict):
     """Where market data come from.
 
     Attributes
@@ -31,17 +31,19 @@ class DataConfig:
         The source's own parameters.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     source: str = "sample"
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        build_source(self.source, self.params)
+        super().__post_init__()
+        with at("source"):
+            SOURCES.get(self.source)
+        with at("params"):
+            build_source(self.source, self.params)
 
 
 @dataclass(frozen=True)
-class FeaturesConfig:
+class FeaturesConfig(Strict):
     """What the policy sees of a bar.
 
     Attributes
@@ -53,20 +55,20 @@ class FeaturesConfig:
         Cuts of the look-ahead audit that every run makes, for each feature and symbol; 0: none.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
-    columns: tuple[str | Mapping[str, Any], ...] = tuple(s.to_mapping() for s in DEFAULT_FEATURES)
-    audit_cuts: int = 16
+    columns: Annotated[tuple[str | Mapping[str, Any], ...], Len(1)] = tuple(
+        s.to_mapping() for s in DEFAULT_FEATURES
+    )
+    audit_cuts: Annotated[int, Ge(0)] = 16
 
     def __post_init__(self) -> None:
-        require_int("features", "audit_cuts", self.audit_cuts, 0)
-        require(len(self.columns) > 0, "features", "columns", "a list of one or more", [])
-        columns = tuple(spec.to_mapping() for spec in parse_specs(self.columns))
+        super().__post_init__()
+        with at("columns"):
+            columns = tuple(spec.to_mapping() for spec in parse_specs(self.columns))
         object.__setattr__(self, "columns", columns)
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Strict):
     """What the policy is compared with.
 
     Attributes
@@ -75,13 +77,11 @@ class EvaluationConfig:
         Parameters of the benchmark strategies.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     benchmarks: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
 
 @dataclass(frozen=True)
-class DeploymentConfig:
+class DeploymentConfig(Strict):
     """When a model is promoted, and who trades on paper.
 
     Attributes
@@ -92,17 +92,17 @@ class DeploymentConfig:
         A registered broker for the paper-trading replay, or ``"module:Class"``.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
     thresholds: Thresholds = field(default_factory=Thresholds)
     broker: str = "simulated"
 
     def __post_init__(self) -> None:
-        BROKERS.get(self.broker)
+        super().__post_init__()
+        with at("broker"):
+            BROKERS.get(self.broker)
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Strict):
     """A run, completely.
 
     Attributes
@@ -113,9 +113,7 @@ class RunConfig:
         The parts.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
-
-    seed: int = 7
+    seed: Annotated[int, Ge(0)] = 7
     data: DataConfig = field(default_factory=DataConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -123,6 +121,3 @@ class RunConfig:
     strategy: DQNStrategy = field(default_factory=DQNStrategy)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
-
-    def __post_init__(self) -> None:
-        require_int("the run", "seed", self.seed, 0, 2**63 - 1)

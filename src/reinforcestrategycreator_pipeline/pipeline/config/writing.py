@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import io
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from reinforcestrategycreator_pipeline.pipeline.config.sections import field_types, plain
+from reinforcestrategycreator_pipeline.checks import field_types, is_section, members
+from reinforcestrategycreator_pipeline.pipeline.config.sections import defaults, plain
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_TYPES = {
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    str: "string",
+    type(None): "null",
+}
+_BOUNDS = {
+    "gt": "exclusiveMinimum",
+    "ge": "minimum",
+    "lt": "exclusiveMaximum",
+    "le": "maximum",
+}
 
 
 def config_to_yaml(config: Any) -> str:
@@ -54,36 +67,60 @@ def config_schema(root: type) -> dict[str, Any]:
 
     Summaries and the keys' descriptions come from the dataclasses' numpydoc docstrings.
     """
-    from pydantic import TypeAdapter
-
-    schema: dict[str, Any] = TypeAdapter(root).json_schema()
-    definitions = schema.get("$defs", {})
-    for section in _sections(root):
-        # pydantic names a definition after its class, unless two classes share the name.
-        target = schema if section is root else definitions.get(section.__name__)
-        if target is None:
-            continue
-        summary, keys = _documentation(section)
-        target["description"] = summary
-        for name, schema_of_key in target.get("properties", {}).items():
-            schema_of_key.pop("title", None)
-            if name in keys:
-                schema_of_key["description"] = keys[name]
-    return {"$schema": DRAFT, **schema}
+    definitions: dict[str, Any] = {}
+    schema = {"$schema": DRAFT, **_section_schema(root, definitions)}
+    return {**schema, "$defs": definitions} if definitions else schema
 
 
-def _sections(annotation: Any) -> Iterator[type]:
-    """Yield every dataclass that is reachable from a type annotation, itself first."""
-    todo, seen = [annotation], set()
-    while todo:
-        current = todo.pop()
-        if isinstance(current, type) and dataclasses.is_dataclass(current):
-            if current in seen:
-                continue
-            seen.add(current)
-            yield current
-            todo += field_types(current).values()
-        todo += getattr(current, "__args__", ())
+def _section_schema(section: type, definitions: dict[str, Any]) -> dict[str, Any]:
+    summary, descriptions = _documentation(section)
+    known, properties = defaults(section), {}
+    for name, annotation in field_types(section).items():
+        entry = _schema(annotation, definitions)
+        if name in known:
+            entry["default"] = known[name]
+        if name in descriptions:
+            entry["description"] = descriptions[name]
+        properties[name] = entry
+    required = [name for name in properties if name not in known]
+    return {
+        "type": "object",
+        "description": summary,
+        "properties": properties,
+        "additionalProperties": False,
+        **({"required": required} if required else {}),
+    }
+
+
+def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin is Annotated:
+        schema = _schema(arguments[0], definitions)
+        for marker in arguments[1:]:
+            schema |= {k: getattr(marker, a) for a, k in _BOUNDS.items() if hasattr(marker, a)}
+            if hasattr(marker, "min_length"):
+                array = schema.get("type") == "array"
+                schema["minItems" if array else "minLength"] = marker.min_length
+            if getattr(marker, "distinct", False):
+                schema["uniqueItems"] = True
+        return schema
+    if len(alternatives := members(annotation)) > 1:
+        return {"anyOf": [_schema(m, definitions) for m in alternatives]}
+    if is_section(origin):
+        if origin.__name__ not in definitions:
+            definitions[origin.__name__] = {}  # it may contain itself
+            definitions[origin.__name__] = _section_schema(origin, definitions)
+        return {"$ref": f"#/$defs/{origin.__name__}"}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in (tuple, list):
+        if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+            items = [_schema(a, definitions) for a in arguments]
+            return {"type": "array", "prefixItems": items, "minItems": len(items), "items": False}
+        return {"type": "array", "items": _schema(arguments[0], definitions) if arguments else {}}
+    if origin in (dict, Mapping):
+        return {"type": "object", "additionalProperties": _schema(arguments[-1], definitions)}
+    return {"type": _TYPES[origin]} if origin in _TYPES else {}
 
 
 def _documentation(section: type) -> tuple[str, dict[str, str]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, nearest, show_path
 
 MAX_BYTES = 256 * 1024
 """Largest configuration file that is read; the parser needs about four seconds for it."""
@@ -23,8 +23,6 @@ MAX_DEPTH = 32
 """Deepest nesting of mappings and lists."""
 MAX_NUMBER = 400
 """Longest plain number, in characters."""
-
-KeyPath = tuple[str | int, ...]
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -51,14 +49,6 @@ class YamlDocument:
 
     value: Any
     lines: dict[KeyPath, int]
-
-
-def show_path(path: KeyPath) -> str:
-    """Return a key path as people write it: ``features[2].name``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
 
 
 def scalar(text: str) -> Any:

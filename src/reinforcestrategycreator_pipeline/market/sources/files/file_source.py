@@ -6,12 +6,12 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.checks import require, require_choice
+from reinforcestrategycreator_pipeline.checks import Len, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.files import sha256_bytes
 from reinforcestrategycreator_pipeline.market.bars import MarketData
@@ -54,16 +54,13 @@ class FileSource(StampRules, ColumnLayout, ABC):
     kind: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
 
-    path: str
-    calendar: str = "weekdays"
+    path: Annotated[str, Len(1)]
+    calendar: Literal["weekdays", "none"] = "weekdays"
     as_of: str | None = None
 
     def __post_init__(self) -> None:
-        ok = isinstance(self.path, str) and bool(self.path) and "\0" not in self.path
-        require(ok, self.kind, "path", "a path", self.path)
-        ColumnLayout.__post_init__(self)
-        StampRules.__post_init__(self)
-        require_choice(self.kind, "calendar", self.calendar, ("weekdays", "none"))
+        super().__post_init__()
+        require("\0" not in self.path, self.kind, "path", "a path", self.path)
         if self.as_of is not None:
             parse_instant(self.kind, "as_of", self.as_of)
 

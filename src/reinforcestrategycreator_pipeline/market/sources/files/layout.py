@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.checks import require, require_choice
+from reinforcestrategycreator_pipeline.checks import Len, Strict, require_choice
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
@@ -27,7 +27,7 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnLayout:
+class ColumnLayout(Strict):
     """The parameters of a file source that say what its columns mean.
 
     Parameters
@@ -50,27 +50,17 @@ class ColumnLayout:
 
     kind: ClassVar[str]
 
-    symbol_column: str | None = None
-    symbol: str | None = None
-    timestamp_column: str | None = None
+    symbol_column: Annotated[str, Len(1)] | None = None
+    symbol: Annotated[str, Len(1)] | None = None
+    timestamp_column: Annotated[str, Len(1)] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
-    adjusted_close: str = "auto"
+    adjusted_close: Literal["auto", "require", "ignore"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("symbol_column", "symbol", "timestamp_column"):
-            value = getattr(self, name)
-            ok = value is None or (isinstance(value, str) and bool(value))
-            require(ok, self.kind, name, "text, not empty", value)
-        rule = "a mapping of our names to the file's"
-        require(isinstance(self.columns, Mapping), self.kind, "columns", rule, self.columns)
-        for name, theirs in self.columns.items():
+        super().__post_init__()
+        for name in self.columns:
             require_choice(self.kind, "columns", name, (*OHLCV, ADJUSTED_CLOSE))
-            require(isinstance(theirs, str), self.kind, f"columns.{name}", "a name", theirs)
-        ok = isinstance(self.ignore, tuple) and all(isinstance(c, str) for c in self.ignore)
-        require(ok, self.kind, "ignore", "a list of names", self.ignore)
-        choices = ("auto", "require", "ignore")
-        require_choice(self.kind, "adjusted_close", self.adjusted_close, choices)
 
     def names(self, table: Table) -> dict[str, str]:
         """Return our name -> the file's for everything that is there; refuse what is missing."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.checks import require, require_choice
+from reinforcestrategycreator_pipeline.checks import Len, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.market.bars import median_step
 
@@ -25,7 +25,7 @@ _TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StampRules:
+class StampRules(Strict):
     """The parameters of a file source that say what its stamps mean.
 
     Parameters
@@ -43,21 +43,17 @@ class StampRules:
 
     kind: ClassVar[str]
 
-    date_format: str | None = None
+    date_format: Annotated[str, Len(1)] | None = None
     timezone: str = "UTC"
     session_close: str | None = None
-    bar_stamp: str = "auto"
+    bar_stamp: Literal["auto", "close", "open"] = "auto"
 
     def __post_init__(self) -> None:
-        form, close = self.date_format, self.session_close
-        ok = form is None or (isinstance(form, str) and bool(form))
-        require(ok, self.kind, "date_format", "text, not empty", form)
-        require_choice(self.kind, "bar_stamp", self.bar_stamp, ("auto", "close", "open"))
+        super().__post_init__()
         _require_timezone(self.kind, self.timezone)
-        ok = close is None or (
-            isinstance(close, str) and bool(re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close))
-        )
-        require(ok, self.kind, "session_close", "a time HH:MM", close)
+        close = self.session_close
+        ok = close is None or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close)
+        require(bool(ok), self.kind, "session_close", "a time HH:MM", close)
 
 
 @dataclass(frozen=True)
