@@ -7,6 +7,7 @@ its text and exits with `exit_code`. Anything else that escapes is a defect of o
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 MOST_NAMES = 20
@@ -82,3 +83,19 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 def shorten(text: str, limit: int = 200) -> str:
     """Return `text`, cut to `limit` characters: a message quotes what users or libraries wrote."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def blame(whose: str, error: Exception) -> RunError:
+    """Return the error that tells the user whose code raised `error`, and in which line.
+
+    Parameters
+    ----------
+    whose : str
+        The component whose function was called: ``"the metric 'ulcer'"``.
+    error : Exception
+        What came out of that call, caught by the caller.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the caller's
+    own = [f for f in frames if f.filename == frames[0].filename]  # not the libraries it calls
+    at = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    return RunError(f"{whose} raised {type(error).__name__}: {shorten(str(error))}{at}")

@@ -74,6 +74,10 @@ class Registry(Generic[T]):
                 f"the class {name!r} is no {self.family}: it lacks {', '.join(missing)}."
             )
 
+    def values(self) -> list[T]:
+        """Return the members in the order in which they were registered."""
+        return list(self._members.values())
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._members))
 

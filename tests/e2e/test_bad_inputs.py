@@ -754,7 +754,9 @@ def test_a_latest_that_leads_astray(rsc: Rsc, mine: Path) -> None:
 def test_a_report_that_is_gone(rsc: Rsc, mine: Path) -> None:
     (mine / "evaluation/report.html").unlink()
     refused(
-        rsc("report", "mine"), 1, "has no report yet (it is complete); continue it with: rsc run"
+        rsc("report", "mine"),
+        1,
+        "has no report yet (it is complete); make it with: rsc report mine",
     )
 
 

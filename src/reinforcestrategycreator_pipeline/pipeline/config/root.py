@@ -33,7 +33,7 @@ from reinforcestrategycreator_pipeline.policies.dqn_training import (
     TrainingConfig,
     require_single_steps,
 )
-from reinforcestrategycreator_pipeline.verdict.decision import Thresholds
+from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
 STRICT = {"extra": "forbid"}
 # Key path of a preset's name -> key path of the section that it fills, and what gives its values.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
-from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.deployment.broker import BROKERS
 from reinforcestrategycreator_pipeline.deployment.package import data_schema, write_package
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade_from_bars
@@ -24,14 +22,14 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.dataset import (
-    SPANS,
     FeatureSet,
     greedy_policy,
     read_features,
 )
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
-from reinforcestrategycreator_pipeline.verdict.decision import Check
+from reinforcestrategycreator_pipeline.report.run import read_run
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 PROMOTED_LINK = "promoted"
 
@@ -52,46 +50,32 @@ class Deployment:
         config: RunConfig = context.config
         data = read_bars(context.path("bars"))
         features = read_features(context.path("features"), context.path("feature_spec"))
-        result = json.loads(context.path("metrics").read_text(encoding="utf-8"))
+        judgement = Judgement.read(context.path("metrics"))
+        decision = judgement.decision
         folder = context.path("package")
-        self._write(context, data, features, result)
+        self._write(context, data, features, judgement)
         policy = Policy.load(folder)
-        paper = replay(config, policy, data, features, context.path("equity"))
+        paper = replay(config, policy, data, features, context.path("equity"), judgement.strategy)
         write_json(context.path("paper"), paper)
         worst = max(p["largest_relative_gap"] for p in paper.values())
         context.summary["paper_largest_relative_gap"] = worst
-        context.summary["promoted"] = result["promoted"]
-        missed = [
-            f"{c['name']} is {c['value']} and must be {c['rule']}"
-            for c in result["checks"]
-            if not c["passed"]
-        ]
-        if missed:
-            context.summary["reason"] = "; ".join(missed)
+        context.summary["promoted"] = decision.promoted
         context.log.info("paper trading equals the backtest", largest_relative_gap=worst)
         link = context.run_dir.parent / PROMOTED_LINK
-        if result["promoted"]:
+        if decision.promoted:
             replace_link(link, folder.relative_to(link.parent))
             context.log.info("promoted", link=str(link))
         elif link.is_symlink() and context.run_dir.resolve() in link.resolve().parents:
             link.unlink()  # a run that passed before and does not pass any more
 
     def _write(
-        self, context: StageContext, data: MarketData, features: FeatureSet, result: dict[str, Any]
+        self, context: StageContext, data: MarketData, features: FeatureSet, judgement: Judgement
     ) -> None:
         config: RunConfig = context.config
         model = MODELS.get(config.model.name).load(context.path("policy"))
         policy = greedy_policy(model, features, config.trading.positions)
-        checks = [Check(**c) for c in result["checks"]]
-        metrics = {
-            strategy: {k: MetricValue(m["value"], m.get("reason", "")) for k, m in values.items()}
-            for strategy, values in result["metrics"][PORTFOLIO].items()
-        }
-        spans = {name: getattr(features.splits, name) for name in SPANS}
-        days = {n: (str(s.start.date()), str(s.end.date())) for n, s in spans.items()}
+        facts = read_run(context.run_dir)
         columns = next(iter(data.bars.values())).columns
-        source = data.provenance.get("source", config.data.source)
-        licence = data.provenance.get("licence")
         write_package(
             context.path("package"),
             network=policy.network,
@@ -109,29 +93,20 @@ class Deployment:
                 "version": __version__,
                 "data": dict(data.provenance),
                 "bars_sha256": sha256_file(context.path("bars")),
-                "spans": {n: list(d) for n, d in days.items()},
+                "spans": {n: [str(a.date()), str(b.date())] for n, (a, b) in facts.spans.items()},
             },
-            promotion={"promoted": result["promoted"], "checks": result["checks"]},
-            model_card=compose_model_card(
-                run_id=context.run_dir.name,
-                seed=context.seed,
-                version=__version__,
-                data=f"Source: {source}" + (f"; licence: {licence}" if licence else ""),
-                symbols=data.symbols,
-                spans=days,
-                positions=policy.positions,
-                feature_names=policy.feature_names,
-                lookback=policy.lookback,
-                network=policy.network.describe(),
-                costs=plain(config.trading.costs),
-                metrics=metrics,
-                checks=checks,
-            ),
+            promotion=judgement.decision.to_json(),
+            model_card=compose_model_card(facts),
         )
 
 
 def replay(
-    config: RunConfig, policy: Policy, data: MarketData, features: FeatureSet, equity_csv: Path
+    config: RunConfig,
+    policy: Policy,
+    data: MarketData,
+    features: FeatureSet,
+    equity_csv: Path,
+    strategy: str,
 ) -> dict[str, dict[str, Any]]:
     """Trade the test bars bar by bar, and hold the equity against the backtest's.
 
@@ -146,7 +121,7 @@ def replay(
         If a gap exceeds 1e-9.
     """
     backtest = pd.read_csv(equity_csv, dtype={"equity": str})
-    backtest = backtest[backtest["strategy"] == POLICY]
+    backtest = backtest[backtest["strategy"] == strategy]
     make_broker: Any = BROKERS.get(config.deployment.broker)
     paper = {}
     for symbol, part in backtest[backtest["symbol"] != PORTFOLIO].groupby("symbol"):

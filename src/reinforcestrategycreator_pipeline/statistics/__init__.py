@@ -1,0 +1,1 @@
+"""What numbers can prove: pure functions behind the verdict."""
