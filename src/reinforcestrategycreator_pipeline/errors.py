@@ -6,9 +6,10 @@ its text and exits with `exit_code`. Anything else that escapes is a defect of o
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 MOST_NAMES = 20
 """Names that a message lists at most."""
@@ -85,17 +86,36 @@ def shorten(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def blame(whose: str, error: Exception) -> RunError:
-    """Return the error that tells the user whose code raised `error`, and in which line.
+def blame(error: BaseException) -> str:
+    """Return the line of code from outside that raised: ``"my_source.py:12"``, or ``""``.
 
-    Parameters
-    ----------
-    whose : str
-        The component whose function was called: ``"the metric 'ulcer'"``.
-    error : Exception
-        What came out of that call, caught by the caller.
+    It is the innermost of the traceback that is neither of this package nor of a library.
     """
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the caller's
-    own = [f for f in frames if f.filename == frames[0].filename]  # not the libraries it calls
-    at = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
-    return RunError(f"{whose} raised {type(error).__name__}: {shorten(str(error))}{at}")
+    import sysconfig
+    import traceback
+
+    ours = (str(Path(__file__).parent), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
+    where = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        library = any(file.is_relative_to(folder) for folder in ours)
+        if not (library or "site-packages" in file.parts or file.name.startswith("<")):
+            where = f"{file.name}:{line}"
+    return where
+
+
+@contextlib.contextmanager
+def blamed(component: str, kind: type[RscError]) -> Iterator[None]:
+    """Turn what code from outside raises into an error of `kind` that says whose code it was.
+
+    The message reads: ``feature 'x' raised KeyError: 'clse' (my_features.py:12)``. Errors that are
+    meant for the user pass as they are.
+    """
+    try:
+        yield
+    except RscError:
+        raise
+    except Exception as error:
+        place = f" ({where})" if (where := blame(error)) else ""
+        text = shorten(str(error))
+        raise kind(f"{component} raised {type(error).__name__}: {text}{place}") from error

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
 from reinforcestrategycreator_pipeline.checks import require_choice
-from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, RscError, blame
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    NonFiniteError,
+    RscError,
+    RunError,
+    blamed,
+)
 from reinforcestrategycreator_pipeline.registry import Registry
 
 Unit = Literal["percent", "ratio", "multiple", "money", "count", "bars"]
@@ -22,7 +28,7 @@ Unit = Literal["percent", "ratio", "multiple", "money", "count", "bars"]
 Group = Literal["Return", "Return for risk", "Risk", "Trading", "Trades"]
 
 
-class UndefinedMetricError(ValueError):
+class UndefinedMetricError(RscError, ValueError):
     """A metric has no value for this result; the text says why (``"no trades"``)."""
 
 
@@ -202,13 +208,10 @@ class Metric(MetricInfo):
             If the value is NaN or infinite.
         """
         try:
-            value = float(self.function(performance))
+            with blamed(f"the metric {self.key!r}", RunError):
+                value = float(self.function(performance))
         except UndefinedMetricError as error:
             return MetricValue(None, str(error) or "undefined")
-        except RscError:
-            raise
-        except Exception as error:
-            raise blame(f"the metric {self.key!r}", error) from error
         if not math.isfinite(value):
             raise NonFiniteError(f"the metric {self.key!r} must be finite. Got {value} instead.")
         return MetricValue(value)

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import require, require_choice
-from reinforcestrategycreator_pipeline.errors import RscError, blame
+from reinforcestrategycreator_pipeline.errors import RunError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.report.charts.plotting import Figure, kept
 from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
@@ -100,13 +100,9 @@ class Chart:
         RunError
             If the function raises, or its figure is not fit for JSON.
         """
-        try:
+        with blamed(f"the chart {self.key!r}", RunError):
             figure = self.draw(data, asset, times)
             json.dumps(figure, allow_nan=False)
-        except RscError:
-            raise
-        except Exception as error:
-            raise blame(f"the chart {self.key!r}", error) from error
         return figure
 
     def caption_of(self, data: ReportData, asset: str = "") -> str:
