@@ -101,6 +101,10 @@ class Registry(Generic[T]):
             found.append(Description(name, text.replace("\n", " "), required | given))
         return tuple(found)
 
+    def values(self) -> list[T]:
+        """Return the members in the order in which they were registered."""
+        return list(self._members.values())
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._members))
 

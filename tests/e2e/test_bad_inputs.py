@@ -255,7 +255,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "several mistakes": (
         "seed: x\nstrategy: {training: {steps: y}}\n",
-        ("my.yaml:1: seed: must be an integer", "Got 'x' instead. (and 1 more: strategy.training.steps"),
+        ("my.yaml:1: seed: must be an integer", "Got 'x' instead. (and 1 more: strategy.training"),
     ),
 }  # fmt: skip
 
@@ -756,7 +756,9 @@ def test_a_latest_that_leads_astray(rsc: Rsc, mine: Path) -> None:
 def test_a_report_that_is_gone(rsc: Rsc, mine: Path) -> None:
     (mine / "evaluation/report.html").unlink()
     refused(
-        rsc("report", "mine"), 1, "has no report yet (it is complete); continue it with: rsc run"
+        rsc("report", "mine"),
+        1,
+        "has no report yet (it is complete); make it with: rsc report mine",
     )
 
 

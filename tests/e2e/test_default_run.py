@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -182,7 +181,7 @@ def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_pa
         default_run / "features/features.parquet", default_run / "features/spec.json"
     )
     backtest = pd.read_csv(default_run / "evaluation/equity.csv", parse_dates=["timestamp"])
-    backtest = backtest[(backtest["symbol"] == "IBM") & (backtest["strategy"] == "DQN")]
+    backtest = backtest[(backtest["symbol"] == "IBM") & (backtest["strategy"] == "dqn")]
     frame = features.frames["IBM"]
     raw = frame.loc[frame.index.isin(backtest["timestamp"])].to_numpy()
     assert len(raw) == len(backtest)
@@ -204,10 +203,14 @@ def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_pa
     assert load_package(package).inputs == features.inputs
 
 
-def test_the_table_and_the_reports_agree(default_run: Path) -> None:
-    found: dict[str, Any] = json.loads((default_run / "manifest.json").read_text(encoding="utf-8"))
-    rows = found["stages"]["evaluation"]["summary"]["table"]
-    assert [row["strategy"] for row in rows][:3] == ["DQN", "buy and hold", "flat"]
+def test_the_table_and_the_reports_agree(
+    default_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rsc", "report", str(default_run)])
+    assert main() == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
+    rows = [[cell.strip() for cell in line.split("│")] for line in shown]
+    assert [row[0] for row in rows][:3] == ["dqn", "buy and hold", "flat"]
     report = (default_run / "evaluation/report.md").read_text(encoding="utf-8")
     for row in rows:
-        assert row["Total return"] in report
+        assert row[1] in report

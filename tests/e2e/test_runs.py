@@ -153,6 +153,76 @@ def test_every_option_of_the_learner_runs_through_all_stages(rsc: Rsc) -> None:
     assert load_config(RunConfig, one / "config.yaml").strategy.hyperparameters.head == "c51"
 
 
+def test_the_report_shows_the_configuration_that_the_run_has_now(rsc: Rsc) -> None:
+    """A broker changes nothing in the evaluation, which is not run again; but its page says it."""
+    Path("my_broker.py").write_text(
+        "from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker\n\n\n"
+        "class Mine(SimulatedBroker):\n    pass\n"
+    )
+    assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
+    pages = [Path("runs/mine/evaluation") / name for name in ("report.html", "report.md")]
+    assert all("broker: simulated" in page.read_text("utf-8") for page in pages)
+    said = rsc("run", "--resume", "mine", "--set", "deployment.broker=my_broker:Mine")
+    assert said.code == 0
+    assert unchanged(said) == list(STAGES[:4])
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert "my_broker:Mine" in text
+        assert "broker: simulated" not in text
+
+
+def test_the_report_is_made_again_from_the_folder_alone(rsc: Rsc) -> None:
+    assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
+    moved = Path("elsewhere/mine")
+    moved.parent.mkdir()
+    Path("runs/mine").rename(moved)
+    pages = [moved / "evaluation" / name for name in ("report.html", "report.md")]
+    for page in pages:
+        page.unlink()
+    said = rsc("report", str(moved))
+    assert said.code == 1
+    assert said.err.endswith("make it with: rsc report elsewhere/mine --render\n")
+    said = rsc("report", str(moved), "--render")
+    assert (said.code, said.err) == (0, "")
+    made = [page.read_bytes() for page in pages]
+    assert rsc("report", str(moved), "--render").code == 0
+    assert [page.read_bytes() for page in pages] == made
+    # No stage's output: a page that is gone or was made anew runs nothing again.
+    pages[0].unlink()
+    said = rsc("run", "--resume", str(moved))
+    assert unchanged(said) == list(STAGES)
+    assert [page.read_bytes() for page in pages] == made
+
+
+def test_what_a_run_says_in_words_is_not_in_its_manifest(rsc: Rsc) -> None:
+    assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
+    summary = manifest(Path("runs/mine"))["stages"]["evaluation"]["summary"]
+    assert summary == {"strategy": "dqn", "promoted": False}
+    stored = json.loads(Path("runs/mine/evaluation/metrics.json").read_text("utf-8"))
+    assert stored["strategy"] == "dqn"
+    assert [info["key"] for info in stored["definitions"]][:2] == ["total_return", "annual_return"]
+    shown = rsc("report", "mine").out
+    reasons = [f"{c['name']} is {c['value']}" for c in stored["decision"]["checks"]]
+    assert any(reason in shown for reason in reasons)
+
+
+def test_nothing_calls_a_users_model_a_dqn(rsc: Rsc) -> None:
+    Path("my_model.py").write_text(
+        "from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN\n\n\n"
+        "class Ridge(DQN):\n    pass\n"
+    )
+    said = rsc("run", "-c", "quick.yaml", "--run-id", "mine", "--set", "model.name=my_model:Ridge")
+    assert said.code == 0
+    run_dir = Path("runs/mine")
+    for name in ("evaluation/report.md", "deployment/package/MODEL_CARD.md"):
+        text = (run_dir / name).read_text("utf-8")
+        assert "Ridge" in text
+        assert "DQN" not in text
+        assert "deep Q-network" not in text.lower()
+    assert "Ridge" in said.out
+    assert "DQN" not in said.out + (run_dir / "evaluation/equity.csv").read_text("utf-8")
+
+
 def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     run_dir = Path("runs/mine")
@@ -221,7 +291,7 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert link.resolve() == Path("runs/edge/deployment/package").resolve()
     assert load_package(link).positions == (-1.0, 0.0, 1.0)
     assert promotion_of("edge") == [True] * 4
-    assert "The model is promoted." in report("edge")
+    assert "Promoted: it meets 5 of 5 conditions." in report("edge")
 
     # No edge, no promotion: a result, not an error; and what was promoted stays.
     said = rsc(
@@ -230,7 +300,7 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert said.code == 0
     assert "promoted  no: " in said.out
     assert promotion_of("walk") == [False] * 4
-    assert "The model is not promoted." in report("walk")
+    assert "Not promoted: " in report("walk")
     assert link.resolve() == Path("runs/edge/deployment/package").resolve()
 
     # A run that passed and does not pass any more, by thresholds that were raised.
@@ -239,7 +309,7 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert said.code == 0
     assert unchanged(said) == list(STAGES[:3])
     assert promotion_of("edge") == [False] * 4
-    assert "The model is not promoted." in report("edge")
+    assert "Not promoted: " in report("edge")
     assert not link.is_symlink()
 
 
@@ -276,12 +346,9 @@ def promotion_of(run: str) -> list[bool]:
     stages = manifest(run_dir)["stages"]
     metrics = json.loads((run_dir / "evaluation/metrics.json").read_text(encoding="utf-8"))
     package = json.loads((run_dir / "deployment/package/manifest.json").read_text(encoding="utf-8"))
-    found = [
+    return [
         stages["evaluation"]["summary"]["promoted"],
         stages["deployment"]["summary"]["promoted"],
-        metrics["promoted"],
+        metrics["decision"]["promoted"],
         package["promotion"]["promoted"],
     ]
-    if not found[1]:
-        assert stages["deployment"]["summary"]["reason"]
-    return found

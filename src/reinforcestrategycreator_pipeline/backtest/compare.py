@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.execution.accounting import bar_growth
@@ -16,7 +16,6 @@ from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.statistics.random_timing import percent_below, redraw_timing
 
 RANDOM = "random (same turnover)"
-Results = dict[str, dict[str, StrategyResult]]
 
 
 class Decider(Protocol):
@@ -61,7 +60,7 @@ def compare(
     """
     costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
     judged = next(iter(policies))
-    by_asset: Results = {}
+    by_asset: dict[str, dict[str, StrategyResult]] = {}
     percentile: dict[str, float] = {}
     random_ends = np.zeros(draws)
     for bars in span.assets:

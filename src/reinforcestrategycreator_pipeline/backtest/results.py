@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-POLICY = "DQN"
 BUY_AND_HOLD = "buy and hold"
 ORACLE = "oracle"
 PORTFOLIO = "PORTFOLIO"
+
+# Asset -> strategy -> result; the portfolio first, and the strategy under test.
+Results = Mapping[str, Mapping[str, "StrategyResult"]]
 
 TRADE_COLUMNS = (
     "symbol",
@@ -36,7 +39,8 @@ class StrategyResult:
     Attributes
     ----------
     strategy, symbol : str
-        Who traded, and what; a portfolio's symbol is ``"PORTFOLIO"``.
+        Who traded (the strategy's name, as tables show it), and what; a portfolio's symbol is
+        ``"PORTFOLIO"``.
     timestamps : DatetimeIndex, shape (n + 1,)
         Close times, UTC. Element 0 is the close at which the first decision is taken.
     equity : ndarray of float64, shape (n + 1,)

@@ -15,21 +15,32 @@ def report(
     open_: Annotated[
         bool, typer.Option("--open", help="Open the HTML report in the browser.")
     ] = False,
+    render: Annotated[
+        bool, typer.Option("--render", help="Make the pages again from the run's folder.")
+    ] = False,
     runs_dir: RunsOption = RUNS,
 ) -> None:
     """Show a run's result, and where its report is."""
     from reinforcestrategycreator_pipeline.cli.console import output
-    from reinforcestrategycreator_pipeline.cli.results import REPORTS, show_results
+    from reinforcestrategycreator_pipeline.cli.results import show_results
+    from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML
     from reinforcestrategycreator_pipeline.runs.folder import find_run
     from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 
     run_dir = find_run(runs_dir, run)
     manifest = load_manifest(run_dir)
-    page = run_dir / REPORTS[0]
+    page = run_dir / REPORT_HTML
+    evaluated = (run_dir / ARTIFACTS["results"]).is_file()
+    if render and evaluated:
+        from reinforcestrategycreator_pipeline.report.run import render_run
+
+        render_run(run_dir)
     if not page.is_file():
+        how = f"make it with: rsc report {run} --render"
+        if not evaluated:
+            how = f"continue it with: rsc run --resume {run}"
         raise RunError(
-            f"the run {manifest.run_id!r} has no report yet (it is {manifest.status}); "
-            f"continue it with: rsc run --resume {run}"
+            f"the run {manifest.run_id!r} has no report yet (it is {manifest.status}); {how}"
         )
     show_results(output(), run_dir, manifest)
     if open_:

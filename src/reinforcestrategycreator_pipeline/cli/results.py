@@ -10,34 +10,37 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML, REPORT_MD
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 
-REPORTS = ("evaluation/report.html", "evaluation/report.md")
+TABLE_METRICS = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
 
 
 def show_results(
     console: Console, run_dir: Path, manifest: Manifest, unchanged: Collection[str] = ()
 ) -> None:
-    """Print a run's result table, promotion, seconds per stage and the paths of its reports."""
-    summaries = [record.summary for record in manifest.stages.values()]
-    for summary in summaries:
-        if summary.get("table"):
-            console.print(result_table(summary["table"]))
+    """Print a run's result table, decision, seconds per stage and the paths of its reports."""
     stages = [
         f"{name} {_outcome(record.status, record.seconds, name in unchanged)}"
         for name, record in manifest.stages.items()
     ]
     lines = [("run", f"{manifest.run_id}: {manifest.status}"), ("stages", ", ".join(stages))]
-    for summary in [s for s in summaries if "promoted" in s][-1:]:  # the last stage decides
-        reason = f": {summary['reason']}" if summary.get("reason") else ""
-        lines.append(("promoted", f"{'yes' if summary['promoted'] else 'no'}{reason}"))
-    lines += [("report", str(run_dir / r)) for r in REPORTS if (run_dir / r).is_file()]
+    if (metrics := run_dir / ARTIFACTS["metrics"]).is_file():
+        from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+
+        judgement = Judgement.read(metrics)
+        console.print(result_table(_rows(judgement)))
+        decision = judgement.decision
+        why = f": {decision.reasons}" if decision.reasons else ""
+        lines.append(("promoted", f"{'yes' if decision.promoted else 'no'}{why}"))
+    pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
+    lines += [("report", str(page)) for page in pages if page.is_file()]
     for label, text in lines:
         # Text, not markup: names come from users.
         console.print(Text.assemble((f"{label:<10}", "bold"), text), soft_wrap=True)
 
 
-def result_table(rows: list[dict[str, Any]]) -> Table:
+def result_table(rows: list[dict[str, str]]) -> Table:
     """Return the rows, each a mapping of column to formatted text, as a table."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     table = Table(show_edge=False, pad_edge=False)
@@ -46,8 +49,24 @@ def result_table(rows: list[dict[str, Any]]) -> Table:
             Text(column), justify="left" if i == 0 else "right", overflow="fold", no_wrap=i == 0
         )
     for row in rows:
-        table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
+        table.add_row(*(Text(row.get(column, "")) for column in columns))
     return table
+
+
+def _rows(judgement: Any) -> list[dict[str, str]]:
+    """Return the main figures of every strategy on the portfolio."""
+    from reinforcestrategycreator_pipeline.backtest.metrics.catalog import format_value
+    from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
+
+    rows = []
+    for strategy in judgement.metrics[PORTFOLIO]:
+        row = {"strategy": strategy}
+        for key in TABLE_METRICS:
+            info, found = judgement.infos[key], judgement.value(PORTFOLIO, strategy, key)
+            text = "n/a" if found.value is None else format_value(info.unit, found.value)
+            row[info.label] = text
+        rows.append(row)
+    return rows
 
 
 def _outcome(status: str, seconds: float | None, unchanged: bool) -> str:

@@ -42,6 +42,7 @@ def run(
     from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
     from reinforcestrategycreator_pipeline.pipeline.runner import CONFIG_NAME, Runner
+    from reinforcestrategycreator_pipeline.report.run import keep_current
     from reinforcestrategycreator_pipeline.runs.folder import find_run
 
     if resume is None:
@@ -58,6 +59,7 @@ def run(
         # The run's file is complete and already holds what the environment said at its start.
         resolved = load_config(RunConfig, run_dir / CONFIG_NAME, overrides or ())
         outcome = Runner(*_stages(resolved), progress()).resume(run_dir, resolved)
+    keep_current(outcome.run_dir)
     show_results(output(), outcome.run_dir, outcome.manifest, outcome.unchanged)
 
 

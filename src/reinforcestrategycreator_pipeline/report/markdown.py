@@ -5,78 +5,72 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO
 from reinforcestrategycreator_pipeline.report import tables
-from reinforcestrategycreator_pipeline.report.data import STRATEGY_NOTES, ReportData
-from reinforcestrategycreator_pipeline.report.words import tiles, verdict
+from reinforcestrategycreator_pipeline.report.contents import Contents
+from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.report.words import floor_note
+from reinforcestrategycreator_pipeline.verdict.decision import Decision
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
-def render_markdown(data: ReportData) -> str:
-    """Return the report as GitHub-flavoured Markdown; the same data give the same bytes."""
-    words = verdict(data)
+def render_markdown(page: Contents) -> str:
+    """Return the report as GitHub-flavored Markdown; the same contents give the same bytes."""
+    data, decision = page.data, page.data.judgement.decision
     parts = [
         f"# Strategy report: {plain(data.run_id)}",
-        f"{plain(words.finding)}",
-        plain(words.caveat),
+        plain(page.verdict.finding),
+        plain(page.verdict.caveat),
         "## Key figures",
-        table(["Figure", "Value", "Note"], [[t.label, t.text, t.note] for t in tiles(data)]),
+        table(["Figure", "Value", "Note"], [[t.label, t.text, t.note] for t in page.tiles]),
     ]
-    if data.thresholds:
-        rows = [[t.name, t.rule, t.value, "yes" if t.passed else "no"] for t in data.thresholds]
-        state = "promoted" if data.promoted else "not promoted"
-        parts += [
-            "## Promotion",
-            f"The model is {state}.",
-            table(["Threshold", "Must be", "Is", "Passed"], rows),
-        ]
-    first = data.assets[0]
-    for asset in data.assets:
-        name = "portfolio" if asset == PORTFOLIO else plain(asset)
-        parts += [f"## Metrics: {name}", metrics_text(data, asset)]
-        if asset == first:
-            parts.append(_strategies(data, asset))
-    if len(data.assets) > 1:
-        columns, overview = tables.overview(data)
-        rows = [[asset, *(_cell(cell) for cell in cells)] for asset, cells in overview]
-        parts += [f"## {POLICY} by asset", table(["Asset", *columns], rows)]
-    parts += ["## Monthly returns", _months(data, first)]
+    if decision.checks:
+        parts += ["## Promotion", checks_table(decision)]
+    for asset in page.assets:
+        name = "portfolio" if asset.is_portfolio else plain(asset.name)
+        body = [[row.metric.label, *map(_cell, row.cells)] for row in asset.rows]
+        parts += [f"## Metrics: {name}", table(["Metric", *asset.columns], body)]
+        if asset.index == 0:
+            parts.append("\n".join(f"- {plain(name)}: {note}" for name, note in page.strategies))
+    if len(page.assets) > 1:
+        columns, overview = page.overview
+        rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
+        parts += [f"## {plain(data.policy)} by asset", table(["Asset", *columns], rows)]
+    parts += ["## Monthly returns", _months(page.assets[0].months)]
     parts += ["## Training", _training(data)]
-    parts += ["## Run", table(["Item", "Value"], tables.run_facts(data))]
+    parts += ["## Run", table(["Item", "Value"], page.facts)]
     parts += ["## Data", "\n".join(f"- {plain(note)}" for note in data.notes) or "No notes."]
-    if data.provenance:
-        parts.append(table(["Item", "Value"], tables.facts(data.provenance)))
-    parts += ["## Configuration", fenced(data.config_yaml, "yaml")]
-    terms = [f"- **{plain(label)}**: {plain(text)}" for label, text in tables.definitions(data)]
+    if page.provenance:
+        parts.append(table(["Item", "Value"], page.provenance))
+    parts += ["## Configuration", configuration(data.config_yaml)]
+    terms = [f"- **{plain(label)}**: {plain(text)}" for label, text in page.definitions]
     parts += ["## How to read it", "\n".join(terms)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def metrics_text(data: ReportData, asset: str) -> str:
-    """Return the table of all metrics and strategies of an asset."""
-    columns, rows = tables.metric_table(data, asset)
-    body = [[row.metric.label, *(_cell(cell) for cell in row.cells)] for row in rows]
-    return table(["Metric", *columns], body)
+def configuration(text: str) -> str:
+    """Return the configuration as it stands in the report."""
+    return fenced(text, "yaml")
+
+
+def checks_table(decision: Decision) -> str:
+    """Return the conditions for promotion, and how each came out."""
+    rows = [[c.name, c.rule, c.value, "yes" if c.passed else "no"] for c in decision.checks]
+    return table(["Threshold", "Must be", "Is", "Passed"], rows)
 
 
 def _cell(cell: tables.Cell) -> str:
     return f"— ({cell.reason})" if cell.value is None else cell.text
 
 
-def _strategies(data: ReportData, asset: str) -> str:
-    known = [(name, STRATEGY_NOTES[name]) for name in data.results[asset] if name in STRATEGY_NOTES]
-    return "\n".join(f"- {plain(name)}: {note}" for name, note in known)
-
-
-def _months(data: ReportData, asset: str) -> str:
+def _months(years: Sequence[tables.YearRow]) -> str:
     rows = [
         [
             str(row.year),
             *("" if month is None else f"{month:.1%}" for month in row.months),
             "" if row.total is None else f"{row.total:.1%}",
         ]
-        for row in tables.monthly_returns(data.results[asset][POLICY])
+        for row in years
     ]
     return table(["Year", *tables.MONTHS, "Year total"], rows)
 
@@ -93,7 +87,7 @@ def _training(data: ReportData) -> str:
     )
     if data.loss_floor is not None:
         text += f" Floor {data.loss_floor:.4g}."
-    return f"{text} {plain(data.loss_floor_note)}".strip()
+    return f"{text} {plain(floor_note(data.loss_floor))}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

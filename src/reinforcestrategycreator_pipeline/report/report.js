@@ -9,7 +9,7 @@
     toImageButtonOptions: { format: "svg" },
   };
   let asset = 0;
-  let logScale = false;
+  const logScale = new Set();
 
   function color(name) {
     return getComputedStyle(root).getPropertyValue(name).trim();
@@ -61,7 +61,7 @@
     element.hidden = !figure;
     if (!figure) return;
     const layout = themed(figure);
-    if (element.dataset.chart === "equity" && logScale) layout.yaxis.type = "log";
+    if (logScale.has(element.dataset.chart)) layout.yaxis.type = "log";
     // On paper the width must be known at once; on a touch screen the buttons would hide the legend.
     if (root.classList.contains("paper")) layout.width = element.clientWidth;
     const bar = window.innerWidth < 640 ? false : "hover";
@@ -70,15 +70,15 @@
   }
 
   function drawAsset() {
-    for (const element of document.querySelectorAll("[data-chart]")) {
+    for (const element of document.querySelectorAll("[data-chart]:not([data-run])")) {
       draw(element, data.assets[asset][element.dataset.chart]);
     }
   }
 
   function drawAll() {
     drawAsset();
-    for (const element of document.querySelectorAll("[data-training]")) {
-      draw(element, data.training[element.dataset.training]);
+    for (const element of document.querySelectorAll("[data-run]")) {
+      draw(element, data.run[element.dataset.chart]);
     }
   }
 
@@ -110,12 +110,15 @@
 
   const select = document.getElementById("asset");
   if (select) select.addEventListener("change", () => choose(Number(select.value)));
-  const log = document.getElementById("log");
-  log.addEventListener("click", () => {
-    logScale = !logScale;
-    log.setAttribute("aria-pressed", String(logScale));
-    Plotly.relayout(document.querySelector('[data-chart="equity"]'), { "yaxis.type": logScale ? "log" : "linear" });
-  });
+  for (const button of document.querySelectorAll("[data-log]")) {
+    button.addEventListener("click", () => {
+      const chart = button.dataset.log;
+      const log = !logScale.delete(chart);
+      if (log) logScale.add(chart);
+      button.setAttribute("aria-pressed", String(log));
+      Plotly.relayout(document.querySelector(`[data-chart="${chart}"]`), { "yaxis.type": log ? "log" : "linear" });
+    });
+  }
   for (const button of document.querySelectorAll(".sortable thead button")) {
     button.addEventListener("click", () => sort(button.closest("th")));
   }

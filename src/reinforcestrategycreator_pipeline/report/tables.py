@@ -11,17 +11,14 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
-    METRICS,
-    Metric,
+    MetricInfo,
     MetricValue,
     format_value,
-    metric_names,
     rank,
 )
 from reinforcestrategycreator_pipeline.backtest.results import (
     BUY_AND_HOLD,
     ORACLE,
-    POLICY,
     StrategyResult,
 )
 from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
@@ -48,7 +45,7 @@ class Cell:
 class MetricRow:
     """One metric over all strategies."""
 
-    metric: Metric
+    metric: MetricInfo
     cells: list[Cell]
 
 
@@ -61,24 +58,23 @@ class YearRow:
     total: float | None
 
 
-def metric_table(data: ReportData, asset: str) -> tuple[list[str], list[MetricRow]]:
-    """Return the strategies (columns) and the metrics (rows) of an asset."""
-    columns = list(data.results[asset])
-    known = [name for name in metric_names() if name in data.metrics[asset][POLICY]]
+def metric_table(data: ReportData, asset: str) -> list[MetricRow]:
+    """Return the metrics (rows) of the strategies (columns) of an asset, in a table's order."""
     rows = []
-    for name in known:
-        metric = METRICS.get(name)
-        values = {column: data.value(asset, column, name) for column in columns}
+    for name, metric in data.judgement.infos.items():
+        if name not in data.judgement.metrics[asset][data.policy]:
+            continue
+        values = {column: data.value(asset, column, name) for column in data.results[asset]}
         causal = {column: value for column, value in values.items() if column != ORACLE}
         best = None
         if metric.group in _RANKED_GROUPS and metric.higher_is_better is not None:
-            best = causal[rank(causal, name)[0]].value
+            best = causal[rank(causal, metric)[0]].value
         cells = [
             cell(metric, value, best=column in causal and best is not None and value.value == best)
             for column, value in values.items()
         ]
         rows.append(MetricRow(metric, cells))
-    return columns, rows
+    return rows
 
 
 def grouped(rows: list[MetricRow]) -> list[list[MetricRow]]:
@@ -91,17 +87,17 @@ def grouped(rows: list[MetricRow]) -> list[list[MetricRow]]:
 
 def overview(data: ReportData) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
     """Return one row an asset: the policy's main figures beside buy and hold's return."""
-    labels = [METRICS.get(key).label for key in _OVERVIEW]
+    labels = [data.info(key).label for key in _OVERVIEW]
     columns = [labels[0], f"{labels[0]}, {BUY_AND_HOLD}", *labels[1:]]
     rows = []
     for asset in data.assets:
-        cells = [cell(METRICS.get(key), data.value(asset, POLICY, key)) for key in _OVERVIEW]
-        hold = cell(METRICS.get(_OVERVIEW[0]), data.value(asset, BUY_AND_HOLD, _OVERVIEW[0]))
+        cells = [cell(data.info(key), data.value(asset, data.policy, key)) for key in _OVERVIEW]
+        hold = cell(data.info(_OVERVIEW[0]), data.value(asset, BUY_AND_HOLD, _OVERVIEW[0]))
         rows.append((asset, [cells[0], hold, *cells[1:]]))
     return columns, rows
 
 
-def cell(metric: Metric, value: MetricValue, *, best: bool = False) -> Cell:
+def cell(metric: MetricInfo, value: MetricValue, *, best: bool = False) -> Cell:
     """Return a metric's value as a table's cell."""
     if value.value is None:
         return Cell("—", reason=value.reason)
@@ -203,13 +199,13 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
         ("Seed", str(data.seed)),
         ("Assets", ", ".join(data.symbols)),
     ]
-    bars = data.results[data.assets[0]][POLICY].timestamps
+    bars = data.results[data.assets[0]][data.policy].timestamps
     for name, (start, end) in data.spans.items():
         texts = stamp_texts(pd.DatetimeIndex([start, end]), bars)
         count = f" ({data.bar_counts[name]:,} bars)" if name in data.bar_counts else ""
         rows.append((f"{name.capitalize()} span", f"{texts[0]} to {texts[1]}{count}"))
     rows += [
-        ("Bars per year", f"{data.periods_per_year:.1f}"),
+        ("Bars per year", f"{data.judgement.periods_per_year:.1f}"),
         ("Positions", ", ".join(f"{position:g}" for position in data.positions)),
         ("Costs", ", ".join(f"{name} {text}" for name, text in facts(data.costs)) or "none"),
     ]
@@ -223,9 +219,6 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
 
 def definitions(data: ReportData) -> list[tuple[str, str]]:
     """Return (label, definition) of the metrics that the report shows."""
-    shown = data.metrics[data.assets[0]][POLICY]
-    return [
-        (METRICS.get(name).label, METRICS.get(name).definition)
-        for name in metric_names()
-        if name in shown
-    ]
+    shown = data.judgement.metrics[data.assets[0]][data.policy]
+    infos = data.judgement.infos.values()
+    return [(info.label, info.definition) for info in infos if info.key in shown]

@@ -1,1 +1,1 @@
-"""Statistics behind the verdict: pure functions over arrays."""
+"""What numbers can prove: pure functions behind the verdict."""

@@ -13,6 +13,7 @@ _SUITES = {
     "FeatureContract": "feature_contract",
     "HeadContract": "head_contract",
     "LossContract": "loss_contract",
+    "MetricContract": "metric_contract",
     "ModelContract": "model_contract",
     "RewardContract": "reward_contract",
     "StrategyContract": "strategy_contract",

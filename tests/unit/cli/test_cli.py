@@ -78,11 +78,11 @@ def test_run_shows_the_result(rsc: Rsc) -> None:
     result = rsc("run", "--run-id", "mine", "--set", "seed=3")
     assert result.code == 0
     lines = [line.rstrip() for line in result.out.splitlines()]
-    assert lines[0].split() == ["strategy", "┃", "Sharpe"]
+    assert lines[0].split()[:3] == ["strategy", "┃", "Total"]
     assert lines[2].startswith("dqn [bold]")  # a name is text, not markup
     assert lines[4] == "run       mine: complete"
     assert lines[5].startswith("stages    data 0.0 s, training 0.")
-    assert lines[6].startswith("promoted  yes: the sum is ")
+    assert lines[6] == "promoted  yes"
     assert lines[7:] == ["report    runs/mine/evaluation/report.html"]
     assert "[3/3] evaluation: done" in result.err
     assert "\x1b" not in result.out + result.err
@@ -259,18 +259,17 @@ def test_one_line() -> None:
     assert one_line("a\nb\x1b[0m\tü\u2028") == "a\\nb\\x1b[0m\\tü\\u2028"
 
 
-def test_the_last_stage_that_speaks_of_promotion_decides() -> None:
+def test_a_run_without_results_shows_its_stages() -> None:
     stages = {
-        "evaluation": StageRecord("complete", seconds=1.0, summary={"promoted": True}),
-        "deployment": StageRecord("complete", seconds=2.0, summary={"promoted": False}),
+        "evaluation": StageRecord("failed", seconds=1.0),
+        "deployment": StageRecord("complete", seconds=2.0),
     }
     text = io.StringIO()
-    manifest = Manifest("r", 0, "0", {}, status="complete", stages=stages)
+    manifest = Manifest("r", 0, "0", {}, status="failed", stages=stages)
     show_results(Console(file=text, width=80), Path("nowhere"), manifest)
     assert text.getvalue().splitlines() == [
-        "run       r: complete",
-        "stages    evaluation 1.0 s, deployment 2.0 s",
-        "promoted  no",
+        "run       r: failed",
+        "stages    evaluation failed, deployment 2.0 s",
     ]
 
 

@@ -1,4 +1,6 @@
-"""Trading metrics by hand, and bars per year."""
+"""Trading metrics by hand, own metrics, and bars per year."""
+
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -7,14 +9,19 @@ import pytest
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     METRICS,
     MetricValue,
-    UndefinedMetricError,
+    all_metrics,
     compute_metrics,
-    infer_periods_per_year,
     metric,
-    metric_names,
+    rank,
 )
+from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
-from reinforcestrategycreator_pipeline.errors import DataError, NonFiniteError
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    DataError,
+    NonFiniteError,
+    RunError,
+)
 
 STAMPS = pd.date_range("2020-01-01", periods=5, tz="UTC", name="timestamp")
 
@@ -83,29 +90,84 @@ def test_trading_until_ruin_only():
     assert found["costs_paid"].value == pytest.approx(0.3)
 
 
-def test_an_own_metric_joins_and_is_checked():
-    @metric("own", "Own", unit="ratio", group="Return", higher_is_better=True)
-    def own(p):
-        """Last return."""
-        if p.ruined:
-            raise UndefinedMetricError("ruined")
+@pytest.fixture
+def own_metric(monkeypatch):
+    """Register metrics for one test, with what it needs of the decorator."""
+    monkeypatch.setattr(METRICS, "_members", dict(METRICS._members))
+
+    def add(function, key="own", unit="ratio", group="Return"):
+        return metric(key, "Own", unit=unit, group=group, higher_is_better=True)(function)
+
+    return add
+
+
+def test_an_own_metric_joins_its_group(own_metric):
+    def last(p):
+        """Last return.
+
+        Of the span.
+
+        Notes
+        -----
+        Not shown.
+        """
         return p.returns[-1]
 
-    @metric("bad", "Bad", unit="ratio", group="Return", higher_is_better=True)
-    def bad(p):
-        """Not a number."""
-        return float("nan")
+    shipped = [m.key for m in all_metrics()]
+    own_metric(last)
+    keys = [m.key for m in all_metrics()]
+    assert keys.index("own") == keys.index("sharpe") - 1  # the last of "Return"
+    assert [key for key in keys if key != "own"] == shipped
+    assert METRICS.get("own").definition == "Last return.\nOf the span."
+    assert metrics_of([])["own"].value == pytest.approx(2 / 101)
 
-    try:
-        assert metric_names()[-2:] == ("bad", "own")
-        with pytest.raises(NonFiniteError, match="the metric 'bad' must be finite"):
-            metrics_of([])
-    finally:
-        del METRICS._members["bad"]
-    try:
-        assert metrics_of([])["own"].value == pytest.approx(2 / 101)
-    finally:
-        del METRICS._members["own"]
+
+def test_the_metrics_are_in_the_order_of_their_groups():
+    runs = [group for group, _ in itertools.groupby(m.group for m in all_metrics())]
+    assert runs == ["Return", "Return for risk", "Risk", "Trading", "Trades"]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda p: 1 / len(p.result.trades), "raised ZeroDivisionError"),
+        (lambda p: p.retruns, "raised AttributeError: 'Performance' object has no attribute"),
+        (lambda p: None, "raised TypeError"),
+        (lambda p, q: 1.0, "raised TypeError"),
+    ],
+)
+def test_an_own_metric_that_raises_is_named(own_metric, function, message):
+    def fail(p):
+        raise ValueError(f"no {p.periods_per_year:.0f}")
+
+    own_metric(fail)
+    line = fail.__code__.co_firstlineno + 1
+    with pytest.raises(
+        RunError, match=rf"the metric 'own' raised ValueError: no 250 \(.*:{line}\)"
+    ):
+        metrics_of([])
+    METRICS._members.pop("own")
+    own_metric(function)
+    with pytest.raises(RunError, match=f"the metric 'own' {message}"):
+        metrics_of([])
+
+
+def test_an_own_metric_is_checked(own_metric):
+    own_metric(lambda p: float("nan"))
+    with pytest.raises(NonFiniteError, match="the metric 'own' must be finite"):
+        metrics_of([])
+    message = (
+        "The unit parameter of the metric 'odd' must be one of percent, .*Did you mean 'percen"
+    )
+    with pytest.raises(ConfigError, match=message):
+        own_metric(lambda p: 0.0, "odd", unit="percents")
+    with pytest.raises(ConfigError, match="The group parameter of the metric 'odd' must be one of"):
+        own_metric(lambda p: 0.0, "odd", group="Risks")
+
+
+def test_ranking_by_what_has_no_better_direction_is_refused():
+    with pytest.raises(ConfigError, match="the metric 'turnover' has no better direction"):
+        rank({"a": MetricValue(1.0)}, "turnover")
 
 
 DAY = 86_400.0

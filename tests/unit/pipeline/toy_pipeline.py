@@ -11,12 +11,15 @@ from typing import Any
 
 from rich.console import Console
 
+from reinforcestrategycreator_pipeline.backtest.metrics.base import MetricValue
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import RscError
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, StageContext
 from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ ARTIFACTS = {
     "numbers": "data/numbers.json",
     "weights": "training/weights",
     "html": "evaluation/report.html",
+    "metrics": "evaluation/metrics.json",
 }
 
 
@@ -115,7 +119,7 @@ class Training:
 class Report:
     name = "evaluation"
     inputs = ("numbers", "weights")
-    outputs = ("html",)
+    outputs = ("html", "metrics")
 
     def section(self, config: Any) -> Any:
         return plain(config.report)
@@ -123,12 +127,11 @@ class Report:
     def run(self, context: StageContext) -> None:
         total = json.loads((context.path("weights") / "sum.json").read_text())
         write_text(context.path("html"), f"<h1>{context.config.report.title}: {total}</h1>\n")
-        context.summary["table"] = [
-            {"strategy": "dqn [bold]", "Sharpe": f"{total:.2f}"},
-            {"strategy": "flat", "Sharpe": "n/a"},
-        ]
-        context.summary["promoted"] = total > context.config.report.threshold
-        context.summary["reason"] = f"the sum is {total:.2f}"
+        promoted = total > context.config.report.threshold
+        check = Check("the sum", "large", f"{total:.2f}", promoted)
+        metrics = {name: {"sharpe": MetricValue(total)} for name in ("dqn [bold]", "flat")}
+        judgement = Judgement("dqn [bold]", "", 1.0, {"PORTFOLIO": metrics}, {}, Decision((check,)))
+        judgement.write(context.path("metrics"))
 
 
 def build_stages(config: Any = None) -> list[Any]:

@@ -11,7 +11,9 @@ import pytest
 
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import compute_metrics
 from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
-from reinforcestrategycreator_pipeline.report.data import ReportData, Threshold
+from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 COST = 0.001
 
@@ -89,11 +91,14 @@ def portfolio(strategy, members):
     )
 
 
-def with_metrics(results, periods_per_year):
-    return {
-        asset: {name: compute_metrics(r, periods_per_year) for name, r in strategies.items()}
+def judged(results, periods_per_year, names=None, checks=(), strategy="ridge"):
+    """Judge results by some metrics, with checks that were made elsewhere."""
+    metrics = {
+        asset: {n: compute_metrics(r, periods_per_year, names) for n, r in strategies.items()}
         for asset, strategies in results.items()
     }
+    decision = Decision(tuple(checks))
+    return Judgement(strategy, "20 inputs", periods_per_year, metrics, {}, decision)
 
 
 def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shorts=True):
@@ -115,7 +120,7 @@ def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shor
         fast = frame["close"].rolling(20, min_periods=1).mean()
         slow = frame["close"].rolling(60, min_periods=1).mean()
         exposures = {
-            "DQN": policy,
+            "ridge": policy,
             "buy and hold": np.ones(bars),
             "flat": np.zeros(bars),
             "random (same turnover)": np.repeat(rng.choice(grid, bars // 9 + 1), 9)[:bars],
@@ -142,7 +147,6 @@ def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shor
             ),
         }
     )
-    ppy = 260.0
     at = pd.Timestamp
     return ReportData(
         run_id="20260101-120000-example",
@@ -150,7 +154,6 @@ def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shor
         created="2026-01-01T12:00:00+00:00",
         version="0.1.0",
         config_yaml="seed: 7\ndata:\n  source: sample\n",
-        symbols=tuple(symbols),
         spans={
             "train": (at("2000-03-01 21:00", tz="UTC"), at("2008-06-02 21:00", tz="UTC")),
             "validation": (at("2008-06-10 21:00", tz="UTC"), at("2010-07-26 21:00", tz="UTC")),
@@ -159,9 +162,17 @@ def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shor
         bar_counts={"train": 8300, "validation": 2140, "test": bars * len(symbols)},
         costs={"commission_bps": 1.0, "spread_bps": 2.0, "slippage_bps": 1.0},
         positions=grid,
-        periods_per_year=ppy,
+        features=("return_1", "rsi_14"),
+        lookback=20,
         results=results,
-        metrics=with_metrics(results, ppy),
+        judgement=judged(
+            results,
+            260.0,
+            checks=[
+                Check("Sharpe ratio", "at least 0.5", "0.12", False),
+                Check("max drawdown", "at least -40%", "-12.1%", True),
+            ],
+        ),
         prices=prices,
         history=history,
         notes=("AAPL: 2 splits adjusted.", "GOOG begins on 2004-08-19; earlier bars are absent."),
@@ -171,12 +182,6 @@ def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shor
             "files": {"sample.parquet": {"sha256": "ab" * 32}},
         },
         loss_floor=2.6e-4,
-        loss_floor_note="The variance of the next bar's reward given the features.",
-        thresholds=(
-            Threshold("Sharpe ratio", "at least 0.5", "0.12", False),
-            Threshold("max drawdown", "at least -40%", "-12.1%", True),
-        ),
-        promoted=False,
         best_step=5500,
         stage_seconds={"data ingestion": 0.4, "training": 11.8},
     )
@@ -189,7 +194,7 @@ def report_kit():
         build=build_report,
         simulate=simulate,
         trades_frame=trades_frame,
-        with_metrics=with_metrics,
+        judged=judged,
         replace=replace,
     )
 

@@ -12,13 +12,23 @@ import pandas as pd
 import pytest
 from jinja2 import Environment
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import DEFAULT_METRICS, METRICS
-from reinforcestrategycreator_pipeline.report import figures, plotting, tables
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import all_metrics
 from reinforcestrategycreator_pipeline.report import html as render
+from reinforcestrategycreator_pipeline.report import tables
+from reinforcestrategycreator_pipeline.report.charts import plotting
+from reinforcestrategycreator_pipeline.report.charts.base import Times
+from reinforcestrategycreator_pipeline.report.charts.catalog import CHARTS, draw_charts
+from reinforcestrategycreator_pipeline.report.charts.distribution import distribution_figure
+from reinforcestrategycreator_pipeline.report.contents import contents
 from reinforcestrategycreator_pipeline.report.data import stamp_texts
-from reinforcestrategycreator_pipeline.report.html import render_html, script_json
+from reinforcestrategycreator_pipeline.report.html import script_json
+from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 EVIL = '</script><script>alert(1)</script>"&'
+
+
+def render_html(data):
+    return render.render_html(contents(data))
 
 
 class Page(HTMLParser):
@@ -120,6 +130,26 @@ def scripts_of(page):
     return [element for element in page.elements if element[0] == "script"]
 
 
+def test_every_registered_chart_is_in_the_page(report_data, page):
+    """The page's places and the script's figures have the same names: a new chart is seen here."""
+    payload = json.loads(page.scripts[0])
+    places = {a["data-chart"]: a for _, a in page.elements if "data-chart" in a}
+    assert list(places) == [chart.key for chart in CHARTS.values()]
+    headings = [a.get("id") for tag, a in page.elements if tag == "h2"]
+    for chart in CHARTS.values():
+        place = places[chart.key]
+        assert ("data-run" in place) == (chart.per == "run")
+        assert place["aria-label"] == chart.title
+        figures = payload["assets"] if chart.per == "asset" else [payload["run"]]
+        for drawn in figures:
+            assert drawn[chart.key]["data"]
+        for asset in report_data.assets:
+            assert chart.caption_of(report_data, asset) in "".join(page.text)
+        assert f"h-chart-{chart.section.lower().replace(' ', '-')}" in headings
+    drawn = {key for figures in (*payload["assets"], payload["run"]) for key in figures}
+    assert drawn == set(places)
+
+
 def test_page_is_accessible(html, page):
     assert ("html", {"lang": "en"}) in page.elements
     assert "<title>Strategy report 20260101-120000-example</title>" in html
@@ -136,19 +166,19 @@ def test_page_is_accessible(html, page):
 
 def metric_rows(page, columns):
     """Return the rows of the metrics tables, in order of appearance."""
-    labels = {METRICS.get(name).label for name in METRICS}
+    labels = {metric.label for metric in all_metrics()}
     return [r for r in page.rows if len(r) == columns + 1 and r[0]["text"] in labels]
 
 
 def test_every_number_in_the_tables_is_the_metric(report_data, page):
     rows = iter(metric_rows(page, 6))
     for asset in report_data.assets:
-        for name in DEFAULT_METRICS:
+        for info in all_metrics():
             row = next(rows)
-            assert row[0]["text"] == METRICS.get(name).label
+            assert row[0]["text"] == info.label
             for strategy, cell in zip(report_data.results[asset], row[1:], strict=True):
-                metric = report_data.metrics[asset][strategy][name]
-                assert cell["value"] == metric.value, (asset, name, strategy)
+                metric = report_data.value(asset, strategy, info.key)
+                assert cell["value"] == metric.value, (asset, info.key, strategy)
                 if metric.value is None:
                     assert cell["text"] == f"— {metric.reason}"
     assert next(rows, None) is None
@@ -170,15 +200,16 @@ def hostile(kit):
     data = kit.replace(
         base,
         run_id=EVIL,
-        symbols=(EVIL, "IBM"),
         results=renamed(base.results),
-        metrics=renamed(base.metrics),
+        judgement=kit.replace(
+            base.judgement,
+            metrics=renamed(base.judgement.metrics),
+            decision=Decision((Check(EVIL, EVIL, EVIL, False),)),
+        ),
         prices=renamed(base.prices),
         config_yaml=EVIL,
         notes=(EVIL,),
         provenance={EVIL: {"nested": EVIL}},
-        loss_floor_note=EVIL,
-        thresholds=((EVIL, EVIL, EVIL, False),),
         stage_seconds={EVIL: 1.0},
         costs={EVIL: 1.0},
     )
@@ -228,14 +259,14 @@ def test_payload_holds_the_results(report_data, page):
     payload = json.loads(page.scripts[0])
     assert len(payload["assets"]) == 5
     equity = payload["assets"][0]["equity"]["data"]
-    result = report_data.results["PORTFOLIO"]["DQN"]
-    assert equity[0]["name"] == "DQN"
+    result = report_data.results["PORTFOLIO"]["ridge"]
+    assert equity[0]["name"] == "ridge"
     np.testing.assert_allclose(equity[0]["y"], result.equity / result.equity[0], rtol=1e-6)
-    assert len(payload["times"]["r0"]) == len(result.equity)
+    assert len(payload["times"][equity[0]["x"]["ref"]]) == len(result.equity)
     oracle = [trace for trace in equity if trace["name"] == "oracle"]
     assert [trace["visible"] for trace in oracle] == ["legendonly"]
-    assert set(payload["training"]) == {"loss", "q", "validation", "exploration", "norms"}
-    floor = payload["training"]["loss"]["data"][-1]
+    assert set(payload["run"]) == {"loss", "q", "validation", "exploration", "norms"}
+    floor = payload["run"]["loss"]["data"][-1]
     assert floor["name"] == "floor 0.00026"
     assert floor["y"] == [2.6e-4, 2.6e-4]
 
@@ -251,30 +282,27 @@ def test_chart_colours_exist_in_the_style(page, html):
 def test_single_asset_without_history_prices_or_thresholds(report_kit, report_data):
     data = report_kit.replace(
         report_data,
-        symbols=("IBM",),
-        results={"IBM": {"DQN": report_data.results["IBM"]["DQN"]}},
-        metrics={"IBM": report_data.metrics["IBM"]},
+        results={"IBM": {"ridge": report_data.results["IBM"]["ridge"]}},
+        judgement=report_kit.replace(report_data.judgement, decision=Decision(())),
         prices={},
         history=report_data.history.iloc[:0],
-        thresholds=(),
         notes=(),
         provenance={},
         best_step=None,
         stage_seconds={},
-        promoted=True,
     )
     html = render_html(data)
-    assert "it was promoted, as no threshold is set" in html
+    assert "Promoted: no condition is set." in html
     assert 'id="asset"' not in html
     assert "No prices to draw." in html
-    assert 'id="h-training"' not in html
+    assert 'id="h-chart-training"' not in html
 
 
 def test_long_history_is_thinned_and_says_so(report_kit, monkeypatch, report_data):
     monkeypatch.setattr(plotting, "MAX_POINTS", 100)
     html = render_html(report_data)
     assert "Charts show 100 evenly spread bars" in html
-    payload = figures.payload(report_data)
+    payload = draw_charts(report_data).payload
     for asset in payload["assets"]:
         for figure in asset.values():
             for trace in figure["data"]:
@@ -312,7 +340,7 @@ def test_monthly_returns_by_hand(report_kit):
 
 
 def test_shown_trades_are_the_largest_in_order(report_data):
-    result = report_data.results["PORTFOLIO"]["DQN"]
+    result = report_data.results["PORTFOLIO"]["ridge"]
     shown = tables.shown_trades(result, limit=7)
     largest = sorted(result.trades["pnl"].abs(), reverse=True)[:7]
     assert sorted((abs(t["pnl"]) for t in shown), reverse=True) == largest
@@ -328,25 +356,25 @@ def test_stamps_are_dates_only_if_a_date_names_a_bar():
 
 
 def test_distribution_leaves_out_bars_without_position(report_data):
-    figure = figures.distribution_figure(report_data, "AAPL")
+    figure = distribution_figure(report_data, "AAPL", Times())
     for trace in figure["data"]:
         assert sum(trace["y"]) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_a_ruined_account_is_shown(report_kit):
     data = report_kit.build(symbols=("IBM",), bars=60)
-    result = data.results["IBM"]["DQN"]
+    result = data.results["IBM"]["ridge"]
     result.equity[30:] = 0.0
-    results = {"IBM": {"DQN": result}}
-    metrics = report_kit.with_metrics(results, 252.0)
-    html = render_html(report_kit.replace(data, results=results, metrics=metrics))
+    results = {"IBM": {"ridge": result}}
+    judgement = report_kit.judged(results, 252.0)
+    html = render_html(report_kit.replace(data, results=results, judgement=judgement))
     assert "returned -100.00% a year" in html
     assert "an undefined value (ruined: equity reached zero)" in html
 
 
 def test_missing_policy_or_metrics_are_refused(report_kit, report_data):
-    results = {"IBM": {"dqn": report_data.results["IBM"]["DQN"]}}
-    with pytest.raises(ValueError, match="the results of 'IBM' lack 'DQN'"):
+    results = {"IBM": {"dqn": report_data.results["IBM"]["ridge"]}}
+    with pytest.raises(ValueError, match="the results of 'IBM' lack 'ridge'"):
         report_kit.replace(report_data, results=results)
     with pytest.raises(ValueError, match="the metrics of 'AAPL' lack the strategy"):
-        report_kit.replace(report_data, metrics={})
+        report_kit.replace(report_data, judgement=report_kit.judged({}, 252.0))

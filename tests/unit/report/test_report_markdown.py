@@ -7,19 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS, compute_metrics
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
 from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
-from reinforcestrategycreator_pipeline.report.data import ReportData, Threshold
-from reinforcestrategycreator_pipeline.report.html import render_markdown
+from reinforcestrategycreator_pipeline.report import markdown
+from reinforcestrategycreator_pipeline.report.contents import contents
+from reinforcestrategycreator_pipeline.report.data import ReportData
 from reinforcestrategycreator_pipeline.report.markdown import fenced, plain
-from reinforcestrategycreator_pipeline.report.words import (
-    sharpe_standard_error,
-    tiles,
-    verdict,
-)
+from reinforcestrategycreator_pipeline.report.words import tiles, verdict
+from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
+from reinforcestrategycreator_pipeline.verdict.decision import Check
 
 GOLDEN = Path(__file__).with_name("golden_report.md")
 STAMPS = pd.DatetimeIndex(["2020-01-30", "2020-01-31", "2020-02-28", "2020-03-31"], tz="UTC")
+
+
+def render_markdown(data):
+    return markdown.render_markdown(contents(data))
 
 
 def tiny(kit, **changes):
@@ -34,7 +37,7 @@ def tiny(kit, **changes):
     row = ("X|Y", "long", STAMPS[1], STAMPS[3], 10.0, 12.1, 1.0, 3, 21.0, 0.21, 3.0, True)
     results = {
         "X|Y": {
-            "DQN": result("DQN", [100, 110, 99, 121], [1, 1, 1], kit.trades_frame([row])),
+            "ridge": result("ridge", [100, 110, 99, 121], [1, 1, 1], kit.trades_frame([row])),
             "buy and hold": result(
                 "buy and hold", [100, 100, 100, 100], [0, 0, 0], kit.trades_frame()
             ),
@@ -47,24 +50,21 @@ def tiny(kit, **changes):
         created="2026-01-01T00:00:00+00:00",
         version="0.1.0",
         config_yaml="seed: 3\n",
-        symbols=("X|Y",),
         spans={"test": (STAMPS[0], STAMPS[-1])},
         bar_counts={"test": 3},
         costs={"commission_bps": 1.0},
         positions=(0.0, 1.0),
-        periods_per_year=3.0,
+        features=("return_1",),
+        lookback=1,
         results=results,
-        metrics={
-            asset: {n: compute_metrics(r, 3.0, keys) for n, r in strategies.items()}
-            for asset, strategies in results.items()
-        },
+        judgement=kit.judged(
+            results, 3.0, keys, [Check("Sharpe ratio", "at least 1", "0.72", False)]
+        ),
         prices={},
         history=pd.DataFrame({"step": [1, 2, 3, 4], "loss": [4.0, 3.0, 2.0, 1.0]}),
         notes=("1 duplicate row of <X> was dropped.",),
         provenance={"source": "csv"},
         loss_floor=0.5,
-        loss_floor_note="Noise of the market.",
-        thresholds=(Threshold("Sharpe ratio", "at least 1", "0.72", False),),
     )
     return kit.replace(data, **changes)
 
@@ -81,25 +81,11 @@ def test_verdict_names_both_returns_and_the_failed_threshold(report_kit):
     assert words.finding == (
         "On the untouched test bars (2020-01-30 to 2020-03-31, 3 bars) the policy returned 21.00% "
         f"a year net of costs on X|Y, against 0.00% for buy and hold, with a Sharpe ratio of "
-        f"{sharpe:.2f} against an undefined value (zero variance); it was not promoted, because "
+        f"{sharpe:.2f} against an undefined value (zero variance). Not promoted: "
         "Sharpe ratio is 0.72 and must be at least 1."
     )
     assert "luck is not excluded" in words.caveat
     assert "cannot be told from 0" in words.caveat
-
-
-@pytest.mark.parametrize(
-    ("promoted", "thresholds", "clause"),
-    [
-        (True, (), "it was promoted, as no threshold is set."),
-        (True, (Threshold("a", "b", "c", True),), "it was promoted: it passed 1 of 1 thresholds."),
-        (False, (), "it was not promoted."),
-        (False, (Threshold("a", "b", "c", True),), "it was not promoted."),
-    ],
-)
-def test_verdict_on_promotion(report_kit, promoted, thresholds, clause):
-    words = verdict(tiny(report_kit, promoted=promoted, thresholds=thresholds))
-    assert words.finding.endswith(f"; {clause}")
 
 
 def test_luck_is_mentioned_even_when_the_ratio_is_significant(report_kit, report_data):
@@ -119,9 +105,9 @@ def test_standard_error_by_simulation():
 
 def test_tiles_compare_with_buy_and_hold_and_the_oracle(report_data):
     shown = {tile.label: tile for tile in tiles(report_data)}
-    own = report_data.metrics["PORTFOLIO"]["DQN"]
+    own = report_data.judgement.metrics["PORTFOLIO"]["ridge"]
     assert shown["Annual return"].text == f"{own['annual_return'].value:.2%}"
-    best = report_data.metrics["PORTFOLIO"]["oracle"]["log_growth"].value
+    best = report_data.judgement.metrics["PORTFOLIO"]["oracle"]["log_growth"].value
     assert shown["Share of the oracle"].text == f"{own['log_growth'].value / best:.1%}"
 
 
@@ -143,6 +129,12 @@ def test_all_assets_are_in(report_data):
     for name in ("portfolio", *report_data.symbols):
         assert f"## Metrics: {name}\n" in text
     assert "— (zero variance)" in text
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/metrics.md"])
+def test_the_pages_give_the_standard_error_of_two_years(page):
+    text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
+    assert f"is about {sharpe_standard_error(0.5, 2 * 252, 252):.2f}" in text
 
 
 def test_docs_define_every_metric():

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
-from reinforcestrategycreator_pipeline.errors import NonFiniteError
+from reinforcestrategycreator_pipeline.checks import require_choice
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    NonFiniteError,
+    RscError,
+    RunError,
+    blamed,
+)
 from reinforcestrategycreator_pipeline.registry import Registry
 
 Unit = Literal["percent", "ratio", "multiple", "money", "count", "bars"]
-Group = Literal["Return", "Risk", "Return for risk", "Trading", "Trades"]
+# In the order of a table.
+Group = Literal["Return", "Return for risk", "Risk", "Trading", "Trades"]
 
 
-class UndefinedMetricError(ValueError):
+class UndefinedMetricError(RscError, ValueError):
     """A metric has no value for this result; the text says why (``"no trades"``)."""
 
 
@@ -139,8 +148,8 @@ def _require_finite(values: NDArray[np.float64], what: str) -> None:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A figure of merit and how to show it.
+class MetricInfo:
+    """What a figure of merit is, and how to show it.
 
     Attributes
     ----------
@@ -155,8 +164,8 @@ class Metric:
         Which part of a table it belongs to.
     higher_is_better : bool or None
         None if neither direction is better.
-    function : callable
-        `Performance` -> float; raises `UndefinedMetricError` if there is no value.
+    definition : str
+        In words, a line a paragraph.
     """
 
     key: str
@@ -164,22 +173,45 @@ class Metric:
     unit: Unit
     group: Group
     higher_is_better: bool | None
-    function: Callable[[Performance], float]
+    definition: str
+
+    def __post_init__(self) -> None:
+        require_choice(f"the metric {self.key!r}", "unit", self.unit, get_args(Unit))
+        require_choice(f"the metric {self.key!r}", "group", self.group, get_args(Group))
 
     @property
-    def definition(self) -> str:
-        """The docstring's text up to its first section, as one line each paragraph."""
-        text = inspect.cleandoc(self.function.__doc__ or "")
-        head = text.split("\n\nParameters\n")[0].split("\n\nNotes\n")[0]
-        head = head.split("\n\nReferences\n")[0]
-        return "\n".join(" ".join(part.split()) for part in head.split("\n\n"))
+    def info(self) -> dict[str, Any]:
+        """These attributes, as ``metrics.json`` holds them."""
+        return {f.name: getattr(self, f.name) for f in fields(MetricInfo)}
+
+
+@dataclass(frozen=True)
+class Metric(MetricInfo):
+    """A figure of merit and the function that computes it.
+
+    Attributes
+    ----------
+    function : callable
+        `Performance` -> float; raises `UndefinedMetricError` if there is no value.
+    """
+
+    function: Callable[[Performance], float]
 
     def __call__(self, performance: Performance) -> MetricValue:
-        """Compute the metric; an undefined one carries its reason."""
+        """Compute the metric; an undefined one carries its reason.
+
+        Raises
+        ------
+        RunError
+            If the function raises anything else, with its file and line.
+        NonFiniteError
+            If the value is NaN or infinite.
+        """
         try:
-            value = float(self.function(performance))
+            with blamed(f"the metric {self.key!r}", RunError):
+                value = float(self.function(performance))
         except UndefinedMetricError as error:
-            return MetricValue(None, str(error))
+            return MetricValue(None, str(error) or "undefined")
         if not math.isfinite(value):
             raise NonFiniteError(f"the metric {self.key!r} must be finite. Got {value} instead.")
         return MetricValue(value)
@@ -196,10 +228,39 @@ def metric(
     group: Group,
     higher_is_better: bool | None,
 ) -> Callable[[Callable[[Performance], float]], Callable[[Performance], float]]:
-    """Return a decorator that registers a function as the metric `key` in `METRICS`."""
+    """Return a decorator that registers a function as the metric `key` in `METRICS`.
+
+    The docstring's text up to its first section is the metric's definition.
+    """
 
     def add(function: Callable[[Performance], float]) -> Callable[[Performance], float]:
-        METRICS.register(key)(Metric(key, label, unit, group, higher_is_better, function))
+        text = inspect.cleandoc(function.__doc__ or "")
+        text = re.split(r"\n\n\w[\w ]*\n---", text)[0]
+        definition = "\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+        made = Metric(key, label, unit, group, higher_is_better, definition, function)
+        METRICS.register(key)(made)
+        function.metric = made  # type: ignore[attr-defined]  # for "module:function"
         return function
 
     return add
+
+
+def find_metric(name: str) -> Metric:
+    """Return the metric that a registered name, or ``"module:function"``, means.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or the function was not made a metric by the decorator `metric`.
+    """
+    found = METRICS.get(name)
+    found = getattr(found, "metric", found)
+    if not isinstance(found, Metric):
+        raise ConfigError(f"{name!r} is no metric: it lacks the decorator @metric.")
+    return found
+
+
+def all_metrics() -> list[Metric]:
+    """Return the registered metrics in a table's order: by group, then by registration."""
+    groups = get_args(Group)
+    return sorted(METRICS.values(), key=lambda metric: groups.index(metric.group))

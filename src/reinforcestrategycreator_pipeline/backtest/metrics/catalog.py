@@ -7,68 +7,37 @@ Own metrics join by the `metric` decorator and are then computed with the others
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 # Imported for what they register.
-from reinforcestrategycreator_pipeline.backtest.metrics import equity, trading
+from reinforcestrategycreator_pipeline.backtest.metrics import equity, trading  # noqa: F401
 from reinforcestrategycreator_pipeline.backtest.metrics.base import (
     METRICS,
     Metric,
+    MetricInfo,
     MetricValue,
     Performance,
     UndefinedMetricError,
+    all_metrics,
+    find_metric,
     metric,
 )
-from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
+from reinforcestrategycreator_pipeline.errors import ConfigError
 
 __all__ = [
-    "DEFAULT_METRICS",
     "METRICS",
     "Metric",
+    "MetricInfo",
     "MetricValue",
     "Performance",
     "UndefinedMetricError",
+    "all_metrics",
     "compute_metrics",
-    "equity",
+    "find_metric",
     "format_value",
-    "infer_periods_per_year",
     "metric",
-    "metric_names",
-    "metrics_to_json",
     "rank",
-    "trading",
 ]
-
-# In the order of a table.
-DEFAULT_METRICS = (
-    "total_return",
-    "annual_return",
-    "log_growth",
-    "sharpe",
-    "sortino",
-    "calmar",
-    "volatility",
-    "max_drawdown",
-    "max_drawdown_bars",
-    "longest_drawdown_bars",
-    "value_at_risk",
-    "expected_shortfall",
-    "turnover",
-    "exposure",
-    "time_in_market",
-    "costs_paid",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "average_win",
-    "average_loss",
-)
-
-
-def metric_names() -> tuple[str, ...]:
-    """Return the names of all registered metrics: ours in a table's order, then the others."""
-    return DEFAULT_METRICS + tuple(name for name in METRICS if name not in DEFAULT_METRICS)
 
 
 def compute_metrics(
@@ -100,19 +69,12 @@ def compute_metrics(
         If the result holds NaN or infinity, or a metric gives one.
     """
     performance = Performance(result, periods_per_year)
-    return {
-        name: METRICS.get(name)(performance)
-        for name in (metric_names() if names is None else names)
-    }
+    chosen = all_metrics() if names is None else map(find_metric, names)
+    return {metric.key: metric(performance) for metric in chosen}
 
 
-def metrics_to_json(metrics: Mapping[str, MetricValue]) -> dict[str, dict[str, Any]]:
-    """Return what `files.write_json` takes: None and the reason where there is no value."""
-    return {name: value.to_json() for name, value in metrics.items()}
-
-
-def rank(values: Mapping[str, MetricValue], key: str) -> list[str]:
-    """Order the names in `values` from best to worst by the metric `key`.
+def rank(values: Mapping[str, MetricValue], metric: MetricInfo | str) -> list[str]:
+    """Order the names in `values` from best to worst by a metric.
 
     Names whose value is undefined come last; ties and those keep the given order.
 
@@ -120,12 +82,18 @@ def rank(values: Mapping[str, MetricValue], key: str) -> list[str]:
     ----------
     values : mapping of str to MetricValue
         The metric's value of each strategy.
-    key : str
-        The metric, one for which `higher_is_better` is not None.
+    metric : MetricInfo or str
+        The metric, or its name.
+
+    Raises
+    ------
+    ConfigError
+        If `higher_is_better` is None.
     """
-    better = METRICS.get(key).higher_is_better
+    info = find_metric(metric) if isinstance(metric, str) else metric
+    better = info.higher_is_better
     if better is None:
-        raise ValueError(f"the metric {key!r} has no better direction to rank by.")
+        raise ConfigError(f"the metric {info.key!r} has no better direction to rank by.")
 
     def place(name: str) -> tuple[bool, float]:
         value = values[name].value

@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import build_sourc
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.policies.catalog import BenchmarkConfig
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
-from reinforcestrategycreator_pipeline.verdict.decision import Thresholds
+from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The stages in their order, and where their artifacts are in a run's folder."""
+"""The stages in their order."""
 
 from __future__ import annotations
 
@@ -11,23 +11,9 @@ from reinforcestrategycreator_pipeline.pipeline.stages.feature_engineering impor
     FeatureEngineering,
 )
 from reinforcestrategycreator_pipeline.pipeline.stages.training import Training
+from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS
 
-ARTIFACTS = {
-    "bars": "data/bars.parquet",
-    "features": "features/features.parquet",
-    "feature_spec": "features/spec.json",
-    "windows": "features/windows.json",
-    "policy": "training/policy.safetensors",
-    "history": "training/history.csv",
-    "training_summary": "training/summary.json",
-    "metrics": "evaluation/metrics.json",
-    "trades": "evaluation/trades.csv",
-    "equity": "evaluation/equity.csv",
-    "report_html": "evaluation/report.html",
-    "report_md": "evaluation/report.md",
-    "package": "deployment/package",
-    "paper": "deployment/paper_trading.json",
-}
+__all__ = ["ARTIFACTS", "build_stages"]
 
 
 def build_stages(config: RunConfig) -> list[Stage]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
-from reinforcestrategycreator_pipeline.backtest.results import POLICY, PORTFOLIO
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, StrategyResult
+from reinforcestrategycreator_pipeline.backtest.store import read_results
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.deployment.package import (
@@ -30,17 +26,18 @@ from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerpr
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
+from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.report.run import read_run
 from reinforcestrategycreator_pipeline.runs.folder import point_promoted, withdraw_promoted
-from reinforcestrategycreator_pipeline.verdict.decision import Check
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 class Deployment:
     """``policy`` and the test result -> ``package``, and ``paper``, the proof that it trades so."""
 
     name = "deployment"
-    inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "metrics", "equity")
+    inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "metrics", "results", "all_trades")
     outputs: tuple[str, ...] = ("package", "paper")
 
     def section(self, config: RunConfig) -> Any:
@@ -48,36 +45,34 @@ class Deployment:
         return {"config": plain(config), "code": fingerprints([config.deployment.broker])}
 
     def run(self, context: StageContext) -> None:
-        """Write the package, load it back, trade the test bars with it, promote or say why not."""
+        """Write the package, load it back, trade the test bars with it, promote what passed."""
         spans = Spans.read(context)
-        result = json.loads(context.path("metrics").read_text(encoding="utf-8"))
-        policy = load_policy(context.path("policy"))
+        judgement = Judgement.read(context.path("metrics"))
+        results = read_results(context.path("results"), context.path("all_trades"))
+        judged = {s: r[judgement.strategy] for s, r in results.items() if s != PORTFOLIO}
         withdraw_promoted(context.run_dir)
         # The package gets its name when it is proved: a stage that stops before leaves none.
         scratch, package = context.scratch("unproved"), context.path("package")
         try:
-            write_package(scratch / "package", policy, record_of(context, policy, spans, result))
-            paper = replay(scratch / "package", context.config, spans, context.path("equity"))
+            record = record_of(context, spans, judgement)
+            write_package(scratch / "package", load_policy(context.path("policy")), record)
+            paper = replay(scratch / "package", context.config, spans, judged)
             write_json(context.path("paper"), paper)
             replace_folder(scratch / "package", package)
         finally:
             shutil.rmtree(scratch)
         worst = max(p["largest_relative_gap"] for p in paper.values())
-        context.summary |= {"paper_largest_relative_gap": worst, "promoted": result["promoted"]}
+        promoted = judgement.decision.promoted
+        context.summary |= {"paper_largest_relative_gap": worst, "promoted": promoted}
         context.log.info("paper trading equals the backtest", largest_relative_gap=worst)
-        missed = [c for c in result["checks"] if not c["passed"]]
-        if missed:
-            reasons = [f"{c['name']} is {c['value']} and must be {c['rule']}" for c in missed]
-            context.summary["reason"] = "; ".join(reasons)
-        if result["promoted"]:
-            link = point_promoted(context.run_dir, package)
-            context.log.info("promoted", link=str(link))
+        if promoted:
+            context.log.info("promoted", link=str(point_promoted(context.run_dir, package)))
 
 
 def replay(
-    package: Path, config: RunConfig, spans: Spans, equity_csv: Path
+    package: Path, config: RunConfig, spans: Spans, backtest: dict[str, StrategyResult]
 ) -> dict[str, dict[str, Any]]:
-    """Trade the test bars bar by bar, and hold the equity against the backtest's.
+    """Trade the test bars bar by bar, and compare the equity with the backtest's.
 
     Returns
     -------
@@ -91,64 +86,33 @@ def replay(
     """
     policy, schema = load_package(package), read_schema(package)
     make_broker: Any = BROKERS.get(config.deployment.broker)
-    backtest = pd.read_csv(equity_csv, dtype={"equity": str})
-    backtest = backtest[(backtest["strategy"] == POLICY) & (backtest["symbol"] != PORTFOLIO)]
     paper = {}
-    for symbol, part in backtest.groupby("symbol"):
-        table = spans.features.frames[str(symbol)]
-        table = table[spans.window.test.mask(pd.DatetimeIndex(table.index))]
-        bars = spans.data.bars[str(symbol)]
-        start = int(pd.DatetimeIndex(bars.index).searchsorted(table.index[0]))
-        bars = bars.iloc[: start + len(part)]
-        schema.require(bars, str(symbol))
-        # Python reads a written float64 back to the bit; not every pandas does by default.
-        equity = np.array([float(text) for text in part["equity"]])
-        market = PaperMarket(str(symbol), float(equity[0]), config.trading.costs)
+    for symbol, result in backtest.items():
+        features = spans.features.frames[symbol].loc[result.timestamps]
+        bars = spans.data.bars[symbol]
+        start = int(bars.index.searchsorted(result.timestamps[0]))
+        bars = bars.iloc[: start + len(result.equity)]
+        schema.require(bars, symbol)
+        market = PaperMarket(symbol, float(result.equity[0]), config.trading.costs)
         traded = paper_trade(policy, bars, start, market, make_broker(market))
-        paper[str(symbol)] = traded.summary() | {
-            "largest_relative_gap": traded.require_equal(equity, table)
-        }
+        gap = traded.require_equal(result.equity, features)
+        paper[symbol] = traded.summary() | {"largest_relative_gap": gap}
     return paper
 
 
-def record_of(
-    context: StageContext, policy: Policy, spans: Spans, result: dict[str, Any]
-) -> PackageRecord:
+def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> PackageRecord:
     """Return what the package says of its policy."""
-    config: RunConfig = context.config
-    metrics = {
-        strategy: {k: MetricValue(m["value"], m.get("reason", "")) for k, m in values.items()}
-        for strategy, values in result["metrics"][PORTFOLIO].items()
-    }
-    data = spans.data
-    days = {n: (str(s.start.date()), str(s.end.date())) for n, s in spans.window.items()}
-    source = data.provenance.get("source", config.data.source)
-    licence = data.provenance.get("licence")
     return PackageRecord(
-        schema=DataSchema.of(data.bars),
-        config_yaml=config_to_yaml(config),
+        schema=DataSchema.of(spans.data.bars),
+        config_yaml=config_to_yaml(context.config),
         provenance={
             "run_id": context.run_dir.name,
             "seed": context.seed,
             "version": __version__,
-            "data": dict(data.provenance),
+            "data": dict(spans.data.provenance),
             "bars_sha256": sha256_file(context.path("bars")),
-            "spans": {n: list(d) for n, d in days.items()},
+            "spans": spans.window.to_json(),
         },
-        promotion={"promoted": result["promoted"], "checks": result["checks"]},
-        model_card=compose_model_card(
-            run_id=context.run_dir.name,
-            seed=context.seed,
-            version=__version__,
-            data=f"Source: {source}" + (f"; licence: {licence}" if licence else ""),
-            symbols=data.symbols,
-            spans=days,
-            positions=policy.positions,
-            feature_names=policy.inputs.names,
-            lookback=policy.inputs.lookback,
-            network=policy.describe(),
-            costs=plain(config.trading.costs),
-            metrics=metrics,
-            checks=[Check(**c) for c in result["checks"]],
-        ),
+        promotion=judgement.decision.to_json(),
+        model_card=compose_model_card(read_run(context.run_dir)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,20 @@ def kept(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, MAX_POINTS).round().astype(np.intp))
 
 
+def line(
+    x: Any, y: ArrayLike, name: str, look: dict[str, Any], hover: str = "", **more: Any
+) -> dict[str, Any]:
+    """Return a line: `look` is Plotly's ``line``, `hover` what the pointer shows of ``%{y}``."""
+    shown = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
+    kind = {"type": "scatter", "mode": "lines", "name": escape(name, quote=False)}
+    return {"x": x, "y": numbers(y), **kind, "line": look, **shown, **more}
+
+
 def rule(at: float) -> dict[str, Any]:
     """Return a dashed vertical line over the whole plot."""
-    line = {"color": "--c-rule", "width": 1.5, "dash": "dash"}
+    look = {"color": "--c-rule", "width": 1.5, "dash": "dash"}
     place = {"x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
-    return {"type": "line", **place, "line": line}
+    return {"type": "line", **place, "line": look}
 
 
 def label(at: float, text: str) -> dict[str, Any]:

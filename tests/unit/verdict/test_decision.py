@@ -1,16 +1,12 @@
 import dataclasses
+import json
 
 import pytest
 
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.report.data import Threshold
-from reinforcestrategycreator_pipeline.verdict.decision import (
-    Check,
-    Thresholds,
-    check,
-    promoted,
-)
+from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
+from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
 GOOD = {
     "sharpe": MetricValue(0.9),
@@ -18,24 +14,51 @@ GOOD = {
     "trades": MetricValue(25.0),
     "total_return": MetricValue(0.31),
 }
-HOLD = {"buy and hold": {"total_return": MetricValue(0.25)}}
+HOLD = {"total_return": MetricValue(0.25)}
 
 
 def of(metrics=GOOD, hold=HOLD, percentile=98.0, **thresholds):
-    return {c.name: c for c in check(Thresholds(**thresholds), metrics, hold, percentile)}
+    decision = decide(Thresholds(**thresholds), metrics, hold, percentile)
+    return {c.name: c for c in decision.checks}
 
 
 def test_a_good_result_passes_every_condition():
-    checks = check(Thresholds(), GOOD, HOLD, 98.0)
-    assert checks == [
+    decision = decide(Thresholds(), GOOD, HOLD, 98.0)
+    assert decision.checks == (
         Check("Sharpe ratio", "at least 0.50", "0.90", True),
         Check("Max drawdown", "at most 50.00%", "12.00%", True),
         Check("Trades", "at least 10", "25", True),
         Check("Total return", "above buy and hold's 25.00%", "31.00%", True),
         Check("Percentile among random policies", "at least 95", "98.0", True),
-    ]
-    assert promoted(checks)
-    assert Threshold(*checks[0]) == checks[0]  # the report's row
+    )
+    assert decision.promoted
+    assert decision.sentence == "Promoted: it meets 5 of 5 conditions."
+    assert decision.reasons == ""
+    assert Decision.from_json(json.loads(json.dumps(decision.to_json()))) == decision
+
+
+def test_a_decision_says_in_one_sentence_what_failed():
+    decision = decide(Thresholds(), {**GOOD, "sharpe": MetricValue(0.31)}, {}, 98.0)
+    assert not decision.promoted
+    assert decision.sentence == f"Not promoted: {decision.reasons}."
+    assert decision.reasons == (
+        "Sharpe ratio is 0.31 and must be at least 0.50; Total return is 31.00% and must be above "
+        "buy and hold's, which is undefined (not computed)"
+    )
+    assert Decision(()).sentence == "Promoted: no condition is set."
+
+
+def test_any_metric_may_be_a_threshold():
+    metrics = {**GOOD, "turnover": MetricValue(12.0), "win_rate": MetricValue(None, "no trades")}
+    found = of(metrics, minimum={"win_rate": 0.5}, maximum={"turnover": 10, "max_drawdown": -0.1})
+    assert found["Win rate"] == Check("Win rate", "at least 50.00%", "undefined (no trades)", False)
+    assert found["Turnover a year"] == Check("Turnover a year", "at most 10.00x", "12.00x", False)
+    with pytest.raises(ConfigError, match="no metric is called 'trunover'"):
+        Thresholds(minimum={"trunover": 1.0})
+    with pytest.raises(ConfigError, match=r"maximum\.turnover parameter of thresholds must"):
+        Thresholds(maximum={"turnover": "low"})
+    with pytest.raises(ConfigError, match="'math:sqrt' is no metric: it lacks the decorator"):
+        Thresholds(minimum={"math:sqrt": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +78,6 @@ def test_one_condition_that_fails_is_enough(changes, name, value):
     checks = of(**changes)
     assert checks[name].value == value
     assert [c.name for c in checks.values() if not c.passed] == [name]
-    assert not promoted(list(checks.values()))
 
 
 @pytest.mark.parametrize("key", ["sharpe", "max_drawdown", "trades", "total_return"])
@@ -67,9 +89,7 @@ def test_what_is_undefined_fails_and_says_why(key):
         assert [c.value for c in failed] == [f"undefined ({reason})"]
 
 
-@pytest.mark.parametrize(
-    "hold", [{}, {"buy and hold": {}}, {"buy and hold": {"total_return": MetricValue(None, "x")}}]
-)
+@pytest.mark.parametrize("hold", [{}, {"total_return": MetricValue(None, "x")}])
 def test_a_benchmark_that_is_missing_is_not_beaten(hold):
     found = of(hold=hold)["Total return"]
     assert not found.passed
@@ -104,9 +124,9 @@ def test_rounding_never_hides_why_a_condition_failed():
 
 def test_what_is_not_set_is_not_looked_at():
     nothing = Thresholds(None, None, 0, False, None)
-    checks = check(nothing, {"trades": MetricValue(0.0)}, {}, None)
-    assert [c.name for c in checks] == ["Trades"]
-    assert promoted(checks)
+    decision = decide(nothing, {"trades": MetricValue(0.0)}, {}, None)
+    assert [c.name for c in decision.checks] == ["Trades"]
+    assert decision.promoted
 
 
 @pytest.mark.parametrize(

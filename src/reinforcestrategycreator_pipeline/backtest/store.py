@@ -1,0 +1,124 @@
+"""The results of all strategies on disk: two Parquet tables, one of bars, one of trades."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reinforcestrategycreator_pipeline.backtest.results import (
+    TRADE_COLUMNS,
+    Results,
+    StrategyResult,
+)
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.files import atomic_path
+
+_TIME = pa.timestamp("ns", "UTC")
+_FLOWS = ("exposure", "turnover", "costs")
+_BARS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("strategy", pa.string()),
+        ("timestamp", _TIME),
+        *((name, pa.float64()) for name in ("equity", *_FLOWS)),
+    ]
+)
+_TRADE_TYPES = {
+    **dict.fromkeys(("symbol", "side"), pa.string()),
+    **dict.fromkeys(("entry_time", "exit_time"), _TIME),
+    "bars": pa.int64(),
+    "open": pa.bool_(),
+}
+_TRADES = pa.schema(
+    [
+        ("account", pa.string()),  # an asset or the portfolio, as in the bars' `symbol`
+        ("strategy", pa.string()),
+        *((name, _TRADE_TYPES.get(name, pa.float64())) for name in TRADE_COLUMNS),
+    ]
+)
+
+
+def bars_table(results: Results) -> pd.DataFrame:
+    """Return one row a close of every strategy on every asset.
+
+    The first close of each has neither exposure nor turnover nor costs: they are 0 there.
+    """
+    parts = [
+        pd.DataFrame(
+            {
+                "symbol": symbol,
+                "strategy": name,
+                "timestamp": r.timestamps,
+                "equity": r.equity,
+                **{flow: np.concatenate([[0.0], getattr(r, flow)]) for flow in _FLOWS},
+            }
+        )
+        for symbol, strategies in results.items()
+        for name, r in strategies.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
+    """Write the results, each table atomically; the same results give the same bytes."""
+    trades = [
+        r.trades.assign(account=symbol, strategy=name)
+        for symbol, strategies in results.items()
+        for name, r in strategies.items()
+        if len(r.trades)
+    ]
+    for path, schema, frames in (
+        (bars_path, _BARS, [bars_table(results)]),
+        (trades_path, _TRADES, trades),
+    ):
+        tables = [
+            pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
+            for frame in frames
+        ]
+        table = pa.concat_tables(tables) if tables else schema.empty_table()
+        with atomic_path(path) as temporary:
+            pq.write_table(table.replace_schema_metadata(), temporary, compression="zstd")
+
+
+def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, StrategyResult]]:
+    """Read what `write_results` wrote, bit for bit and in its order; times in nanoseconds.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged, or not of that form.
+    """
+    bars, trades = _read(bars_path, _BARS), _read(trades_path, _TRADES)
+    owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
+    results: dict[str, dict[str, StrategyResult]] = {}
+    for key, rows in bars.groupby(["symbol", "strategy"], sort=False):
+        symbol, name = map(str, key)
+        own = owned.get((symbol, name), trades.iloc[:0])[list(TRADE_COLUMNS)]
+        flows = {flow: rows[flow].to_numpy(np.float64)[1:] for flow in _FLOWS}
+        results.setdefault(symbol, {})[name] = StrategyResult(
+            strategy=name,
+            symbol=symbol,
+            timestamps=pd.DatetimeIndex(rows["timestamp"], name="timestamp"),
+            equity=rows["equity"].to_numpy(np.float64),
+            **flows,
+            trades=own.reset_index(drop=True),
+        )
+    return results
+
+
+def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.") from error
+    except (OSError, pa.ArrowException) as error:
+        text = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as Parquet: {text}") from error
+    if not table.schema.equals(schema):
+        raise DataError(f"{path}: is Parquet, but was not written by write_results.")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame

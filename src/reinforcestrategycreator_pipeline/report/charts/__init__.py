@@ -1,0 +1,1 @@
+"""The report's charts, each registered with its title, section and caption."""

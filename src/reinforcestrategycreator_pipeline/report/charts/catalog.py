@@ -1,0 +1,66 @@
+"""All charts: importing this registers the shipped ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# Imported for what they register, in the order of the page.
+# isort: off
+from reinforcestrategycreator_pipeline.report.charts import equity  # noqa: F401
+from reinforcestrategycreator_pipeline.report.charts import positions  # noqa: F401
+from reinforcestrategycreator_pipeline.report.charts import training  # noqa: F401
+from reinforcestrategycreator_pipeline.report.charts import distribution  # noqa: F401
+
+# isort: on
+from reinforcestrategycreator_pipeline.report.charts.base import CHARTS, Chart, Times
+from reinforcestrategycreator_pipeline.report.charts.plotting import Figure
+from reinforcestrategycreator_pipeline.report.data import ReportData
+
+
+@dataclass(frozen=True)
+class DrawnCharts:
+    """All figures of a page, as its script needs them, and where they stand.
+
+    Attributes
+    ----------
+    times : dict of str to list of str
+        The time axes, by name.
+    assets : list of dict of str to Figure
+        Chart's key -> figure, for each of `ReportData.assets`.
+    run : dict of str to Figure
+        Those that are drawn once.
+    sections : dict of str to list of Chart
+        Heading -> charts.
+    """
+
+    times: dict[str, list[str]]
+    assets: list[dict[str, Figure]]
+    run: dict[str, Figure]
+    sections: dict[str, list[Chart]]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What the page's script draws, JSON-ready."""
+        return {"times": self.times, "assets": self.assets, "run": self.run}
+
+
+def draw_charts(data: ReportData) -> DrawnCharts:
+    """Draw every registered chart.
+
+    A chart that is drawn once is left out if there is nothing to draw; one that is drawn for each
+    asset keeps its place.
+    """
+    times = Times()
+
+    def drawn(per: str, asset: str) -> dict[str, Figure]:
+        figures = {c.key: c.figure(data, asset, times) for c in CHARTS.values() if c.per == per}
+        return {key: figure for key, figure in figures.items() if figure is not None}
+
+    assets = [drawn("asset", asset) for asset in data.assets]
+    run = drawn("run", "")
+    sections: dict[str, list[Chart]] = {}
+    for chart in CHARTS.values():
+        if chart.per == "asset" or chart.key in run:
+            sections.setdefault(chart.section, []).append(chart)
+    return DrawnCharts(times.axes, assets, run, sections)

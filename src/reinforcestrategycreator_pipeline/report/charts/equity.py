@@ -1,0 +1,65 @@
+"""The chart of equity and drawdown."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.backtest.metrics.equity import drawdown
+from reinforcestrategycreator_pipeline.backtest.results import ORACLE
+from reinforcestrategycreator_pipeline.report.charts import plotting
+from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.report.charts.plotting import Figure, kept, line
+from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.report.strategies import look_of
+
+
+def _caption(data: ReportData, asset: str) -> str:
+    bars = max(len(data.results[name][data.policy].equity) for name in data.assets)
+    limit = plotting.MAX_POINTS
+    thinned = f" Charts show {limit:,} evenly spread bars of each series." if bars > limit else ""
+    return (
+        "Growth of 1, net of costs, and the fall below the highest close so far. The oracle is "
+        "hidden because its scale dwarfs the others; click its name to show it." + thinned
+    )
+
+
+@chart(
+    "equity",
+    "Growth of 1 of every strategy, and drawdown below it",
+    "Equity and drawdown",
+    caption=_caption,
+    height=560,
+    log_button=True,
+)
+def equity_figure(data: ReportData, asset: str, times: Times) -> Figure:
+    """Growth of 1 on top, drawdown below, on one time axis."""
+    traces: list[dict[str, Any]] = []
+    x = times.axis(data.results[asset][data.policy].timestamps)
+    for name, result in data.results[asset].items():
+        keep = kept(len(result.equity))
+        growth = np.asarray(result.equity, dtype=np.float64) / result.equity[0]
+        look = look_of(name, data.policy).line
+        # The oracle's scale dwarfs the others'; a legend click shows it.
+        more: dict[str, Any] = {"visible": "legendonly" if name == ORACLE else True}
+        more["legendgroup"] = escape(name, quote=False)
+        traces.append(line(x, growth[keep], name, look, "%{y:.4g}", **more))
+        if name not in ("flat", ORACLE):
+            more |= {"yaxis": "y2", "showlegend": False}
+            if name == data.policy:
+                more |= {"fill": "tozeroy", "fillcolor": "--c-policy-soft"}
+            traces.append(line(x, drawdown(growth)[keep], name, look, "%{y:.1%}", **more))
+    layout = {
+        "xaxis": {"anchor": "y2", "type": "date"},
+        "yaxis": {"domain": [0.36, 1.0], "title": {"text": "growth of 1"}},
+        "yaxis2": {
+            "domain": [0.0, 0.3],
+            "title": {"text": "drawdown"},
+            "tickformat": ".0%",
+            "rangemode": "tozero",
+        },
+        "hovermode": "x unified",
+    }
+    return {"data": traces, "layout": layout}

@@ -1,0 +1,138 @@
+"""The charts of the training history, over training steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.report.charts.plotting import (
+    Figure,
+    kept,
+    label,
+    line,
+    rule,
+)
+from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.report.words import floor_note
+
+SECTION = "Training"
+Line = tuple[str, "pd.Series[Any]", str, float]
+
+
+def _loss_caption(data: ReportData, asset: str) -> str:
+    text, floor = floor_note(data.loss_floor), data.loss_floor
+    if floor is not None:
+        unseen = ", which a log axis cannot show" if floor <= 0 else ""
+        text += f" Floor: {floor:.4g}{unseen}."
+    speeds = data.history.get("steps_per_second", pd.Series(dtype=float)).dropna()
+    return text + (f" Median speed: {speeds.median():,.0f} steps/s." if len(speeds) else "")
+
+
+@chart("loss", "Loss", SECTION, caption=_loss_caption, per="run", height=320, wide=True)
+def loss_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Draw the logged loss, its running median, and the market's noise as a line."""
+    if not len(data.history):
+        return None
+    history = data.history.iloc[kept(len(data.history))]
+    loss = history["loss"].astype(float).where(history["loss"] > 0)
+    window = max(3, len(loss) // 40)
+    smooth = loss.rolling(window, center=True, min_periods=1).median()
+    lines = [
+        ("logged", loss, "--c-policy-faint", 1.0),
+        ("running median", smooth, "--c-policy", 2.2),
+    ]
+    figure = _over_steps(history, lines, "loss", log=True)
+    floor = data.loss_floor
+    if floor is not None and floor > 0:  # a log axis has no place for zero
+        look = {"color": "--c-rule", "width": 1.8, "dash": "dash"}
+        ends = [figure["data"][0]["x"][i] for i in (0, -1)]
+        figure["data"].append(line(ends, [floor, floor], f"floor {floor:.3g}", look))
+    return figure
+
+
+@chart("q", "Q-values", SECTION, per="run", height=260)
+def q_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Mean and largest Q-value."""
+    columns = {"q_mean": ("mean Q", "--c-policy"), "q_max": ("max Q", "--c-hold")}
+    return _columns(data, columns, "Q-value")
+
+
+def _validation_caption(data: ReportData, asset: str) -> str:
+    if data.best_step is None:
+        return ""
+    return f"The checkpoint of step {data.best_step:,} is the one that this report evaluates."
+
+
+@chart(
+    "validation",
+    "Validation growth",
+    SECTION,
+    caption=_validation_caption,
+    per="run",
+    height=260,
+)
+def validation_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Log growth on the validation bars, and which checkpoint was chosen by it."""
+    columns = {"validation_growth": ("validation growth", "--c-average")}
+    figure = _columns(data, columns, "log growth on validation")
+    if figure is None:
+        return None
+    for trace in figure["data"]:
+        known = [i for i, y in enumerate(trace["y"]) if y is not None]
+        trace["x"] = [trace["x"][i] for i in known]
+        trace["y"] = [trace["y"][i] for i in known]
+        trace |= {"mode": "lines+markers", "marker": {"size": 6, "color": "--c-average"}}
+    if data.best_step is not None:
+        figure["layout"]["shapes"] = [rule(data.best_step)]
+        figure["layout"]["annotations"] = [label(data.best_step, "evaluated")]
+    return figure
+
+
+@chart("exploration", "Exploration", SECTION, per="run", height=260)
+def exploration_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Share of random actions."""
+    columns = {"exploration_rate": ("exploration rate", "--c-policy")}
+    return _columns(data, columns, "exploration rate")
+
+
+@chart("norms", "Gradient and update norms", SECTION, per="run", height=260)
+def norms_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Norms of the gradient and of the update."""
+    columns = {
+        "grad_norm": ("gradient", "--c-policy"),
+        "update_norm": ("update relative to weights", "--c-hold"),
+    }
+    return _columns(data, columns, "norm", log=True)
+
+
+def _columns(
+    data: ReportData, columns: dict[str, tuple[str, str]], title: str, *, log: bool = False
+) -> Figure | None:
+    """Draw columns of the history, each by its name and color; None if there are none."""
+    history = data.history.iloc[kept(len(data.history))]
+    lines: list[Line] = []
+    for column, (name, color) in columns.items():
+        if column in history and history[column].notna().any():
+            values = history[column].astype(float)
+            lines.append((name, values.where(values > 0) if log else values, color, 1.7))
+    return _over_steps(history, lines, title, log=log) if lines else None
+
+
+def _over_steps(history: pd.DataFrame, lines: list[Line], title: str, *, log: bool) -> Figure:
+    steps = history["step"].tolist()
+    traces = [
+        line(steps, values, name, {"color": color, "width": width}, "%{y:.4g}")
+        for name, values, color, width in lines
+    ]
+    yaxis: dict[str, Any] = {"title": {"text": title}}
+    if log:
+        yaxis |= {"type": "log", "exponentformat": "power"}
+    layout = {
+        "xaxis": {"title": {"text": "training step"}},
+        "yaxis": yaxis,
+        "hovermode": "x unified",
+        "showlegend": len(lines) > 1,
+    }
+    return {"data": traces, "layout": layout}

@@ -1,0 +1,80 @@
+"""The words and tables of a report, made once for all its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.report import tables
+from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.report.strategies import look_of
+from reinforcestrategycreator_pipeline.report.words import Tile, Verdict, tiles, verdict
+
+Rows = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class AssetContents:
+    """One asset or the portfolio: metrics of all strategies, the policy's months and trades."""
+
+    index: int
+    name: str
+    is_portfolio: bool
+    columns: list[str]
+    rows: list[tables.MetricRow]
+    months: list[tables.YearRow]
+    trades: list[dict[str, Any]]
+    trade_count: int
+
+    @property
+    def groups(self) -> list[list[tables.MetricRow]]:
+        """The rows by their metrics' groups."""
+        return tables.grouped(self.rows)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A report without form: what it was made from, and all words and tables."""
+
+    data: ReportData
+    verdict: Verdict
+    tiles: list[Tile]
+    assets: list[AssetContents]
+    overview: tuple[list[str], list[tuple[str, list[tables.Cell]]]]
+    strategies: Rows
+    facts: Rows
+    provenance: Rows
+    definitions: Rows
+
+
+def contents(data: ReportData) -> Contents:
+    """Compose everything that the report says."""
+    assets = []
+    for index, asset in enumerate(data.assets):
+        result = data.results[asset][data.policy]
+        assets.append(
+            AssetContents(
+                index=index,
+                name=asset,
+                is_portfolio=asset == PORTFOLIO,
+                columns=list(data.results[asset]),
+                rows=tables.metric_table(data, asset),
+                months=tables.monthly_returns(result),
+                trades=tables.shown_trades(result),
+                trade_count=len(result.trades),
+            )
+        )
+    notes = [(name, look_of(name, data.policy).note) for name in assets[0].columns]
+    return Contents(
+        data=data,
+        verdict=verdict(data),
+        tiles=tiles(data),
+        assets=assets,
+        overview=tables.overview(data),
+        strategies=[(name, note) for name, note in notes if note],
+        facts=tables.run_facts(data),
+        provenance=tables.facts(data.provenance),
+        definitions=tables.definitions(data),
+    )

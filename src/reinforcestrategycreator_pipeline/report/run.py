@@ -1,0 +1,125 @@
+"""A run's folder -> its pages: everything that they say is read from disk when they are made."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.backtest.store import read_results
+from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.files import write_text
+from reinforcestrategycreator_pipeline.market.bars import read_bars
+from reinforcestrategycreator_pipeline.market.windows import Window
+from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.runs.artifacts import (
+    ARTIFACTS,
+    CONFIG,
+    REPORT_HTML,
+    REPORT_MD,
+)
+from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+
+
+def read_run(run_dir: Path) -> ReportData:
+    """Read what the pages of a run show.
+
+    Parameters
+    ----------
+    run_dir : Path
+        The folder of a run that has been evaluated.
+
+    Raises
+    ------
+    RscError
+        If a file is missing, damaged or of another version.
+    """
+    path = {name: run_dir / where for name, where in ARTIFACTS.items()}
+    manifest = load_manifest(run_dir)
+    judgement = Judgement.read(path["metrics"])
+    results = read_results(path["results"], path["all_trades"])
+    bars = read_bars(path["bars"])
+    spec, training = _json(path["feature_spec"]), _json(path["training_summary"])
+    windows = _json(path["windows"])
+    window = Window.from_json(windows["windows"][-1])
+    trading, stages = manifest.config["trading"], manifest.stages
+    provenance = dict(bars.provenance)
+    provenance.setdefault("source", stages["data_ingestion"].summary["source"])
+    return ReportData(
+        run_id=manifest.run_id,
+        seed=manifest.seed,
+        created=datetime.fromisoformat(manifest.created).isoformat(timespec="seconds"),
+        version=manifest.package_version,
+        config_yaml=(run_dir / CONFIG).read_text(encoding="utf-8"),
+        spans={name: (span.start, span.end) for name, span in window.items()},
+        bar_counts=windows["rows"][-1],
+        costs=trading["costs"],
+        positions=trading["positions"],
+        features=spec["names"],
+        lookback=spec["lookback"],
+        results=results,
+        judgement=judgement,
+        prices={
+            asset: bars.bars[asset].loc[strategies[judgement.strategy].timestamps]
+            for asset, strategies in results.items()
+            if asset != PORTFOLIO
+        },
+        history=pd.read_csv(path["history"]),
+        notes=bars.notes,
+        provenance=provenance,
+        loss_floor=training.get("loss_floor"),
+        best_step=training.get("best_step"),
+        stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
+    )
+
+
+def render_run(run_dir: Path) -> None:
+    """Make the pages of a run, in place of those that are there.
+
+    Raises
+    ------
+    RscError
+        As `read_run`, and if a chart or a page cannot be made.
+    """
+    from reinforcestrategycreator_pipeline.report.contents import contents
+    from reinforcestrategycreator_pipeline.report.html import render_html
+    from reinforcestrategycreator_pipeline.report.markdown import render_markdown
+
+    page = contents(read_run(run_dir))
+    write_text(run_dir / REPORT_HTML, render_html(page))
+    write_text(run_dir / REPORT_MD, render_markdown(page))
+
+
+def remove_pages(run_dir: Path) -> None:
+    """Remove the pages of a run, which are of another result than what will be there."""
+    for page in (REPORT_HTML, REPORT_MD):
+        (run_dir / page).unlink(missing_ok=True)
+
+
+def keep_current(run_dir: Path) -> None:
+    """Make the pages again if they are gone or show another configuration than the run's.
+
+    A run that was resumed with another broker was not evaluated again, but its pages show the
+    whole configuration. A run without results has no pages.
+    """
+    from reinforcestrategycreator_pipeline.report.markdown import configuration
+
+    config, page = run_dir / CONFIG, run_dir / REPORT_MD
+    if not (run_dir / ARTIFACTS["results"]).is_file():
+        return
+    if not (page.is_file() and (run_dir / REPORT_HTML).is_file()) or (
+        configuration(config.read_text(encoding="utf-8")) not in page.read_text(encoding="utf-8")
+    ):
+        render_run(run_dir)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}.") from error

@@ -1,0 +1,24 @@
+"""Where a run's artifacts are, in its folder."""
+
+from __future__ import annotations
+
+ARTIFACTS = {
+    "bars": "data/bars.parquet",
+    "features": "features/features.parquet",
+    "feature_spec": "features/spec.json",
+    "windows": "features/windows.json",
+    "policy": "training/policy.safetensors",
+    "history": "training/history.csv",
+    "training_summary": "training/summary.json",
+    "results": "evaluation/results.parquet",
+    "all_trades": "evaluation/all_trades.parquet",
+    "metrics": "evaluation/metrics.json",
+    "trades": "evaluation/trades.csv",
+    "equity": "evaluation/equity.csv",
+    "package": "deployment/package",
+    "paper": "deployment/paper_trading.json",
+}
+CONFIG = "config.yaml"
+# Made from the artifacts at any time, so no stage's output.
+REPORT_HTML = "evaluation/report.html"
+REPORT_MD = "evaluation/report.md"

@@ -1,0 +1,106 @@
+"""Results on disk: the same bits, order and nanoseconds come back."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
+from reinforcestrategycreator_pipeline.backtest.store import (
+    bars_table,
+    read_results,
+    write_results,
+)
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    random_asset,
+    random_targets,
+)
+
+FLOWS = ("exposure", "turnover", "costs")
+
+
+def some_results():
+    """Two assets and their portfolio, four strategies, one without a trade; odd stamps."""
+    grid = (-1.0, 0.0, 1.0)
+    results = {}
+    for seed, symbol in enumerate(("ZZ", "A | b")):
+        bars = random_asset(60, seed, symbol)
+        targets = {
+            "my ridge": random_targets(59, grid, seed),
+            "buy and hold": np.ones(59),
+            "flat": np.zeros(59),
+            "zebra": random_targets(59, grid, seed + 9),
+        }
+        results[symbol] = {n: run_backtest(n, bars, t, DEAR, 1e5 / 3) for n, t in targets.items()}
+    for strategies in results.values():
+        for name, r in strategies.items():
+            stamps = pd.DatetimeIndex(r.timestamps.as_unit("ns").asi8 + 999_000_001, tz="UTC")
+            strategies[name] = dataclasses.replace(r, timestamps=stamps.rename("timestamp"))
+    first = next(iter(results.values()))
+    portfolio = {name: combine([s[name] for s in results.values()]) for name in first}
+    return {"PORTFOLIO": portfolio, **results}
+
+
+def write(folder, results):
+    paths = folder / "bars.parquet", folder / "trades.parquet"
+    write_results(*paths, results)
+    return paths
+
+
+def test_round_trip(tmp_path):
+    results = some_results()
+    paths = write(tmp_path, results)
+    found = read_results(*paths)
+    assert [(a, list(s)) for a, s in found.items()] == [(a, list(s)) for a, s in results.items()]
+    for asset, strategies in results.items():
+        for name, result in strategies.items():
+            back = found[asset][name]
+            assert (back.strategy, back.symbol) == (name, asset)
+            assert back.timestamps.equals(result.timestamps)
+            assert back.timestamps.unit == "ns"
+            for field in ("equity", *FLOWS):
+                assert getattr(back, field).dtype == np.float64
+                assert getattr(back, field).tobytes() == getattr(result, field).tobytes()
+            pd.testing.assert_frame_equal(
+                back.trades,
+                result.trades.astype(
+                    dict.fromkeys(("entry_time", "exit_time"), "datetime64[ns, UTC]")
+                ),
+                check_exact=True,
+                check_dtype=len(result.trades) > 0,
+            )
+
+
+def test_same_results_same_bytes(tmp_path):
+    paths = write(tmp_path, some_results())
+    first = [path.read_bytes() for path in paths]
+    assert [path.read_bytes() for path in write(tmp_path, read_results(*paths))] == first
+
+
+def test_results_without_a_trade(tmp_path):
+    results = {"A": {"flat": some_results()["ZZ"]["flat"]}}
+    back = read_results(*write(tmp_path, results))["A"]["flat"]
+    assert len(back.trades) == 0
+    assert list(back.trades) == list(results["A"]["flat"].trades)
+
+
+def test_the_table_for_people_has_the_same_rows(tmp_path):
+    results = some_results()
+    table = bars_table(results)
+    rows = table[(table["symbol"] == "ZZ") & (table["strategy"] == "zebra")]
+    assert rows["equity"].tolist() == results["ZZ"]["zebra"].equity.tolist()
+    assert rows["exposure"].tolist() == [0.0, *results["ZZ"]["zebra"].exposure.tolist()]
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    bars, trades = write(tmp_path, some_results())
+    with pytest.raises(DataError, match="no such file"):
+        read_results(tmp_path / "gone", trades)
+    with pytest.raises(DataError, match="was not written by write_results"):
+        read_results(trades, trades)
+    bars.write_bytes(bars.read_bytes()[:-9])
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        read_results(bars, trades)
