@@ -49,7 +49,7 @@ def test_a_card_says_what_one_must_know(card):
     assert "| Trades | at least 10 | 25 | yes |" in text
     assert "negative is short): -1, 0, 0.5" in text
     assert "- train: 2000-03-01 to 2008-06-02" in text
-    assert "- Network: 20 inputs, head c51\n" in text
+    assert "- Policy: 20 inputs, head c51\n" in text
     assert "Seed 7, version 0.1.0" in text
     assert text == card(positions=(-1.0, 0.0, 0.5))
 
