@@ -19,7 +19,7 @@ from reinforcestrategycreator_pipeline.features.base import (
     evaluate,
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
-from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV, first_bad
 
 F64 = NDArray[np.float64]
 
@@ -77,12 +77,9 @@ class FeatureStream:
             If a column is missing, a price not finite and > 0, or a volume not finite and >= 0.
         """
         at = f"at bar {self.count}" + ("" if time is None else f" ({time})")
-        for name in OHLCV:
-            value = bar.get(name, np.nan)
-            price = name in PRICES
-            if not (0.0 < value < np.inf or (value == 0.0 and not price)):
-                rule = "finite and > 0" if price else "finite and >= 0"
-                raise DataError(f"{self._who}{name} must be {rule}. Got {value} {at} instead.")
+        bad = first_bad({name: bar.get(name, np.nan) for name in OHLCV})
+        if bad is not None:
+            raise DataError(f"{self._who}{bad} {at} instead.")
         for name in self.columns:
             if name not in bar:
                 raise DataError(f"{self._who}the column {name!r} is missing {at}.")
