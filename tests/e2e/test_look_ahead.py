@@ -130,7 +130,7 @@ def after_a_split(frame: pd.DataFrame, factor: int, dividend: float = 0.0) -> pd
 
 def targets(run_dir: Path, until: str) -> list[float]:
     table = pd.read_csv(run_dir / "evaluation/equity.csv")
-    own = table[(table["symbol"] == "ACME") & (table["strategy"] == "dqn")]
+    own = table[(table["symbol"] == "ACME") & (table["strategy"] == "DQN")]
     return own[own["timestamp"] <= until]["exposure"].to_list()
 
 

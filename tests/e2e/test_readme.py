@@ -315,7 +315,7 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
 def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
-    assert set(shown) == {"strategy", "dqn", *BENCHMARKS}
+    assert set(shown) == {"strategy", "DQN", *BENCHMARKS}
     found = result_rows(run_shell("rsc run", "the default run"))
     for name in {"strategy", *BENCHMARKS} - {"random (same turnover)"}:  # as often as the policy
         assert shown[name] == found[name]

@@ -156,8 +156,8 @@ def test_every_option_of_the_learner_runs_through_all_stages(rsc: Rsc) -> None:
 def test_the_report_shows_the_configuration_that_the_run_has_now(rsc: Rsc) -> None:
     """A broker changes nothing in the evaluation, which is not run again; but its page says it."""
     Path("my_broker.py").write_text(
-        "from reinforcestrategycreator_pipeline.deployment.broker import SimulatedBroker\n\n\n"
-        "class Mine(SimulatedBroker):\n    pass\n"
+        "from reinforcestrategycreator_pipeline.deployment.brokers import simulated\n\n\n"
+        "class Mine(simulated.SimulatedBroker):\n    pass\n"
     )
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     pages = [Path("runs/mine/evaluation") / name for name in ("report.html", "report.md")]
@@ -197,9 +197,9 @@ def test_the_report_is_made_again_from_the_folder_alone(rsc: Rsc) -> None:
 def test_what_a_run_says_in_words_is_not_in_its_manifest(rsc: Rsc) -> None:
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     summary = manifest(Path("runs/mine"))["stages"]["evaluation"]["summary"]
-    assert summary == {"strategy": "dqn", "promoted": False}
+    assert summary == {"strategy": "DQN", "promoted": False}
     stored = json.loads(Path("runs/mine/evaluation/metrics.json").read_text("utf-8"))
-    assert stored["strategy"] == "dqn"
+    assert stored["strategy"] == "DQN"
     assert [info["key"] for info in stored["definitions"]][:2] == ["total_return", "annual_return"]
     shown = rsc("report", "mine").out
     reasons = [f"{c['name']} is {c['value']}" for c in stored["decision"]["checks"]]
@@ -211,7 +211,9 @@ def test_nothing_calls_a_users_model_a_dqn(rsc: Rsc) -> None:
         "from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN\n\n\n"
         "class Ridge(DQN):\n    pass\n"
     )
-    said = rsc("run", "-c", "quick.yaml", "--run-id", "mine", "--set", "model.name=my_model:Ridge")
+    said = rsc(
+        "run", "-c", "quick.yaml", "--run-id", "mine", "--set", "strategy.model=my_model:Ridge"
+    )
     assert said.code == 0
     run_dir = Path("runs/mine")
     for name in ("evaluation/report.md", "deployment/package/MODEL_CARD.md"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -76,8 +76,6 @@ class DQNStrategy(Strict):
         Of the network's numbers.
     """
 
-    label: ClassVar[str] = "DQN"
-
     hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
     training: TrainingConfig = field(default_factory=TrainingConfig)
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
@@ -95,6 +93,11 @@ class DQNStrategy(Strict):
                 family.get(getattr(self.hyperparameters, name))
         with at("hyperparameters"):
             build_head(self.hyperparameters)  # refuses what its numbers may not be
+
+    @property
+    def label(self) -> str:
+        """What people call it: a model from outside by its own name."""
+        return "DQN" if self.model == "dqn" else self.model.rpartition(":")[2]
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Train, or go on from the newest sound checkpoint; the best weights on validation win."""

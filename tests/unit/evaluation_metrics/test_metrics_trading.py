@@ -156,12 +156,12 @@ def test_an_own_metric_is_checked(own_metric):
     own_metric(lambda p: float("nan"))
     with pytest.raises(NonFiniteError, match="the metric 'own' must be finite"):
         metrics_of([])
-    message = (
-        "The unit parameter of the metric 'odd' must be one of percent, .*Did you mean 'percen"
-    )
+    message = "The unit parameter of the metric 'odd' must be 'percent', .*Did you mean 'percen"
     with pytest.raises(ConfigError, match=message):
         own_metric(lambda p: 0.0, "odd", unit="percents")
-    with pytest.raises(ConfigError, match="The group parameter of the metric 'odd' must be one of"):
+    with pytest.raises(
+        ConfigError, match="The group parameter of the metric 'odd' must be 'Return', "
+    ):
         own_metric(lambda p: 0.0, "odd", group="Risks")
 
 
