@@ -361,8 +361,8 @@ def test_a_bad_override(rsc: Rsc, override: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "fragment"),
     [
-        ("TRAINING__STEPS", "x", "training.steps: must be an integer >= 1. Got 'x' instead."),
-        ("TRANING__STEPS", "5", "traning: no such key. Did you mean 'training'?"),
+        ("STRATEGY__TRAINING__STEPS", "x", "steps: must be an integer >= 1. Got 'x' instead."),
+        ("STRATGY__DTYPE", "5", "stratgy: no such key. Did you mean 'strategy'?"),
         ("SEED", "[1", "not valid YAML"),
         ("", "1", "has an empty level."),
         ("STRATEGY____STEPS", "1", "has an empty level."),

@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from reinforcestrategycreator_pipeline.policies.benchmarks import BENCHMARKS
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
 
+from reinforcestrategycreator_pipeline.backtest.compare import RANDOM
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, list_sources
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
@@ -29,6 +30,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
+from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES, BenchmarkConfig
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
@@ -58,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder in which a reader tries a page, with the data that the pages speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    for registry in (METRICS, BENCHMARKS):
+    for registry in (METRICS, STRATEGIES, SOURCES):
         monkeypatch.setattr(registry, "_members", dict(registry._members))
     kept = set(sys.modules)
     params = {"kind": "regime", "n_bars": 900, "symbols": ["ABC", "XYZ"]}
@@ -315,9 +317,10 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
 def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
-    assert set(shown) == {"strategy", "DQN", *BENCHMARKS}
+    benchmarks = BenchmarkConfig().strategies()
+    assert set(shown) == {"strategy", "DQN", *benchmarks, RANDOM}
     found = result_rows(run_shell("rsc run", "the default run"))
-    for name in {"strategy", *BENCHMARKS} - {"random (same turnover)"}:  # as often as the policy
+    for name in ("strategy", *benchmarks):  # random timing trades as often as the policy
         assert shown[name] == found[name]
 
 

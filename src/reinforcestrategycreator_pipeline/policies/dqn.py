@@ -64,23 +64,23 @@ class DQNStrategy(Strict):
 
     Attributes
     ----------
-    hyperparameters : DQNHyperparameters
-        Of the network and its learning; the defaults here suit markets.
-    training : TrainingConfig
-        How long to train, and how to select the best weights.
-    scaler : ScalerConfig
-        How the features are scaled; fitted on the training span.
     model : str
         A registered model, or ``"module:Class"``: a variant of the DQN.
+    hyperparameters : DQNHyperparameters
+        Of the network and its learning; the defaults here suit markets.
+    scaler : ScalerConfig
+        How the features are scaled; fitted on the training span.
     dtype : {"float32", "float64"}
         Of the network's numbers.
+    training : TrainingConfig
+        How long to train, and how to select the best weights.
     """
 
-    hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    scaler: ScalerConfig = field(default_factory=ScalerConfig)
     model: str = "dqn"
+    hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
+    scaler: ScalerConfig = field(default_factory=ScalerConfig)
     dtype: Literal["float32", "float64"] = "float32"
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()

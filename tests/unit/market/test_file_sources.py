@@ -402,7 +402,7 @@ def test_names_that_are_not_there_offer_the_nearest(tmp_path):
         ({"columns": {"clsoe": "x"}}, "Did you mean 'close'"),
         ({"columns": ["close"]}, "must be a mapping"),
         ({"ignore": "close"}, "must be a list"),
-        ({"delimiter": ",,"}, "delimiter parameter of csv must be one character"),
+        ({"delimiter": ",,"}, "delimiter parameter of CsvSource must be one character"),
         ({"as_of": "yesterday"}, "as_of parameter of CsvSource must be an ISO 8601"),
         ({"symbol": ""}, "must be text, not empty"),
     ],

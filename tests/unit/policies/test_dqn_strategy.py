@@ -14,12 +14,15 @@ from reinforcestrategycreator_pipeline.testing.strategy_contract import make_spa
 SMALL = DQNHyperparameters(
     hidden_layers=(8,), batch_size=8, buffer_size=500, learning_starts=50, log_interval=5
 )
-FAST = DQNStrategy(SMALL, TrainingConfig(steps=30, trajectories=8, validation_interval=10))
+FAST = DQNStrategy(
+    hyperparameters=SMALL,
+    training=TrainingConfig(steps=30, trajectories=8, validation_interval=10),
+)
 
 
 def test_returns_over_several_bars_are_refused():
     with pytest.raises(ConfigError, match=r"n_step parameter of DQN must be 1 on a market.* Got 3"):
-        DQNStrategy(DQNHyperparameters(n_step=3))
+        DQNStrategy(hyperparameters=DQNHyperparameters(n_step=3))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +36,7 @@ def test_returns_over_several_bars_are_refused():
 )
 def test_names_are_looked_up_when_the_configuration_is_read(setting, hint):
     with pytest.raises(ConfigError, match=f"Did you mean {hint}"):
-        DQNStrategy(DQNHyperparameters(**setting))
+        DQNStrategy(hyperparameters=DQNHyperparameters(**setting))
 
 
 def test_defaults_suit_markets():

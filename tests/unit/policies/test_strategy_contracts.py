@@ -30,7 +30,10 @@ SMALL = DQNHyperparameters(
     hidden_layers=(8,), batch_size=8, buffer_size=500, learning_starts=50, log_interval=5
 )
 CASES = {
-    "dqn": DQNStrategy(SMALL, TrainingConfig(steps=30, trajectories=8, validation_interval=10)),
+    "dqn": DQNStrategy(
+        hyperparameters=SMALL,
+        training=TrainingConfig(steps=30, trajectories=8, validation_interval=10),
+    ),
     "linear": Linear(horizon=2),
     "constant": Constant(-0.5),
     "buy_and_hold": BuyAndHold(),

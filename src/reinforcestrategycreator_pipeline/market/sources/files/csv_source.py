@@ -44,7 +44,7 @@ class CsvSource(FileSource):
         super().__post_init__()
         ok = isinstance(self.delimiter, str) and len(self.delimiter) == 1
         ok = ok and self.delimiter not in '"\r\n .0123456789'
-        require(ok, self.kind, "delimiter", "one character such as ';'", self.delimiter)
+        require(ok, type(self).__name__, "delimiter", "one character such as ';'", self.delimiter)
 
     def read_table(self, path: Path, content: bytes) -> Table:
         """Split the file into columns of text; every row must have the header's fields."""

@@ -60,9 +60,9 @@ class FileSource(StampRules, ColumnLayout, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("\0" not in self.path, self.kind, "path", "a path", self.path)
+        require("\0" not in self.path, type(self).__name__, "path", "a path", self.path)
         if self.as_of is not None:
-            parse_instant(self.kind, "as_of", self.as_of)
+            parse_instant(type(self).__name__, "as_of", self.as_of)
 
     @abstractmethod
     def read_table(self, path: Path, content: bytes) -> Table:
@@ -81,14 +81,16 @@ class FileSource(StampRules, ColumnLayout, ABC):
         folder = paths != [Path(self.path)]
         if folder and self.symbol is not None:
             raise ConfigError(
-                f"The symbol parameter of {self.kind} names the one symbol of a file, but "
-                f"{self.path} is a folder, whose files give the names."
+                f"The symbol parameter of {type(self).__name__} names the one symbol of a "
+                f"file, but {self.path} is a folder, whose files give the names."
             )
         for path in paths:
             content = read_content(path)
             hashes[path.name] = sha256_bytes(content)
             raws += self._raw_bars(self.read_table(path, content), notes)
-        as_of = None if self.as_of is None else parse_instant(self.kind, "as_of", self.as_of)
+        as_of = (
+            None if self.as_of is None else parse_instant(type(self).__name__, "as_of", self.as_of)
+        )
         return prepare(
             raws,
             {"source": self.kind, "path": self.path, "sha256": hashes},

@@ -60,7 +60,7 @@ class ColumnLayout(Strict):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.columns:
-            require_choice(self.kind, "columns", name, (*OHLCV, ADJUSTED_CLOSE))
+            require_choice(type(self).__name__, "columns", name, (*OHLCV, ADJUSTED_CLOSE))
 
     def names(self, table: Table) -> dict[str, str]:
         """Return our name -> the file's for everything that is there; refuse what is missing."""
@@ -96,8 +96,9 @@ class ColumnLayout(Strict):
             return {name: np.arange(table.n_rows)}
         if self.symbol is not None:
             raise ConfigError(
-                f"The symbol parameter of {self.kind} names the one symbol of a file, but "
-                f"{table.path} has the column {column!r}. Leave it out, or ignore the column."
+                f"The symbol parameter of {type(self).__name__} names the one symbol of a "
+                f"file, but {table.path} has the column {column!r}. Leave it out, or ignore "
+                f"the column."
             )
         texts = pd.Series(table.columns[column].texts(), dtype=object)
         empty = np.flatnonzero((texts == "").to_numpy())

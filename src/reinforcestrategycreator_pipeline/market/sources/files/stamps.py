@@ -50,10 +50,10 @@ class StampRules(Strict):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_timezone(self.kind, self.timezone)
+        _require_timezone(type(self).__name__, self.timezone)
         close = self.session_close
         ok = close is None or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close)
-        require(bool(ok), self.kind, "session_close", "a time HH:MM", close)
+        require(bool(ok), type(self).__name__, "session_close", "a time HH:MM", close)
 
 
 @dataclass(frozen=True)

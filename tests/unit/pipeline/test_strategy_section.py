@@ -1,4 +1,4 @@
-"""The learner's hyperparameters in a run's configuration."""
+"""The strategy's section in a run's configuration."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import pytest
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.config.root import (
-    MARKET_HYPERPARAMETERS,
-    RunConfig,
-)
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
+from reinforcestrategycreator_pipeline.policies.dqn import MARKET_HYPERPARAMETERS
 
 
 @pytest.fixture
@@ -21,7 +19,7 @@ def load(tmp_path):
     def _load(text=None, *sets, **environ):
         file = tmp_path / "my.yaml"
         file.write_text(text or "{}")
-        return load_config(RunConfig, file, sets, environ).model
+        return load_config(RunConfig, file, sets, environ).strategy
 
     return _load
 
@@ -34,14 +32,14 @@ def test_without_one_the_market_has_its_own(load):
 
 
 def test_presets_belong_to_the_library(load):
-    with pytest.raises(ConfigError, match=r"model\.preset: no such key\."):
-        load("model: {preset: zoo_cartpole}")
+    with pytest.raises(ConfigError, match=r"strategy\.preset: no such key\."):
+        load("strategy: {preset: zoo_cartpole}")
 
 
 def test_returns_over_several_bars_are_refused_where_they_stand(load):
-    place = r"my\.yaml:2: model\.hyperparameters\.n_step: must be 1 on"
+    place = r"my\.yaml:2: strategy\.hyperparameters\.n_step: must be 1 on"
     with pytest.raises(ConfigError, match=f"{place}.* Got 2 instead"):
-        load("model:\n  hyperparameters: {n_step: 2}")
+        load("strategy:\n  hyperparameters: {n_step: 2}")
 
 
 @pytest.mark.parametrize(
@@ -50,13 +48,13 @@ def test_returns_over_several_bars_are_refused_where_they_stand(load):
 )
 def test_names_are_looked_up_when_the_configuration_is_read(load, key, hint):
     name = key.partition("=")[0]
-    with pytest.raises(ConfigError, match=f"model.hyperparameters.{name}: no .* mean {hint}"):
-        load(None, f"model.hyperparameters.{key}")
+    with pytest.raises(ConfigError, match=f"strategy.hyperparameters.{name}: no .* mean {hint}"):
+        load(None, f"strategy.hyperparameters.{key}")
 
 
 def test_the_schema_knows_every_key():
     schema = config_schema(RunConfig)["$defs"]
-    model, hp = schema["ModelConfig"]["properties"], schema["DQNHyperparameters"]["properties"]
+    model, hp = schema["DQNStrategy"]["properties"], schema["DQNHyperparameters"]["properties"]
     assert model["dtype"]["enum"] == ["float32", "float64"]
     assert hp["learning_rate"]["exclusiveMinimum"] == 0
     assert set(hp) == {f.name for f in dataclasses.fields(DQNHyperparameters)}
