@@ -66,7 +66,7 @@ def test_wrong_options_are_refused():
     with pytest.raises(ConfigError, match="key parameter of the chart 'My chart' must be lower-c"):
         chart("My chart", "Mine", "Mine")(print)
     with pytest.raises(
-        ConfigError, match="per parameter of the chart 'odd' must be one of asset, "
+        ConfigError, match="per parameter of the chart 'odd' must be 'asset' or "
     ):
         chart("odd", "Odd", "Odd", per="bar")(print)
     with pytest.raises(ConfigError, match="the chart 'equity' is registered twice"):
