@@ -55,7 +55,7 @@ def test_any_metric_may_be_a_threshold():
     assert found["Turnover a year"] == Check("Turnover a year", "at most 10.00x", "12.00x", False)
     with pytest.raises(ConfigError, match="no metric is called 'trunover'"):
         Thresholds(minimum={"trunover": 1.0})
-    with pytest.raises(ConfigError, match=r"maximum\.turnover parameter of thresholds must"):
+    with pytest.raises(ConfigError, match=r"maximum\.turnover parameter of Thresholds must"):
         Thresholds(maximum={"turnover": "low"})
     with pytest.raises(ConfigError, match="'math:sqrt' is no metric: it lacks the decorator"):
         Thresholds(minimum={"math:sqrt": 1.0})
