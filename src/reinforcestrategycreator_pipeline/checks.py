@@ -96,7 +96,7 @@ class Strict:
 
     def __post_init__(self) -> None:
         wrong: list[ConfigError] = []
-        for name, annotation in field_types(type(self)).items():  # type: ignore[arg-type]
+        for name, annotation in field_types(type(self)).items():
             given = getattr(self, name)
             value = _fit_field(type(self).__name__, annotation, given, (name,), wrong, 0)
             if value is not given:
@@ -104,9 +104,13 @@ class Strict:
         raise_all(wrong)
 
 
-@cache
-def field_types(section: type) -> dict[str, Any]:
+def field_types(section: Any) -> dict[str, Any]:
     """Return a dataclass's parameters and their types, in order of declaration."""
+    return _field_types(section)
+
+
+@cache
+def _field_types(section: Any) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(section, include_extras=True)
     except NameError:  # a class inside a function, or one that names what only type checkers import
@@ -125,6 +129,15 @@ def members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if union else (annotation,)
 
 
+def family_of(annotation: Any) -> Any:
+    """Return the registry whose components `annotation` holds, perhaps optionally; else None."""
+    for member in members(annotation):
+        for marker in get_args(member)[1:] if get_origin(member) is Annotated else ():
+            if hasattr(marker, "component"):
+                return marker
+    return None
+
+
 def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) -> Any:
     """Return `value` as `annotation` wants it; append to `wrong` what it refuses.
 
@@ -141,9 +154,8 @@ def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) ->
     """
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Annotated:
-        for marker in arguments[1:]:
-            if hasattr(marker, "component"):
-                return marker.component(value, path, wrong)
+        if family := family_of(annotation):
+            return family.component(value, path, wrong)
         return _fit_bounded(annotation, value, path, wrong)
     if len(alternatives := members(annotation)) > 1:
         return _fit_union(alternatives, value, path, wrong)
@@ -249,7 +261,7 @@ def _fit_union(
         found = fit(member, value, path, trial)
         if not trial:
             return found
-        if any(error.path != path or not error.rule for error in trial):
+        if family_of(member) or any(error.path != path for error in trial):
             deep = deep or trial
     wrong += deep or [_refusal(Union[alternatives], value, path)]  # noqa: UP007
     return value

@@ -28,7 +28,7 @@ from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
 from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES, BenchmarkConfig
 
@@ -241,7 +241,7 @@ def shown_default(cell: str) -> Any:
 def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
     rows = [r for table in tables(PAGES["docs/configuration.md"]).values() for r in table]
     shown = {r["key"].strip("`"): r["default"] for r in rows if "unit" in r}
-    truth = leaves(plain(RunConfig()))
+    truth = leaves(to_plain(RunConfig()))
     assert list(shown) == list(truth)
     assert shown.pop("features.columns") == "17 columns"
     for key, cell in shown.items():
@@ -253,7 +253,7 @@ def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
 def test_costs_are_described_with_their_defaults() -> None:
     rows = tables(PAGES["docs/time-and-money.md"])["Costs"]
     shown = {r["key under `trading.costs`"].strip("`"): float(r["default"]) for r in rows}
-    assert shown == plain(RunConfig())["trading"]["costs"]
+    assert shown == to_plain(RunConfig())["trading"]["costs"]
 
 
 def test_every_parameter_of_the_sources_is_described_with_its_default() -> None:

@@ -1,4 +1,4 @@
-"""The tree of commands: ``rsc run|config|data|report``."""
+"""The tree of commands: ``rsc run|config|data|list|report``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.cli import config_command, data_command
+from reinforcestrategycreator_pipeline.cli.list_command import list_
 from reinforcestrategycreator_pipeline.cli.options import examples
 from reinforcestrategycreator_pipeline.cli.report_command import report
 from reinforcestrategycreator_pipeline.cli.run_command import run
@@ -31,6 +32,7 @@ app.command(
 )(run)
 app.add_typer(config_command.app, name="config")
 app.add_typer(data_command.app, name="data")
+app.command("list", epilog=examples("rsc list", "rsc list features"))(list_)
 app.command(
     "report",
     epilog=examples("rsc report latest", "rsc report 20261122-183000-a1b2c3 --open"),

@@ -16,17 +16,9 @@ app = typer.Typer(no_args_is_help=True, help="List the data sources; check a dat
 @app.command("list", epilog=examples("rsc data list"))
 def list_() -> None:
     """List the data sources and their parameters."""
-    from rich.text import Text
+    from reinforcestrategycreator_pipeline.cli.list_command import list_ as list_family
 
-    from reinforcestrategycreator_pipeline.cli.console import output
-    from reinforcestrategycreator_pipeline.market.sources.catalog import list_sources
-
-    console = output()
-    for source in list_sources():
-        console.print(Text(source.name, style="bold"))
-        console.print(f"  {source.summary}", markup=False)
-        for name, default in source.parameters.items():
-            console.print(f"    {name}: {default}", markup=False)
+    list_family("sources")
 
 
 @app.command(

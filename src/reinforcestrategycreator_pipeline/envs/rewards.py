@@ -29,15 +29,16 @@ def mean_variance(growth: F64) -> F64:
     return r - r * r
 
 
-def measure(reward: str, growth: F64) -> F64:
-    """Return what the reward called `reward` gives for each growth of equity.
+def measure(reward: Reward | str, growth: F64) -> F64:
+    """Return what a reward, or the one of that name, gives for each growth of equity.
 
     Raises
     ------
     ConfigError
         If it raises anything, or gives another shape or a number that is not finite.
     """
-    function = REWARDS.get(reward)
+    function = REWARDS.build(reward)
+    reward = REWARDS.name_of(function)
     try:
         values = np.asarray(function(growth), dtype=np.float64)
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import Gt, Strict
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
-from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
-from reinforcestrategycreator_pipeline.errors import DataError, at
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, log_growth
+from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, prices_of
 from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
@@ -35,22 +35,20 @@ class TradingRules(Strict):
         Target exposures that an action selects, as fractions of equity; increasing, with 0.
     costs : CostConfig
         Commission, spread, slippage, borrow fees and margin interest.
-    reward : str
-        A registered reward, or ``"module:function"``.
+    reward : str or mapping
+        A registered reward, or ``"module:function"``; ``{name: ..., **parameters}``.
     initial_equity : float
         Money at the start of a backtest, divided equally among the assets.
     """
 
     positions: tuple[float, ...] = (0.0, 1.0)
     costs: CostConfig = field(default_factory=CostConfig)
-    reward: str = "log_growth"
+    reward: Annotated[Any, REWARDS] = log_growth
     initial_equity: Annotated[float, Gt(0)] = 100_000.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positions(self.positions, "trading")
-        with at("reward"):
-            REWARDS.get(self.reward)
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,7 +63,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         self.costs = costs or CostConfig()
         self.initial_equity = initial_equity
         self.reward_scale = reward_scale
-        self._reward = REWARDS.get(reward)
+        self._reward = REWARDS.build(reward)
         self._prices = bars.prices
         self._flat = flat_index(self.positions.tolist())
         self._layout = StateLayout(bars.features.shape[1], len(self.positions))

@@ -16,7 +16,8 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline import __version__, files
 from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, shorten
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
 from reinforcestrategycreator_pipeline.runs import folder as run_folder
@@ -101,7 +102,7 @@ class Runner:
             What a stage refused; `Interrupted` after Ctrl-C or SIGTERM; `StageDefect`.
         """
         run_dir = run_folder.create_run(runs_dir, run_id)
-        manifest = Manifest(run_dir.name, config.seed, __version__, plain(config))
+        manifest = Manifest(run_dir.name, config.seed, __version__, to_plain(config))
         manifest.stages = {stage.name: StageRecord() for stage in self._stages}
         with run_folder.locked(run_dir):
             files.write_text(run_dir / CONFIG_NAME, config_to_yaml(config))
@@ -126,7 +127,7 @@ class Runner:
         """
         with run_folder.locked(run_dir):
             manifest = load_manifest(run_dir)
-            manifest.seed, manifest.config = config.seed, plain(config)
+            manifest.seed, manifest.config = config.seed, to_plain(config)
             manifest.package_version = __version__
             manifest.resumed.append(now())
             records = manifest.stages
@@ -144,6 +145,7 @@ class Runner:
 
         unchanged: list[str] = []
         hashes: dict[str, str] = {}
+        code: dict[str, dict[str, str]] = {}  # artifact -> the code from outside behind it
         with (
             open_log(run_dir) as log,
             threadpoolctl.threadpool_limits(limits=1),
@@ -162,7 +164,7 @@ class Runner:
                 )
                 log.info("run", run_id=manifest.run_id, resumed=bool(manifest.resumed))
                 for current in self._stages:
-                    work = _StageWork(self, current, config, run_dir, manifest, log)
+                    work = _StageWork(self, current, config, run_dir, manifest, log, code)
                     if work.run(hashes):
                         unchanged.append(current.name)
                 manifest.status = "complete"
@@ -237,8 +239,10 @@ class _StageWork:
         run_dir: Path,
         manifest: Manifest,
         log: Any,
+        code: dict[str, dict[str, str]],
     ) -> None:
         self._stage = stage
+        self._code = code
         self._config = config
         self._run_dir = run_dir
         self._manifest = manifest
@@ -253,7 +257,14 @@ class _StageWork:
         stage, manifest = self._stage, self._manifest
         before = manifest.stages[stage.name]
         inputs = {name: hashes[name] for name in stage.inputs}
-        key = stage_key(stage.name, stage.section(self._config), manifest.seed, inputs, __version__)
+        section = stage.section(self._config)
+        # What another's code made is read with that code: a policy, say, with its own class.
+        code = fingerprints(section)
+        for name in stage.inputs:
+            code |= self._code[name]
+        self._code |= dict.fromkeys(stage.outputs, code)
+        whole = {"section": section, "code": code}
+        key = stage_key(stage.name, whole, manifest.seed, inputs, __version__)
         if before.status == "pending" and before.key == key and before.outputs:
             damaged = [
                 name for name in stage.outputs if self._hash(name) != before.outputs.get(name)

@@ -37,7 +37,8 @@ class Stage(Protocol):
         """Return, JSON-ready, the part of `config` on which the outputs depend.
 
         A change of it, of the seed, of an input or of the package's version runs the stage
-        again. Fingerprints of files outside the run belong in here, too.
+        again. Fingerprints of files outside the run belong in here, too; code from outside that it
+        names, or that made an input, counts by itself.
         """
 
     def run(self, context: StageContext) -> None:

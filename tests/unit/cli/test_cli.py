@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -17,7 +18,9 @@ import pytest
 import toy_pipeline as toy
 from rich.console import Console
 
+from reinforcestrategycreator_pipeline import checks
 from reinforcestrategycreator_pipeline.cli.entry import one_line, run_app
+from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family
 from reinforcestrategycreator_pipeline.cli.results import result_table, show_results
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
@@ -226,6 +229,28 @@ def test_data_list(rsc: Rsc) -> None:
     assert "    path: required" in result.out.splitlines()
 
 
+def test_list(rsc: Rsc) -> None:
+    result = rsc("list")
+    assert (result.code, result.err) == (0, "")
+    assert [line.split()[0] for line in result.out.splitlines()] == list(FAMILIES)
+    for of in FAMILIES:
+        result = rsc("list", of)
+        assert (result.code, result.err) == (0, "")
+        for name in family(of):
+            assert name in result.out.splitlines()
+    assert "    period: 14" in rsc("list", "features").out.splitlines()
+    assert "    path: required" in rsc("list", "sources").out.splitlines()
+    refused(rsc("list", "featurs"), "there is no family 'featurs'. Did you mean 'features'?", 2)
+
+
+def test_every_family_is_listed() -> None:
+    source = Path(checks.__file__).parent
+    made = set()
+    for path in source.rglob("*.py"):
+        made |= set(re.findall(r"^([A-Z_]+): Registry\[", path.read_text("utf-8"), re.M))
+    assert made == {at.partition(":")[2] for at in FAMILIES.values()}, "add it to cli/list_command"
+
+
 ROWS = "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,5\n2024-01-03,10,11,9,10,6\n"
 
 
@@ -251,7 +276,8 @@ def test_data_check(rsc: Rsc) -> None:
 def test_usage_errors(rsc: Rsc) -> None:
     result = rsc("runn")
     assert result.code == 2
-    assert result.err.endswith("Error: No such command 'runn'. Did you mean 'run'?\n")
+    assert "Error: No such command 'runn'. Did you mean" in result.err
+    assert "'run'" in result.err
     assert rsc("run", "--nope").code == 2
 
 
@@ -295,6 +321,7 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         ["config", "check", "--help"],
         ["config", "schema", "--help"],
         ["data", "--help"],
+        ["list", "--help"],
         ["data", "list", "--help"],
         ["data", "check", "--help"],
         ["report", "--help"],

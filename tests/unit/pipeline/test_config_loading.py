@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, at
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema, config_to_yaml
 
 
@@ -307,7 +307,7 @@ def test_the_written_configuration_is_complete_and_readable() -> None:
 
 def test_what_no_file_can_hold_is_a_defect() -> None:
     with pytest.raises(TypeError, match="a configuration cannot hold a set"):
-        plain({"a": {1}})
+        to_plain({"a": {1}})
 
 
 def test_schema() -> None:

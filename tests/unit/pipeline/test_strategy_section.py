@@ -10,8 +10,10 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
-from reinforcestrategycreator_pipeline.policies.dqn import MARKET_HYPERPARAMETERS
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema, config_to_yaml
+from reinforcestrategycreator_pipeline.policies.dqn import MARKET_HYPERPARAMETERS, DQNStrategy
+from reinforcestrategycreator_pipeline.policies.dqn_training import TrainingConfig
+from reinforcestrategycreator_pipeline.policies.linear import Linear
 
 
 @pytest.fixture
@@ -52,10 +54,22 @@ def test_names_are_looked_up_when_the_configuration_is_read(load, key, hint):
         load(None, f"strategy.hyperparameters.{key}")
 
 
+def test_another_strategy_brings_its_own_keys(load):
+    assert load("strategy: {training: {steps: 3}}") == DQNStrategy(training=TrainingConfig(steps=3))
+    assert load("strategy: linear") == load(None, "strategy.name=linear") == Linear()
+    name = dataclasses.fields(Linear)[0].name
+    assert f"  {name}: " in config_to_yaml(RunConfig(strategy=Linear()))
+    with pytest.raises(ConfigError, match=r"strategy\.training: no such key"):
+        load("strategy: {name: linear, training: {steps: 3}}")
+    with pytest.raises(ConfigError, match=r"no strategy is called 'linaer'. Did you mean 'linear'"):
+        load("strategy: linaer")
+
+
 def test_the_schema_knows_every_key():
-    schema = config_schema(RunConfig)["$defs"]
-    model, hp = schema["DQNStrategy"]["properties"], schema["DQNHyperparameters"]["properties"]
-    assert model["dtype"]["enum"] == ["float32", "float64"]
+    schema = config_schema(RunConfig)
+    forms = schema["properties"]["strategy"]["anyOf"]
+    assert {"dqn", "linear", "flat"} <= {form.get("const") for form in forms}
+    hp = schema["$defs"]["DQNHyperparameters"]["properties"]
     assert hp["learning_rate"]["exclusiveMinimum"] == 0
     assert set(hp) == {f.name for f in dataclasses.fields(DQNHyperparameters)}
     assert hp["on_divergence"]["enum"] == ["stop", "warn", "ignore"]

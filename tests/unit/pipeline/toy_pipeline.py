@@ -15,7 +15,7 @@ from reinforcestrategycreator_pipeline.backtest.metrics.base import MetricValue
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import RscError
 from reinforcestrategycreator_pipeline.files import write_json, write_text
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, StageContext
 from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
@@ -77,7 +77,7 @@ class Data:
     outputs = ("numbers",)
 
     def section(self, config: Any) -> Any:
-        return plain(config.data)
+        return to_plain(config.data)
 
     def run(self, context: StageContext) -> None:
         draws = generator(context.seed, "data").random(context.config.data.count)
@@ -97,7 +97,7 @@ class Training:
         self.first_steps: list[int] = []
 
     def section(self, config: Any) -> Any:
-        return plain(config.training)
+        return to_plain(config.training)
 
     def run(self, context: StageContext) -> None:
         numbers = json.loads(context.path("numbers").read_text())
@@ -122,7 +122,7 @@ class Report:
     outputs = ("html", "metrics")
 
     def section(self, config: Any) -> Any:
-        return plain(config.report)
+        return to_plain(config.report)
 
     def run(self, context: StageContext) -> None:
         total = json.loads((context.path("weights") / "sum.json").read_text())

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reinforcestrategycreator_pipeline.checks import field_types, fit, raise_all
+from reinforcestrategycreator_pipeline.checks import family_of, field_types, fit, raise_all
 from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, show_path
-from reinforcestrategycreator_pipeline.pipeline.config.sections import defaults, section_of
+from reinforcestrategycreator_pipeline.pipeline.config.sections import (
+    defaults,
+    section_of,
+)
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml, read_yaml
 
 R = TypeVar("R")
@@ -62,6 +65,10 @@ def load_config(
     return _validate(root_type, tree)
 
 
+class _Step(dict[Any, Any]):
+    """A mapping of one key that a key path made: it lets the other keys be, whatever they are."""
+
+
 class _Tree:
     """The plain configuration tree, and for each given node the words that say where."""
 
@@ -72,35 +79,33 @@ class _Tree:
 
     def put(self, path: KeyPath, value: Any, place: Callable[[KeyPath], str]) -> None:
         """Lay `value` over what is at `path`: sections merge, everything else is replaced."""
-        annotation: Any = self.root_type
-        node: dict[str, Any] = {"": self.value}
-        key = ""
-        for depth, part in enumerate(path):
-            inner = node.get(key)
-            if not isinstance(inner, dict):
-                inner = node[key] = {}
-                self.places[path[:depth]] = place(path[:depth])
-            node, key = inner, str(part)
-            section = section_of(annotation)
-            annotation = field_types(section).get(key) if section else None
-            self.places.setdefault(path[:depth], place(path[:depth]))
-        node[key] = self._laid(node.get(key), value, annotation, path, place)
-        if not path:
-            self.value = node[""]
+        for part in reversed(path):
+            value = _Step({part: value})
+        self.value = self._laid(self.value, value, self.root_type, (), place)
 
     def _laid(
         self, old: Any, new: Any, annotation: Any, path: KeyPath, place: Callable[[KeyPath], str]
     ) -> Any:
-        self.places[path] = place(path)
+        if not isinstance(new, _Step) or path not in self.places:
+            self.places[path] = place(path)
         section = section_of(annotation)
-        if section is None or not isinstance(new, dict):
-            for known in [p for p in self.places if len(p) > len(path) and p[: len(path)] == path]:
-                del self.places[known]
+        merges = section is not None or isinstance(new, _Step)
+        if family_of(annotation) is not None and isinstance(new, dict):
+            # A component: its own keys merge; another name brings that component's defaults.
+            before = old.get("name") if isinstance(old, dict) else old
+            name = new.get("name", before)
+            section, merges = section_of(annotation, name), True
+            if not isinstance(old, dict) or name != before:
+                known = defaults(section) if section else {}
+                old = {**({} if name is None else {"name": name}), **known}
+        if not isinstance(new, dict) or not merges:
+            for known_path in [p for p in self.places if p[: len(path)] == path != p]:
+                del self.places[known_path]
             self._mark(new, path, place)
             return copy.deepcopy(new)
         if not isinstance(old, dict):
-            old = defaults(section)
-        types = field_types(section)
+            old = defaults(section) if section else {}
+        types = field_types(section) if section else {}
         for key, item in new.items():
             old[key] = self._laid(old.get(key), item, types.get(key), (*path, key), place)
         return old

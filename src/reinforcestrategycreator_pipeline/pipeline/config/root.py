@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 from reinforcestrategycreator_pipeline.checks import Ge, Len, Strict
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
-from reinforcestrategycreator_pipeline.policies.catalog import BenchmarkConfig
+from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES, BenchmarkConfig
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
@@ -88,17 +89,13 @@ class DeploymentConfig(Strict):
     ----------
     thresholds : Thresholds
         What the test result must reach.
-    broker : str
-        A registered broker for the paper-trading replay, or ``"module:Class"``.
+    broker : str or mapping
+        A registered broker for the paper-trading replay, or ``"module:Class"``; ``{name: ...,
+        **parameters}``.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
-    broker: str = "simulated"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        with at("broker"):
-            BROKERS.get(self.broker)
+    broker: Annotated[Any, BROKERS] = SimulatedBroker
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,6 @@ class RunConfig(Strict):
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     trading: TradingRules = field(default_factory=TradingRules)
-    strategy: DQNStrategy = field(default_factory=DQNStrategy)
+    strategy: Annotated[Any, STRATEGIES] = field(default_factory=DQNStrategy)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)

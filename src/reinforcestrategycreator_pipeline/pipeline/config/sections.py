@@ -1,25 +1,31 @@
-"""What the configuration's dataclasses say about a key path, and how a value is written."""
+"""How a configuration is written as plain values, and what its keys are."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
-from reinforcestrategycreator_pipeline.checks import field_types, is_section, members
+from reinforcestrategycreator_pipeline.checks import family_of, field_types, is_section, members
+from reinforcestrategycreator_pipeline.errors import ConfigError
 
 
-def section_of(annotation: Any) -> type | None:
+def section_of(annotation: Any, name: object = None) -> type | None:
     """Return the one dataclass that `annotation` is, perhaps optionally; else None.
 
-    A union of several dataclasses is not a section: which one is meant depends on the value, so
-    a new value replaces the old one whole.
+    In a family it is the class of the component called `name`, if that is a dataclass.
     """
+    if family := family_of(annotation):
+        try:
+            member = family.get(name) if isinstance(name, str) else None
+        except ConfigError:  # told by whoever builds it
+            member = None
+        return member if is_section(member) else None
     sections = [m for m in members(annotation) if is_section(m)]
     return sections[0] if len(sections) == 1 else None
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any, annotation: Any = Any) -> Any:
     """Return a configuration as what YAML and JSON have: dicts, lists and scalars.
 
     Raises
@@ -27,28 +33,40 @@ def plain(value: Any) -> Any:
     TypeError
         For a value that a configuration file cannot express: a defect of the dataclass.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(getattr(value, name)) for name in field_types(type(value))}
+    if (family := family_of(annotation)) and value is not None:
+        spec = family.spec(value)
+        if isinstance(spec, str):
+            return spec
+        kinds = field_types(type(value)) if is_section(type(value)) else {}
+        return {key: to_plain(item, kinds.get(key, Any)) for key, item in spec.items()}
+    if is_section(type(value)):
+        kinds = field_types(type(value))
+        return {name: to_plain(getattr(value, name), kind) for name, kind in kinds.items()}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        kind = next(iter(get_args(_without_rules(annotation))), Any)
+        return [to_plain(item, kind) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"a configuration cannot hold a {type(value).__name__}: {value!r}")
 
 
+def _without_rules(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
 def defaults(root: type) -> dict[str, Any]:
     """Return the plain default of every key that has one; sections without one are descended."""
     tree: dict[str, Any] = {}
-    types_of = field_types(root)
+    kinds = field_types(root)
     for field in dataclasses.fields(root):
         if not field.init:
             continue
         if field.default is not dataclasses.MISSING:
-            tree[field.name] = plain(field.default)
+            tree[field.name] = to_plain(field.default, kinds[field.name])
         elif field.default_factory is not dataclasses.MISSING:
-            tree[field.name] = plain(field.default_factory())
-        elif is_section(types_of[field.name]):
-            tree[field.name] = defaults(types_of[field.name])
+            tree[field.name] = to_plain(field.default_factory(), kinds[field.name])
+        elif is_section(kinds[field.name]):
+            tree[field.name] = defaults(kinds[field.name])
     return tree

@@ -1,25 +1,68 @@
-"""Fingerprints of code from outside, so that a changed function runs its stage again."""
+"""Which code from outside a part of the configuration names, so that a change runs it again."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from reinforcestrategycreator_pipeline.files import sha256_file
+from reinforcestrategycreator_pipeline.registry import FAMILIES
+
+_PACKAGE = __name__.partition(".")[0]
+_REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_][\w.]*")
 
 
-def fingerprints(names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of the module's file for each ``"module:attribute"`` among `names`.
+def fingerprints(section: Any) -> dict[str, str]:
+    """Return module -> SHA-256 of its file, for all code from outside that `section` names.
 
-    Only that file counts, not what it imports. A module without a file is left out.
+    Parameters
+    ----------
+    section : Any
+        Plain values. Every text in it counts that reads ``"module:attribute"``, or is the name
+        under which a module from outside has registered a component.
+
+    Notes
+    -----
+    Only a module's own file counts, not what it imports. A module without a file is left out.
     """
-    found = {}
-    for name in names:
-        module, colon, _ = name.partition(":")
-        if not colon:
-            continue
+    found: dict[str, str] = {}
+    for text in _texts(section):
+        for module in _modules(text):
+            file = _file_of(module)
+            if file is not None:
+                found[module] = sha256_file(file)
+    return dict(sorted(found.items()))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _modules(text: str) -> Iterator[str]:
+    if reference := _REFERENCE.fullmatch(text):
+        yield reference[1]
+    for family in FAMILIES:
+        if text in family:
+            member: Any = family.get(text)
+            module = getattr(getattr(member, "function", member), "__module__", "") or ""
+            if module.partition(".")[0] != _PACKAGE:
+                yield module
+
+
+def _file_of(module: str) -> Path | None:
+    try:
         spec = importlib.util.find_spec(module)
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            found[name] = sha256_file(Path(spec.origin))
-    return found
+    except (ImportError, ValueError):  # no such package above it; __main__ has none
+        return None
+    file = Path(spec.origin) if spec is not None and spec.origin is not None else None
+    return file if file is not None and file.is_file() else None

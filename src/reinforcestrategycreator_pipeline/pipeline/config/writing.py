@@ -8,8 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from reinforcestrategycreator_pipeline.checks import field_types, is_section, members
-from reinforcestrategycreator_pipeline.pipeline.config.sections import defaults, plain
+from reinforcestrategycreator_pipeline.checks import family_of, field_types, is_section, members
+from reinforcestrategycreator_pipeline.pipeline.config.sections import (
+    defaults,
+    to_plain,
+)
+from reinforcestrategycreator_pipeline.registry import REQUIRED, Registry
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
@@ -37,7 +41,7 @@ def config_to_yaml(config: Any) -> str:
     # The emitter folds long text at spaces, and an absent value must not look like a mistake.
     yaml.representer.add_representer(type(None), _null)
     stream = io.StringIO()
-    yaml.dump(_styled(plain(config)), stream)
+    yaml.dump(_styled(to_plain(config)), stream)
     return stream.getvalue()
 
 
@@ -92,8 +96,36 @@ def _section_schema(section: type, definitions: dict[str, Any]) -> dict[str, Any
     }
 
 
+def _family_schema(family: Registry[Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the forms of a component: each registered name, with its parameters, or own code."""
+    own = {"type": "string", "pattern": ":", "description": "your own, module:attribute"}
+    named: list[dict[str, Any]] = [own, {**own, "type": "object", "required": ["name"]}]
+    named[1]["properties"] = {"name": {"type": "string", "pattern": named[1].pop("pattern")}}
+    for member in family.describe():
+        known = {n: p for n, p in member.accepts.items() if p.default is REQUIRED}
+        if not known:
+            named.append({"const": member.name, "description": member.summary})
+        properties: dict[str, Any] = {"name": {"const": member.name}}
+        for name, parameter in member.accepts.items():
+            properties[name] = _schema(parameter.annotation, definitions)
+            if name not in known:
+                properties[name]["default"] = to_plain(parameter.default, parameter.annotation)
+        named.append(
+            {
+                "type": "object",
+                "description": member.summary,
+                "properties": properties,
+                "required": ["name", *known],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": named}
+
+
 def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin is Annotated and (family := family_of(annotation)) is not None:
+        return _family_schema(family, definitions)
     if origin is Annotated:
         schema = _schema(arguments[0], definitions)
         for marker in arguments[1:]:

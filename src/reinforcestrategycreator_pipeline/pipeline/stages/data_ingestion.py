@@ -11,8 +11,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
     load_source,
 )
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.seeding import generator
 
@@ -28,8 +27,7 @@ class DataIngestion:
         """Return the data section and what the source says that it is made from."""
         source = build_source(config.data.source, config.data.params)
         return {
-            "data": plain(config.data),
-            "code": fingerprints([config.data.source]),
+            "data": to_plain(config.data),
             "files": fingerprint_source(source, config.data.source),
         }
 

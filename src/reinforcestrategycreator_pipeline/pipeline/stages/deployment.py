@@ -9,7 +9,6 @@ from typing import Any
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, StrategyResult
 from reinforcestrategycreator_pipeline.backtest.store import read_results
-from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.deployment.package import (
     DataSchema,
@@ -21,8 +20,7 @@ from reinforcestrategycreator_pipeline.deployment.package import (
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade
 from reinforcestrategycreator_pipeline.files import replace_folder, sha256_file, write_json
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
@@ -42,7 +40,7 @@ class Deployment:
 
     def section(self, config: RunConfig) -> Any:
         """Return everything: the package holds the whole configuration."""
-        return {"config": plain(config), "code": fingerprints([config.deployment.broker])}
+        return to_plain(config)
 
     def run(self, context: StageContext) -> None:
         """Write the package, load it back, trade the test bars with it, promote what passed."""
@@ -85,7 +83,6 @@ def replay(
         If a gap exceeds 1e-9.
     """
     policy, schema = load_package(package), read_schema(package)
-    make_broker: Any = BROKERS.get(config.deployment.broker)
     paper = {}
     for symbol, result in backtest.items():
         features = spans.features.frames[symbol].loc[result.timestamps]
@@ -94,7 +91,7 @@ def replay(
         bars = bars.iloc[: start + len(result.equity)]
         schema.require(bars, symbol)
         market = PaperMarket(symbol, float(result.equity[0]), config.trading.costs)
-        traded = paper_trade(policy, bars, start, market, make_broker(market))
+        traded = paper_trade(policy, bars, start, market, config.deployment.broker(market))
         gap = traded.require_equal(result.equity, features)
         paper[symbol] = traded.summary() | {"largest_relative_gap": gap}
     return paper

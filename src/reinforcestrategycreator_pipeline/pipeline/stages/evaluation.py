@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from reinforcestrategycreator_pipeline.backtest.compare import compare
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
 from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtest.store import bars_table, write_results
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
-from reinforcestrategycreator_pipeline.policies.catalog import label_of
+from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES, label_of
 from reinforcestrategycreator_pipeline.report.run import remove_pages, render_run
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import judge
@@ -30,9 +31,10 @@ class Evaluation:
     def section(self, config: RunConfig) -> Any:
         """Return what the results and the decision depend on."""
         return {
-            "trading": plain(config.trading),
-            "evaluation": plain(config.evaluation),
-            "thresholds": plain(config.deployment.thresholds),
+            "trading": to_plain(config.trading),
+            "evaluation": to_plain(config.evaluation),
+            "thresholds": to_plain(config.deployment.thresholds),
+            "metrics": list(METRICS),
         }
 
     def run(self, context: StageContext) -> None:
@@ -41,7 +43,7 @@ class Evaluation:
         remove_pages(context.run_dir)
         spans, seeds = Spans.read(context), Seeds(context.seed)
         policy = load_policy(context.path("policy"))
-        strategy = label_of("dqn", config.strategy)
+        strategy = label_of(STRATEGIES.name_of(config.strategy), config.strategy)
         train, validation = spans.cut("train"), spans.cut("validation")
         policies = {strategy: policy} | {
             label: benchmark.fit(train, validation, Work(seeds))

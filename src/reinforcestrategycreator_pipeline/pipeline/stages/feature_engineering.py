@@ -20,8 +20,7 @@ from reinforcestrategycreator_pipeline.market.windows import (
     require_bars,
 )
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 
 
@@ -33,12 +32,8 @@ class FeatureEngineering:
     outputs: tuple[str, ...] = ("features", "feature_spec", "windows")
 
     def section(self, config: RunConfig) -> Any:
-        """Return features, the code of those from outside, and split."""
-        return {
-            "features": plain(config.features),
-            "code": fingerprints(spec.name for spec in parse_specs(config.features.columns)),
-            "split": plain(config.split),
-        }
+        """Return features and split."""
+        return {"features": to_plain(config.features), "split": to_plain(config.split)}
 
     def run(self, context: StageContext) -> None:
         """Compute, audit for look-ahead, drop the warm-up, divide the time."""

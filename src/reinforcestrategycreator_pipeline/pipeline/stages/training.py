@@ -17,8 +17,7 @@ from rich.progress import (
 
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.config.sections import plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Row, Work
@@ -48,9 +47,9 @@ class Training:
     outputs: tuple[str, ...] = ("policy", "history", "training_summary")
 
     def section(self, config: RunConfig) -> Any:
-        """Return trading and strategy, and the code from outside that they name."""
-        parts = {part: plain(getattr(config, part)) for part in ("trading", "strategy")}
-        return {**parts, "code": fingerprints([config.trading.reward, config.strategy.model])}
+        """Return trading and strategy."""
+        whole = to_plain(config)
+        return {part: whole[part] for part in ("trading", "strategy")}
 
     def run(self, context: StageContext) -> None:
         """Fit, or continue what was interrupted."""

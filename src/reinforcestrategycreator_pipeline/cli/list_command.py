@@ -1,0 +1,57 @@
+"""``rsc list``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+
+_PACKAGE = "reinforcestrategycreator_pipeline"
+FAMILIES = {
+    "brokers": "deployment.brokers.catalog:BROKERS",
+    "features": "features.catalog:FEATURES",
+    "heads": "nn.heads.catalog:HEADS",
+    "losses": "nn.losses:LOSSES",
+    "metrics": "backtest.metrics.catalog:METRICS",
+    "models": "models.implementations.dqn:MODELS",
+    "rewards": "envs.rewards:REWARDS",
+    "schedules": "nn.schedules:SCHEDULES",
+    "charts": "report.charts.catalog:CHARTS",
+    "strategies": "policies.catalog:STRATEGIES",
+    "sources": "market.sources.catalog:SOURCES",
+}
+"""Every family of components, and where its registry is, filled."""
+
+
+def family(name: str) -> Any:
+    """Return the registry of a family, with all that is shipped in it."""
+    from reinforcestrategycreator_pipeline.registry import load_object
+
+    if name not in FAMILIES:
+        raise ConfigError(f"there is no family {name!r}.{nearest(name, FAMILIES)}")
+    return load_object(f"{_PACKAGE}.{FAMILIES[name]}")
+
+
+def list_(
+    of: Annotated[
+        str | None, typer.Argument(metavar="FAMILY", help=f"One of {', '.join(FAMILIES)}.")
+    ] = None,
+) -> None:
+    """List what a configuration can name: features, metrics, rewards, ..., with parameters."""
+    from rich.text import Text
+
+    from reinforcestrategycreator_pipeline.cli.console import output
+
+    console = output()
+    if of is None:
+        for name in FAMILIES:
+            line = Text.assemble((f"{name:<11}", "bold"), ", ".join(family(name)))
+            console.print(line, soft_wrap=True)
+        return
+    for member in family(of).describe():
+        console.print(Text(member.name, style="bold"))
+        console.print(f"  {member.summary}", markup=False, highlight=False)
+        for name, default in member.parameters.items():
+            console.print(f"    {name}: {default}", markup=False, highlight=False)
