@@ -17,6 +17,7 @@ from reinforcestrategycreator_pipeline.checks import (
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.presets import preset
+from reinforcestrategycreator_pipeline.nn.components import Component, is_component
 
 # Beyond these, Adam's update of finite gradients may itself not be finite in float32.
 MAX_LEARNING_RATE = 1e30
@@ -117,7 +118,7 @@ class DQNHyperparameters:
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
     weight_decay: float = 0.0
-    learning_rate_schedule: str = "constant"
+    learning_rate_schedule: Component = "constant"
     learning_rate_final: float = 0.0
     gamma: float = 0.99
     batch_size: int = 32
@@ -133,11 +134,11 @@ class DQNHyperparameters:
     layer_norm: bool = False
     noisy: bool = False
     noisy_sigma: float = 0.5
-    head: str = "expected"
+    head: Component = "expected"
     n_atoms: int = 51
     v_min: float = -10.0
     v_max: float = 10.0
-    loss: str = "squared"
+    loss: Component = "squared"
     huber_delta: float = 1.0
     max_grad_norm: float | None = None
     tau: float = 1.0
@@ -145,7 +146,7 @@ class DQNHyperparameters:
     exploration_initial: float = 1.0
     exploration_final: float = 0.05
     exploration_fraction: float = 0.2
-    exploration_schedule: str = "linear"
+    exploration_schedule: Component = "linear"
     normalize_observations: bool = False
     observation_clip: float = 10.0
     learning_starts: int = 1_000
@@ -187,7 +188,7 @@ class DQNHyperparameters:
             number(name, above=0, high=1)
         for name in ("learning_rate_schedule", "exploration_schedule", "head", "loss"):
             value = getattr(self, name)
-            require(isinstance(value, str), owner, name, "a name", value)
+            require(is_component(value), owner, name, "a name", value)
         for name in ("v_min", "v_max"):
             number(name)
         require(

@@ -26,9 +26,9 @@ from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerpr
 from reinforcestrategycreator_pipeline.pipeline.dataset import read_features, tradable
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
-    HISTORY_COLUMNS,
     MarketTrainer,
     Row,
+    history_columns,
 )
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
@@ -124,7 +124,7 @@ def build_model(config: RunConfig) -> Model:
 def write_history(path: Path, rows: list[Row]) -> None:
     """Write the history as CSV; a value that a row does not have is left empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, history_columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
