@@ -215,7 +215,9 @@ def imported() -> dict[str, set[str]]:
     for module, path in MODULES.items():
         names = imports(ast.parse(path.read_text("utf-8")), module, path.name == "__init__.py")
         inner = {name.removeprefix(f"{PACKAGE}.") for name, _, _ in names}
-        found[module] = {name for name in inner if name in MODULES} - {module}
+        # A module has its own package anyway: `from package import other` names it.
+        own = {module, *(name for name in inner if module.startswith(f"{name}."))}
+        found[module] = {name for name in inner if name in MODULES} - own
     return found
 
 

@@ -171,9 +171,7 @@ class Population:
         """
         gammas = [agent.hyperparameters.gamma for agent in self.agents]
         adams = [agent.adam for agent in self.agents]
-        result = self._together.train(self._sample(), gammas, adams)
-        losses = result.losses.reshape(len(self.agents), -1)
-        return np.array([float(np.add.reduce(row)) / row.size for row in losses])
+        return np.array(self._together.train(self._sample(), gammas, adams))
 
     def _sample(self) -> Batch:
         """Return a batch of every agent, stacked."""

@@ -35,7 +35,7 @@ def adam_step(
     m: NDArray[Any],
     v: NDArray[Any],
     scratch: NDArray[Any],
-    numbers: Coefficients,
+    numbers: Coefficients | Sequence[Any],
 ) -> None:
     """Apply one update in place.
 
@@ -55,7 +55,7 @@ def adam_step(
     scratch : ndarray, shape (>= min(P, BLOCK),)
         Of the same dtype; overwritten.
     numbers : Coefficients
-        Of this update.
+        Of this update; or its `Coefficients.as_arrays`.
 
     See Also
     --------
@@ -121,15 +121,10 @@ class Adam(NamedTuple):
         # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c): one pass less over memory.
         rate, beta1, beta2, epsilon, decay = self
         root_correction = math.sqrt(1.0 - beta2**t)
-        return Coefficients(
-            beta1=beta1,
-            new1=1.0 - beta1,
-            beta2=beta2,
-            new2=1.0 - beta2,
-            step=rate * root_correction / (1.0 - beta1**t),
-            epsilon=epsilon * root_correction,
-            keep=1.0 - rate * decay if decay else None,
-        )
+        step = rate * root_correction / (1.0 - beta1**t)
+        keep = 1.0 - rate * decay if decay else None
+        shifted = epsilon * root_correction
+        return Coefficients(beta1, 1.0 - beta1, beta2, 1.0 - beta2, step, shifted, keep)
 
 
 class Coefficients(NamedTuple):
@@ -143,7 +138,7 @@ class Coefficients(NamedTuple):
     epsilon: Any
     keep: Any  # what weight decay leaves of a weight; None: all
 
-    def as_arrays(self, into: list[NDArray[Any]]) -> Coefficients:
+    def as_arrays(self, into: list[NDArray[Any]]) -> list[Any]:
         """Return the numbers as arrays () of a buffer's dtype: NumPy takes those faster.
 
         Parameters
@@ -154,7 +149,7 @@ class Coefficients(NamedTuple):
         for array, number in zip(into, self, strict=True):
             if number is not None:
                 array[()] = number
-        return Coefficients._make(into if self.keep is not None else [*into[:-1], None])
+        return into if self.keep is not None else [*into[:-1], None]
 
 
 def _apply(
@@ -163,7 +158,7 @@ def _apply(
     m: NDArray[Any],
     v: NDArray[Any],
     s: NDArray[Any],
-    numbers: Coefficients,
+    numbers: Coefficients | Sequence[Any],
 ) -> None:
     beta1, new1, beta2, new2, step, epsilon, keep = numbers
     m *= beta1

@@ -415,18 +415,16 @@ class DQN:
 
     def _train_step(self, batch_size: int, gamma: float) -> float:
         batch = self.replay_buffer.sample(batch_size)
-        return self.learner.alone.train(batch, [gamma], [self.adam]).loss()
+        return self.learner.alone.train(batch, [gamma], [self.adam])[0]
 
     @property
     def adam(self) -> Adam:
         """Adam's parameters of the next update, the schedule's learning rate among them."""
-        return Adam(
-            learning_rate=self.learning_rate * self.learning_rate_scale,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            epsilon=self.epsilon,
-            weight_decay=self.hyperparameters.weight_decay,
+        rate, decay = (
+            self.learning_rate * self.learning_rate_scale,
+            self.hyperparameters.weight_decay,
         )
+        return Adam(rate, self.beta1, self.beta2, self.epsilon, decay)
 
     @np.errstate(over="ignore", invalid="ignore")
     def compute_gradients(self, batch: Batch, gamma: float) -> float:

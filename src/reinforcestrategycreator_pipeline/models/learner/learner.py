@@ -102,6 +102,7 @@ class Learner:
         )
         self.guard = DivergenceGuard()
         self.diagnostics: dict[str, float] = {}
+        self._logged: tuple[Array, float] | None = None
         self._use(buffers_for(spec, np.dtype(config.dtype)))
         self.networks.weights.flat[:] = self.first_weights().flat
         self.networks.update_target(1.0)
@@ -224,8 +225,8 @@ class Learner:
             untrained_q,
         )
 
-    def coefficients(self, adam: Adam) -> Coefficients:
-        """Return what the next update needs.
+    def begin_update(self, adam: Adam, squared_norm: float | None) -> Coefficients:
+        """Clip the gradient, remember what a logged update needs, and return what Adam needs.
 
         Raises
         ------
@@ -240,47 +241,33 @@ class Learner:
                 f"epsilon >= {MIN_EPSILON}. Got {rate!r}, {beta1!r}, {beta2!r} and {epsilon!r} "
                 f"instead."
             )
-        return adam.at(self.networks.t + 1)
-
-    def begin_update(self, squared_norm: float | None) -> tuple[Array | None, float]:
-        """Clip the gradient; return the weights, if the next update is logged, and the norm.
-
-        The norm is 0 where nothing needs it.
-        """
         hp, networks = self.hyperparameters, self.networks
-        limit, interval = hp.max_grad_norm, hp.log_interval
-        due = interval > 0 and (networks.t + 1) % interval == 0
-        norm = 0.0
+        t, limit, interval = networks.t + 1, hp.max_grad_norm, hp.log_interval
+        due = interval > 0 and t % interval == 0
+        self._logged = None
         if due or limit is not None:
             gradient = networks.gradients.flat
             square = float(gradient.dot(gradient)) if squared_norm is None else squared_norm
             norm = math.sqrt(square if square < math.inf else squared_norm_float64(gradient))
             if limit is not None and norm > limit:
                 gradient *= limit / norm
-        return (networks.weights.flat.copy() if due else None), norm
+            if due:
+                self._logged = networks.weights.flat.copy(), norm
+        return adam.at(t)
 
-    def finish_update(self, adam: Adam) -> None:
-        """Count the update, and move the target network when it is due."""
+    def finish_update(self, adam: Adam) -> bool:
+        """Count the update, move the target network when it is due; tell whether to `log` it."""
         hp, networks = self.hyperparameters, self.networks
         networks.t = t = networks.t + 1
         flush(networks.m.flat, networks.v.flat, t, adam.beta1, adam.beta2)
         if t % hp.target_update_interval == 0:
             networks.update_target(hp.tau)
+        return self._logged is not None
 
-    def diagnose(self, adam: Adam, before: Array, norm: float, result: StepResult) -> None:
-        """Write `diagnostics` of the newest update, and warn when most of the network has died.
-
-        Parameters
-        ----------
-        adam : Adam
-            Of the update.
-        before : ndarray, shape (P,)
-            The weights before it; overwritten.
-        norm : float
-            Of the gradient, before clipping.
-        result : StepResult
-            What the update was made from.
-        """
+    def log(self, adam: Adam, result: StepResult) -> None:
+        """Write `diagnostics` of the newest update; warn when most of the network has died."""
+        assert self._logged is not None
+        before, norm = self._logged  # weights, and the gradient's norm before clipping
         t, weight_norm = self.networks.t, float(np.linalg.norm(before))
         before -= self.networks.weights.flat
         q = result.action_values()[: result.rows]
@@ -362,25 +349,25 @@ class TrainingGroup:
         update: Callable[[Sequence[Coefficients]], None],
     ) -> None:
         self.learners, self._step = list(learners), step
-        self._gradients, self._update = gradients, update
+        self._stacked, self._gradients, self._update = bool(step.lead), gradients, update
+        self._noisy = [each.networks for each in learners if each.networks.noises]
         normalizers = [each.normalizer for each in learners if each.normalizer is not None]
         self._normalizers = normalizers or None
 
     def compute(self, batch: Batch, gammas: Sequence[float]) -> tuple[StepResult, float]:
         """Fill the gradients; return what was computed, and their squared norm, of all together."""
-        stacked = bool(self._step.lead)
-        for learner in self.learners:
-            learner.networks.apply_noise()
-        gamma = np.array(gammas)[:, None] if stacked else gammas[0]
+        for networks in self._noisy:
+            networks.apply_noise()
+        gamma = np.array(gammas)[:, None] if self._stacked else gammas[0]
         result = self._step.run(batch, gamma, self._normalizers)
-        for learner in self.learners:
-            learner.networks.add_sigma_gradient()
+        for networks in self._noisy:
+            networks.add_sigma_gradient()
         return result, float(self._gradients.dot(self._gradients))
 
     # What NumPy would warn of is checked in one place, and said better.
     @np.errstate(over="ignore", invalid="ignore")
-    def train(self, batch: Batch, gammas: Sequence[float], adams: Sequence[Adam]) -> StepResult:
-        """Learn from one batch of every learner.
+    def train(self, batch: Batch, gammas: Sequence[float], adams: Sequence[Adam]) -> list[float]:
+        """Learn from one batch of every learner, and return their losses before the update.
 
         Parameters
         ----------
@@ -396,29 +383,30 @@ class TrainingGroup:
         DivergenceError
             If the action values have left what the rewards allow, and `on_divergence` is "stop".
         """
-        learners = self.learners
-        for learner in learners:
-            learner.networks.resample_noise()
+        learners, stacked = self.learners, self._stacked
+        for networks in self._noisy:
+            networks.resample_noise()
         result, squared_norm = self.compute(batch, gammas)
+        if stacked:
+            rows = result.losses.reshape(len(learners), -1)
+            losses = [float(np.add.reduce(row)) / row.size for row in rows]
+        else:
+            losses = [result.loss()]
         # A sum of squares is finite only if every term is.
-        everything = squared_norm + result.checksum + float(np.add.reduce(result.losses))
-        self._check(batch, gammas, result, abs(everything) < math.inf)
-        numbers = [each.coefficients(adam) for each, adam in zip(learners, adams, strict=True)]
-        own_norm = squared_norm if len(learners) == 1 else None
-        begun = [each.begin_update(own_norm) for each in learners]
-        self._update(numbers)
-        for k, (learner, adam, (before, norm)) in enumerate(
-            zip(learners, adams, begun, strict=True)
-        ):
-            learner.finish_update(adam)
-            if before is not None:
-                learner.diagnose(adam, before, norm, self._agent(k, batch, result)[1])
+        sound = abs(squared_norm + result.checksum + sum(losses)) < math.inf
+        self._check(batch, gammas, result, sound)
+        norm = None if stacked else squared_norm
+        pairs = list(zip(learners, adams, strict=True))
+        self._update([learner.begin_update(adam, norm) for learner, adam in pairs])
+        for k, (learner, adam) in enumerate(pairs):
+            if learner.finish_update(adam):
+                learner.log(adam, self._agent(k, batch, result)[1])
         if batch.weights is not None:  # drawn by priority
             told: tuple[Any, Any] = batch.indices, result.transition_priorities()
-            told = told if self._step.lead else ([told[0]], [told[1]])
+            told = told if stacked else ([told[0]], [told[1]])
             for learner, *own in zip(learners, *told, strict=True):
                 learner.replay.update_priorities(*own)
-        return result
+        return losses
 
     def _check(
         self, batch: Batch, gammas: Sequence[float], result: StepResult, sound: bool
@@ -436,9 +424,9 @@ class TrainingGroup:
                 if t % DIVERGENCE_CHECK_INTERVAL == 0:
                     learner.require_convergence(own, gammas[k], own_result)
             except (NonFiniteError, DivergenceError) as error:
-                if not self._step.lead:
+                if not self._stacked:
                     raise
                 raise type(error)(f"agent {k} of {len(self.learners)}: {error}") from error
 
     def _agent(self, k: int, batch: Batch, result: StepResult) -> tuple[Batch, StepResult]:
-        return (batch.agent(k), result.agent(k)) if self._step.lead else (batch, result)
+        return (batch.agent(k), result.agent(k)) if self._stacked else (batch, result)
