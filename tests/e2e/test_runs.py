@@ -29,7 +29,7 @@ from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
-from reinforcestrategycreator_pipeline.pipeline.stages.training import FIRST_COLUMNS
+from reinforcestrategycreator_pipeline.policies.dqn_training import HISTORY_COLUMNS
 from reinforcestrategycreator_pipeline.runs.manifest import hash_artifact
 
 # Two sinusoids that a feature shows: an edge that is there by construction.
@@ -113,7 +113,7 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
         RunConfig, Path("quick.yaml"), ["data.params.symbols=[A, B]"], environ={}
     )
     history = pd.read_csv(run_dir / "training/history.csv")
-    assert tuple(history.columns) == FIRST_COLUMNS
+    assert tuple(history.columns) == HISTORY_COLUMNS
     assert history["step"].tolist() == [10, 20]
     for line in (run_dir / "log.jsonl").read_text(encoding="utf-8").splitlines():
         assert json.loads(line)["level"] in ("info", "warning")

@@ -209,6 +209,47 @@ def test_imports_run_one_way(module: str) -> None:
     assert rank_violations(path.read_text("utf-8"), module, path.name == "__init__.py") == []
 
 
+def imported() -> dict[str, set[str]]:
+    """Return each module's imports from the package, those for type checkers and late ones too."""
+    found = {}
+    for module, path in MODULES.items():
+        names = imports(ast.parse(path.read_text("utf-8")), module, path.name == "__init__.py")
+        inner = {name.removeprefix(f"{PACKAGE}.") for name, _, _ in names}
+        # A module has its own package anyway: `from package import other` names it.
+        own = {module, *(name for name in inner if module.startswith(f"{name}."))}
+        found[module] = {name for name in inner if name in MODULES} - own
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules of a circle of imports, of any length; empty if there is none."""
+    done: set[str] = set()
+
+    def visit(module: str, way: list[str]) -> list[str]:
+        if module in way:
+            return [*way[way.index(module) :], module]
+        if module not in done:
+            for other in sorted(graph[module]):
+                if found := visit(other, [*way, module]):
+                    return found
+            done.add(module)
+        return []
+
+    return next(filter(None, (visit(module, []) for module in graph)), [])
+
+
+def test_no_modules_import_each_other_not_even_for_type_checkers() -> None:
+    assert circle(imported()) == []
+
+
+def test_a_planted_circle_is_caught() -> None:
+    graph = imported()
+    assert "nn.network" in graph["models.implementations.dqn"]
+    graph["nn.network"] = {*graph["nn.network"], "models.implementations.dqn"}
+    assert circle(graph)[0] == circle(graph)[-1]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("testing")])
 def test_nothing_banned(module: str) -> None:
     assert banned(MODULES[module].read_text("utf-8"), module) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -18,11 +19,7 @@ M = TypeVar("M", bound="Model")
 
 
 class LearningSettings(Protocol):
-    """The hyperparameters that a training loop reads.
-
-    Those of a model that can draw by priority also have `prioritized_replay`, `priority_alpha` and
-    `priority_epsilon`, as `DQNHyperparameters`.
-    """
+    """The hyperparameters that a training loop reads."""
 
     @property
     def buffer_size(self) -> int:
@@ -53,7 +50,14 @@ class Model(Protocol):
     """A learner of action values from vector states and discrete actions."""
 
     exploration_rate: float
-    diagnostics: dict[str, float]
+
+    @property
+    def diagnostics(self) -> Mapping[str, float]:
+        """Of the newest logged training step, by name; each is a column of the history."""
+
+    @property
+    def squared_error(self) -> bool:
+        """Whether `train_step`'s loss is the plain mean of squared errors of the action values."""
 
     @property
     def hyperparameters(self) -> LearningSettings:
@@ -68,7 +72,7 @@ class Model(Protocol):
         output_shape: tuple[int, ...],
         replay: Replay | None = None,
     ) -> None:
-        """Make the networks."""
+        """Make what is learned; a replay that is given may be told how to draw."""
 
     def predict(self, states: NDArray[Any]) -> NDArray[Any]:
         """Return the action values of one state or a batch."""

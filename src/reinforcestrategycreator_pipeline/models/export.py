@@ -6,7 +6,6 @@ normalisation, which became an operator later, is spelled out.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.files import sha256_bytes, write_bytes
+from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNConfig
+from reinforcestrategycreator_pipeline.models.learner.state import config_record
 from reinforcestrategycreator_pipeline.nn.network import LAYER_NORM_EPSILON
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha256
@@ -135,9 +136,10 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     """
     onnx = _import_onnx()
     network = source if isinstance(source, PolicyNetwork) else source.policy_network()
-    if network.head not in HEAD_GRAPHS:
+    if network.head_name not in HEAD_GRAPHS:
         raise ConfigError(
-            f"the head {network.head!r} has no ONNX form; add one to HEAD_GRAPHS in models.export."
+            f"the head {network.head_name!r} has no ONNX form; add one to HEAD_GRAPHS in "
+            f"models.export."
         )
     graph = Graph(onnx, network.dtype)
     helper, spec = onnx.helper, network.spec
@@ -186,15 +188,15 @@ def _metadata(source: Trained | PolicyNetwork, network: PolicyNetwork) -> Iterat
         yield name, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     yield "weights_sha256", tensors_sha256(network.to_tensors(), json.dumps(header, sort_keys=True))
     config: Any = getattr(source, "config", None)
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    if isinstance(config, DQNConfig):
+        text = json.dumps(config_record(config), sort_keys=True)
         yield "config_sha256", sha256_bytes(text.encode())
 
 
 def _build(graph: Graph, network: PolicyNetwork) -> None:
     """Add everything between ``states`` and the two outputs."""
     x = _normalised(graph, network)
-    values = HEAD_GRAPHS[network.head](graph, _outputs(graph, network, x), network)
+    values = HEAD_GRAPHS[network.head_name](graph, _outputs(graph, network, x), network)
     # What Relu and Clip do to NaN is the runtime's choice. This is 0, or NaN for NaN and infinity.
     zero = graph.node("Sub", ["states", "states"], "zero_or_nan")
     axis = graph.constant("states_axis", [1], np.int64)

@@ -4,39 +4,30 @@ A network of trading's size is so small that most of a training step is the call
 A population pays for each call once: the weights of all agents are rows of one buffer, and every
 operation of a step runs over a leading axis of agents. NumPy multiplies a stack of matrices with
 the routine that a single matrix gets, and the rest is elementwise, so that every agent's bits are
-those that it would have alone. Seeds, hyperparameters and folds are trained in this way.
+those that it would have alone: the training step is `models.learner.learner`'s, for one or for K.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
+from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.gym.together import learn_together
-from reinforcestrategycreator_pipeline.models.implementations.dqn import (
-    DIVERGENCE_CHECK_INTERVAL,
-    DQN,
-    WEIGHTS_CHECK_INTERVAL,
-    DQNConfig,
-)
-from reinforcestrategycreator_pipeline.models.learner.guards import require_convergence
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQNConfig
+from reinforcestrategycreator_pipeline.models.learner.learner import TrainingGroup
 from reinforcestrategycreator_pipeline.models.learner.networks import buffers_for
-from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult, TrainingStep
-from reinforcestrategycreator_pipeline.nn.adam import (
-    BLOCK,
-    adam_step_of_agents,
-)
+from reinforcestrategycreator_pipeline.models.learner.training_step import TrainingStep
+from reinforcestrategycreator_pipeline.nn.adam import BLOCK, adam_step_of_agents
 from reinforcestrategycreator_pipeline.nn.network import Views
 from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
 from reinforcestrategycreator_pipeline.replay.stacked import StackedRings
-
-Array = NDArray[Any]
 
 SAME = (
     "hidden_layers",
@@ -137,21 +128,27 @@ class Population:
             raise ConfigError(f"{len(self.agents)} agents need as many replays, not {len(replays)}")
         for k, agent in enumerate(self.agents):
             agent.build(input_shape, output_shape, None if replays is None else replays[k])
-        first, k = self.agents[0], len(self.agents)
-        spec = first.spec
-        self._buffers = buffers_for(spec, first.dtype, k)
-        size = self._buffers.shape[2]
-        self._scratch = np.empty(min(k * size, max(size, BLOCK)), dtype=first.dtype)
-        online, target, gradients = self._buffers[:3]
-        noisy = None
+        learners = [agent.learner for agent in self.agents]
+        spec, dtype, k = learners[0].spec, self.agents[0].dtype, len(learners)
+        buffers = buffers_for(spec, dtype, k)
+        size = buffers.shape[2]
+        scratch = np.empty(min(k * size, max(size, BLOCK)), dtype=dtype)
+        weights, target, gradients, m, v = buffers
+        online, noisy = weights, None
         if spec.noisy:
-            noisy = np.empty((2, k, size - spec.n_dense), first.dtype)
+            noisy = np.empty((2, k, size - spec.n_dense), dtype)
             online, target = noisy
-        for i, agent in enumerate(self.agents):
-            agent.move_to(self._buffers[:, i], None if noisy is None else noisy[:, i])
+        for i, learner in enumerate(learners):
+            learner.move_to(buffers[:, i], None if noisy is None else noisy[:, i])
         views = [Views(rows, spec) for rows in (online, target, gradients)]
-        self._step = TrainingStep(spec, first.head, first.hyperparameters.double_dqn, *views)
-        own = [agent.replay_buffer for agent in self.agents]
+        double_dqn = learners[0].hyperparameters.double_dqn
+        self._together = TrainingGroup(
+            learners,
+            TrainingStep(spec, learners[0].head, double_dqn, *views),
+            gradients.reshape(-1),
+            partial(adam_step_of_agents, weights, gradients, m, v, scratch),
+        )
+        own = [learner.replay for learner in learners]
         self._rings = StackedRings(own) if StackedRings.fits(own) else None
 
     def set_progress(self, progress: float) -> None:
@@ -159,7 +156,6 @@ class Population:
         for agent in self.agents:
             agent.set_progress(progress)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def train_step(self) -> NDArray[np.float64]:
         """Learn from one batch of every agent's replay.
 
@@ -173,32 +169,9 @@ class Population:
         NonFiniteError, DivergenceError
             As `DQN.train_step`, naming the agent; no agent is updated then.
         """
-        batch = self._sample()
-        networks = [agent._networks for agent in self.agents]
-        for network in networks:
-            network.resample_noise()
-            network.apply_noise()
-        gammas = np.array([[agent.hyperparameters.gamma] for agent in self.agents])
-        normalizers = [agent.normalizer for agent in self.agents if agent.normalizer is not None]
-        result = self._step.run(batch, gammas, normalizers or None)
-        for network in networks:
-            network.add_sigma_gradient()
-        self._check(batch, result)
-        ts = [network.t + 1 for network in networks]
-        numbers = [agent._adam(t) for agent, t in zip(self.agents, ts, strict=True)]
-        begun = [agent._begin_update(t) for agent, t in zip(self.agents, ts, strict=True)]
-        weights, _, gradients, m, v = self._buffers
-        adam_step_of_agents(weights, gradients, m, v, self._scratch, numbers)
-        for k, agent in enumerate(self.agents):
-            before, norm = begun[k]
-            agent._finish_update(ts[k], before, norm, result if before is None else result.agent(k))
-        if batch.weights is not None:
-            assert batch.indices is not None
-            pairs = zip(batch.indices, result.transition_priorities(), strict=True)
-            for agent, (indices, priorities) in zip(self.agents, pairs, strict=True):
-                agent.replay_buffer.update_priorities(indices, priorities)
-        losses = result.losses.reshape(len(self.agents), -1)
-        return np.array([float(np.add.reduce(row)) / row.size for row in losses])
+        gammas = [agent.hyperparameters.gamma for agent in self.agents]
+        adams = [agent.adam for agent in self.agents]
+        return np.array(self._together.train(self._sample(), gammas, adams))
 
     def _sample(self) -> Batch:
         """Return a batch of every agent, stacked."""
@@ -211,30 +184,6 @@ class Population:
             for columns in zip(*batches, strict=True)
         ]
         return Batch(*stacked)
-
-    def _check(self, batch: Batch, result: StepResult) -> None:
-        """Refuse what is not finite and what diverges, naming the agent."""
-        gradients = self._buffers[2].reshape(-1)
-        everything = float(gradients.dot(gradients)) + result.checksum
-        everything += float(np.add.reduce(result.losses))
-        sound = abs(everything) < np.inf
-        for k, agent in enumerate(self.agents):
-            t = agent._networks.t
-            look = not sound or t % WEIGHTS_CHECK_INTERVAL == 0
-            if not look and t % DIVERGENCE_CHECK_INTERVAL:
-                continue
-            columns: list[Any] = [None if column is None else column[k] for column in batch]
-            own = Batch(*columns)
-            of_agent = result.agent(k)
-            try:
-                if look:
-                    gradient = agent.gradients.flat
-                    norm = float(gradient.dot(gradient))
-                    agent._require_finite_step(own, of_agent, of_agent.loss(), norm)
-                if t % DIVERGENCE_CHECK_INTERVAL == 0:
-                    require_convergence(agent, own, agent.hyperparameters.gamma, of_agent)
-            except (NonFiniteError, DivergenceError) as error:
-                raise type(error)(f"agent {k} of {len(self.agents)}: {error}") from error
 
     def learn(self, envs: Sequence[Any], total_steps: int) -> list[LearningResult]:
         """Train every agent on an environment of its own, each as `DQN.learn` would alone.
@@ -262,7 +211,7 @@ class Population:
             raise ConfigError(
                 f"{len(self.agents)} agents need as many environments. Got {len(envs)}."
             )
-        if not hasattr(self, "_step"):
+        if not hasattr(self, "_together"):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))
         return learn_together(self.agents, envs, total_steps, self.train_step)

@@ -35,7 +35,7 @@ def adam_step(
     m: NDArray[Any],
     v: NDArray[Any],
     scratch: NDArray[Any],
-    *numbers: Any,
+    numbers: Coefficients | Sequence[Any],
 ) -> None:
     """Apply one update in place.
 
@@ -54,8 +54,8 @@ def adam_step(
         Flat buffers of one dtype; all but `gradients` are changed.
     scratch : ndarray, shape (>= min(P, BLOCK),)
         Of the same dtype; overwritten.
-    *numbers
-        The `Coefficients` of this update.
+    numbers : Coefficients
+        Of this update; or its `Coefficients.as_arrays`.
 
     See Also
     --------
@@ -63,12 +63,12 @@ def adam_step(
     """
     size = parameters.size
     if size <= BLOCK:
-        _apply(parameters, gradients, m, v, scratch[:size], *numbers)
+        _apply(parameters, gradients, m, v, scratch[:size], numbers)
         return
     for start in range(0, size, BLOCK):
         block = slice(start, start + BLOCK)
         g = gradients[block]
-        _apply(parameters[block], g, m[block], v[block], scratch[: g.size], *numbers)
+        _apply(parameters[block], g, m[block], v[block], scratch[: g.size], numbers)
 
 
 def adam_step_of_agents(
@@ -96,16 +96,35 @@ def adam_step_of_agents(
         flat = [a.reshape(-1) for a in arrays]
         for start in range(0, k * size, BLOCK):
             w, g, m_b, v_b = (a[start : start + BLOCK] for a in flat)
-            _apply(w, g, m_b, v_b, scratch[: g.size], *numbers[0])
+            _apply(w, g, m_b, v_b, scratch[: g.size], numbers[0])
         return
-    keeps = [1.0 if n.keep is None else n.keep for n in numbers]
-    each = [(*n[:-1], keep) for n, keep in zip(numbers, keeps, strict=True)]
+    each = [n._replace(keep=1.0) if n.keep is None else n for n in numbers]
     columns = np.array(each, dtype=parameters.dtype).T[:, :, None]
     rows = max(1, BLOCK // size)
     for start in range(0, k, rows):
         w, g, m_b, v_b = (a[start : start + rows] for a in arrays)
         s = scratch[: g.size].reshape(g.shape)
-        _apply(w, g, m_b, v_b, s, *columns[:, start : start + rows])
+        _apply(w, g, m_b, v_b, s, Coefficients(*columns[:, start : start + rows]))
+
+
+class Adam(NamedTuple):
+    """The algorithm's alpha, beta1, beta2 and epsilon, and AdamW's lambda."""
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    weight_decay: float = 0.0
+
+    def at(self, t: int) -> Coefficients:
+        """Return what update `t` needs; the first one is 1."""
+        # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c): one pass less over memory.
+        rate, beta1, beta2, epsilon, decay = self
+        root_correction = math.sqrt(1.0 - beta2**t)
+        step = rate * root_correction / (1.0 - beta1**t)
+        keep = 1.0 - rate * decay if decay else None
+        shifted = epsilon * root_correction
+        return Coefficients(beta1, 1.0 - beta1, beta2, 1.0 - beta2, step, shifted, keep)
 
 
 class Coefficients(NamedTuple):
@@ -119,34 +138,7 @@ class Coefficients(NamedTuple):
     epsilon: Any
     keep: Any  # what weight decay leaves of a weight; None: all
 
-    @classmethod
-    def of(
-        cls,
-        t: int,
-        learning_rate: float,
-        beta1: float,
-        beta2: float,
-        epsilon: float,
-        weight_decay: float = 0.0,
-    ) -> Coefficients:
-        """Return those of update `t`.
-
-        Parameters
-        ----------
-        t : int
-            The number of the update, from 1.
-        learning_rate, beta1, beta2, epsilon : float
-            The algorithm's alpha, beta1, beta2 and epsilon.
-        weight_decay : float
-            AdamW's lambda.
-        """
-        # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c): one pass less over memory.
-        root_correction = math.sqrt(1.0 - beta2**t)
-        step = learning_rate * root_correction / (1.0 - beta1**t)
-        keep = 1.0 - learning_rate * weight_decay if weight_decay else None
-        return cls(beta1, 1.0 - beta1, beta2, 1.0 - beta2, step, epsilon * root_correction, keep)
-
-    def as_arrays(self, into: list[NDArray[Any]]) -> tuple[Any, ...]:
+    def as_arrays(self, into: list[NDArray[Any]]) -> list[Any]:
         """Return the numbers as arrays () of a buffer's dtype: NumPy takes those faster.
 
         Parameters
@@ -157,7 +149,7 @@ class Coefficients(NamedTuple):
         for array, number in zip(into, self, strict=True):
             if number is not None:
                 array[()] = number
-        return tuple(into) if self.keep is not None else (*into[:-1], None)
+        return into if self.keep is not None else [*into[:-1], None]
 
 
 def _apply(
@@ -166,14 +158,9 @@ def _apply(
     m: NDArray[Any],
     v: NDArray[Any],
     s: NDArray[Any],
-    beta1: Any,
-    new1: Any,
-    beta2: Any,
-    new2: Any,
-    step: Any,
-    epsilon: Any,
-    keep: Any,
+    numbers: Coefficients | Sequence[Any],
 ) -> None:
+    beta1, new1, beta2, new2, step, epsilon, keep = numbers
     m *= beta1
     np.multiply(g, new1, out=s)
     m += s

@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.checks import (
     require_int,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
+from reinforcestrategycreator_pipeline.nn.components import is_component
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, Head, build_head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply_rowwise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer, normalize
@@ -62,8 +63,8 @@ class PolicyNetwork:
     weights : mapping of str to ndarray
         ``W0, b0, ...``, with layer normalisation ``gain0, offset0, ...`` too; all float32 or all
         float64, finite. They are copied.
-    head : str
-        A name in `HEADS`, or ``"module:Class"``.
+    head : str or mapping
+        A name in `HEADS`, or ``"module:Class"``; with parameters, ``{"name": ..., **parameters}``.
     head_settings : mapping
         The hyperparameters that the head reads, JSON-ready; its loss apart.
     normalization : Normalization, optional
@@ -77,7 +78,7 @@ class PolicyNetwork:
 
     spec: NetworkSpec
     weights: Mapping[str, Array]
-    head: str
+    head: str | Mapping[str, Any]
     head_settings: Mapping[str, Any]
     normalization: Normalization | None = None
     _head: Head = field(init=False, repr=False)
@@ -87,11 +88,12 @@ class PolicyNetwork:
         object.__setattr__(self, "weights", _checked_weights(self.spec, self.weights))
         settings = {name: _plain(name, value) for name, value in self.head_settings.items()}
         object.__setattr__(self, "head_settings", settings)
-        require(isinstance(self.head, str), OWNER, "head", "a name", self.head)
+        named = is_component(self.head) and not callable(self.head)
+        require(named, OWNER, "head", "a name", self.head)
         object.__setattr__(self, "_head", _build_head(self.head, settings))
         if self._head.n_outputs != self.spec.n_outputs:
             raise ConfigError(
-                f"the head {self.head!r} reads {self._head.n_outputs} outputs an action; "
+                f"the {HEADS.title(self.head)} reads {self._head.n_outputs} outputs an action; "
                 f"the network has {self.spec.n_outputs}."
             )
         if self.normalization is not None:
@@ -126,7 +128,7 @@ class PolicyNetwork:
         return cls(
             spec=quiet,
             weights={name: w for name, w in weights.items() if name in quiet.effective_shapes},
-            head=hyperparameters.head,
+            head=HEADS.reference(hyperparameters.head),
             head_settings={
                 name: v for name, v in sorted(reads.seen.items()) if name not in ("head", "loss")
             },
@@ -134,6 +136,11 @@ class PolicyNetwork:
                 None if normalizer is None else Normalization(*normalizer.fold(), normalizer.clip)
             ),
         )
+
+    @property
+    def head_name(self) -> str:
+        """Of the head, without its parameters."""
+        return self.head if isinstance(self.head, str) else str(self.head["name"])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -231,7 +238,7 @@ class PolicyNetwork:
         layers = ", ".join(map(str, spec.hidden_layers))
         text = f"{spec.n_inputs} inputs, hidden layers {layers}"
         text += f" ({', '.join(options)})" if options else ""
-        text += f", {spec.n_actions} actions; head {self.head}"
+        text += f", {spec.n_actions} actions; head {self.head_name}"
         shown = [f"{k} {_short(v)}" for k, v in self.head_settings.items() if k != "huber_delta"]
         text += f" ({', '.join(shown)})" if shown else ""
         if self.normalization is not None:
@@ -280,8 +287,9 @@ def _check_spec(spec: NetworkSpec) -> None:
     require(spec.noisy is False, OWNER, "noisy", "False: a policy has no noise", spec.noisy)
 
 
-def _build_head(name: str, settings: Mapping[str, Any]) -> Head:
+def _build_head(head: str | Mapping[str, Any], settings: Mapping[str, Any]) -> Head:
     """Return the head, from its settings and nothing else; imports nothing."""
+    name = head if isinstance(head, str) else head["name"]
     for text in (name, *settings.values()):
         module, colon, _ = text.partition(":") if isinstance(text, str) else ("", "", "")
         if colon and module not in sys.modules:
@@ -291,9 +299,9 @@ def _build_head(name: str, settings: Mapping[str, Any]) -> Head:
             )
     require(isinstance(HEADS.get(name), type), OWNER, "head", "the name of a class", name)
     try:
-        return build_head(SimpleNamespace(**{"loss": ANY_LOSS, **settings, "head": name}))
+        return build_head(SimpleNamespace(**{"loss": ANY_LOSS, **settings, "head": head}))
     except AttributeError as error:
-        raise ConfigError(f"the settings of the head {name!r} lack one: {error}.") from error
+        raise ConfigError(f"the settings of the {HEADS.title(head)} lack one: {error}.") from error
 
 
 def _names(expected: Iterable[str], found: Iterable[str], what: str) -> None:

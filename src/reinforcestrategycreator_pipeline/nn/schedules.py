@@ -1,7 +1,7 @@
 """Values that change while training goes on: learning rate, exploration, importance weights.
 
-A schedule of your own is one function of this form, named in the configuration by its registered
-name or as ``"module:function"``.
+A schedule of your own is one function of this form, given as it is, or named in the configuration
+by its registered name or as ``"module:function"``. Further arguments of it are parameters.
 """
 
 from __future__ import annotations
@@ -9,39 +9,58 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from reinforcestrategycreator_pipeline.checks import require
-from reinforcestrategycreator_pipeline.registry import Registry
+from reinforcestrategycreator_pipeline.checks import is_number, require
+from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
+from reinforcestrategycreator_pipeline.nn.components import Component, Components
 
 Schedule = Callable[[float, float, float], float]
 
-SCHEDULES: Registry[Schedule] = Registry("schedule", ())
-"""``function(initial, final, share) -> float`` for a share from 0 to 1 of the way."""
+SCHEDULES: Components[Schedule] = Components("schedule", given=3)
+"""``function(initial, final, share) -> float`` for a share from 0 to 1 of the way.
+
+What it returns is a finite number >= 0, and a rate of exploration at most 1.
+"""
 
 
-def schedule(kind: str, initial: float, final: float, share: float) -> float:
-    """Return where the schedule `kind` is after `share` of its way.
+def checked_schedule(component: Component, largest: float = math.inf) -> Schedule:
+    """Return a schedule that takes any share, clipped to [0, 1], and whose values are checked.
 
     Parameters
     ----------
-    kind : str
-        "constant", "linear", "cosine", "exponential", or ``"module:function"``.
-    initial, final : float
-        The value at share 0 and at share 1; "constant" stays at `initial`.
-    share : float
-        Clipped to [0, 1].
+    component : Component
+        "constant", "linear", "cosine", "exponential", ``"module:function"``, ...
+    largest : float
+        No value may exceed it.
 
     Returns
     -------
-    float
-        Exactly `initial` at share 0 and, but for "constant", exactly `final` at share 1.
+    callable
+        ``schedule(initial, final, share) -> float``: exactly `initial` at share 0 and, but for
+        "constant", exactly `final` at share 1, if it is a shipped one. It raises `ConfigError`,
+        which names the schedule, for a value that is not finite or beyond 0 or `largest`, for a
+        share of NaN, and if "exponential" is given a value <= 0.
 
     Raises
     ------
     ConfigError
-        If there is no such kind, the share is NaN, or "exponential" is given a value <= 0.
+        If there is no such schedule.
     """
-    require(share == share, "schedule", "share", "a number", share)  # min and max hide NaN
-    return SCHEDULES.get(kind)(float(initial), float(final), min(max(float(share), 0.0), 1.0))
+    function = SCHEDULES.get(component)
+
+    def value(initial: float, final: float, share: float) -> float:
+        require(share == share, "schedule", "share", "a number", share)  # min and max hide NaN
+        share = min(max(float(share), 0.0), 1.0)
+        found = function(float(initial), float(final), share)
+        number = float(found) if hasattr(found, "__float__") else found
+        if not (is_number(number) and 0.0 <= number <= largest):
+            bounds = ">= 0" if largest == math.inf else f"from 0 to {largest:g}"
+            raise ConfigError(
+                f"the {SCHEDULES.title(component)} must return finite numbers {bounds}. "
+                f"Got {shorten(repr(found))} at share {share:g} instead."
+            )
+        return number
+
+    return value
 
 
 @SCHEDULES.register("constant")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
@@ -21,9 +19,15 @@ from reinforcestrategycreator_pipeline.errors import (
     NonFiniteError,
 )
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
-from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
+from reinforcestrategycreator_pipeline.models.base import Model
+from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNHyperparameters
+from reinforcestrategycreator_pipeline.models.loops import (
+    Best,
+    Checkpoints,
+    stored_before_training,
+    training_steps,
+)
 from reinforcestrategycreator_pipeline.replay.index import IndexReplay
-from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.seeding import (
     generator,
     generator_state,
@@ -77,6 +81,35 @@ class TrainingConfig(Strict):
     checkpoint_interval: Annotated[int, Ge(1)] = 2_000
 
 
+@dataclass
+class Progress:
+    """Where a training is, beside its model, replay and trajectories.
+
+    Attributes
+    ----------
+    step : int
+        Training steps done.
+    history : list of dict
+        See `TrainingResult`.
+    loss_sum, loss_count : float, int
+        Of the losses since the last row.
+    stale : int
+        Looks at the validation split since the best one.
+    unlogged : float or None
+        Validation growth since the last row.
+    generators : list of dict
+        State of the generators of trajectories and replay; of a checkpoint.
+    """
+
+    step: int = 0
+    history: list[Row] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    stale: int = 0
+    unlogged: float | None = None
+    generators: list[dict[str, Any]] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """What training leaves.
@@ -84,7 +117,7 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        One row a logged step, keys `HISTORY_COLUMNS`; None where a row has no such value. The loss
+        One row a logged step, keys `HISTORY_COLUMNS` and the model's own; None where a row has no such value. The loss
         is the mean since the row before, the validation growth the newest since then.
     best_step : int
         The step whose weights the model holds now.
@@ -152,33 +185,31 @@ class MarketTrainer:
                 f"Got {validation.n_inputs} inputs and positions {validation.positions.tolist()} "
                 f"instead of {market.n_inputs} and {market.positions.tolist()}."
             )
-        require_single_steps(model.hyperparameters)
         self.model, self.market, self.validation = model, market, validation
-        self.config, self.store, self.on_row = config, store, on_row
+        self.config, self.on_row = config, on_row
         self._walk = generator(seed, "training/trajectories")
         self._draw = generator(seed, "training/replay")
         gather = market.gather_all_actions if config.counterfactual else market.gather
-        self.replay = IndexReplay(
-            model.hyperparameters.buffer_size,
-            gather,
-            self._draw,
-            sampler=_sampler(model.hyperparameters),
-        )
+        self.replay = IndexReplay(model.hyperparameters.buffer_size, gather, self._draw)
         model.build((market.n_inputs,), (market.n_positions,), self.replay)
         self.trajectories = MarketTrajectories(market, config.trajectories, self._walk)
-        # What a checkpoint must have been made from, to be continued here.
-        self._fingerprint = tensors_sha256(
-            {"features": market.features, "rewards": market.rewards},
+        data = {"features": market.features, "rewards": market.rewards}
+        identity = {
+            "data": tensors_sha256(data),
             # How often one saves changes nothing.
-            json.dumps([dataclasses.asdict(replace(config, checkpoint_interval=1)), seed]),
+            "training": dataclasses.asdict(replace(config, checkpoint_interval=1)),
+            "seed": seed,
+        }
+        self.checkpoints = (
+            None if store is None else Checkpoints(store, model, self.replay, identity)
         )
-        self.step = 0
-        self.history: list[Row] = []
-        self._loss_sum, self._loss_count = 0.0, 0
-        self._best: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None = None
-        self._best_value, self._best_step, self._stale = -np.inf, 0, 0
-        self._unlogged: float | None = None  # validation growth since the last row
+        self.progress, self.best = Progress(), Best()
         self._clock = (time.perf_counter(), 0)
+
+    @property
+    def step(self) -> int:
+        """Training steps done."""
+        return self.progress.step
 
     def run(self) -> TrainingResult:
         """Train to the end, and leave the best weights in the model.
@@ -192,35 +223,34 @@ class MarketTrainer:
         KeyboardInterrupt
             On Ctrl-C or SIGTERM, after a checkpoint was written.
         """
-        settings, config = self.model.hyperparameters, self.config
-        starts = min(max(settings.learning_starts, settings.batch_size), self.replay.capacity)
+        settings, config, progress = self.model.hyperparameters, self.config, self.progress
+        starts = stored_before_training(settings)
+        steps = training_steps(settings, 1, settings.train_frequency)
         with deferred_interrupts() as stop:
-            while not stop and self.step < config.steps and not self._out_of_patience():
+            while not stop and progress.step < config.steps and not self._out_of_patience():
                 for _ in range(settings.train_frequency):
                     self._collect()
                 if len(self.replay) >= starts:
-                    due = self.step // config.checkpoint_interval
-                    steps = settings.gradient_steps
-                    steps = settings.train_frequency if steps == -1 else steps
-                    for _ in range(min(steps, config.steps - self.step)):
+                    due = progress.step // config.checkpoint_interval
+                    for _ in range(min(steps, config.steps - progress.step)):
                         self._learn()
-                    if self.store and self.step // config.checkpoint_interval > due:
+                    if self.checkpoints and progress.step // config.checkpoint_interval > due:
                         self.save()
             if stop:
-                if self.store:
+                if self.checkpoints:
                     self.save()
                 raise KeyboardInterrupt
-        stopped_early = self.step < config.steps
-        if self._best is None or self.step % config.validation_interval:
+        stopped_early = progress.step < config.steps
+        if self.best.step is None or progress.step % config.validation_interval:
             self._validate()
-        assert self._best is not None
-        self.model.restore(*self._best)
+        self.best.put_into(self.model)
+        assert self.best.step is not None
         return TrainingResult(
-            self.history, self._best_step, self._best_value, self.step, stopped_early
+            progress.history, self.best.step, self.best.value, progress.step, stopped_early
         )
 
     def _out_of_patience(self) -> bool:
-        return 0 < self.config.patience <= self._stale
+        return 0 < self.config.patience <= self.progress.stale
 
     def _collect(self) -> None:
         """Step every trajectory once, as the model explores, and store what happened."""
@@ -231,41 +261,39 @@ class MarketTrainer:
         self.replay.push_many(*self.trajectories.step(actions), actions)
 
     def _learn(self) -> None:
-        self._loss_sum += self.model.train_step()
-        self._loss_count += 1
-        self.step += 1
-        interval = self.model.hyperparameters.log_interval
-        if self.step % self.config.validation_interval == 0:
+        progress, interval = self.progress, self.model.hyperparameters.log_interval
+        progress.loss_sum += self.model.train_step()
+        progress.loss_count += 1
+        progress.step += 1
+        if progress.step % self.config.validation_interval == 0:
             self._validate()
-        if interval and self.step % interval == 0:
+        if interval and progress.step % interval == 0:
             self._log()
 
     def _validate(self) -> None:
         """Trade the validation split greedily; keep the weights if they are the best so far."""
+        progress = self.progress
         paths = self.validation.greedy_paths(self.model.predict)
-        value = self._unlogged = float(self.validation.path_log_growth(paths).mean())
+        value = progress.unlogged = float(self.validation.path_log_growth(paths).mean())
         if not np.isfinite(value):
-            raise NonFiniteError(f"step {self.step}: the validation growth is {value}")
-        if value > self._best_value:
-            tensors, header = self.model.state()
-            self._best = ({name: array.copy() for name, array in tensors.items()}, header)
-            self._best_value, self._best_step, self._stale = value, self.step, 0
-        else:
-            self._stale += 1
+            raise NonFiniteError(f"step {progress.step}: the validation growth is {value}")
+        better = self.best.look(value, progress.step, self.model)
+        progress.stale = 0 if better else progress.stale + 1
 
     def _log(self) -> None:
+        progress = self.progress
         now, (then, step) = time.perf_counter(), self._clock
-        self._clock = (now, self.step)
+        self._clock = (now, progress.step)
         row: Row = {
             **self.model.diagnostics,
-            "step": self.step,
-            "loss": self._loss_sum / self._loss_count,
+            "step": progress.step,
+            "loss": progress.loss_sum / progress.loss_count,
             "exploration_rate": self.model.exploration_rate,
-            "steps_per_second": (self.step - step) / max(now - then, 1e-9),
-            "validation_growth": self._unlogged,
+            "steps_per_second": (progress.step - step) / max(now - then, 1e-9),
+            "validation_growth": progress.unlogged,
         }
-        self._loss_sum, self._loss_count, self._unlogged = 0.0, 0, None
-        self.history.append(row)
+        progress.loss_sum, progress.loss_count, progress.unlogged = 0.0, 0, None
+        progress.history.append(row)
         if self.on_row:
             self.on_row(row)
 
@@ -281,10 +309,7 @@ class MarketTrainer:
         end somewhat below: by learning bars by heart, and because the target's second part, the
         next state's learned value, is correlated with the first (measured on the sample: -0.2).
         """
-        settings = self.model.hyperparameters
-        kind = getattr(settings, "head", "expected"), getattr(settings, "loss", "squared")
-        weighted = getattr(settings, "prioritized_replay", False)
-        if kind != ("expected", "squared") or weighted:
+        if not self.model.squared_error:
             return None
         rewards = self.market.rewards[self.market.decision_rows].astype(np.float64)
         variance = rewards.var(axis=0)
@@ -298,33 +323,12 @@ class MarketTrainer:
 
     def save(self) -> None:
         """Write a checkpoint of everything that the future depends on."""
-        if self.store is None:
+        if self.checkpoints is None:
             raise CheckpointError("this training has no checkpoint store")
-        tensors, header = self.model.state()
-        best_tensors, best_header = self._best or ({}, None)
-        self.store.save(
-            self.step,
-            {
-                **{f"model.{k}": v for k, v in tensors.items()},
-                **{f"best.{k}": v for k, v in best_tensors.items()},
-                **{f"replay.{k}": v for k, v in self.replay.arrays().items()},
-                "trajectories.rows": self.trajectories.rows,
-                "trajectories.held": self.trajectories.held,
-            },
-            {
-                "model": header,
-                "best": best_header,
-                "fingerprint": self._fingerprint,
-                "step": self.step,
-                "history": self.history,
-                "loss": [self._loss_sum, self._loss_count],
-                "best_value": self._best_value if self._best else None,
-                "best_step": self._best_step,
-                "stale": self._stale,
-                "unlogged": self._unlogged,
-                "generators": [generator_state(g) for g in (self._walk, self._draw)],
-            },
-        )
+        generators = [generator_state(g) for g in (self._walk, self._draw)]
+        walks = {"rows": self.trajectories.rows, "held": self.trajectories.held}
+        progress = replace(self.progress, generators=generators)
+        self.checkpoints.save(self.step, self.best, progress, {"trajectories": walks})
 
     def resume(self) -> list[str]:
         """Continue from the newest sound checkpoint, if there is one.
@@ -339,50 +343,23 @@ class MarketTrainer:
         list of str
             A sentence for each checkpoint that had to be skipped.
         """
-        if self.store is None:
+        if self.checkpoints is None:
             return []
-        found, skipped = self.store.load_newest()
-        if found is None:
-            return skipped
-        tensors, header = found
-        if header.get("fingerprint") != self._fingerprint:
-            raise CheckpointError(
-                f"{self.store.folder}: its checkpoints are of other data, another configuration or "
-                f"another seed; they cannot be continued here"
-            )
-
-        def part(prefix: str) -> dict[str, NDArray[Any]]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        self.model.restore(part("model."), header["model"])
-        self.replay.restore(part("replay."))
-        self.trajectories.rows = tensors["trajectories.rows"]
-        self.trajectories.held = tensors["trajectories.held"]
-        self._best = (part("best."), header["best"]) if header["best"] else None
-        self._best_value = header["best_value"] if self._best else -np.inf
-        self._best_step, self._stale = header["best_step"], header["stale"]
-        self._unlogged = header["unlogged"]
-        self.step, self.history = header["step"], header["history"]
-        self._loss_sum, self._loss_count = header["loss"]
-        for rng, state in zip((self._walk, self._draw), header["generators"], strict=True):
-            restore_generator(rng, state)
-        self._clock = (time.perf_counter(), self.step)
+        found, part, skipped = self.checkpoints.resume(self.best)
+        if found is not None:
+            self.progress = Progress(**found)
+            for name, array in part("trajectories").items():
+                setattr(self.trajectories, name, array)
+            for rng, state in zip((self._walk, self._draw), self.progress.generators, strict=True):
+                restore_generator(rng, state)
+            self._clock = (time.perf_counter(), self.step)
         return skipped
 
 
-def require_single_steps(settings: object) -> None:
+def require_single_steps(settings: DQNHyperparameters) -> None:
     """Raise `ConfigError` for hyperparameters with `n_step` above 1."""
     rule = (
         "1 on a market, whose replay holds single bars, of which every action's outcome is known "
         "(n-step returns would need the bars that followed, under the actions taken there)"
     )
-    n_step = getattr(settings, "n_step", 1)
-    require(n_step == 1, "DQN", "n_step", rule, n_step)
-
-
-def _sampler(settings: LearningSettings) -> PrioritizedSampler | None:
-    """Return what draws by priority, if `settings` know of it and want it."""
-    if not getattr(settings, "prioritized_replay", False):
-        return None
-    wanted: Any = settings
-    return PrioritizedSampler(wanted.buffer_size, wanted.priority_alpha, wanted.priority_epsilon)
+    require(settings.n_step == 1, "DQN", "n_step", rule, settings.n_step)

@@ -40,6 +40,10 @@ class Batch(NamedTuple):
     weights: NDArray[Any] | None = None
     indices: NDArray[np.int64] | None = None
 
+    def agent(self, k: int) -> Batch:
+        """Return the part of agent `k` of a batch with a leading axis of agents."""
+        return Batch._make(None if column is None else column[k] for column in self)
+
 
 class Replay(Protocol):
     """What a learner needs of a replay."""

@@ -67,4 +67,4 @@ class IndexReplay(RingStore):
         batch = self._gather(*[x.take(i).astype(np.int64) for x in self._columns.values()])
         if weights is not None and batch.r_t.dtype.kind == "f":
             weights = weights.astype(batch.r_t.dtype, copy=False)
-        return Batch(*batch[:-2], weights, i)
+        return batch._replace(weights=weights, indices=i)

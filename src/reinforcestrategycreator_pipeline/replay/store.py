@@ -31,7 +31,15 @@ class RingStore:
     ------
     ConfigError
         If the sampler has another capacity.
+
+    Attributes
+    ----------
+    n_step : int
+        Environment steps that a transition spans.
     """
+
+    n_step = 1
+    sampler: Sampler
 
     def __init__(
         self,
@@ -42,10 +50,6 @@ class RingStore:
     ) -> None:
         self.capacity = capacity
         self.rng = rng
-        self.sampler: Sampler = UniformSampler() if sampler is None else sampler
-        of_sampler = getattr(self.sampler, "capacity", capacity)
-        rule = f"one of the replay's capacity {capacity}"
-        require(of_sampler == capacity, type(self).__name__, "sampler", rule, of_sampler)
         # np.empty: the operating system commits memory only as the ring fills.
         self._columns: dict[str, NDArray[Any]] = {
             name: np.empty((capacity, *shape), dtype=dtype)
@@ -53,6 +57,16 @@ class RingStore:
         }
         self._next = 0
         self._size = 0
+        self.draw_by(UniformSampler() if sampler is None else sampler)
+
+    def draw_by(self, sampler: Sampler) -> None:
+        """Set the sampler, of the store's capacity; what is stored already is new to it."""
+        of_sampler = getattr(sampler, "capacity", self.capacity)
+        rule = f"one of the replay's capacity {self.capacity}"
+        require(of_sampler == self.capacity, type(self).__name__, "sampler", rule, of_sampler)
+        self.sampler = sampler
+        if self._size:
+            sampler.added(np.arange(self._size))
 
     def __len__(self) -> int:
         return self._size

@@ -63,7 +63,8 @@ class Noisy(DQN):
     """Adds global random noise to its weights."""
 
     def _train_step(self, batch_size, gamma):
-        self._weights.flat += np.random.normal(size=self._weights.flat.size)  # noqa: NPY002
+        weights = self.learner.networks.weights.flat
+        weights += np.random.normal(size=weights.size)  # noqa: NPY002
         return super()._train_step(batch_size, gamma)
 
 
@@ -77,8 +78,9 @@ class Hiding(DQN):
 class Deaf(DQN):
     """Applies updates that are not finite."""
 
-    def _refuse_non_finite(self, *args):
-        pass
+    def build(self, *args):
+        super().build(*args)
+        self.learner.require_finite = lambda *_: None
 
 
 class Lazy(DQN):

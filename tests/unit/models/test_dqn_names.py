@@ -228,7 +228,7 @@ def test_what_is_written_by_name_is_what_predicts_and_learns(way):
     )
     assert (dqn.predict(np.ones(4)) != before).any()
     # And it is what the next step starts from: a network whose buffer was set is its equal.
-    twin._weights.flat[:] = np.concatenate([a.ravel() for a in w.values()])
+    twin.learner.networks.weights.flat[:] = np.concatenate([a.ravel() for a in w.values()])
     assert dqn._train_step(16, 0.9) == twin._train_step(16, 0.9)
     assert learning_state(dqn) == learning_state(twin)
     assert (dqn.q_network["weights"]["W0"] != w["W0"]).any()  # the step moved it, w itself not

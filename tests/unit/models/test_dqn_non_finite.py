@@ -5,10 +5,8 @@ import pytest
 from dqn_cases import FixedReplay, learning_state, make_dqn, push_random, random_batch
 
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
-from reinforcestrategycreator_pipeline.models.implementations.dqn import (
-    DQN,
-    WEIGHTS_CHECK_INTERVAL,
-)
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.models.learner.learner import WEIGHTS_CHECK_INTERVAL
 
 NAN, INF = np.nan, np.inf
 
@@ -175,7 +173,7 @@ def test_weights_that_explode_stop_before_they_are_not_finite():
     push_random(dqn, 64)
     with pytest.raises(NonFiniteError, match="training step"):
         train(dqn, 1000)
-    assert np.isfinite(dqn._weights.flat).all()
+    assert np.isfinite(dqn.learner.networks.weights.flat).all()
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
@@ -195,8 +193,9 @@ def test_learning_goes_on_when_the_cause_is_gone(value):
 class Deaf(DQN):
     """The planted bug: a DQN that does not look at its loss and gradient."""
 
-    def _refuse_non_finite(self, *args):
-        pass
+    def _train_step(self, batch_size, gamma):
+        self.learner.require_finite = lambda *_: None
+        return super()._train_step(batch_size, gamma)
 
 
 @pytest.mark.parametrize("place", ["W0", "b2"])

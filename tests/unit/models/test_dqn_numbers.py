@@ -10,9 +10,9 @@ import pytest
 from dqn_cases import FixedReplay, learning_state, make_dqn, push_random
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
-from reinforcestrategycreator_pipeline.models.implementations import dqn as dqn_module
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.models.learner import guards
+from reinforcestrategycreator_pipeline.models.learner import learner as learner_module
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 EVERYTHING = {
@@ -76,7 +76,7 @@ def test_a_gradient_whose_norm_overflows_float32_is_clipped():
     clipped = make_dqn(1, 1, FixedReplay(batch), max_grad_norm=5.0, **settings)
     clipped.q_network["weights"] = weights
     assert np.isfinite(clipped._train_step(1, 0.9))
-    norm = np.sqrt(sum(np.sum(m.astype(float) ** 2) for m in clipped._m.values()))
+    norm = np.sqrt(sum(np.sum(m.astype(float) ** 2) for m in clipped.learner.networks.m.values()))
     assert norm == pytest.approx(5.0, rel=1e-5)  # with beta1 = 0, m is the gradient
     unclipped = make_dqn(1, 1, FixedReplay(batch), **settings)
     unclipped.q_network["weights"] = weights
@@ -240,7 +240,7 @@ def test_without_a_discount_there_is_no_limit():
 
 def denormals(dqn):
     tiny = np.finfo(np.float32).tiny
-    moments = np.concatenate([dqn._m.flat, dqn._v.flat])
+    moments = np.concatenate([dqn.learner.networks.m.flat, dqn.learner.networks.v.flat])
     return int(np.count_nonzero((moments != 0) & (np.abs(moments) < tiny)))
 
 
@@ -263,7 +263,7 @@ def test_no_moment_of_a_dead_unit_is_ever_denormal(beta1):
 
 @pytest.mark.parametrize("beta1", [0.5, 0.9])
 def test_without_the_flush_they_are(beta1, monkeypatch):
-    monkeypatch.setattr(dqn_module, "flush", lambda *args: None)
+    monkeypatch.setattr(learner_module, "flush", lambda *args: None)
     dqn = decaying(beta1)
     found = 0
     for _ in range(800):

@@ -325,16 +325,29 @@ def test_a_replay_without_priorities_is_refused():
         def sample(self, batch_size):
             return batch_of()
 
-    for replay, got in (
-        (Plain(), "Plain with NoneType"),
-        (RingReplay(100, 4, np.random.default_rng(0)), "RingReplay with UniformSampler"),
-    ):
-        with pytest.raises(ConfigError) as caught:
-            make_dqn(replay=replay, prioritized_replay=True)
-        assert str(caught.value) == (
-            "prioritized_replay needs a replay with update_priorities and a sampler that draws by "
-            f"them. Got {got} instead."
-        )
+    with pytest.raises(ConfigError) as caught:
+        make_dqn(replay=Plain(), prioritized_replay=True)
+    assert str(caught.value) == (
+        "prioritized_replay needs a replay with update_priorities and a sampler that draws by "
+        "them. Got Plain with NoneType instead."
+    )
+
+
+def test_a_ring_is_told_to_draw_by_priority_whatever_it_holds():
+    ring = RingReplay(100, 4, np.random.default_rng(0))
+    for _ in range(5):
+        ring.push(np.ones(4), 0, 1.0, np.ones(4), False)
+    dqn = make_dqn(replay=ring, prioritized_replay=True, priority_alpha=0.3)
+    assert (ring.sampler.alpha, ring.sampler.beta) == (0.3, 0.4)
+    dqn._train_step(4, 0.9)
+    assert ring.sampler.max_priority > 0
+
+
+def test_a_replay_of_another_n_step_is_refused():
+    """Its sums of rewards would be discounted as if they spanned other steps."""
+    ring = RingReplay(100, 4, np.random.default_rng(0), n_step=2)
+    with pytest.raises(ConfigError, match="n_step parameter of DQN must be 2, the steps that a"):
+        make_dqn(replay=ring)
 
 
 def test_returns_over_several_steps_are_discounted_by_as_many():

@@ -69,7 +69,9 @@ def test_safetensors_alone_can_read_the_weights(saved):
     tensors = load_file(path)
     for name, w in dqn.q_network["weights"].items():
         assert tensors[f"q.{name}"].tobytes() == w.tobytes()
-    assert set(tensors) == {f"{p}.{n}" for p in ("q", "target", "m", "v") for n in dqn._weights}
+    assert set(tensors) == {
+        f"{p}.{n}" for p in ("q", "target", "m", "v") for n in dqn.learner.networks.weights
+    }
 
 
 def goes_on(dqn, steps=30):

@@ -173,7 +173,7 @@ def test_logging_changes_no_bit_of_learning_and_can_be_off():
     off, on = filled_dqn(log_interval=0), filled_dqn(log_interval=1)
     for _ in range(20):
         assert off._train_step(16, 0.9) == on._train_step(16, 0.9)
-    assert off._weights.flat.tobytes() == on._weights.flat.tobytes()
+    assert off.learner.networks.weights.flat.tobytes() == on.learner.networks.weights.flat.tobytes()
     assert off.diagnostics == {}
     assert on.diagnostics["step"] == 20
 
@@ -188,7 +188,7 @@ def test_dead_units_leave_no_denormals():
     tiny = np.finfo(np.float32).tiny
     for _ in range(3000):
         dqn._train_step(16, 0.9)
-        for moments in (dqn._m.flat, dqn._v.flat):
+        for moments in (dqn.learner.networks.m.flat, dqn.learner.networks.v.flat):
             assert not ((moments != 0) & (np.abs(moments) < tiny)).any(), state["t"]
     assert not state["m"]["W0"][:, :8].any()
     assert state["m"]["W0"][:, 8:].any()

@@ -189,8 +189,8 @@ def fresh_generator(name):
 
 def put(name, value):
     def change(tensors, header):
-        assert header[name] != value
-        header[name] = value
+        assert header["progress"][name] != value
+        header["progress"][name] = value
 
     return change
 
@@ -216,8 +216,8 @@ def no_episode(tensors, header):
 
 
 def no_evaluation(tensors, header):
-    assert len(header["evaluations"]) == 1
-    header["evaluations"], header["best_step"] = [], None
+    assert len(header["progress"]["evaluations"]) == 1
+    header["progress"]["evaluations"], header["best"] = [], None
 
 
 def fewer_actions(tensors, header):
@@ -225,8 +225,11 @@ def fewer_actions(tensors, header):
 
 
 def other_random(tensors, header):
-    state = header["environments"][0]["start"]["random"]
-    header["environments"][0]["start"]["random"] = {**state, "state": {"state": 1, "inc": 1}}
+    state = header["progress"]["environments"][0]["start"]["random"]
+    header["progress"]["environments"][0]["start"]["random"] = {
+        **state,
+        "state": {"state": 1, "inc": 1},
+    }
 
 
 PARTS = {
@@ -275,9 +278,9 @@ def checkpoint(tmp_path_factory):
     step = stopped(cartpole(), folder, 56, eval_env=cartpole(), **arguments)
     file = folder / f"step-{step:010d}.safetensors"
     tensors, header = read_tensors(file)
-    assert header["owed"] == 1
+    assert header["progress"]["owed"] == 1
     assert len(tensors["env.0.actions"]) > 3
-    assert "random" in header["environments"][0]["start"]
+    assert "random" in header["progress"]["environments"][0]["start"]
     assert tensors["replay.window.pending"].sum() == 2
     return file, expected, arguments
 
@@ -447,7 +450,7 @@ def test_an_environments_own_state(tmp_path, wrapped):
     expected = trained(make())
     stopped(make(), tmp_path, 41 if wrapped else 35)
     _, header = read_tensors(next(tmp_path.iterdir()))
-    assert header["environments"][0]["state"]["t"] > 0
+    assert header["progress"]["environments"][0]["state"]["t"] > 0
     assert trained(make(), checkpoint_folder=tmp_path, resume=True) == expected
 
 

@@ -5,11 +5,11 @@ import itertools
 import gymnasium
 import numpy as np
 import pytest
-from dqn_cases import FixedReplay, push_random, random_batch
+from dqn_cases import FixedReplay, learning_state, push_random, random_batch
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
-from reinforcestrategycreator_pipeline.models import population as population_module
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.models.learner.learner import TrainingGroup
 from reinforcestrategycreator_pipeline.models.population import SAME, SAME_LOOP, Population
 from reinforcestrategycreator_pipeline.replay.stacked import StackedRings
 
@@ -168,7 +168,7 @@ def test_an_agent_saves_and_loads_by_itself(tmp_path):
 
 def _same_diagnostics(agent, folder):
     loaded = DQN.load(folder / "agent.safetensors")
-    loaded.diagnostics = agent.diagnostics
+    loaded.learner.diagnostics = agent.diagnostics
     return loaded
 
 
@@ -179,7 +179,7 @@ def test_another_seed_of_one_agent_changes_that_one_alone():
         for _ in range(5):
             population.train_step()
     pairs = zip(first.agents, second.agents, strict=True)
-    changed = [bool((a._weights.flat != b._weights.flat).any()) for a, b in pairs]
+    changed = [learning_state(a) != learning_state(b) for a, b in pairs]
     assert changed == [False, True, False]
 
 
@@ -288,7 +288,7 @@ def test_a_number_that_is_not_finite_names_the_agent_and_updates_none(where):
         agent.replay_buffer._columns["s_t"][:] = np.inf
     else:
         agent.q_network["weights"]["b0"][0] = -np.inf
-    before = [a._weights.flat.tobytes() for a in population.agents]
+    before = [a.learner.networks.weights.flat.tobytes() for a in population.agents]
     steps = 1 if where != "hidden bias" else 101
 
     def train():
@@ -298,16 +298,16 @@ def test_a_number_that_is_not_finite_names_the_agent_and_updates_none(where):
     with pytest.raises(NonFiniteError, match=r"agent 1 of 3: training step "):
         train()
     if steps == 1:
-        assert [a._weights.flat.tobytes() for a in population.agents] == before
+        assert [a.learner.networks.weights.flat.tobytes() for a in population.agents] == before
 
 
 def test_a_population_without_the_check_would_go_on(monkeypatch):
-    monkeypatch.setattr(population_module.Population, "_check", lambda *args: None)
+    monkeypatch.setattr(TrainingGroup, "_check", lambda *args: None)
     population = built(configs())
     population.agents[1].q_network["weights"]["W1"][0, 0] = np.nan
     population.train_step()
-    assert np.isnan(population.agents[1]._weights.flat).any()
-    assert np.isfinite(population.agents[0]._weights.flat).all()
+    assert np.isnan(population.agents[1].learner.networks.weights.flat).any()
+    assert np.isfinite(population.agents[0].learner.networks.weights.flat).all()
 
 
 def test_divergence_names_the_agent():

@@ -8,7 +8,7 @@ import pytest
 from reinforcestrategycreator_pipeline.nn.adam import (
     BLOCK,
     FLUSH_INTERVAL,
-    Coefficients,
+    Adam,
     adam_step,
     flush,
 )
@@ -30,7 +30,7 @@ class Optimised:
         g = np.asarray(gradient, dtype=self.w.dtype)
         parts = (self.w, g, self.m, self.v, self.scratch)
         settings = {**PAPER, **settings}
-        adam_step(*parts, *Coefficients.of(self.t, **settings))
+        adam_step(*parts, Adam(**settings).at(self.t))
         flush(self.m, self.v, self.t, settings["beta1"], settings["beta2"])
 
 
@@ -146,7 +146,7 @@ def test_blocks_do_not_change_a_bit():
 def test_the_gradient_is_not_changed():
     ours = Optimised([1.0, 2.0])
     g = np.array([0.5, -0.5])
-    adam_step(ours.w, g, ours.m, ours.v, ours.scratch, *Coefficients.of(1, **PAPER))
+    adam_step(ours.w, g, ours.m, ours.v, ours.scratch, Adam(**PAPER).at(1))
     assert g.tolist() == [0.5, -0.5]
 
 

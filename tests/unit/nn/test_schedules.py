@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, schedule
+from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, checked_schedule
+
+
+def schedule(kind, *arguments):
+    return checked_schedule(kind)(*arguments)
+
 
 # From 1 to 1/16; cos(pi / 3) = 1/2 and cos(pi / 2) = 0.
 BY_HAND = {

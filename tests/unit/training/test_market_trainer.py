@@ -1,7 +1,6 @@
 """The training loop: its counts, its rows, its best weights, its end, its independence."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +9,14 @@ from small_training import EVERY_OPTION, GRID, ScriptedValidation, bits, make_tr
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     HISTORY_COLUMNS,
     MarketTrainer,
     TrainingConfig,
-    _sampler,
     require_single_steps,
 )
+from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 from reinforcestrategycreator_pipeline.testing.trading_cases import FREE, asset_of, random_asset
 
@@ -172,7 +172,7 @@ class TestOptions:
         trainer.trajectories.step = noting_step
         trainer.run()
         assert len(met) == 2 * 7  # seven rounds of two: the fourth training step, 100 of 32 before
-        trainer.model.restore(*trainer._best)
+        trainer.best.put_into(trainer.model)
         rows = np.concatenate(met).astype(float)
         assert trainer.model.normalizer.count == len(rows)
         np.testing.assert_allclose(trainer.model.normalizer.mean, rows.mean(axis=0), rtol=1e-9)
@@ -199,13 +199,10 @@ class TestOptions:
 
     @pytest.mark.parametrize("n_step", [2, 3])
     def test_returns_over_several_bars_are_refused(self, n_step):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError, match=r"n_step parameter of DQN must be 1, .* Got [23]"):
             make_trainer(hyperparameters={"n_step": n_step})
-        assert str(caught.value) == (
-            "The n_step parameter of DQN must be 1 on a market, whose replay holds single bars, of "
-            "which every action's outcome is known (n-step returns would need the bars that "
-            f"followed, under the actions taken there). Got {n_step} instead."
-        )
+        with pytest.raises(ConfigError, match="must be 1 on a market, whose replay holds si"):
+            require_single_steps(DQNHyperparameters(n_step=n_step))
 
     def test_with_every_option_on_the_same_seed_gives_the_same_bits(self):
         one = finished(hyperparameters=EVERY_OPTION)
@@ -214,15 +211,11 @@ class TestOptions:
             numbers = [v for k, v in row.items() if k != "validation_growth"]
             assert np.isfinite(np.array(numbers, dtype=float)).all()
 
-    def test_a_model_without_the_newer_hyperparameters_trains(self):
-        """Those that a training loop need not know may be missing."""
-        trainer = make_trainer(steps=5)
-        settings = trainer.model.hyperparameters
-        known = ("buffer_size", "learning_starts", "batch_size", "train_frequency")
-        known = (*known, "gradient_steps", "log_interval")
-        few = SimpleNamespace(**{name: getattr(settings, name) for name in known})
-        require_single_steps(few)
-        assert _sampler(few) is None
+    def test_the_model_makes_the_replay_draw_by_priority(self):
+        assert isinstance(make_trainer().replay.sampler, UniformSampler)
+        trainer = make_trainer(hyperparameters={"prioritized_replay": True, "priority_alpha": 0.3})
+        assert trainer.replay.sampler is trainer.model.replay_buffer.sampler
+        assert trainer.replay.sampler.alpha == 0.3
 
 
 class TestHistory:
@@ -332,15 +325,15 @@ class TestPatience:
 class TestNoLookAhead:
     """No. 4: what validation holds changes nothing that training computes."""
 
-    def final(self, trainer, folder):
-        trainer.store = CheckpointStore(folder)
+    def final(self, trainer):
         trainer.run()
-        (tensors, header), skipped = trainer.store.load_newest()
+        (tensors, header), skipped = trainer.checkpoints.store.load_newest()
+        progress = header["progress"]
         assert skipped == []
-        assert header["step"] == 60
+        assert progress["step"] == 60
         kept = {k: v.tobytes() for k, v in tensors.items() if not k.startswith("best.")}
-        losses = [(r["loss"], r["grad_norm"], r["q_mean"]) for r in header["history"]]
-        return kept, header["generators"], losses
+        losses = [(r["loss"], r["grad_norm"], r["q_mean"]) for r in progress["history"]]
+        return kept, progress["generators"], losses
 
     def corrupt(self):
         rng = np.random.default_rng(0)
@@ -351,10 +344,11 @@ class TestNoLookAhead:
         return ExogenousMarket(shuffled, GRID, FREE)
 
     def test_final_weights_do_not_depend_on_validation(self, tmp_path):
-        arguments = {"checkpoint_interval": 60}
-        one = self.final(make_trainer(**arguments), tmp_path / "a")
-        other = self.final(make_trainer(**arguments, validation=self.corrupt()), tmp_path / "b")
-        assert one == other
+        def made(folder, **arguments):
+            store = CheckpointStore(tmp_path / folder)
+            return make_trainer(checkpoint_interval=60, store=store, **arguments)
+
+        assert self.final(made("a")) == self.final(made("b", validation=self.corrupt()))
 
     def test_planted_dependence_is_seen(self, tmp_path):
         class Leaky(MarketTrainer):
@@ -362,13 +356,13 @@ class TestNoLookAhead:
                 super()._validate()
                 self._draw.random(len(self.validation.features))
 
-        def leaky(**arguments):
-            trainer = make_trainer(checkpoint_interval=60, **arguments)
+        def leaky(folder, **arguments):
+            store = CheckpointStore(tmp_path / folder)
+            trainer = make_trainer(checkpoint_interval=60, store=store, **arguments)
             trainer.__class__ = Leaky
             return trainer
 
-        one = self.final(leaky(), tmp_path / "a")
-        assert one != self.final(leaky(validation=self.corrupt()), tmp_path / "b")
+        assert self.final(leaky("a")) != self.final(leaky("b", validation=self.corrupt()))
 
 
 def test_reward_that_is_not_finite_stops_training():

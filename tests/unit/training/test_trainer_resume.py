@@ -126,13 +126,13 @@ def forget_column(name):
 
 def forget_tensors(name):
     def forget(trainer):
-        getattr(trainer.model._networks, name).flat[:] = 0.0
+        getattr(trainer.model.learner.networks, name).flat[:] = 0.0
 
     return forget
 
 
 def forget_value(name, value):
-    return lambda trainer: setattr(trainer, name, value)
+    return lambda trainer: setattr(trainer.progress, name, value)
 
 
 def forget_adams_t(trainer):
@@ -145,7 +145,8 @@ def forget_learning_rate(trainer):
 
 def best_of_now(trainer):
     tensors, header = trainer.model.state()
-    trainer._best = ({k: v.copy() for k, v in tensors.items()}, header)
+    trainer.best.tensors = {k: v.copy() for k, v in tensors.items()}
+    trainer.best.header = header
 
 
 PARTS = {
@@ -170,12 +171,12 @@ PARTS = {
     "learning rate": forget_learning_rate,
     "step": forget_value("step", 24),
     "history": forget_value("history", []),
-    "sum of losses": forget_value("_loss_sum", 0.0),
-    "count of losses": forget_value("_loss_count", 0),
+    "sum of losses": forget_value("loss_sum", 0.0),
+    "count of losses": forget_value("loss_count", 0),
     "best weights": best_of_now,
-    "best value": forget_value("_best_value", -1e9),
-    "best step": forget_value("_best_step", 0),
-    "validation not yet logged": forget_value("_unlogged", None),
+    "best value": lambda t: setattr(t.best, "value", -1e9),
+    "best step": lambda t: setattr(t.best, "step", 0),
+    "validation not yet logged": forget_value("unlogged", None),
 }
 
 
@@ -271,7 +272,7 @@ def test_what_is_resumed_saves_the_same_bytes(tmp_path, request, options):
     left, archive, arguments, _ = request.getfixturevalue(options)
     looks = ScriptedValidation(0.0)
     trainer = restored(tmp_path / "a", (left, archive), 26, validation=looks, **arguments)
-    trainer.store = CheckpointStore(tmp_path / "b")
+    trainer.checkpoints.store = CheckpointStore(tmp_path / "b")
     trainer.save()
     (again,) = (tmp_path / "b").iterdir()
     assert again.read_bytes() == (archive / again.name).read_bytes()
@@ -281,8 +282,8 @@ def test_what_is_resumed_saves_the_same_bytes(tmp_path, request, options):
     "forget",
     [
         lambda t: setattr(t.replay.sampler, "beta", 0.4),
-        lambda t: setattr(t.model._guard, "largest_reward", 0.0),
-        lambda t: setattr(t.model._guard, "first_q", None),
+        lambda t: setattr(t.model.learner.guard, "largest_reward", 0.0),
+        lambda t: setattr(t.model.learner.guard, "first_q", None),
         lambda t: t.model.set_progress(0.0),
         lambda t: setattr(t.model, "learning_rate_scale", 1.0),
     ],
@@ -292,7 +293,7 @@ def test_the_comparison_of_files_sees_it(tmp_path, everything, forget):
     looks = ScriptedValidation(0.0)
     trainer = restored(tmp_path / "a", (left, archive), 26, validation=looks, **arguments)
     forget(trainer)
-    trainer.store = CheckpointStore(tmp_path / "b")
+    trainer.checkpoints.store = CheckpointStore(tmp_path / "b")
     trainer.save()
     (again,) = (tmp_path / "b").iterdir()
     assert again.read_bytes() != (archive / again.name).read_bytes()
@@ -318,7 +319,7 @@ def test_patience_is_part_of_it(tmp_path):
             tmp_path / str(forget), (None, store.archive), 35, validation=looks, **arguments
         )
         if forget:
-            trainer._stale = 0
+            trainer.progress.stale = 0
         assert trainer.run().steps == expected
 
 

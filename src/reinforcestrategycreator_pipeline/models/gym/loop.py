@@ -55,63 +55,7 @@ def learn(
     resume: bool = False,
     progress_bar: bool = False,
 ) -> LearningResult:
-    """Train on a Gymnasium environment with vector observations and discrete actions.
-
-    Parameters
-    ----------
-    model : DQN
-        If it was not built, the environment's spaces give the networks' shapes.
-    env : gymnasium.Env or gymnasium.vector.VectorEnv
-        Observations are a Box of any shape, flattened; actions a Discrete space with any start. A
-        vector may reset itself in any of Gymnasium's modes. With DISABLED, its reset must take
-        ``options["reset_mask"]``.
-    total_steps : int
-        Environment steps, those of all environments together. A vector of E environments may go
-        up to E - 1 beyond it.
-    callback : callable or sequence of callables, optional
-        ``callback(env_step, row)`` at every logged training step; the row is `diagnostics` with
-        the exploration rate and environment steps per second. After an evaluation, with the row
-        ``{"evaluation_return": mean}``. One that returns False ends training there.
-    eval_env : gymnasium.Env, optional
-        Another environment, on which the greedy policy is evaluated. Its seeds are drawn from the
-        model's seed; training goes on as if there were no evaluation.
-    eval_interval, eval_episodes : int
-        Environment steps between two evaluations, and the episodes of each; one more comes at the
-        end.
-    keep_best : bool
-        Leave the model as it was at the best evaluation (the first of equals), not as it is at
-        the end.
-    checkpoint_folder : path, optional
-        Where checkpoints go: every `checkpoint_interval` environment steps, at Ctrl-C or SIGTERM,
-        and at the end. They hold everything, the replay too.
-    checkpoint_interval : int
-        See there.
-    resume : bool
-        Continue from the newest sound checkpoint in the folder, if there is one, to the bits of a
-        training that was never stopped. The environment is brought back by its own ``get_state()``
-        and ``set_state(state)`` (a mapping of names to arrays or JSON values), if it has both,
-        else by replaying the episode; see `gym_recording`. Where that fails, a new episode begins,
-        a warning is logged, and `LearningResult.restarts` tells the step.
-    progress_bar : bool
-        Show one on standard error.
-
-    Returns
-    -------
-    LearningResult
-        See there.
-
-    Raises
-    ------
-    ConfigError
-        If a parameter is wrong, or the spaces do not fit the model.
-    CheckpointError
-        If no checkpoint can be read, or they are of another training.
-    NonFiniteError
-        If the environment or the learner gives a number that is not finite. The last checkpoint
-        stays as it is.
-    KeyboardInterrupt
-        On Ctrl-C or SIGTERM, when the step is done and the checkpoint written.
-    """
+    """Do what `DQN.learn` says, with its parameters."""
     require_int(OWNER, "total_steps", total_steps, 0)
     for name, value in (
         ("eval_interval", eval_interval),
@@ -189,7 +133,7 @@ def make_collector(
     ConfigError
         If the model does not fit the task.
     """
-    if not hasattr(model, "n_inputs"):
+    if not hasattr(model, "learner"):
         model.build(task.shape, (task.n_actions,))
     fits = (model.n_inputs, model.n_actions) == (math.prod(task.shape), task.n_actions)
     require(

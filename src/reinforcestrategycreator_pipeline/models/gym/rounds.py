@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError, shorten
+from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
+from reinforcestrategycreator_pipeline.models.learner.state import config_record
+from reinforcestrategycreator_pipeline.models.loops import (
+    Best,
+    Checkpoints,
+    Part,
+    stored_before_training,
+    training_steps,
+)
 from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 Array = NDArray[Any]
-Callback = Callable[[int, dict[str, float]], bool | None]
 
 logger = logging.getLogger(__name__)
 
 SEEDS = 2**31  # what every environment takes as a seed
+
+
+class Callback(Protocol):
+    """What `learn` calls at every logged training step, and after every evaluation."""
+
+    def __call__(self, env_step: int, row: dict[str, float], /) -> bool | None:
+        """Take a row of the history; False ends training there.
+
+        Parameters
+        ----------
+        env_step : int
+            Environment steps done.
+        row : dict
+            `DQN.diagnostics`, ``exploration_rate`` and environment ``steps_per_second``; or
+            ``{"evaluation_return": mean}``.
+        """
 
 
 @dataclass(frozen=True)
@@ -59,6 +81,35 @@ class LearningResult:
     steps: int
     best_step: int | None = None
     restarts: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Progress:
+    """Where a training is, beside its model, replay and environments.
+
+    Attributes
+    ----------
+    steps : int
+        Environment steps done; the collector counts them, and a checkpoint tells.
+    last_round : int
+        Environment step of the last round of training.
+    owed : int
+        Training steps of that round still to be done.
+    evaluations, restarts
+        As in `LearningResult`.
+    evaluated_at : int
+        Environment step of the last evaluation.
+    environments : list of dict
+        What each environment's recorder must know; of a checkpoint.
+    """
+
+    steps: int = 0
+    last_round: int = 0
+    owed: int = 0
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+    evaluated_at: int = 0
+    restarts: list[int] = field(default_factory=list)
+    environments: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Evaluation:
@@ -132,20 +183,13 @@ class Loop:
     ) -> None:
         self.model, self.collector, self.total_steps = model, collector, total_steps
         self.callbacks, self.evaluation, self.keep_best = callbacks, evaluation, keep_best
-        self.store, self.checkpoint_interval = store, checkpoint_interval
+        self.checkpoint_interval = checkpoint_interval
         self.replay = model.replay_buffer
-        hp = model.hyperparameters
-        # A ring that is smaller than `learning_starts` never holds so many.
-        self._learning_starts = min(max(hp.learning_starts, hp.batch_size), hp.buffer_size)
-        self._frequency, self._gradient_steps = hp.train_frequency, hp.gradient_steps
-        self._last_round = 0  # environment step of the last round of training
-        self._owed = 0  # training steps of that round still to be done
-        self._evaluations: list[tuple[int, float]] = []
-        self._evaluated(0)
-        self._best: tuple[dict[str, Array], dict[str, Any]] | None = None
-        self._best_step: int | None = None
-        self._best_value = -math.inf
-        self._restarts: list[int] = []
+        self.progress, self.best = Progress(), Best()
+        self.checkpoints = (
+            None if store is None else Checkpoints(store, model, self.replay, self._identity())
+        )
+        self._learning_starts = stored_before_training(model.hyperparameters)
         self._ended_by_callback = False
         self._clock = (time.perf_counter(), 0)
 
@@ -153,9 +197,10 @@ class Loop:
 
     def run(self, bar: ProgressBar | None) -> LearningResult:
         """Train to the end, or until a callback or the user stops it."""
-        model, collector, total = self.model, self.collector, self.total_steps
+        collector, total = self.collector, self.total_steps
         self._clock = (time.perf_counter(), collector.steps)
-        next_checkpoint = self._next_checkpoint()
+        interval = self.checkpoint_interval if self.checkpoints else 0
+        next_checkpoint = _next_multiple(interval, collector.steps)
         with deferred_interrupts() as stop:
             while True:
                 self._train(stop)
@@ -165,20 +210,20 @@ class Loop:
                     break
                 if collector.steps >= next_checkpoint:
                     self.save()
-                    next_checkpoint = self._next_checkpoint()
+                    next_checkpoint = _next_multiple(interval, collector.steps)
                 self.collect()
                 if bar is not None:
                     self._show(bar)
-            if self._evaluated_at < collector.steps:
+            if self.progress.evaluated_at < collector.steps:
                 self._evaluate(stop)
-            if self.store:
+            if self.checkpoints:
                 self.save()
             if stop:
                 raise KeyboardInterrupt
         if bar is not None:
             self._show(bar, at_once=True)
-        if self.keep_best and self._best is not None:
-            model.restore(*self._best)
+        if self.keep_best:
+            self.best.put_into(self.model)
         return self.result()
 
     def collect(self) -> None:
@@ -195,32 +240,32 @@ class Loop:
             episodes.returns,
             episodes.lengths,
             episodes.ended_at,
-            self._evaluations,
+            self.progress.evaluations,
             collector.steps,
-            self._best_step,
-            self._restarts,
+            self.best.step,
+            self.progress.restarts,
         )
 
     def due(self) -> int:
         """Count the training steps that are due, those that a stopped training left included."""
-        steps, frequency = self.collector.steps, self._frequency
-        if steps >= self._last_round + frequency - self._last_round % frequency:
+        steps, settings, progress = self.collector.steps, self.model.hyperparameters, self.progress
+        last, frequency = progress.last_round, settings.train_frequency
+        if steps >= last + frequency - last % frequency:
             if len(self.replay) >= self._learning_starts:
-                rounds = steps // frequency - self._last_round // frequency
-                every = self._gradient_steps
-                self._owed += steps - self._last_round if every == -1 else rounds * every
-            self._last_round = steps
-        return self._owed
+                rounds = steps // frequency - last // frequency
+                progress.owed += training_steps(settings, rounds, steps - last)
+            progress.last_round = steps
+        return progress.owed
 
     def done(self, steps: int) -> None:
         """Take note of training steps that were done."""
-        self._owed -= steps
+        self.progress.owed -= steps
 
     def _train(self, stop: StopRequest) -> None:
         """Do the training steps that are due."""
         model, steps = self.model, self.collector.steps
         self.due()
-        while self._owed and not (stop or self._ended_by_callback):
+        while self.progress.owed and not (stop or self._ended_by_callback):
             self.done(1)
             logged = model.diagnostics
             model.train_step()
@@ -243,23 +288,15 @@ class Loop:
         value = self.evaluation.mean_return(step, stop)
         if value is None:
             return
-        self._evaluated(step)
-        self._evaluations.append((step, value))
-        if value > self._best_value:
-            self._best_value, self._best_step = value, step
-            if self.keep_best:
-                tensors, header = self.model.state()
-                self._best = ({k: v.copy() for k, v in tensors.items()}, header)
+        self.progress.evaluated_at = step
+        self.progress.evaluations.append((step, value))
+        self.best.look(value, step, self.model if self.keep_best else None)
         self._call({"evaluation_return": value})
 
-    def _evaluated(self, step: int) -> None:
+    @property
+    def _next_evaluation(self) -> float:
         interval = self.evaluation.interval if self.evaluation else 0
-        self._evaluated_at = step
-        self._next_evaluation = (step // interval + 1) * interval if interval else math.inf
-
-    def _next_checkpoint(self) -> float:
-        interval = self.checkpoint_interval
-        return (self.collector.steps // interval + 1) * interval if self.store else math.inf
+        return _next_multiple(interval, self.progress.evaluated_at)
 
     def _show(self, bar: ProgressBar, at_once: bool = False) -> None:
         collector = self.collector
@@ -275,7 +312,7 @@ class Loop:
         envs = [recorder.env for recorder in collector.recorders]
         kwargs = [e.spec.kwargs if e.spec is not None else {} for e in envs]
         identity = {
-            "config": dataclasses.asdict(self.model.config),
+            "config": config_record(self.model.config, strict=True),
             "environments": [
                 f"{e} {k}" if k else str(e) for e, k in zip(envs, kwargs, strict=True)
             ],
@@ -287,37 +324,18 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint of everything that the future depends on."""
-        assert self.store is not None
+        assert self.checkpoints is not None
         collector = self.collector
-        tensors, header = self.model.state()
-        best_tensors, best_header = self._best or ({}, None)
         snapshots = [recorder.snapshot() for recorder in collector.recorders]
-        episodes = collector.episodes
-        self.store.save(
+        headers = [header for _, header in snapshots]
+        self.checkpoints.save(
             collector.steps,
+            self.best,
+            replace(self.progress, steps=collector.steps, environments=headers),
             {
-                **{f"model.{k}": v for k, v in tensors.items()},
-                **{f"best.{k}": v for k, v in best_tensors.items()},
-                **{f"replay.{k}": v for k, v in self.replay.arrays().items()},
-                **{f"env.{i}.{k}": v for i, (t, _) in enumerate(snapshots) for k, v in t.items()},
-                **{f"running.{k}": v for k, v in self._running().items()},
-                "episodes.returns": np.array(episodes.returns, dtype=np.float64),
-                "episodes.lengths": np.array(episodes.lengths, dtype=np.int64),
-                "episodes.ended_at": np.array(episodes.ended_at, dtype=np.int64),
-            },
-            {
-                "format": "learn/1",
-                "identity": self._identity(),
-                "model": header,
-                "best": best_header,
-                "environments": [h for _, h in snapshots],
-                "steps": collector.steps,
-                "last_round": self._last_round,
-                "owed": self._owed,
-                "evaluations": self._evaluations,
-                "evaluated_at": self._evaluated_at,
-                "best_step": self._best_step,
-                "restarts": self._restarts,
+                **{f"env.{i}": tensors for i, (tensors, _) in enumerate(snapshots)},
+                "running": self._running(),
+                "episodes": {k: np.array(v) for k, v in vars(collector.episodes).items()},
             },
         )
 
@@ -338,48 +356,33 @@ class Loop:
         CheckpointError
             If no checkpoint is sound, or they belong to another training.
         """
-        assert self.store is not None
-        found, skipped = self.store.load_newest()
+        assert self.checkpoints is not None
+        found, part, skipped = self.checkpoints.resume(self.best)
         for sentence in skipped:
             logger.warning("skipped a damaged checkpoint: %s", sentence)
         if found is None:
             return False
-        tensors, header = found
-        self._require_same(header.get("identity"))
-
-        def part(prefix: str) -> dict[str, Array]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        collector, episodes = self.collector, self.collector.episodes
-        self.model.restore(part("model."), header["model"])
-        self.replay.restore(part("replay."))
-        self._best = (part("best."), header["best"]) if header["best"] else None
-        self._evaluations = [(step, value) for step, value in header["evaluations"]]
-        self._best_step, self._restarts = header["best_step"], header["restarts"]
-        if self._best_step is not None:
-            self._best_value = dict(self._evaluations)[self._best_step]
-        self._evaluated(header["evaluated_at"])
-        self._last_round, self._owed = header["last_round"], header["owed"]
-        collector.steps = header["steps"]
-        for name, column in vars(episodes).items():
-            column[:] = tensors[f"episodes.{name}"].tolist()
-        for name, array in self._running().items():
-            array[...] = tensors[f"running.{name}"]
-        self._restore_environments(part, header["environments"])
+        self.progress = progress = Progress(**found)
+        progress.evaluations = [(step, value) for step, value in progress.evaluations]
+        collector = self.collector
+        collector.steps = progress.steps
+        for name, column in part("episodes").items():
+            getattr(collector.episodes, name)[:] = column.tolist()
+        for name, array in part("running").items():
+            self._running()[name][...] = array
+        self._restore_environments(part)
         return True
 
-    def _restore_environments(
-        self, part: Callable[[str], dict[str, Array]], headers: list[dict[str, Any]]
-    ) -> None:
-        collector = self.collector
+    def _restore_environments(self, part: Part) -> None:
+        collector, headers = self.collector, self.progress.environments
         rng = generator(self.model.config.seed, f"learn/restart/{collector.steps}")
         for i, (recorder, header) in enumerate(zip(collector.recorders, headers, strict=True)):
             seed = int(rng.integers(SEEDS))
-            if recorder.restore(part(f"env.{i}."), header):
+            if recorder.restore(part(f"env.{i}"), header):
                 continue
             collector.restart(i, seed)
-            if collector.steps not in self._restarts:
-                self._restarts.append(collector.steps)
+            if collector.steps not in self.progress.restarts:
+                self.progress.restarts.append(collector.steps)
             logger.warning(
                 "resumed at environment step %d, but %s did not come back to where it was: a new "
                 "episode begins, and training goes on otherwise than if it had not been stopped. "
@@ -389,28 +392,7 @@ class Loop:
             )
         collector.after_restore()
 
-    def _require_same(self, identity: Any) -> None:
-        assert self.store is not None
-        own = self._identity()
-        if identity == own:
-            return
-        what = _differences(identity, own)
-        raise CheckpointError(
-            f"{self.store.folder}: its checkpoints are of another training and cannot be "
-            f"continued: {what}. Use another checkpoint_folder, or resume=False to begin anew."
-        )
 
-
-def _differences(saved: Any, own: Any) -> str:
-    """Name what two nested mappings differ in, three at most."""
-    found: list[str] = []
-
-    def compare(a: Any, b: Any, path: str) -> None:
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            for key in [*b, *(k for k in a if k not in b)]:
-                compare(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
-        elif a != b:
-            found.append(f"{path} was {shorten(repr(a), 100)}, not {shorten(repr(b), 100)}")
-
-    compare(saved, own, "")
-    return "; ".join(found[:3])
+def _next_multiple(interval: int, step: int) -> float:
+    """Return the first multiple of `interval` after `step`; never, if the interval is 0."""
+    return (step // interval + 1) * interval if interval else math.inf

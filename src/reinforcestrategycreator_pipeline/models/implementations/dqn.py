@@ -1,6 +1,6 @@
 """The deep Q-network in pure NumPy: our own backpropagation and Adam.
 
-One training step is written in the order of `DQN._train_step`: sample (`replay`), targets, loss
+One training step samples (`replay`) and hands the batch to `models.learner.learner`: targets, loss
 and gradients (`models.learner.training_step`, `nn.heads`, `nn.network`), clipping and Adam
 (`nn.adam`), the target network, new priorities. docs/how-the-learner-works.md follows it line by
 line.
@@ -14,58 +14,51 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    NonFiniteError,
+)
 from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
-    MAX_LEARNING_RATE,
-    MIN_EPSILON,
     DQNConfig,
     DQNHyperparameters,
 )
-from reinforcestrategycreator_pipeline.models.learner.acting import explore
-from reinforcestrategycreator_pipeline.models.learner.diagnostics import diagnose
-from reinforcestrategycreator_pipeline.models.learner.guards import (
-    DivergenceGuard,
-    refuse_non_finite,
-    require_convergence,
-    squared_norm_float64,
-)
-from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks, buffers_for
+from reinforcestrategycreator_pipeline.models.learner.learner import Learner
 from reinforcestrategycreator_pipeline.models.learner.state import (
-    load_state,
-    restore_state,
-    save_state,
-    state_of,
+    FORMAT,
+    SavedDQN,
+    config_record,
+    loadable,
 )
-from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult
-from reinforcestrategycreator_pipeline.nn.adam import Coefficients, flush
-from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
-from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply, initialise
+from reinforcestrategycreator_pipeline.nn.adam import Adam
+from reinforcestrategycreator_pipeline.nn.heads.catalog import Head, build_head
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
-from reinforcestrategycreator_pipeline.nn.schedules import schedule
+from reinforcestrategycreator_pipeline.nn.schedules import checked_schedule
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState
 from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
 from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.replay.ring import RingReplay
 from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler
+from reinforcestrategycreator_pipeline.replay.store import RingStore
 from reinforcestrategycreator_pipeline.seeding import generator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
+    from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
 Array = NDArray[Any]
-
-WEIGHTS_CHECK_INTERVAL = 100
-DIVERGENCE_CHECK_INTERVAL = 10
 
 __all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
 
@@ -85,6 +78,8 @@ class DQN:
     ----------
     learning_rate, beta1, beta2, epsilon : float
         Adam's parameters. Training never changes them.
+    learner : Learner
+        What `build` made of the configuration: networks, guard, generators, the training step.
     learning_rate_scale : float
         What the schedule multiplies the learning rate by, as `set_progress` has set it last.
     exploration_rate : float
@@ -117,6 +112,24 @@ class DQN:
     (2,)
     """
 
+    config: DQNConfig
+    hyperparameters: DQNHyperparameters
+    dtype: np.dtype[Any]
+    head: Head
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    exploration_rate: float
+    learning_rate_scale: float
+    progress: float
+    # With `build`:
+    input_shape: tuple[int, ...]
+    n_inputs: int
+    n_actions: int
+    spec: NetworkSpec
+    learner: Learner
+
     def __init__(self, config: Mapping[str, Any] | DQNConfig | None = None) -> None:
         self.config = DQNConfig.of(config)
         self.hyperparameters = hp = self.config.hyperparameters
@@ -126,23 +139,23 @@ class DQN:
         self.beta1 = float(hp.adam_beta1)
         self.beta2 = float(hp.adam_beta2)
         self.epsilon = float(hp.adam_epsilon)
-        self.diagnostics: dict[str, float] = {}
         self._generators = {
             name: generator(self.config.seed, f"dqn/{name}")
             for name in ("exploration", "replay", "noise", "target-noise")
         }
-        # Refuses an unknown schedule now, not at the end of a long training.
-        schedule(hp.learning_rate_schedule, 1.0, 0.5, 1.0)
-        self.exploration_rate = self.exploration_at(0.0)
+        self._exploration = checked_schedule(hp.exploration_schedule, largest=1.0)
+        self._learning_rates = checked_schedule(hp.learning_rate_schedule)
+        self.exploration_rate = hp.exploration_initial
         self.learning_rate_scale = 1.0
         self.progress = 0.0
 
-    def __getattr__(self, name: str) -> Any:
-        # Only for what is not there: most of it comes with `build`.
-        hint = (
-            "" if "n_inputs" in self.__dict__ else "; call build(input_shape, output_shape) first"
-        )
-        raise AttributeError(f"this DQN has no attribute {name!r}{hint}")
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name):
+            # Only for what is not there: most of it comes with `build`.
+            built = "learner" in self.__dict__
+            hint = "" if built else "; call build(input_shape, output_shape) first"
+            raise AttributeError(f"this DQN has no attribute {name!r}{hint}")
 
     # -- networks ---------------------------------------------------------------------------
 
@@ -162,13 +175,15 @@ class DQN:
             ``(n_actions,)``.
         replay : Replay, optional
             Anything with ``sample(batch_size)``, in the place of the ring buffer. With
-            `prioritized_replay`, a batch must have `weights` and `indices`, and the replay
+            `prioritized_replay`, a `RingStore` is told to draw by priority; a batch of another
+            replay must have `weights` and `indices`, and that replay
             ``update_priorities(indices, priorities)`` and a `sampler` with an attribute `beta`.
 
         Raises
         ------
         ConfigError
-            If a shape is empty or not positive, or the replay has no priorities and should.
+            If a shape is empty or not positive, or the replay has no priorities and should, or
+            its transitions span other than `n_step` steps.
         """
         for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
             ok = isinstance(shape, tuple | list) and len(shape) > 0
@@ -191,106 +206,99 @@ class DQN:
             hp.noisy,
         )
         if replay is None:  # not `or`: an empty replay is falsy
-            replay = self._make_replay()
-        self.replay_buffer: Any = replay
+            replay = RingReplay(
+                hp.buffer_size,
+                self.n_inputs,
+                self._generators["replay"],
+                self.dtype,
+                self.n_actions,
+                n_step=hp.n_step,
+                gamma=hp.gamma,
+            )
+        if isinstance(replay, RingStore):
+            rule = f"{replay.n_step}, the steps that a transition of its replay spans"
+            require(hp.n_step == replay.n_step, "DQN", "n_step", rule, hp.n_step)
         if hp.prioritized_replay:
-            sampler: Any = getattr(replay, "sampler", None)
-            uniform = sampler is None or isinstance(sampler, UniformSampler)
-            if uniform or not hasattr(replay, "update_priorities"):
-                raise ConfigError(
-                    f"prioritized_replay needs a replay with update_priorities and a sampler that "
-                    f"draws by them. Got {type(replay).__name__} with {type(sampler).__name__} "
-                    f"instead."
-                )
-            sampler.beta = hp.priority_beta_initial
-        self.normalizer = (
-            RunningNormalizer(self.n_inputs, hp.observation_clip)
-            if hp.normalize_observations
-            else None
-        )
-        self._guard = DivergenceGuard()
-        self._use(buffers_for(self.spec, self.dtype))
-        self._weights.flat[:] = self.first_weights().flat
-        self.update_target_network()
+            self._prioritize(replay)
+        self.learner = Learner(self.config, self.spec, self.head, replay, self._generators)
 
-    def first_weights(self) -> NamedTensors:
-        """Return the weights that the seed gives an untrained network."""
-        weights = NamedTensors(self.spec.shapes, self.dtype)
-        rng = generator(self.config.seed, "dqn/initialisation")
-        initialise(weights, self.spec, rng, self.hyperparameters.noisy_sigma)
-        return weights
-
-    def _make_replay(self) -> RingReplay:
+    def _prioritize(self, replay: Any) -> None:
+        """Let the replay draw by priority; one that is not ours must do so already."""
         hp = self.hyperparameters
-        sampler = None
-        if hp.prioritized_replay:
-            sampler = PrioritizedSampler(hp.buffer_size, hp.priority_alpha, hp.priority_epsilon)
-        return RingReplay(
-            hp.buffer_size,
-            self.n_inputs,
-            self._generators["replay"],
-            self.dtype,
-            self.n_actions,
-            n_step=hp.n_step,
-            gamma=hp.gamma,
-            sampler=sampler,
-        )
+        sampler: Any = getattr(replay, "sampler", None)
+        if isinstance(replay, RingStore) and isinstance(sampler, UniformSampler):
+            sampler = PrioritizedSampler(replay.capacity, hp.priority_alpha, hp.priority_epsilon)
+            replay.draw_by(sampler)
+        uniform = sampler is None or isinstance(sampler, UniformSampler)
+        if uniform or not hasattr(replay, "update_priorities"):
+            raise ConfigError(
+                f"prioritized_replay needs a replay with update_priorities and a sampler that "
+                f"draws by them. Got {type(replay).__name__} with {type(sampler).__name__} "
+                f"instead."
+            )
+        sampler.beta = hp.priority_beta_initial
 
-    def _use(self, buffers: Array, noisy_buffers: Array | None = None) -> None:
-        """Put everything that is learned into the rows of `buffers`; see `QNetworks`."""
-        hp, rngs = self.hyperparameters, self._generators
-        noises = rngs["noise"], rngs["target-noise"]
-        self._networks = QNetworks(
-            self.spec, self.head, hp.double_dqn, buffers, *noises, noisy_buffers
-        )
-        self._weights, self._m, self._v = (
-            getattr(self._networks, n) for n in ("weights", "m", "v")
-        )
-        self.gradients = self._networks.gradients
-        self._weight_decay = hp.weight_decay
+    @property
+    def replay_buffer(self) -> Any:
+        """Where the transitions are: a `RingReplay`, or what `build` was given."""
+        return self.learner.replay
 
-    def move_to(self, buffers: Array, noisy_buffers: Array | None = None) -> None:
-        """Go on in other buffers, those of a population: the networks' content moves there."""
-        tensors, t = self._networks.tensors(), self._networks.t
-        self._use(buffers, noisy_buffers)
-        self._networks.restore(tensors)
-        self._networks.t = t
+    @property
+    def normalizer(self) -> RunningNormalizer | None:
+        """Of the states, with `normalize_observations`."""
+        return self.learner.normalizer
+
+    @property
+    def gradients(self) -> NamedTensors:
+        """Of the newest training step, by the weights' names."""
+        return self.learner.networks.gradients
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """Of the newest logged step; see `DQN`."""
+        return self.learner.diagnostics
+
+    @property
+    def squared_error(self) -> bool:
+        """Whether the loss is the plain mean of squared errors."""
+        hp = self.hyperparameters
+        return (hp.head, hp.loss, hp.prioritized_replay) == ("expected", "squared", False)
 
     @property
     def q_network(self) -> NetworkState:
         """The online network; assigning a mapping copies its tensors in."""
-        return self._networks.online
+        return self.learner.networks.online
 
     @q_network.setter
     def q_network(self, value: Mapping[str, Any]) -> None:
-        self._networks.online.replace(value)
+        self.learner.networks.online.replace(value)
 
     @property
     def target_network(self) -> NetworkState:
         """The target network; assigning a mapping copies its tensors in."""
-        return self._networks.target
+        return self.learner.networks.target
 
     @target_network.setter
     def target_network(self, value: Mapping[str, Any]) -> None:
-        self._networks.target.replace(value)
+        self.learner.networks.target.replace(value)
 
     def update_target_network(self, tau: float = 1.0) -> None:
         """Move the target weights by the share `tau` towards the online weights; 1 copies them."""
-        self._networks.update_target(tau)
+        self.learner.networks.update_target(tau)
 
     @property
     def noise(self) -> dict[str, Array] | None:
         """The online network's noise e_W, e_b by layer, ``{"W0": ..., "b0": ...}``; or None."""
-        return self._networks.noises[0].named() if self.spec.noisy else None
+        return self.learner.networks.noises[0].named() if self.spec.noisy else None
 
     @property
     def target_noise(self) -> dict[str, Array] | None:
         """The target network's noise; see `noise`."""
-        return self._networks.noises[1].named() if self.spec.noisy else None
+        return self.learner.networks.noises[1].named() if self.spec.noisy else None
 
     def resample_noise(self) -> None:
         """Draw new noise for both networks of a noisy DQN; others have none."""
-        self._networks.resample_noise()
+        self.learner.networks.resample_noise()
 
     # -- acting -----------------------------------------------------------------------------
 
@@ -301,14 +309,21 @@ class DQN:
         ----------
         progress : float
             Share of training that is done, from 0 to 1.
+
+        Raises
+        ------
+        ConfigError
+            If a schedule returns what it must not.
         """
         hp = self.hyperparameters
-        self.progress = progress
+        self._set_beta(progress)
         self.exploration_rate = self.exploration_at(progress)
         if hp.learning_rate_schedule != "constant":
-            kind, final = hp.learning_rate_schedule, hp.learning_rate_final
-            now = schedule(kind, hp.learning_rate, final, progress)
+            now = self._learning_rates(hp.learning_rate, hp.learning_rate_final, progress)
             self.learning_rate_scale = now / hp.learning_rate
+
+    def _set_beta(self, progress: float) -> None:
+        hp, self.progress = self.hyperparameters, progress
         if hp.prioritized_replay:
             low, high = hp.priority_beta_initial, hp.priority_beta_final
             self.replay_buffer.sampler.beta = low + min(progress, 1.0) * (high - low)
@@ -316,8 +331,8 @@ class DQN:
     def exploration_at(self, progress: float) -> float:
         """Return the scheduled exploration rate at `progress` (0 start, 1 end) of training."""
         hp = self.hyperparameters
-        kind, share = hp.exploration_schedule, progress / hp.exploration_fraction
-        return schedule(kind, hp.exploration_initial, hp.exploration_final, share)
+        share = progress / hp.exploration_fraction
+        return self._exploration(hp.exploration_initial, hp.exploration_final, share)
 
     def observe(self, states: Array) -> None:
         """Count states (E, n_inputs) in the running normalisation, if there is one."""
@@ -339,9 +354,7 @@ class DQN:
             raise ConfigError(
                 f"a state of DQN must have the shape {self.input_shape}. Got {x.shape} instead."
             )
-        if self.normalizer is not None:
-            rows = self.normalizer.apply(rows)
-        q = self.head.values(apply(self.spec, weights, rows))
+        q = self.learner.values(rows, weights)
         return q[0] if single else q
 
     def predict(self, states: ArrayLike) -> Array:
@@ -349,7 +362,7 @@ class DQN:
 
         NaN in a state gives NaN.
         """
-        return self._forward(states, self._networks.online)
+        return self._forward(states, self.learner.networks.online)
 
     def select_action(self, state: ArrayLike, exploration_rate: float = 0.0) -> int:
         """Return a random action with probability `exploration_rate`, else the best one.
@@ -376,13 +389,7 @@ class DQN:
         NonFiniteError
             If a Q-value is not finite.
         """  # noqa: D205
-        return explore(
-            self._networks,
-            states,
-            self.normalizer,
-            self._generators["exploration"],
-            exploration_rate,
-        )
+        return self.learner.act(states, exploration_rate)
 
     # -- learning ---------------------------------------------------------------------------
 
@@ -406,25 +413,20 @@ class DQN:
             self.hyperparameters.gamma if gamma is None else gamma,
         )
 
-    # What NumPy would warn of is checked in one place, and said better.
-    @np.errstate(over="ignore", invalid="ignore")
     def _train_step(self, batch_size: int, gamma: float) -> float:
-        networks, t = self._networks, self._networks.t
         batch = self.replay_buffer.sample(batch_size)
-        networks.resample_noise()
-        result, squared_norm = networks.compute(batch, gamma, self.normalizer)
-        loss = result.loss()
-        self._require_finite_step(batch, result, loss, squared_norm)
-        if t % DIVERGENCE_CHECK_INTERVAL == 0:
-            require_convergence(self, batch, gamma, result)
-        adam = self._adam(t + 1)
-        before, norm = self._begin_update(t + 1, squared_norm)
-        networks.update(adam)
-        self._finish_update(t + 1, before, norm, result)
-        if batch.weights is not None:  # drawn by priority
-            self.replay_buffer.update_priorities(batch.indices, result.transition_priorities())
-        return loss
+        return self.learner.alone.train(batch, [gamma], [self.adam])[0]
 
+    @property
+    def adam(self) -> Adam:
+        """Adam's parameters of the next update, the schedule's learning rate among them."""
+        rate, decay = (
+            self.learning_rate * self.learning_rate_scale,
+            self.hyperparameters.weight_decay,
+        )
+        return Adam(rate, self.beta1, self.beta2, self.epsilon, decay)
+
+    @np.errstate(over="ignore", invalid="ignore")
     def compute_gradients(self, batch: Batch, gamma: float) -> float:
         """Return the loss of a batch and fill `gradients`, unclipped; nothing is updated.
 
@@ -433,71 +435,9 @@ class DQN:
         NonFiniteError
             If the loss or a gradient is not finite.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            result, squared_norm = self._networks.compute(batch, gamma, self.normalizer)
-            loss = result.loss()
-            self._require_finite_step(batch, result, loss, squared_norm)
-        return loss
-
-    def _require_finite_step(
-        self, batch: Batch, result: StepResult, loss: float, squared_norm: float
-    ) -> None:
-        # A sum of squares is finite only if every term is. Loss and gradient alone do not show
-        # everything: not the action that nobody took, not the state behind a termination.
-        everything = loss + squared_norm + result.checksum
-        networks = self._networks
-        if networks.t % WEIGHTS_CHECK_INTERVAL == 0:
-            # A hidden unit's bias of -inf is 0 behind ReLU, and shows nowhere else.
-            for weights in (networks.weights.flat, networks.target_weights.flat):
-                everything += float(weights @ weights)
-        if not abs(everything) < math.inf:
-            self._refuse_non_finite(batch, result, squared_norm)
-
-    def _refuse_non_finite(self, batch: Batch, result: StepResult, squared_norm: float) -> None:
-        if self.hyperparameters.max_grad_norm is not None:
-            squared_norm = squared_norm_float64(self.gradients.flat)  # clipped, it may be large
-        refuse_non_finite(self._networks, batch, result, squared_norm)
-
-    def _adam(self, t: int) -> Coefficients:
-        """Return what Adam's update `t` needs."""
-        sound = 0 <= self.learning_rate <= MAX_LEARNING_RATE and self.epsilon >= MIN_EPSILON
-        if not (sound and 0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise ConfigError(
-                f"Adam needs a learning_rate from 0 to {MAX_LEARNING_RATE}, betas in [0, 1) and an "
-                f"epsilon >= {MIN_EPSILON}. Got {self.learning_rate!r}, {self.beta1!r}, "
-                f"{self.beta2!r} and {self.epsilon!r} instead."
-            )
-        rate, decay = self.learning_rate * self.learning_rate_scale, self._weight_decay
-        return Coefficients.of(t, rate, self.beta1, self.beta2, self.epsilon, decay)
-
-    def _begin_update(
-        self, t: int, squared_norm: float | None = None
-    ) -> tuple[Array | None, float]:
-        """Clip the gradient; return the weights, if update `t` is logged, and the norm.
-
-        The norm is 0 where nothing needs it.
-        """
-        hp = self.hyperparameters
-        limit, interval = hp.max_grad_norm, hp.log_interval
-        due = interval > 0 and t % interval == 0
-        norm = 0.0
-        if due or limit is not None:
-            gradient = self.gradients.flat
-            square = float(gradient.dot(gradient)) if squared_norm is None else squared_norm
-            norm = math.sqrt(square if square < math.inf else squared_norm_float64(gradient))
-            if limit is not None and norm > limit:
-                gradient *= limit / norm
-        return (self._weights.flat.copy() if due else None), norm
-
-    def _finish_update(self, t: int, before: Array | None, norm: float, result: StepResult) -> None:
-        """Count the update, move the target network when it is due, and log against `before`."""
-        hp, networks = self.hyperparameters, self._networks
-        networks.t = t
-        flush(networks.m.flat, networks.v.flat, t, self.beta1, self.beta2)
-        if t % hp.target_update_interval == 0:
-            self.update_target_network(hp.tau)
-        if before is not None:
-            self.diagnostics = diagnose(self, t, before, norm, result)
+        result, _ = self.learner.alone.compute(batch, [gamma])
+        self.learner.require_finite(batch, result)
+        return result.loss()
 
     # -- a Gymnasium task -------------------------------------------------------------------
 
@@ -505,7 +445,7 @@ class DQN:
         self,
         env: Any,
         total_steps: int,
-        callback: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+        callback: Callback | Sequence[Callback] | None = None,
         *,
         eval_env: Any = None,
         eval_interval: int = 10_000,
@@ -516,7 +456,64 @@ class DQN:
         resume: bool = False,
         progress_bar: bool = False,
     ) -> LearningResult:
-        """Train on a Gymnasium environment, or a vector of them; see `models.gym.loop.learn`."""
+        """Train on a Gymnasium environment with vector observations and discrete actions.
+
+        If this DQN was not built, the environment's spaces give the networks' shapes.
+
+        Parameters
+        ----------
+        env : gymnasium.Env or gymnasium.vector.VectorEnv
+            Observations are a Box of any shape, flattened; actions a Discrete space with any start.
+            A vector may reset itself in any of Gymnasium's modes. With DISABLED, its reset must
+            take ``options["reset_mask"]``.
+        total_steps : int
+            Environment steps, those of all environments together. A vector of E environments may go
+            up to E - 1 beyond it.
+        callback : callable or sequence of callables, optional
+            ``callback(env_step, row)`` at every logged training step; the row is `diagnostics` with
+            the exploration rate and environment steps per second. After an evaluation, with the row
+            ``{"evaluation_return": mean}``. One that returns False ends training there.
+        eval_env : gymnasium.Env, optional
+            Another environment, on which the greedy policy is evaluated. Its seeds are drawn from
+            the model's seed; training goes on as if there were no evaluation.
+        eval_interval, eval_episodes : int
+            Environment steps between two evaluations, and the episodes of each; one more comes at
+            the end.
+        keep_best : bool
+            Leave the model as it was at the best evaluation (the first of equals), not as it is at
+            the end.
+        checkpoint_folder : path, optional
+            Where checkpoints go: every `checkpoint_interval` environment steps, at Ctrl-C or
+            SIGTERM, and at the end. They hold everything, the replay too.
+        checkpoint_interval : int
+            See there.
+        resume : bool
+            Continue from the newest sound checkpoint in the folder, if there is one, to the bits of
+            a training that was never stopped. The environment is brought back by its own
+            ``get_state()`` and ``set_state(state)`` (a mapping of names to arrays or JSON values),
+            if it has both, else by replaying the episode; see `models.gym.recording`. Where that
+            fails, a new episode begins, a warning is logged, and `LearningResult.restarts` tells
+            the step.
+        progress_bar : bool
+            Show one on standard error.
+
+        Returns
+        -------
+        LearningResult
+            See there.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter is wrong, or the spaces do not fit the model.
+        CheckpointError
+            If no checkpoint can be read, or they are of another training.
+        NonFiniteError
+            If the environment or the learner gives a number that is not finite. The last checkpoint
+            stays as it is.
+        KeyboardInterrupt
+            On Ctrl-C or SIGTERM, when the step is done and the checkpoint written.
+        """
         from reinforcestrategycreator_pipeline.models.gym import loop as gym_loop
 
         return gym_loop.learn(
@@ -534,11 +531,11 @@ class DQN:
         memo[id(self)] = twin
         for name, rng in self._generators.items():
             memo[id(rng)] = twin._generators[name]
-        if hasattr(self, "n_inputs"):
+        if hasattr(self, "learner"):
             replay = copy.deepcopy(self.replay_buffer, memo)
             twin.build(self.input_shape, (self.n_actions,), replay)
             twin.restore(*self.state())
-        twin.diagnostics = dict(self.diagnostics)
+            twin.learner.diagnostics = dict(self.diagnostics)
         return twin
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -551,7 +548,15 @@ class DQN:
         header : dict
             JSON-ready: config, shapes, t, progress, guard, generators, versions.
         """
-        return state_of(self)
+        saved = SavedDQN(
+            config=config_record(self.config),
+            input_shape=list(self.input_shape),
+            n_actions=self.n_actions,
+            adam=[self.learning_rate, self.beta1, self.beta2, self.epsilon],
+            schedules=[self.progress, self.exploration_rate, self.learning_rate_scale],
+            **self.learner.record(),
+        )
+        return self.learner.tensors(), saved.to_header()
 
     def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
         """Set everything that `state` returned, bit by bit.
@@ -561,7 +566,12 @@ class DQN:
         CheckpointError
             If the state belongs to a network of another shape.
         """
-        restore_state(self, tensors, header)
+        saved = SavedDQN.of(header)
+        self.learner.restore(tensors, saved.t, saved.guard, saved.generators)
+        self.learning_rate, self.beta1, self.beta2, self.epsilon = saved.adam
+        # The schedules may be code that is not here.
+        progress, self.exploration_rate, self.learning_rate_scale = saved.schedules
+        self._set_beta(progress)
 
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy of all that the greedy policy needs: weights, head, normalisation.
@@ -570,7 +580,8 @@ class DQN:
         """
         from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
-        return PolicyNetwork.of(self.spec, self._weights, self.hyperparameters, self.normalizer)
+        weights = self.learner.networks.weights
+        return PolicyNetwork.of(self.spec, weights, self.hyperparameters, self.normalizer)
 
     def export_onnx(self, path: str | Path) -> str:
         """Write the greedy policy as ONNX; see `models.export.export_onnx`."""
@@ -585,16 +596,43 @@ class DQN:
         -------
         str
             The SHA-256 of the content.
+
+        Raises
+        ------
+        ConfigError
+            If the loss, the head or a schedule is an object that no module has under its name.
         """
-        return save_state(self, path)
+        from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
+
+        config_record(self.config, strict=True)
+        return write_tensors(path, *self.state())
 
     @classmethod
     def load(cls, path: str | Path) -> DQN:
         """Read what `save` wrote; the same bytes come back, Adam included.
 
+        A schedule that cannot be imported is missed when training goes on, not before.
+
         Raises
         ------
         CheckpointError
-            If the file is missing, damaged, or not a DQN's.
+            If the file is missing, damaged, or not a DQN's, or its head or loss is missing.
         """
-        return load_state(cls, path)
+        # Here, so that importing the learner costs little more than importing NumPy.
+        from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors
+
+        tensors, header = read_tensors(path)
+        if header.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
+        try:
+            saved = SavedDQN.of(header)
+            dqn = cls(loadable(saved.config))
+            dqn.build(tuple(saved.input_shape), (saved.n_actions,))
+            dqn.restore(tensors, header)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path}: its header does not fit this version, {__version__}: {error}"
+            ) from error
+        return dqn

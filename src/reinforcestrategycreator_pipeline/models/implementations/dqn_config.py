@@ -18,6 +18,7 @@ from reinforcestrategycreator_pipeline.checks import (
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.presets import preset
+from reinforcestrategycreator_pipeline.nn.components import Component
 
 # Beyond these, Adam's update of finite gradients may itself not be finite in float32.
 MAX_LEARNING_RATE = 1e30
@@ -124,7 +125,7 @@ class DQNHyperparameters(Strict):
     adam_beta2: Decay = 0.999
     adam_epsilon: Annotated[float, Ge(MIN_EPSILON)] = 1e-8
     weight_decay: NotNegative = 0.0
-    learning_rate_schedule: str = "constant"
+    learning_rate_schedule: Component = "constant"
     learning_rate_final: Annotated[float, Ge(0), Le(MAX_LEARNING_RATE)] = 0.0
     gamma: Share = 0.99
     batch_size: Count = 32
@@ -140,11 +141,11 @@ class DQNHyperparameters(Strict):
     layer_norm: bool = False
     noisy: bool = False
     noisy_sigma: NotNegative = 0.5
-    head: str = "expected"
+    head: Component = "expected"
     n_atoms: Annotated[int, Ge(2), Le(MAX_ATOMS)] = 51
     v_min: float = -10.0
     v_max: float = 10.0
-    loss: str = "squared"
+    loss: Component = "squared"
     huber_delta: Positive = 1.0
     max_grad_norm: Positive | None = None
     tau: SomeShare = 1.0
@@ -152,7 +153,7 @@ class DQNHyperparameters(Strict):
     exploration_initial: Share = 1.0
     exploration_final: Share = 0.05
     exploration_fraction: SomeShare = 0.2
-    exploration_schedule: str = "linear"
+    exploration_schedule: Component = "linear"
     normalize_observations: bool = False
     observation_clip: Positive = 10.0
     learning_starts: Annotated[int, Ge(0)] = 1_000

@@ -1,10 +1,9 @@
-"""What must not happen unnoticed in training: NaN, infinity, divergence."""
+"""What must not happen unnoticed in training: NaN, infinity, divergence, dead units."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -13,10 +12,6 @@ from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks
 from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult
 from reinforcestrategycreator_pipeline.nn.network import Array
 from reinforcestrategycreator_pipeline.replay.batch import Batch
-from reinforcestrategycreator_pipeline.replay.ring import RingReplay
-
-if TYPE_CHECKING:
-    from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 
 
 def refuse_non_finite(
@@ -156,31 +151,11 @@ class DivergenceGuard:
             self.largest_reward = max(self.largest_reward, largest)
 
 
-def require_convergence(dqn: DQN, batch: Batch, gamma: float, result: StepResult) -> None:
-    """Compare a training step's action values with the limit, as `on_divergence` says.
-
-    Raises
-    ------
-    DivergenceError
-        See `DivergenceGuard.check`.
-    """
-    hp = dqn.hyperparameters
-    if hp.on_divergence == "ignore":
-        return
-    q = result.action_values()
-    largest = max(float(q.max()), -float(q.min()))
-
-    def stored() -> Iterable[Array]:
-        if isinstance(dqn.replay_buffer, RingReplay):
-            yield dqn.replay_buffer.arrays()["r_t"]
-
-    def untrained_q() -> float:
-        states = [x.reshape(-1, dqn.n_inputs) for x in (batch.s_tm1, batch.s_t)]
-        first = dqn.first_weights()
-        return float(np.abs(dqn._forward(np.concatenate(states), {"weights": first})).max())
-
-    step, discount = dqn._networks.t + 1, gamma**hp.n_step
-    dqn._guard.check(step, hp.on_divergence, largest, batch.r_t, discount, stored(), untrained_q)
+def dead_share(hidden: Sequence[Array]) -> float:
+    """Return the share of hidden units (..., N, n_l) that none of the N rows woke."""
+    dead = sum(int(np.count_nonzero(~(a > 0).any(axis=-2))) for a in hidden)
+    units: int = sum(a.shape[-1] for a in hidden)
+    return dead / units
 
 
 def warn(message: str) -> None:

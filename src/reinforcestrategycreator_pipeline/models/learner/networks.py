@@ -10,7 +10,6 @@ import numpy as np
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.models.learner.training_step import (
     MOST_BUFFERS,
-    StepResult,
     TrainingStep,
 )
 from reinforcestrategycreator_pipeline.nn.adam import BLOCK, Coefficients, adam_step
@@ -19,7 +18,6 @@ from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, Pas
 from reinforcestrategycreator_pipeline.nn.noise import Noise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState, iter_tensors
-from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 
 def buffers_for(spec: NetworkSpec, dtype: np.dtype, agents: int | None = None) -> Array:
@@ -103,7 +101,7 @@ class QNetworks:
     def update(self, numbers: Coefficients) -> None:
         """Apply one of Adam's updates to the weights."""
         parts = (self.weights.flat, self.gradients.flat, self.m.flat, self.v.flat)
-        adam_step(*parts, self._scratch, *numbers.as_arrays(self._scalars))
+        adam_step(*parts, self._scratch, numbers.as_arrays(self._scalars))
 
     def update_target(self, tau: float) -> None:
         """Move the target weights by the share `tau` towards the online weights; 1 copies them."""
@@ -143,16 +141,6 @@ class QNetworks:
             self.noises[0].apply()
         outputs = acting.forward()
         return outputs.reshape(rows, self.spec.n_actions, self.spec.n_outputs)
-
-    def compute(
-        self, batch: Batch, gamma: float, normalizer: RunningNormalizer | None
-    ) -> tuple[StepResult, float]:
-        """Fill the gradients; return what was computed, and the gradient's squared norm."""
-        self.apply_noise()
-        result = self.step.run(batch, gamma, None if normalizer is None else [normalizer])
-        self.add_sigma_gradient()
-        gradient = self.gradients.flat
-        return result, float(gradient.dot(gradient))
 
     def add_sigma_gradient(self) -> None:
         """Complete the gradients of a noisy network: dLoss/dsigma = dLoss/d(effective) * noise."""

@@ -1,93 +1,123 @@
-"""What a deep Q-network must remember, to go on as if it had never stopped."""
+"""What a saved deep Q-network's header says: all that learning depends on beside the tensors."""
 
 from __future__ import annotations
 
-import dataclasses
 import platform
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.errors import CheckpointError
-from reinforcestrategycreator_pipeline.nn.network import Array
-from reinforcestrategycreator_pipeline.seeding import generator_state, restore_generator
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.checks import from_mapping
+from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError
+from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNConfig
+from reinforcestrategycreator_pipeline.nn.components import Components, Unavailable
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES
+from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
 
 FORMAT = "dqn/2"
-_NORMALIZER = "normalizer."
+COMPONENTS: dict[str, Components[Any]] = {
+    "head": HEADS,
+    "loss": LOSSES,
+    "exploration_schedule": SCHEDULES,
+    "learning_rate_schedule": SCHEDULES,
+}
+"""Hyperparameters that may be code from outside, and what they are."""
 
 
-def state_of(dqn: DQN) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return the tensors and the JSON-ready header; see `DQN.state`."""
-    tensors = dqn._networks.tensors()
-    if dqn.normalizer is not None:
-        found = dqn.normalizer.state().items()
-        tensors.update({f"{_NORMALIZER}{name}": array for name, array in found})
-    header = {
-        "format": FORMAT,
-        "config": dataclasses.asdict(dqn.config),
-        "adam": [dqn.learning_rate, dqn.beta1, dqn.beta2, dqn.epsilon],
-        "input_shape": list(dqn.input_shape),
-        "n_actions": dqn.n_actions,
-        "t": dqn._networks.t,
-        "schedules": [dqn.progress, dqn.exploration_rate, dqn.learning_rate_scale],
-        "guard": [dqn._guard.largest_reward, dqn._guard.first_q],
-        "generators": {name: generator_state(rng) for name, rng in dqn._generators.items()},
-        "versions": {
-            "project": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    return tensors, header
+def _versions() -> dict[str, str]:
+    python = platform.python_version()
+    return {"project": __version__, "numpy": np.__version__, "python": python}
 
 
-def restore_state(dqn: DQN, tensors: dict[str, Array], header: dict[str, Any]) -> None:
-    """Set everything that `state_of` returned; see `DQN.restore`."""
-    dqn._networks.restore(tensors)
-    if dqn.normalizer is not None:
-        found = {
-            name.removeprefix(_NORMALIZER): array
-            for name, array in tensors.items()
-            if name.startswith(_NORMALIZER)
-        }
-        dqn.normalizer.restore(found)
-    dqn._networks.t = int(header["t"])
-    dqn.learning_rate, dqn.beta1, dqn.beta2, dqn.epsilon = header["adam"]
-    progress, exploration_rate, scale = header["schedules"]
-    dqn.set_progress(progress)  # the replay's beta, too
-    dqn.exploration_rate, dqn.learning_rate_scale = exploration_rate, scale
-    dqn._guard.largest_reward, dqn._guard.first_q = header["guard"]
-    for name, rng in dqn._generators.items():
-        restore_generator(rng, header["generators"][name])
+@dataclass(frozen=True)
+class SavedDQN:
+    """The header of a saved DQN, JSON-ready.
+
+    Attributes
+    ----------
+    config : dict
+        Hyperparameters, seed and dtype, as `DQN` takes them.
+    input_shape, n_actions : list of int, int
+        What `DQN.build` was given.
+    adam : list of float
+        Learning rate, beta1, beta2, epsilon.
+    schedules : list of float
+        Progress, exploration rate, learning rate scale.
+    t, guard, generators
+        `Learner.record`.
+    versions, format : dict of str, str
+        What wrote it.
+    """
+
+    config: Mapping[str, Any]
+    input_shape: Any
+    n_actions: Any
+    adam: Any
+    schedules: Any
+    t: int
+    guard: Any
+    generators: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=_versions)
+    format: str = FORMAT
+
+    def to_header(self) -> dict[str, Any]:
+        """Return it as a mapping."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> SavedDQN:
+        """Return what `to_header` returned; see `checks.from_mapping` for what it refuses."""
+        return from_mapping(cls, header, "a saved DQN's header")
 
 
-def save_state(dqn: DQN, path: str | Path) -> str:
-    """Write what `state_of` returns; see `DQN.save`."""
-    from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
+def config_record(config: DQNConfig, strict: bool = False) -> dict[str, Any]:
+    """Return a configuration, JSON-ready.
 
-    return write_tensors(path, *state_of(dqn))
+    Parameters
+    ----------
+    config : DQNConfig
+        Its losses, heads and schedules may be objects, of which the names are taken.
+    strict : bool
+        Refuse an object that no module has under its name; else it becomes None.
+
+    Raises
+    ------
+    ConfigError
+        See there.
+    """
+    hyperparameters = dict(vars(config.hyperparameters))
+    for key, registry in COMPONENTS.items():
+        try:
+            hyperparameters[key] = registry.reference(hyperparameters[key])
+        except ConfigError:
+            if strict:
+                raise
+            hyperparameters[key] = None
+    return {**vars(config), "hyperparameters": hyperparameters}
 
 
-def load_state(kind: type[DQN], path: str | Path) -> DQN:
-    """Read a file that `DQN.save` wrote; see `DQN.load`."""
-    # Here, so that importing the learner costs little more than importing NumPy.
-    from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors
+def loadable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a saved configuration with `Unavailable` for schedules that cannot be imported.
 
-    tensors, header = read_tensors(path)
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
-    try:
-        dqn = kind(header["config"])
-        dqn.build(tuple(header["input_shape"]), (header["n_actions"],))
-        dqn.restore(tensors, header)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its header does not fit this version: {error}") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return dqn
+    Raises
+    ------
+    CheckpointError
+        If the head or the loss cannot be imported.
+    """
+    hyperparameters = dict(config["hyperparameters"])
+    for key, registry in COMPONENTS.items():
+        try:
+            if key in hyperparameters:
+                registry.get(hyperparameters[key])
+        except ConfigError as error:
+            if key in ("head", "loss"):
+                raise CheckpointError(
+                    f"the saved DQN cannot do without its {key}: {error}"
+                ) from error
+            reason = f"training cannot go on without the {key}: {error}"
+            hyperparameters[key] = Unavailable(hyperparameters[key], reason)
+    return {**config, "hyperparameters": hyperparameters}

@@ -21,7 +21,7 @@ def build_head(hyperparameters: Any) -> Head:
     Parameters
     ----------
     hyperparameters : object
-        ``head``: "expected", "c51", "qr" or ``"module:Class"``; and what that head reads.
+        ``head``: "expected", "c51", "qr" or another `Component`; and what that head reads.
 
     Raises
     ------
@@ -30,6 +30,6 @@ def build_head(hyperparameters: Any) -> Head:
     """
     head = HEADS.get(hyperparameters.head)(hyperparameters)
     count = getattr(head, "n_outputs", None)
-    owner = f"head {hyperparameters.head!r}"
+    owner = HEADS.title(hyperparameters.head)
     require(is_int(count) and count >= 1, owner, "n_outputs", "an integer >= 1", count)  # type: ignore[operator]
     return head

@@ -23,21 +23,6 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Row, Work
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
-FIRST_COLUMNS = (
-    "step",
-    "loss",
-    "grad_norm",
-    "update_norm",
-    "q_mean",
-    "q_max",
-    "dead_units",
-    "learning_rate",
-    "exploration_rate",
-    "steps_per_second",
-    "validation_growth",
-)
-"""Columns of the history that come first, where there are such; a strategy's own follow."""
-
 
 class Training:
     """The bars and their features -> ``policy``, ``history``, ``training_summary``."""
@@ -78,10 +63,9 @@ class Training:
 
 def write_history(path: Path, rows: list[Row]) -> None:
     """Write the history as CSV; a value that a row does not have is left empty."""
-    found = dict.fromkeys(key for row in rows for key in row)
-    own = [key for key in found if key not in FIRST_COLUMNS]
+    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["step"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, (*FIRST_COLUMNS, *own), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

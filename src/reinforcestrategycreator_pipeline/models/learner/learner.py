@@ -1,0 +1,432 @@
+"""One deep Q-learner, its shapes known: from a batch to an update, alone or together with others.
+
+`TrainingGroup.train` is the one training step that there is; docs/how-the-learner-works.md follows
+it line by line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    DivergenceError,
+    NonFiniteError,
+)
+from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
+    MAX_LEARNING_RATE,
+    MIN_EPSILON,
+    DQNConfig,
+)
+from reinforcestrategycreator_pipeline.models.learner.guards import (
+    DivergenceGuard,
+    dead_share,
+    refuse_non_finite,
+    squared_norm_float64,
+    warn,
+)
+from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks, buffers_for
+from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult, TrainingStep
+from reinforcestrategycreator_pipeline.nn.adam import Adam, Coefficients, flush
+from reinforcestrategycreator_pipeline.nn.heads.base import Head
+from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, apply, initialise
+from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
+from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
+from reinforcestrategycreator_pipeline.replay.batch import Batch
+from reinforcestrategycreator_pipeline.replay.ring import RingReplay
+from reinforcestrategycreator_pipeline.replay.store import part
+from reinforcestrategycreator_pipeline.seeding import (
+    generator,
+    generator_state,
+    restore_generator,
+)
+
+WEIGHTS_CHECK_INTERVAL = 100
+DIVERGENCE_CHECK_INTERVAL = 10
+DEAD_SHARE_WARNED = 0.5
+
+
+class Learner:
+    """What is learned, and what learning needs beside a batch and Adam's parameters.
+
+    Parameters
+    ----------
+    config : DQNConfig
+        See there.
+    spec : NetworkSpec
+        Of both networks.
+    head : Head
+        The meaning of their outputs.
+    replay : Replay
+        Where the batches come from; told of new priorities, and asked for the largest reward
+        before an alarm.
+    generators : mapping of str to numpy.random.Generator
+        "exploration", "noise" and "target-noise".
+
+    Attributes
+    ----------
+    networks : QNetworks
+        Both networks, gradients, moments, noise.
+    normalizer : RunningNormalizer or None
+        Of the states.
+    guard : DivergenceGuard
+        Notices divergence.
+    diagnostics : dict of str to float
+        Of the newest logged update.
+    alone : TrainingGroup
+        Of this learner only.
+    """
+
+    networks: QNetworks
+    alone: TrainingGroup
+
+    def __init__(
+        self,
+        config: DQNConfig,
+        spec: NetworkSpec,
+        head: Head,
+        replay: Any,
+        generators: Mapping[str, np.random.Generator],
+    ) -> None:
+        self.seed, self.hyperparameters = config.seed, config.hyperparameters
+        self.spec, self.head, self.replay, self.generators = spec, head, replay, generators
+        self.normalizer = (
+            RunningNormalizer(spec.n_inputs, self.hyperparameters.observation_clip)
+            if self.hyperparameters.normalize_observations
+            else None
+        )
+        self.guard = DivergenceGuard()
+        self.diagnostics: dict[str, float] = {}
+        self._logged: tuple[Array, float] | None = None
+        self._use(buffers_for(spec, np.dtype(config.dtype)))
+        self.networks.weights.flat[:] = self.first_weights().flat
+        self.networks.update_target(1.0)
+
+    def _use(self, buffers: Array, noisy_buffers: Array | None = None) -> None:
+        hp, rngs = self.hyperparameters, self.generators
+        self.networks = networks = QNetworks(
+            self.spec,
+            self.head,
+            hp.double_dqn,
+            buffers,
+            rngs["noise"],
+            rngs["target-noise"],
+            noisy_buffers,
+        )
+        self.alone = TrainingGroup(
+            [self],
+            networks.step,
+            networks.gradients.flat,
+            lambda numbers: networks.update(*numbers),
+        )
+
+    def move_to(self, buffers: Array, noisy_buffers: Array | None = None) -> None:
+        """Go on in other buffers, rows of a population's: the networks' content moves there."""
+        tensors, t = self.networks.tensors(), self.networks.t
+        self._use(buffers, noisy_buffers)
+        self.networks.restore(tensors)
+        self.networks.t = t
+
+    def first_weights(self) -> NamedTensors:
+        """Return the weights that the seed gives an untrained network."""
+        weights = NamedTensors(self.spec.shapes, self.networks.weights.flat.dtype)
+        rng = generator(self.seed, "dqn/initialisation")
+        initialise(weights, self.spec, rng, self.hyperparameters.noisy_sigma)
+        return weights
+
+    # -- acting -----------------------------------------------------------------------------
+
+    def values(self, rows: Array, weights: Mapping[str, Array]) -> Array:
+        """Return the action values (N, A) of states (N, n_inputs), without noise."""
+        if self.normalizer is not None:
+            rows = self.normalizer.apply(rows)
+        return self.head.values(apply(self.spec, weights, rows))
+
+    def act(self, states: Array, exploration_rate: float) -> NDArray[np.int64]:
+        """Return the best action of each state (E, n_inputs), or a random one.
+
+        Raises
+        ------
+        NonFiniteError
+            If an output of the network is not finite: there is no best action then.
+        """
+        rng, rows, n_actions = self.generators["exploration"], len(states), self.spec.n_actions
+        random = None
+        if exploration_rate > 0.0:
+            if rows == 1:  # a vector's draws cost several times a number's
+                if rng.random() < exploration_rate:
+                    return np.array([rng.integers(n_actions)])
+            else:
+                random = rng.random(rows) < exploration_rate
+                if random.all():
+                    return rng.integers(n_actions, size=rows)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            outputs = self.networks.outputs_for_acting(states, self.normalizer)
+            if not math.isfinite(float(np.vdot(outputs, outputs))):
+                bad = ~np.isfinite(outputs).all(axis=(1, 2))
+                if bad.any():  # else only the sum overflowed
+                    row = int(bad.argmax())
+                    raise NonFiniteError(
+                        f"the network's outputs {outputs[row].tolist()} for state {row} are not "
+                        f"finite"
+                    )
+        actions: NDArray[np.int64] = self.head.values(outputs).argmax(axis=1)
+        if random is not None and random.any():
+            actions[random] = rng.integers(n_actions, size=int(random.sum()))
+        return actions
+
+    # -- parts of a training step -----------------------------------------------------------
+
+    def require_finite(self, batch: Batch, result: StepResult) -> None:
+        """Raise `NonFiniteError` for a number that is not finite, and say where it is.
+
+        Loss and gradient alone do not show everything: not the action that nobody took, not the
+        state behind a termination, and not a hidden unit's bias of -inf, which is 0 behind ReLU.
+        """
+        networks, gradient = self.networks, self.networks.gradients.flat
+        squared_norm = float(gradient.dot(gradient))
+        everything = result.loss() + squared_norm + result.checksum
+        for weights in (networks.weights.flat, networks.target_weights.flat):
+            everything += float(weights @ weights)
+        if not abs(everything) < math.inf:
+            if self.hyperparameters.max_grad_norm is not None:
+                squared_norm = squared_norm_float64(gradient)  # clipped, it may be large
+            refuse_non_finite(networks, batch, result, squared_norm)
+
+    def require_convergence(self, batch: Batch, gamma: float, result: StepResult) -> None:
+        """Compare a step's action values with the limit; see `DivergenceGuard.check`."""
+        hp = self.hyperparameters
+        if hp.on_divergence == "ignore":
+            return
+        q = result.action_values()
+
+        def stored() -> Iterable[Array]:
+            if isinstance(self.replay, RingReplay):
+                yield self.replay.arrays()["r_t"]
+
+        def untrained_q() -> float:
+            states = [x.reshape(-1, self.spec.n_inputs) for x in (batch.s_tm1, batch.s_t)]
+            first = self.first_weights()
+            rows = np.concatenate(states).astype(first.flat.dtype, copy=False)
+            return float(np.abs(self.values(rows, first)).max())
+
+        self.guard.check(
+            self.networks.t + 1,
+            hp.on_divergence,
+            max(float(q.max()), -float(q.min())),
+            batch.r_t,
+            gamma**hp.n_step,
+            stored(),
+            untrained_q,
+        )
+
+    def begin_update(self, adam: Adam, squared_norm: float | None) -> Coefficients:
+        """Clip the gradient, remember what a logged update needs, and return what Adam needs.
+
+        Raises
+        ------
+        ConfigError
+            If one of Adam's parameters is out of its range.
+        """
+        rate, beta1, beta2, epsilon, _ = adam
+        sound = 0 <= rate <= MAX_LEARNING_RATE and epsilon >= MIN_EPSILON
+        if not (sound and 0 <= beta1 < 1 and 0 <= beta2 < 1):
+            raise ConfigError(
+                f"Adam needs a learning_rate from 0 to {MAX_LEARNING_RATE}, betas in [0, 1) and an "
+                f"epsilon >= {MIN_EPSILON}. Got {rate!r}, {beta1!r}, {beta2!r} and {epsilon!r} "
+                f"instead."
+            )
+        hp, networks = self.hyperparameters, self.networks
+        t, limit, interval = networks.t + 1, hp.max_grad_norm, hp.log_interval
+        due = interval > 0 and t % interval == 0
+        self._logged = None
+        if due or limit is not None:
+            gradient = networks.gradients.flat
+            square = float(gradient.dot(gradient)) if squared_norm is None else squared_norm
+            norm = math.sqrt(square if square < math.inf else squared_norm_float64(gradient))
+            if limit is not None and norm > limit:
+                gradient *= limit / norm
+            if due:
+                self._logged = networks.weights.flat.copy(), norm
+        return adam.at(t)
+
+    def finish_update(self, adam: Adam) -> bool:
+        """Count the update, move the target network when it is due; tell whether to `log` it."""
+        hp, networks = self.hyperparameters, self.networks
+        networks.t = t = networks.t + 1
+        flush(networks.m.flat, networks.v.flat, t, adam.beta1, adam.beta2)
+        if t % hp.target_update_interval == 0:
+            networks.update_target(hp.tau)
+        return self._logged is not None
+
+    def log(self, adam: Adam, result: StepResult) -> None:
+        """Write `diagnostics` of the newest update; warn when most of the network has died."""
+        assert self._logged is not None
+        before, norm = self._logged  # weights, and the gradient's norm before clipping
+        t, weight_norm = self.networks.t, float(np.linalg.norm(before))
+        before -= self.networks.weights.flat
+        q = result.action_values()[: result.rows]
+        dead = dead_share(result.hidden)
+        if dead > DEAD_SHARE_WARNED >= self.diagnostics.get("dead_units", 0.0):
+            warn(
+                f"training step {t}: {100 * dead:.0f}% of the hidden units are dead (their output "
+                f"is 0 for the whole batch); a lower learning_rate or layer_norm may help"
+            )
+        self.diagnostics = {
+            "step": t,
+            "loss": result.loss(),
+            "grad_norm": norm,
+            "update_norm": float(np.linalg.norm(before)) / max(weight_norm, 1e-30),
+            "q_mean": float(q.mean()),
+            "q_max": float(q.max()),
+            "dead_units": dead,
+            "learning_rate": adam.learning_rate,
+        }
+
+    # -- state ------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Array]:
+        """Return ``q.W0``, ``target.W0``, ``m.W0``, ``v.W0``, ..., ``normalizer.*``; views."""
+        found = {} if self.normalizer is None else self.normalizer.state()
+        return self.networks.tensors() | {f"normalizer.{k}": v for k, v in found.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Return what else learning depends on, JSON-ready: updates, guard, generators."""
+        return {
+            "t": self.networks.t,
+            "guard": [self.guard.largest_reward, self.guard.first_q],
+            "generators": {name: generator_state(rng) for name, rng in self.generators.items()},
+        }
+
+    def restore(
+        self,
+        tensors: Mapping[str, Array],
+        t: int,
+        guard: Sequence[Any],
+        generators: Mapping[str, Any],
+    ) -> None:
+        """Set everything that `tensors` and `record` returned, bit by bit.
+
+        Raises
+        ------
+        CheckpointError
+            If it belongs to a network of another shape.
+        """
+        self.networks.restore(tensors)
+        if self.normalizer is not None:
+            self.normalizer.restore(part(tensors, "normalizer."))
+        self.networks.t = int(t)
+        self.guard.largest_reward, self.guard.first_q = guard
+        for name, rng in self.generators.items():
+            restore_generator(rng, generators[name])
+
+
+class TrainingGroup:
+    """Learners that take each training step together: one, or K with a leading axis of agents.
+
+    Parameters
+    ----------
+    learners : sequence of Learner
+        Alike in what shapes the computation.
+    step : TrainingStep
+        Of their networks.
+    gradients : ndarray
+        Of all of them, flat.
+    update : callable
+        ``update(coefficients)`` applies Adam to all, each by its own.
+    """
+
+    def __init__(
+        self,
+        learners: Sequence[Learner],
+        step: TrainingStep,
+        gradients: Array,
+        update: Callable[[Sequence[Coefficients]], None],
+    ) -> None:
+        self.learners, self._step = list(learners), step
+        self._stacked, self._gradients, self._update = bool(step.lead), gradients, update
+        self._noisy = [each.networks for each in learners if each.networks.noises]
+        normalizers = [each.normalizer for each in learners if each.normalizer is not None]
+        self._normalizers = normalizers or None
+
+    def compute(self, batch: Batch, gammas: Sequence[float]) -> tuple[StepResult, float]:
+        """Fill the gradients; return what was computed, and their squared norm, of all together."""
+        for networks in self._noisy:
+            networks.apply_noise()
+        gamma = np.array(gammas)[:, None] if self._stacked else gammas[0]
+        result = self._step.run(batch, gamma, self._normalizers)
+        for networks in self._noisy:
+            networks.add_sigma_gradient()
+        return result, float(self._gradients.dot(self._gradients))
+
+    # What NumPy would warn of is checked in one place, and said better.
+    @np.errstate(over="ignore", invalid="ignore")
+    def train(self, batch: Batch, gammas: Sequence[float], adams: Sequence[Adam]) -> list[float]:
+        """Learn from one batch of every learner, and return their losses before the update.
+
+        Parameters
+        ----------
+        batch : Batch
+            With a leading axis of agents where `step` has one.
+        gammas, adams : sequence of float, sequence of Adam
+            One a learner.
+
+        Raises
+        ------
+        NonFiniteError
+            If a number is not finite; nothing is updated then.
+        DivergenceError
+            If the action values have left what the rewards allow, and `on_divergence` is "stop".
+        """
+        learners, stacked = self.learners, self._stacked
+        for networks in self._noisy:
+            networks.resample_noise()
+        result, squared_norm = self.compute(batch, gammas)
+        if stacked:
+            rows = result.losses.reshape(len(learners), -1)
+            losses = [float(np.add.reduce(row)) / row.size for row in rows]
+        else:
+            losses = [result.loss()]
+        # A sum of squares is finite only if every term is.
+        sound = abs(squared_norm + result.checksum + sum(losses)) < math.inf
+        self._check(batch, gammas, result, sound)
+        norm = None if stacked else squared_norm
+        pairs = list(zip(learners, adams, strict=True))
+        self._update([learner.begin_update(adam, norm) for learner, adam in pairs])
+        for k, (learner, adam) in enumerate(pairs):
+            if learner.finish_update(adam):
+                learner.log(adam, self._agent(k, batch, result)[1])
+        if batch.weights is not None:  # drawn by priority
+            told: tuple[Any, Any] = batch.indices, result.transition_priorities()
+            told = told if stacked else ([told[0]], [told[1]])
+            for learner, *own in zip(learners, *told, strict=True):
+                learner.replay.update_priorities(*own)
+        return losses
+
+    def _check(
+        self, batch: Batch, gammas: Sequence[float], result: StepResult, sound: bool
+    ) -> None:
+        """Refuse what is not finite and what diverges, naming the agent if there are several."""
+        for k, learner in enumerate(self.learners):
+            t = learner.networks.t
+            look = not sound or t % WEIGHTS_CHECK_INTERVAL == 0
+            if not look and t % DIVERGENCE_CHECK_INTERVAL:
+                continue
+            own, own_result = self._agent(k, batch, result)
+            try:
+                if look:
+                    learner.require_finite(own, own_result)
+                if t % DIVERGENCE_CHECK_INTERVAL == 0:
+                    learner.require_convergence(own, gammas[k], own_result)
+            except (NonFiniteError, DivergenceError) as error:
+                if not self._stacked:
+                    raise
+                raise type(error)(f"agent {k} of {len(self.learners)}: {error}") from error
+
+    def _agent(self, k: int, batch: Batch, result: StepResult) -> tuple[Batch, StepResult]:
+        return (batch.agent(k), result.agent(k)) if self._stacked else (batch, result)
