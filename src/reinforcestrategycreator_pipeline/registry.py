@@ -12,18 +12,29 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from reinforcestrategycreator_pipeline.checks import field_types, fit, from_mapping, raise_all
-from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, at, nearest, shorten
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    KeyPath,
+    at,
+    blame,
+    nearest,
+    shorten,
+)
 
 T = TypeVar("T")
 M = TypeVar("M")
 
 FAMILIES: list[Registry[Any]] = []
 """Every registry there is."""
+_SEARCHED: list[str] = []
 REQUIRED = inspect.Parameter.empty
 """The default of a parameter that has none."""
 
@@ -149,14 +160,20 @@ class Registry(Generic[T]):
         ConfigError
             For an unknown name or parameter (the message offers the nearest), or a refused value.
         """
+        rule = f"must be a {self.family}: a name, or a mapping with a name and parameters"
         if not isinstance(spec, (str, Mapping)):
+            made = dataclasses.is_dataclass(spec) and not isinstance(spec, type)
+            if not (made or callable(spec)):
+                got = shorten(repr(spec), 80)
+                message = f"what is wanted {rule}. Got {got} instead."
+                raise ConfigError(message, rule=rule, value=spec)
             self._require_member(type(spec).__name__, spec)
             return spec
         mapping = {"name": spec} if isinstance(spec, str) else dict(spec)
         name = mapping.pop("name", None)
         if not isinstance(name, str):
-            rule = "must be a name, or a mapping with a name and parameters"
-            raise ConfigError(f"a {self.family} {rule}.", rule=rule, value=spec)
+            message = f"what is wanted {rule}. Got {shorten(repr(spec), 80)} instead."
+            raise ConfigError(message, rule=rule, value=spec)
         with at(*(() if isinstance(spec, str) else ("name",))):
             member: Any = self.get(name)
         owner = f"{self.family} {name!r}"
@@ -260,32 +277,54 @@ def parameters_of(member: Any) -> dict[str, Parameter]:
     }
 
 
+def search(folder: Path) -> None:
+    """Let modules from outside be found in `folder`, too, after all that is installed."""
+    where = str(folder.resolve())
+    if where not in _SEARCHED:
+        _SEARCHED.append(where)
+    if where not in sys.path:  # last, so that no file there hides a library
+        sys.path.append(where)
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist (the message says where it was looked for), or raises anything when
+        it is imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        where = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
+            where = "".join(f" or in {folder}" for folder in _SEARCHED[-3:])
+            where = f"; it is not installed{where.replace(' or in', ', and not in', 1)}"
+        text = f"cannot import {name!r}: {shorten(str(error))}{where}"
+        raise ConfigError(f"{text}.", rule=text) from error
+    except (Exception, SystemExit) as error:
+        # Code from outside may raise anything, even an exit; the cause stays chained.
+        line = f" ({found})" if (found := blame(error)) else ""
+        text = f"importing {name!r} raised {type(error).__name__}: {shorten(str(error))}{line}"
+        raise ConfigError(f"{text}.", rule=text) from error
+
+
 def load_object(reference: str) -> object:
     """Import ``"module:attribute"``.
 
     Raises
     ------
     ConfigError
-        If the module does not exist or raises anything when it is imported, or the attribute
-        does not exist.
+        As `load_module`, or if the attribute does not exist.
     """
-    module_name, _, attribute = reference.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(
-            f"{reference!r}: cannot import {module_name!r}: {shorten(str(error))}"
-        ) from error
-    except (Exception, SystemExit) as error:
-        # Code from outside may raise anything, even an exit; the cause stays chained.
-        raise ConfigError(
-            f"{reference!r}: importing {module_name!r} raised {type(error).__name__}: "
-            f"{shorten(str(error))}"
-        ) from error
-    found: object = module
+    module, _, attribute = reference.partition(":")
+    found: object = load_module(module)
     for part in attribute.split("."):
         if not part or not hasattr(found, part):
-            names = [n for n in dir(found) if not n.startswith("_")]
-            raise ConfigError(f"{reference!r}: no {part!r} in it.{nearest(part, names)}")
+            hint = nearest(part, [n for n in dir(found) if not n.startswith("_")])
+            text = f"{reference!r}: no {part!r} in it"
+            raise ConfigError(f"{text}.{hint}", rule=text, hint=hint)
         found = getattr(found, part)
     return found

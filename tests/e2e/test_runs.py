@@ -101,7 +101,7 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
     assert found["seed"] == 7
     assert found["environment"]["libraries"]["numpy"] == np.__version__
     made: dict[str, str] = {}
-    for stage in build_stages(RunConfig()):
+    for stage in build_stages():
         record = found["stages"][stage.name]
         assert record["inputs"] == {name: made[name] for name in stage.inputs}
         assert set(record["outputs"]) == set(stage.outputs)

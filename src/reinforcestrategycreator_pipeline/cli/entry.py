@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
+from reinforcestrategycreator_pipeline.registry import search
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: the fault is ours
 TRACEBACK = "RSC_TRACEBACK"
@@ -21,9 +22,7 @@ def run_app() -> int:
 
     code = 0
     try:
-        # For the user's own "module:function". Last, so that no file here hides a library.
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.append(here)
+        search(Path.cwd())
         app()
     except SystemExit as stop:  # how typer ends, always
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -26,7 +26,6 @@ SetOption = Annotated[
 RunsOption = Annotated[
     Path, typer.Option("--runs-dir", metavar="DIR", help="Where the runs are kept.")
 ]
-RUNS = Path("runs")
 
 
 def examples(*commands: str) -> str:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from reinforcestrategycreator_pipeline.cli.options import RUNS, RunsOption
+from reinforcestrategycreator_pipeline.cli.options import RunsOption
 from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
 
 def report(

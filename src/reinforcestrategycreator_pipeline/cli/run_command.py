@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from reinforcestrategycreator_pipeline.cli.options import RUNS, ConfigOption, RunsOption, SetOption
+from reinforcestrategycreator_pipeline.cli.options import ConfigOption, RunsOption, SetOption
 from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.registry import search
+from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
 
 def run(
@@ -41,13 +44,18 @@ def run(
     from reinforcestrategycreator_pipeline.cli.results import show_results
     from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-    from reinforcestrategycreator_pipeline.pipeline.runner import CONFIG_NAME, Runner
+    from reinforcestrategycreator_pipeline.pipeline.runner import Runner
+    from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
     from reinforcestrategycreator_pipeline.report.run import keep_current
+    from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG
     from reinforcestrategycreator_pipeline.runs.folder import find_run
+    from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 
+    runner = Runner(build_stages(), ARTIFACTS, progress())
     if resume is None:
         resolved = load_config(RunConfig, config, overrides or (), os.environ)
-        outcome = Runner(*_stages(resolved), progress()).start(resolved, runs_dir, run_id)
+        folder = config.parent if config else None
+        outcome = runner.start(resolved, runs_dir, run_id, folder)
     else:
         if config is not None or run_id is not None:
             option = "--config" if config is not None else "--run-id"
@@ -56,14 +64,10 @@ def run(
                 "Use --set to change a key, or start a new run."
             )
         run_dir = find_run(runs_dir, resume)
+        if folder_of_modules := load_manifest(run_dir).folder:
+            search(Path(folder_of_modules))
         # The run's file is complete and already holds what the environment said at its start.
-        resolved = load_config(RunConfig, run_dir / CONFIG_NAME, overrides or ())
-        outcome = Runner(*_stages(resolved), progress()).resume(run_dir, resolved)
+        resolved = load_config(RunConfig, run_dir / CONFIG, overrides or ())
+        outcome = runner.resume(run_dir, resolved)
     keep_current(outcome.run_dir)
     show_results(output(), outcome.run_dir, outcome.manifest, outcome.unchanged)
-
-
-def _stages(config: Any) -> tuple[Any, Any]:
-    from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
-
-    return build_stages(config), ARTIFACTS

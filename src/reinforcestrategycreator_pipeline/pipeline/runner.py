@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from reinforcestrategycreator_pipeline import __version__, files
-from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, shorten
+from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, blame, shorten
+from reinforcestrategycreator_pipeline.interrupts import sigterm_interrupts
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
 from reinforcestrategycreator_pipeline.runs import folder as run_folder
-from reinforcestrategycreator_pipeline.runs.log import FILE_NAME as LOG_NAME
+from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, LOG
 from reinforcestrategycreator_pipeline.runs.log import open_log
 from reinforcestrategycreator_pipeline.runs.machine import describe
 from reinforcestrategycreator_pipeline.runs.manifest import (
@@ -36,7 +34,6 @@ from reinforcestrategycreator_pipeline.runs.manifest import (
 
 __all__ = ["RunOutcome", "Runner", "Stage", "StageContext", "StageDefect"]
 
-CONFIG_NAME = "config.yaml"
 UNFINISHED = ("running", "failed", "interrupted")
 
 
@@ -84,7 +81,9 @@ class Runner:
         self._artifacts = dict(artifacts)
         self._console = console
 
-    def start(self, config: Any, runs_dir: Path, run_id: str | None = None) -> RunOutcome:
+    def start(
+        self, config: Any, runs_dir: Path, run_id: str | None = None, folder: Path | None = None
+    ) -> RunOutcome:
         """Make a new run and run all stages.
 
         Parameters
@@ -95,6 +94,8 @@ class Runner:
             The run store.
         run_id : str, optional
             A name for the run; by default the time and a random suffix.
+        folder : Path, optional
+            Where the configuration file is: a resume looks for modules there, too.
 
         Raises
         ------
@@ -103,9 +104,10 @@ class Runner:
         """
         run_dir = run_folder.create_run(runs_dir, run_id)
         manifest = Manifest(run_dir.name, config.seed, __version__, to_plain(config))
+        manifest.folder = str(folder.resolve()) if folder else ""
         manifest.stages = {stage.name: StageRecord() for stage in self._stages}
         with run_folder.locked(run_dir):
-            files.write_text(run_dir / CONFIG_NAME, config_to_yaml(config))
+            files.write_text(run_dir / CONFIG, config_to_yaml(config))
             manifest.save(run_dir)
             run_folder.point_latest(run_dir)
             return self._work(config, run_dir, manifest)
@@ -135,7 +137,7 @@ class Runner:
             for record in manifest.stages.values():
                 if record.status == "complete":
                     record.status = "pending"  # until its key and outputs are verified
-            files.write_text(run_dir / CONFIG_NAME, config_to_yaml(config))
+            files.write_text(run_dir / CONFIG, config_to_yaml(config))
             manifest.save(run_dir)
             return self._work(config, run_dir, manifest)
 
@@ -147,9 +149,9 @@ class Runner:
         hashes: dict[str, str] = {}
         code: dict[str, dict[str, str]] = {}  # artifact -> the code from outside behind it
         with (
-            open_log(run_dir) as log,
+            open_log(run_dir, self._warn) as log,
             threadpoolctl.threadpool_limits(limits=1),
-            _sigterm_interrupts(),
+            sigterm_interrupts(),
         ):
             current: Stage | None = None
             try:
@@ -174,13 +176,16 @@ class Runner:
                 raise self._ended(error, current, run_dir, manifest, log) from error
         return RunOutcome(run_dir, manifest, tuple(unchanged))
 
+    def _warn(self, text: str) -> None:
+        self._console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
+
     def _ended(
         self, error: BaseException, stage: Stage | None, run_dir: Path, manifest: Manifest, log: Any
     ) -> RscError:
         """Record how the run ended, and return the exception that the user sees."""
         where = f"in stage {stage.name}" if stage else "before the first stage"
         resume = f"rsc run --resume {run_dir.name}"
-        if run_dir.parent != Path("runs"):
+        if run_dir.parent != run_folder.RUNS:
             resume += f" --runs-dir {run_dir.parent}"
         status = "failed"
         ended: RscError
@@ -196,14 +201,22 @@ class Runner:
         elif isinstance(error, MemoryError):
             detail = f" ({shorten(str(error))})" if str(error) else ""
             ended = RunError(f"{where}: there is not enough memory{detail}.")
+        elif line := blame(error):
+            ended = RunError(
+                f"{where}: {line}, code from outside, raised {type(error).__name__}: "
+                f"{shorten(str(error))}"
+            )
         else:
             ended = StageDefect(
                 f"internal error {where}: {type(error).__name__}: {shorten(str(error))}; "
-                f"details in {run_dir / LOG_NAME}"
+                f"details in {run_dir / LOG}"
             )
         # On a full disk neither log nor manifest can be written; the user still gets the line.
         with contextlib.suppress(OSError):
-            trace = error if isinstance(ended, StageDefect) else None
+            # What the code of the user's raised is for its author.
+            raised = error.__cause__ if isinstance(error, RscError) else error
+            expected = isinstance(ended, Interrupted) or isinstance(raised, (RscError, OSError))
+            trace = None if expected else raised
             log.error(str(ended), stage=stage.name if stage else None, exc_info=trace)
         manifest.status = status
         if stage is not None and manifest.stages[stage.name].status == "running":
@@ -334,20 +347,3 @@ class _StageWork:
     def _say(self, text: str) -> None:
         self._log.info(text)
         self._console.print(f"{self._title}: {text}", markup=False, highlight=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does; signals can be set in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

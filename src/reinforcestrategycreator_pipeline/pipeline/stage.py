@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-RESERVED = ("manifest.json", "config.yaml", "log.jsonl", ".lock")
+from reinforcestrategycreator_pipeline.runs.artifacts import RESERVED
 
 
 class Stage(Protocol):

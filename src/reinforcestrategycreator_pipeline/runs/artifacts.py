@@ -19,6 +19,10 @@ ARTIFACTS = {
     "paper": "deployment/paper_trading.json",
 }
 CONFIG = "config.yaml"
+MANIFEST = "manifest.json"
+LOG = "log.jsonl"
+LOCK = ".lock"
+RESERVED = (MANIFEST, CONFIG, LOG, LOCK)
 # Made from the artifacts at any time, so no stage's output.
 REPORT_HTML = "evaluation/report.html"
 REPORT_MD = "evaluation/report.md"

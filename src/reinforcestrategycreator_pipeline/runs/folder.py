@@ -13,10 +13,12 @@ from pathlib import Path
 
 from reinforcestrategycreator_pipeline.errors import RunError, nearest
 from reinforcestrategycreator_pipeline.files import replace_link
+from reinforcestrategycreator_pipeline.runs.artifacts import LOCK, MANIFEST
 
+RUNS = Path("runs")
+"""The run store, where none is named."""
 LATEST = "latest"
 PROMOTED = "promoted"
-LOCK = ".lock"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -90,10 +92,18 @@ def find_run(runs_dir: Path, run: str) -> Path:
     check_run_id(run)
     folder = runs_dir / run
     if not folder.is_dir():
-        names = [p.name for p in runs_dir.iterdir() if p.is_dir()] if runs_dir.is_dir() else []
+        names = [run_dir.name for run_dir in list_runs(runs_dir)]
         hint = nearest(run, names) if names else f" There are no runs in {runs_dir}."
         raise RunError(f"{runs_dir}: no run is called {run!r}.{hint}")
     return folder
+
+
+def list_runs(runs_dir: Path = RUNS) -> list[Path]:
+    """Return the folders of all runs, by name: those with names of ours sort by time."""
+    if not runs_dir.is_dir():
+        return []
+    folders = [p for p in runs_dir.iterdir() if p.is_dir() and not p.is_symlink()]
+    return sorted(p for p in folders if (p / MANIFEST).is_file())
 
 
 def _latest(runs_dir: Path) -> Path:

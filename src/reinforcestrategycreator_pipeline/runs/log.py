@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.runs.artifacts import LOG
 from reinforcestrategycreator_pipeline.runs.manifest import jsonable
 
-FILE_NAME = "log.jsonl"
+_PACKAGE = __name__.partition(".")[0]
 
 
 @contextmanager
-def open_log(run_dir: Path) -> Iterator[Any]:
+def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterator[Any]:
     """Give a structlog logger that appends to the run's ``log.jsonl``.
+
+    What the package warns of through Python's own `logging` goes there, too, and to `say`.
 
     Raises
     ------
@@ -25,14 +29,14 @@ def open_log(run_dir: Path) -> Iterator[Any]:
     """
     import structlog
 
-    path = run_dir / FILE_NAME
+    path = run_dir / LOG
     try:
         _end_torn_line(path)
         file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
     except OSError as error:
         raise RunError(f"{path}: cannot write: {error.strerror}.") from error
     with file:
-        yield structlog.wrap_logger(
+        log = structlog.wrap_logger(
             structlog.WriteLogger(file),
             processors=[
                 structlog.processors.add_log_level,
@@ -44,6 +48,28 @@ def open_log(run_dir: Path) -> Iterator[Any]:
             context_class=dict,
             cache_logger_on_first_use=False,
         )
+        bridge = _Bridge(log, say)
+        logging.getLogger(_PACKAGE).addHandler(bridge)
+        try:
+            yield log
+        finally:
+            logging.getLogger(_PACKAGE).removeHandler(bridge)
+
+
+class _Bridge(logging.Handler):
+    """Hands records of Python's `logging` on to a structlog logger."""
+
+    def __init__(self, log: Any, say: Callable[[str], None] | None) -> None:
+        super().__init__(logging.WARNING)
+        self._log, self._say = log, say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record, as a warning or as an error."""
+        text = record.getMessage()
+        log = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        log(text, logger=record.name)
+        if self._say is not None:
+            self._say(text)
 
 
 def _end_torn_line(path: Path) -> None:

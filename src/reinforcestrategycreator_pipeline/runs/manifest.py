@@ -17,9 +17,9 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import RunError, shorten
+from reinforcestrategycreator_pipeline.runs.artifacts import MANIFEST
 
-FORMAT = 1
-FILE_NAME = "manifest.json"
+FORMAT = 2
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -85,6 +85,8 @@ class Manifest:
         In order of execution.
     resumed : list of str
         When the run was continued, UTC.
+    folder : str
+        Where the configuration file was, and with it perhaps modules that it names.
     """
 
     run_id: str
@@ -97,12 +99,13 @@ class Manifest:
     environment: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, StageRecord] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
+    folder: str = ""
 
     def save(self, run_dir: Path) -> None:
         """Write the manifest into its run, atomically."""
         self.updated = now()
         self.created = self.created or self.updated
-        files.write_json(run_dir / FILE_NAME, jsonable({"format": FORMAT, **asdict(self)}))
+        files.write_json(run_dir / MANIFEST, jsonable({"format": FORMAT, **asdict(self)}))
 
 
 def load_manifest(run_dir: Path) -> Manifest:
@@ -113,7 +116,7 @@ def load_manifest(run_dir: Path) -> Manifest:
     RunError
         If it is missing, damaged or of another format.
     """
-    path = run_dir / FILE_NAME
+    path = run_dir / MANIFEST
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -122,8 +125,14 @@ def load_manifest(run_dir: Path) -> Manifest:
         raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise RunError(f"{path}: is damaged: not valid JSON ({error}).") from error
-    if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-        raise RunError(f"{path}: is not a manifest of format {FORMAT}.")
+    if not isinstance(found, dict) or "format" not in found:
+        raise RunError(f"{path}: is not a run's manifest.")
+    if (made := found.pop("format")) != FORMAT:
+        version = shorten(repr(found.get("package_version", "unknown")))
+        raise RunError(
+            f"{path}: was made by another version ({version}, format {made!r}; this one needs "
+            f"{FORMAT}). Read it with that version, or start a new run."
+        )
     try:
         stages = {name: StageRecord(**record) for name, record in found.pop("stages").items()}
         manifest = Manifest(**found, stages=stages)

@@ -104,7 +104,7 @@ def test_in_python_the_object_itself() -> None:
     assert Root(plan={"name": "fast", "speed": 2}).plan == Fast(2.0)
     own = lambda x: -x  # noqa: E731
     assert Root(rule=own).rule is own
-    with pytest.raises(ConfigError, match="rule 'int' must be a class or function"):
+    with pytest.raises(ConfigError, match="must be a rule: a name, or a mapping"):
         Root(rule=3)
     with pytest.raises(ConfigError, match="is no plan: it lacks go"):
         Root(plan="collections:OrderedDict")
@@ -128,15 +128,16 @@ REFUSALS = [
     ("rule:\n  name: scald", "2: rule.name: no rule is called 'scald'. Did you mean 'scaled'?"),
     ("rule:\n  name: scaled\n  byy: 1", "3: rule.byy: no such key. Did you mean 'by'?"),
     ("rule:\n  name: scaled\n  by: 0", "3: rule.by: must be a number > 0. Got 0 instead."),
-    ("rule: 3", "1: rule: rule 'int' must be a class or function. Got 3."),
+    ("rule: 3", "1: rule: must be a rule: a name, or a mapping with a name and parameters. Got 3 "
+     "instead."),
     ("rule: {}\n", ""),
     ("plan:\n  steps:\n    steps: 0", "3: plan.steps.steps: must be an integer >= 1. Got 0 "
      "instead."),
     ("plan: fast", "1: plan.speed: is required and has no default."),
     ("plan: {name: fast}", "1: plan.speed: is required and has no default."),
     ("more:\n- plain\n- {name: scaled, b: 1}", "3: more[1].b: no such key. Did you mean 'by'?"),
-    ("rival: {speed: 1}", "1: rival: must be a name, or a mapping with a name and parameters. Got "
-     "{'speed': 1} instead."),
+    ("rival: {speed: 1}", "1: rival: must be a plan: a name, or a mapping with a name and "
+     "parameters. Got {'speed': 1} instead."),
 ]  # fmt: skip
 
 

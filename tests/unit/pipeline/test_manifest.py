@@ -20,7 +20,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import (
 )
 
 MANIFEST = (
-    '{"format": 1, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+    '{"format": 2, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
     '"stages": {"a": {%s}}}'
 )
 
@@ -40,13 +40,16 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", r"manifest.json: is damaged: not valid JSON"),
-        ("[]", r"manifest.json: is not a manifest of format 1\."),
-        ('{"format": 2}', r"manifest.json: is not a manifest of format 1\."),
-        ('{"format": 1}', r"manifest.json: is damaged: 'stages'"),
-        ('{"format": 1, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
-        ('{"format": 1, "stages": {"a": {"y": 1}}}', r"manifest.json: is damaged: .*'y'"),
+        ("[]", r"manifest.json: is not a run's manifest\."),
         (
-            '{"format": 1, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+            '{"format": 1, "package_version": "0.1.0"}',
+            r"manifest.json: was made by another version \('0.1.0', format 1; this one needs 2\)",
+        ),
+        ('{"format": 2}', r"manifest.json: is damaged: 'stages'"),
+        ('{"format": 2, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
+        ('{"format": 2, "stages": {"a": {"y": 1}}}', r"manifest.json: is damaged: .*'y'"),
+        (
+            '{"format": 2, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
             '"stages": {"a": {"status": "odd"}}}',
             r"is damaged: stage 'a' is 'odd'\.",
         ),

@@ -10,6 +10,7 @@ from reinforcestrategycreator_pipeline.runs import folder as run_folder
 from reinforcestrategycreator_pipeline.runs.folder import (
     create_run,
     find_run,
+    list_runs,
     new_run_id,
     point_latest,
 )
@@ -56,11 +57,14 @@ def test_a_store_that_is_a_file(tmp_path: Path) -> None:
 
 def test_finding(tmp_path: Path) -> None:
     run = create_run(tmp_path, "20261122-183000-a1b2c3")
+    assert list_runs(tmp_path) == list_runs(Path("nowhere")) == []
+    (run / "manifest.json").write_text("{}")
     with pytest.raises(RunError, match=r"latest: there is no latest run yet\.$"):
         find_run(tmp_path, "latest")
     point_latest(run)
     assert (tmp_path / "latest").readlink() == Path(run.name)
     assert find_run(tmp_path, "latest") == run
+    assert list_runs(tmp_path) == [run]
     assert find_run(tmp_path, run.name) == run
     assert find_run(Path("elsewhere"), str(run)) == run
     assert find_run(Path("elsewhere"), f"{tmp_path}/latest").name == run.name

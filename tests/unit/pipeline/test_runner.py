@@ -4,7 +4,9 @@ import errno
 import fcntl
 import io
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -257,6 +259,52 @@ def test_what_the_user_got_wrong_stays_one_line(lab: Lab) -> None:
     assert lab.statuses() == ["complete"] * 4
 
 
+def test_what_a_stage_reads_is_read_with_the_code_that_made_it(lab: Lab, monkeypatch) -> None:
+    # The configuration's data section names it; the evaluation reads what the data stage made.
+    module = lab.runs.parent / "maker_of_numbers.py"
+    module.write_text("x = 1\n")
+    monkeypatch.syspath_prepend(module.parent)
+    lab.stages[0].section = lambda config: "maker_of_numbers:x"
+    lab.start()
+    keys = [record.key for record in load_manifest(lab.runs / "toy").stages.values()]
+    assert lab.resume().unchanged == ("data", "training", "evaluation")
+    module.write_text("x = 1  # with a remark\n")
+    assert lab.resume().unchanged == ()
+    again = [record.key for record in load_manifest(lab.runs / "toy").stages.values()]
+    assert len({*keys, *again}) == 6
+
+
+@pytest.fixture
+def ours(monkeypatch) -> None:
+    """Count what the toy's stages raise as raised by code of ours."""
+    monkeypatch.setattr("reinforcestrategycreator_pipeline.pipeline.runner.blame", lambda error: "")
+
+
+def test_code_from_outside_is_blamed_and_its_traceback_logged(lab: Lab) -> None:
+    lab.fail_at(1, ZeroDivisionError("oh"))
+    with pytest.raises(RunError) as found:
+        lab.start()
+    blamed = (
+        r"in stage training: test_runner\.py:\d+, code from outside, raised ZeroDivisionError: oh"
+    )
+    assert re.fullmatch(blamed, str(found.value))
+    last = json.loads((lab.runs / "toy" / "log.jsonl").read_text().splitlines()[-1])
+    assert "in at_step" in last["exception"]
+
+
+def test_warnings_reach_the_log_and_the_user(lab: Lab) -> None:
+    logger = logging.getLogger("reinforcestrategycreator_pipeline.models.learner.guards")
+    lab.stages[1].at_step = lambda step: logger.warning("%s", "most units are dead")
+    lab.start()
+    events = [json.loads(x) for x in (lab.runs / "toy" / "log.jsonl").read_text().splitlines()]
+    assert {(e["event"], e["level"], e["logger"]) for e in events if "logger" in e} == {
+        ("most units are dead", "warning", logger.name)
+    }
+    assert "warning: most units are dead\n" in lab.said
+    assert logging.getLogger("reinforcestrategycreator_pipeline").handlers == []
+
+
+@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize("error", [ZeroDivisionError("oh"), SystemExit(0)])
 def test_a_defect_is_said_and_its_traceback_logged(lab: Lab, error: BaseException) -> None:
     lab.fail_at(1, error)
@@ -317,6 +365,7 @@ def test_an_output_that_is_not_written_is_a_defect(lab: Lab) -> None:
         lab.start()
 
 
+@pytest.mark.usefixtures("ours")
 def test_a_stage_gets_only_the_artifacts_it_declares(lab: Lab) -> None:
     class Nosy(toy.Report):
         inputs = ("weights",)
@@ -329,6 +378,7 @@ def test_a_stage_gets_only_the_artifacts_it_declares(lab: Lab) -> None:
         lab.start()
 
 
+@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -134,7 +134,7 @@ class Report:
         judgement.write(context.path("metrics"))
 
 
-def build_stages(config: Any = None) -> list[Any]:
+def build_stages() -> list[Any]:
     return [Data(), Training(), Report()]
 
 

@@ -18,6 +18,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import (
     section_of,
 )
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml, read_yaml
+from reinforcestrategycreator_pipeline.registry import load_module, search
 
 R = TypeVar("R")
 
@@ -50,6 +51,7 @@ def load_config(
     """
     tree = _Tree(root_type)
     if file is not None:
+        search(file.parent)
         document = read_yaml(file)
         tree.put(
             (),
@@ -78,7 +80,18 @@ class _Tree:
         self.places: dict[KeyPath, str] = {(): "the default configuration"}
 
     def put(self, path: KeyPath, value: Any, place: Callable[[KeyPath], str]) -> None:
-        """Lay `value` over what is at `path`: sections merge, everything else is replaced."""
+        """Lay `value` over what is at `path`: sections merge, everything else is replaced.
+
+        What is at the root's key ``imports`` is imported at once: it registers names.
+        """
+        named = value.get("imports") if not path and isinstance(value, dict) else value
+        if path in ((), ("imports",)) and isinstance(named, list):
+            for i, module in enumerate(named):
+                try:
+                    load_module(str(module))
+                except ConfigError as error:
+                    where = ("imports", i)
+                    raise ConfigError(f"{place(where)}: {show_path(where)}: {error}") from error
         for part in reversed(path):
             value = _Step({part: value})
         self.value = self._laid(self.value, value, self.root_type, (), place)

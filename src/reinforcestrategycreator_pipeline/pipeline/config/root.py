@@ -106,11 +106,14 @@ class RunConfig(Strict):
     ----------
     seed : int
         The one seed; every generator descends from it.
+    imports : list of str
+        Modules of yours that register components (metrics, charts, strategies, ...) by name.
     data, features, split, trading, strategy, evaluation, deployment
         The parts.
     """
 
     seed: Annotated[int, Ge(0)] = 7
+    imports: tuple[str, ...] = ()
     data: DataConfig = field(default_factory=DataConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)

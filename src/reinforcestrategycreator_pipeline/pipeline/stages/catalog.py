@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import DataIngestion
 from reinforcestrategycreator_pipeline.pipeline.stages.deployment import Deployment
@@ -16,6 +15,6 @@ from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS
 __all__ = ["ARTIFACTS", "build_stages"]
 
 
-def build_stages(config: RunConfig) -> list[Stage]:
-    """Return the stages of a run."""
+def build_stages() -> list[Stage]:
+    """Return the stages of a run, in order."""
     return [DataIngestion(), FeatureEngineering(), Training(), Evaluation(), Deployment()]
