@@ -79,7 +79,7 @@ def test_default_lookback_and_columns():
         ("rsi", "features must be a list. Got 'rsi' instead."),
         ({"name": "rsi"}, "features must be a list."),
         (None, "features must be a list. Got None instead."),
-        (["nowhere:f"], "features[0]: 'nowhere:f': cannot import 'nowhere'"),
+        (["nowhere:f"], "features[0]: cannot import 'nowhere'"),
         (["user_features:momentun"], "no 'momentun' in it. Did you mean 'momentum'?"),
         (["user_features:not_callable"], "must be a function or a dataclass. Got 3 instead."),
     ],
