@@ -14,6 +14,7 @@ import importlib
 import inspect
 import sys
 import typing
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +33,7 @@ from reinforcestrategycreator_pipeline.errors import (
 T = TypeVar("T")
 M = TypeVar("M")
 
-FAMILIES: list[Registry[Any]] = []
+FAMILIES: weakref.WeakSet[Registry[Any]] = weakref.WeakSet()
 """Every registry there is."""
 _SEARCHED: list[str] = []
 REQUIRED = inspect.Parameter.empty
@@ -109,7 +110,7 @@ class Registry(Generic[T]):
         self._methods = None if methods is None else tuple(methods)
         self._members: dict[str, Any] = {}
         self._imported: dict[str, Any] = {}
-        FAMILIES.append(self)
+        FAMILIES.add(self)
 
     def register(self, name: str) -> Callable[[M], M]:
         """Return a decorator that registers its argument under `name`, and returns it unchanged.

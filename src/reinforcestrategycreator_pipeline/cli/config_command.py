@@ -32,8 +32,10 @@ def show(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 @app.command(epilog=examples("rsc config check --config my.yaml"))
 def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Check a configuration; exit code 0 if it is valid."""
-    _load(config, overrides)
+    """Check a configuration, and call all that it names on a few bars; exit code 0 if valid."""
+    from reinforcestrategycreator_pipeline.pipeline.rehearsal import rehearse
+
+    rehearse(_load(config, overrides))
     typer.echo(f"{config or 'the default configuration'}: valid")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
+from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
 
 F64 = NDArray[np.float64]
@@ -35,17 +35,15 @@ def measure(reward: Reward | str, growth: F64) -> F64:
     Raises
     ------
     ConfigError
-        If it raises anything, or gives another shape or a number that is not finite.
+        If it raises anything, gives another shape or a number that is not finite, or depends on
+        more than each growth alone: the rewards of all actions are known in advance only then.
     """
     function = REWARDS.build(reward)
     reward = REWARDS.name_of(function)
-    try:
+    some = growth.reshape(-1)[:200]
+    with blamed(f"reward {reward!r}", ConfigError):
         values = np.asarray(function(growth), dtype=np.float64)
-    except Exception as error:
-        # A user's function may raise anything; the cause stays chained for its author.
-        raise ConfigError(
-            f"reward {reward!r} raised {type(error).__name__}: {shorten(str(error))}"
-        ) from error
+        again = np.asarray(function(some[::-1]), dtype=np.float64)[::-1]
     if values.shape != growth.shape:
         raise ConfigError(
             f"reward {reward!r} must give one number for each growth, shape {growth.shape}. "
@@ -56,5 +54,10 @@ def measure(reward: Reward | str, growth: F64) -> F64:
         raise ConfigError(
             f"reward {reward!r} must be finite. Got {values[bad][0]} for a growth of "
             f"{growth[bad][0]:.6g} instead."
+        )
+    if not np.allclose(again, values.reshape(-1)[: len(some)], rtol=1e-9, atol=1e-12):
+        raise ConfigError(
+            f"reward {reward!r} must depend on each growth alone: evaluated again, in another "
+            "order, it gives other values. Put what depends on the path into a feature."
         )
     return values

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.nn.components import Components
+from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
+from reinforcestrategycreator_pipeline.nn.components import Component, Components
 
 Array = NDArray[Any]
 Loss = Callable[[Array, float], tuple[Array, Array]]
@@ -77,3 +78,29 @@ def huber(error: Array, delta: float) -> tuple[Array, Array]:
     """
     clipped: Array = np.minimum(np.maximum(error, -delta), delta)
     return clipped * (error - 0.5 * clipped), clipped
+
+
+def require_slope(component: Component, delta: float) -> None:
+    """Require that a loss gives values of the error's shape, and the slope of its values.
+
+    Raises
+    ------
+    ConfigError
+        If it does not, or raises anything.
+    """
+    error, step = np.array([-2.3, -0.7, 0.4, 1.9]), 1e-6
+    title = LOSSES.title(component)
+    with blamed(title, ConfigError):
+        loss = LOSSES.get(component)
+        derivatives = np.asarray(loss(error, delta)[1])
+        above, below = (np.asarray(loss(error + d, delta)[0]) for d in (step, -step))
+    if derivatives.shape != error.shape or above.shape != error.shape:
+        got = f"{above.shape} and {derivatives.shape}"
+        raise ConfigError(f"{title} must keep the error's shape. Got {got} instead.")
+    slope = (above - below) / (2 * step)
+    if not np.allclose(derivatives, slope, rtol=1e-3, atol=1e-3):
+        i = int(np.abs(derivatives - slope).argmax())
+        raise ConfigError(
+            f"{title} must give its own derivative. Got {derivatives[i]:.6g} at an error of "
+            f"{error[i]:g}, where its values have the slope {slope[i]:.6g}."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
 )
 from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
-from reinforcestrategycreator_pipeline.nn.losses import LOSSES
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES, require_slope
 from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
@@ -98,6 +98,23 @@ class DQNStrategy(Strict):
     def label(self) -> str:
         """What people call it: a model from outside by its own name."""
         return "DQN" if self.model == "dqn" else self.model.rpartition(":")[2]
+
+    def rehearsal(self) -> DQNStrategy:
+        """Return this with so little training that it only shows whether the parts work.
+
+        Raises
+        ------
+        ConfigError
+            If the loss's derivative is not its slope.
+        """
+        if self.hyperparameters.head == "expected":
+            require_slope(self.hyperparameters.loss, self.hyperparameters.huber_delta)
+        few: dict[str, Any] = {"batch_size": 4, "buffer_size": 64, "learning_starts": 0}
+        return replace(
+            self,
+            hyperparameters=replace(self.hyperparameters, **few),
+            training=replace(self.training, steps=2, trajectories=2, validation_interval=1),
+        )
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Train, or go on from the newest sound checkpoint; the best weights on validation win."""

@@ -50,7 +50,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     catalog: Any = types.ModuleType(f"{PACKAGE}.pipeline.stages.catalog")
     catalog.ARTIFACTS = toy.ARTIFACTS
     catalog.build_stages = lambda: built
-    for module in (config, catalog):
+    rehearsal: Any = types.ModuleType(f"{PACKAGE}.pipeline.rehearsal")
+    rehearsal.rehearse = lambda config: None
+    for module in (config, catalog, rehearsal):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return built
 

@@ -90,5 +90,5 @@ def test_contract_catches_a_reward_with_a_memory(plant, promise):
         calls.append(1)
         return np.log(growth) * (-1.0 if len(calls) == 1 else 1.0)
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(ConfigError, match="must depend on each growth alone"):
         getattr(CONTRACT, promise)(plant(moody))

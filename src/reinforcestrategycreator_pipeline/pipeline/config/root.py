@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from reinforcestrategycreator_pipeline.checks import Ge, Len, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Len, Strict, require
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
@@ -121,3 +121,9 @@ class RunConfig(Strict):
     strategy: Annotated[Any, STRATEGIES] = field(default_factory=DQNStrategy)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.strategy, type):
+            rule = "a frozen dataclass, whose fields are its configuration"
+            require(False, "RunConfig", "strategy", rule, self.strategy)

@@ -1,0 +1,119 @@
+"""Calls every configured component on a few made-up bars, so that a mistake shows in a second.
+
+``rsc config check`` does it. Nothing is read but code: no data, no run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.backtest.compare import compare
+from reinforcestrategycreator_pipeline.backtest.metrics.base import all_metrics
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import compute_metrics
+from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
+from reinforcestrategycreator_pipeline.envs.rewards import measure
+from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
+from reinforcestrategycreator_pipeline.errors import ConfigError, RscError, blamed
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
+from reinforcestrategycreator_pipeline.features.catalog import build_feature, parse_specs
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Work
+from reinforcestrategycreator_pipeline.seeding import Seeds
+
+F64 = NDArray[np.float64]
+BARS = 40
+"""Decisions that the strategy rehearses with."""
+
+
+class _AnyColumns(dict[str, F64]):
+    """Bars that have whatever column is asked for: which side data there is, is not known yet."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> F64:
+        return np.linspace(0.5, 1.5, len(self["close"]))
+
+
+def rehearse(config: RunConfig) -> None:
+    """Call reward, features, strategy, metrics and broker as a run would.
+
+    Raises
+    ------
+    ConfigError
+        For the first that raises, or gives what it may not; the message says whose code it is.
+    """
+    steps = (
+        ("trading.reward", lambda: measure(config.trading.reward, np.linspace(0.8, 1.25, 12))),
+        ("strategy", lambda: _decide(config)),
+        ("deployment.broker", lambda: _broker(config)),
+    )
+    for key, step in steps:
+        try:
+            step()
+        except RscError as error:
+            text = str(error)
+            raise ConfigError(text if text.startswith("features.") else f"{key}: {text}") from error
+
+
+def _decide(config: RunConfig) -> None:
+    span = _span(config)
+    strategy: Any = config.strategy
+    name = STRATEGIES.name_of(strategy)
+    with blamed(f"the strategy {name!r}", ConfigError):
+        shorter = strategy.rehearsal() if hasattr(strategy, "rehearsal") else strategy
+        policy = shorter.fit(span, span, Work(Seeds(config.seed)))
+        results, _ = compare({name: policy}, span, 1, Seeds(config.seed))
+    ours = __name__.partition(".")[0]
+    own = [m.key for m in all_metrics() if m.function.__module__.partition(".")[0] != ours]
+    for asset in results.values():
+        compute_metrics(asset[name], 252.0, own)
+
+
+def _span(config: RunConfig) -> MarketSpan:
+    specs = parse_specs(config.features.columns)
+    lookbacks = [build_feature(spec).lookback for spec in specs]
+    n_bars = max(300, *(2 * known for known in lookbacks if known is not None), 0) + BARS
+    source = SyntheticSource(n_bars=n_bars)
+    (frame,) = source.load(np.random.default_rng(config.seed)).bars.values()
+    bars = _AnyColumns({str(name): frame[name].to_numpy(np.float64) for name in frame})
+    parts, names = [], []
+    for i, spec in enumerate(specs):
+        computed = _evaluated(spec, i, bars)
+        parts.append(np.nan_to_num(computed.values[-BARS:]))
+        names += computed.columns
+    tail = slice(-BARS, None)
+    asset = AssetBars(
+        symbol="REHEARSAL",
+        times=pd.DatetimeIndex(frame.index[tail]).as_unit("ns").asi8,
+        open=bars["open"][tail],
+        close=bars["close"][tail],
+        features=np.concatenate(parts, axis=1),
+        columns=dict(bars),
+    )
+    return MarketSpan((asset,), Inputs(tuple(names)), config.trading)
+
+
+def _evaluated(spec: FeatureSpec, i: int, bars: _AnyColumns) -> Any:
+    try:
+        return evaluate(build_feature(spec), spec.name, bars)
+    except RscError as error:
+        raise ConfigError(f"features.columns[{i}]: {error}") from error
+
+
+def _broker(config: RunConfig) -> None:
+    market = PaperMarket("REHEARSAL", 1000.0, config.trading.costs)
+    name = BROKERS.name_of(config.deployment.broker)
+    with blamed(f"the broker {name!r}", ConfigError):
+        broker = config.deployment.broker(market)
+    missing = [m for m in ("submit", "poll", "positions", "account") if not hasattr(broker, m)]
+    if missing:
+        raise ConfigError(f"the broker {name!r} made a {type(broker).__name__}, which lacks "
+                          f"{', '.join(missing)}.")  # fmt: skip
