@@ -250,7 +250,9 @@ def test_every_family_is_listed() -> None:
     source = Path(checks.__file__).parent
     made = set()
     for path in source.rglob("*.py"):
-        made |= set(re.findall(r"^([A-Z_]+): Registry\[", path.read_text("utf-8"), re.M))
+        made |= set(
+            re.findall(r"^([A-Z_]+): (?:Registry|Components)\[", path.read_text("utf-8"), re.M)
+        )
     assert made == {at.partition(":")[2] for at in FAMILIES.values()}, "add it to cli/list_command"
 
 

@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.checks import (
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.presets import preset
-from reinforcestrategycreator_pipeline.nn.components import Component
+from reinforcestrategycreator_pipeline.nn.components import Component, is_component
 
 # Beyond these, Adam's update of finite gradients may itself not be finite in float32.
 MAX_LEARNING_RATE = 1e30
@@ -164,6 +164,10 @@ class DQNHyperparameters(Strict):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("learning_rate_schedule", "exploration_schedule", "head", "loss"):
+            rule = "a name, or a mapping with a name and parameters"
+            value = getattr(self, name)
+            require(is_component(value), "DQNHyperparameters", name, rule, value)
         slow = self.exploration_schedule == "exponential"
         for holds, name, rule in (
             (self.v_min < self.v_max, "v_max", f"greater than v_min ({self.v_min})"),
