@@ -37,6 +37,7 @@ def rsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Rsc:
 
 def forget() -> None:
     """Be a new process, as far as the module goes."""
+    sys.path[:] = [p for p in sys.path if not p.endswith("configs")]
     sys.modules.pop("own_numbers", None)
     METRICS._members.pop("own_metric", None)
 
