@@ -201,7 +201,9 @@ def words(annotation: Any) -> str:
             least = getattr(marker, "min_length", 0)
             kind += " of different items" if getattr(marker, "distinct", False) else ""
             kind += ", not empty" if least == 1 else f", of {least} or more" if least else ""
-        bounds = " and ".join(f"{sign} {bound}" for sign, _, bound in _bounds(arguments[1:]))
+        bounds = " and ".join(
+            f"{sign} {_digits(bound)}" for sign, _, bound in _bounds(arguments[1:])
+        )
         return f"{kind} {bounds}" if bounds else kind
     if len(alternatives := members(annotation)) > 1:
         return " or ".join(map(words, alternatives))
@@ -213,6 +215,11 @@ def words(annotation: Any) -> str:
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         return f"a list of {len(arguments)}"
     return _WORDS.get(origin, str(annotation))
+
+
+def _digits(bound: float) -> str:
+    # `typing` keeps one of two equal annotations: Gt(0) may come as Gt(0.0).
+    return str(int(bound) if abs(bound) < 1e15 and bound == int(bound) else bound)
 
 
 def _bounds(markers: Iterable[object]) -> list[tuple[str, Callable[..., bool], Any]]:

@@ -328,7 +328,7 @@ def test_the_shipped_heads():
     ("name", "settings", "message"),
     [
         ("c51", {"n_atoms": 1}, "The n_atoms parameter of head 'c51' must be an integer >= 2"),
-        ("c51", {"v_max": -10.0}, "The v_max parameter of head 'c51' must be .* > -10.0. Got -10"),
+        ("c51", {"v_max": -10.0}, "The v_max parameter of head 'c51' must be .* > -10. Got -10"),
         ("c51", {"v_min": float("nan")}, "The v_min parameter of head 'c51' must be a finite"),
         ("qr", {"n_atoms": 0}, "The n_atoms parameter of head 'qr' must be an integer >= 1"),
         ("qr", {"huber_delta": 0.0}, "The huber_delta parameter of head 'qr' must be .* > 0"),
