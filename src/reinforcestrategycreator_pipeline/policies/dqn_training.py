@@ -117,8 +117,9 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        One row a logged step, keys `HISTORY_COLUMNS` and the model's own; None where a row has no such value. The loss
-        is the mean since the row before, the validation growth the newest since then.
+        One row a logged step, keys `HISTORY_COLUMNS` and the model's own; None where a row has no
+        such value. The loss is the mean since the row before, the validation growth the newest
+        since then.
     best_step : int
         The step whose weights the model holds now.
     best_validation_growth : float
