@@ -37,7 +37,7 @@ class Compressed:
     n_outputs = 1
 
     def __init__(self, hyperparameters):
-        self._loss = LOSSES.get(hyperparameters.loss)
+        self._loss = LOSSES.build(hyperparameters.loss)
         self._delta = hyperparameters.huber_delta
 
     def values(self, outputs):

@@ -1,7 +1,7 @@
 """What an error costs: functions of prediction - target, with their derivatives.
 
 A loss of your own is one function of this form, given as it is, or named in the configuration by
-its registered name or as ``"module:function"``. Further arguments of it are parameters.
+its registered name or as ``"module:function"``. Keyword arguments beyond are its parameters.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
-from reinforcestrategycreator_pipeline.nn.components import Component, Components
+from reinforcestrategycreator_pipeline.nn.components import Component
+from reinforcestrategycreator_pipeline.registry import Registry
 
 Array = NDArray[Any]
 Loss = Callable[[Array, float], tuple[Array, Array]]
 
-LOSSES: Components[Loss] = Components("loss", given=2)
+LOSSES: Registry[Loss] = Registry("loss", ())
 """``loss(error, delta) -> (values, derivatives)``.
 
 `error` is prediction - target, of any shape; `derivatives` are with respect to the prediction.

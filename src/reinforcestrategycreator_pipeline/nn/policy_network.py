@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.checks import (
     require_int,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, shorten
-from reinforcestrategycreator_pipeline.nn.components import is_component
+from reinforcestrategycreator_pipeline.nn.components import name_of, reference
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, Head, build_head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply_rowwise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer, normalize
@@ -88,12 +88,14 @@ class PolicyNetwork:
         object.__setattr__(self, "weights", _checked_weights(self.spec, self.weights))
         settings = {name: _plain(name, value) for name, value in self.head_settings.items()}
         object.__setattr__(self, "head_settings", settings)
-        named = is_component(self.head) and not callable(self.head)
+        named = isinstance(self.head, str) or (
+            isinstance(self.head, Mapping) and isinstance(self.head.get("name"), str)
+        )
         require(named, OWNER, "head", "a name", self.head)
         object.__setattr__(self, "_head", _build_head(self.head, settings))
         if self._head.n_outputs != self.spec.n_outputs:
             raise ConfigError(
-                f"the {HEADS.title(self.head)} reads {self._head.n_outputs} outputs an action; "
+                f"the head {self.head_name!r} reads {self._head.n_outputs} outputs an action; "
                 f"the network has {self.spec.n_outputs}."
             )
         if self.normalization is not None:
@@ -128,7 +130,7 @@ class PolicyNetwork:
         return cls(
             spec=quiet,
             weights={name: w for name, w in weights.items() if name in quiet.effective_shapes},
-            head=HEADS.reference(hyperparameters.head),
+            head=reference(HEADS, hyperparameters.head),
             head_settings={
                 name: v for name, v in sorted(reads.seen.items()) if name not in ("head", "loss")
             },
@@ -140,7 +142,7 @@ class PolicyNetwork:
     @property
     def head_name(self) -> str:
         """Of the head, without its parameters."""
-        return self.head if isinstance(self.head, str) else str(self.head["name"])
+        return name_of(HEADS, self.head)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -289,7 +291,7 @@ def _check_spec(spec: NetworkSpec) -> None:
 
 def _build_head(head: str | Mapping[str, Any], settings: Mapping[str, Any]) -> Head:
     """Return the head, from its settings and nothing else; imports nothing."""
-    name = head if isinstance(head, str) else head["name"]
+    name = name_of(HEADS, head)
     for text in (name, *settings.values()):
         module, colon, _ = text.partition(":") if isinstance(text, str) else ("", "", "")
         if colon and module not in sys.modules:
@@ -301,7 +303,7 @@ def _build_head(head: str | Mapping[str, Any], settings: Mapping[str, Any]) -> H
     try:
         return build_head(SimpleNamespace(**{"loss": ANY_LOSS, **settings, "head": head}))
     except AttributeError as error:
-        raise ConfigError(f"the settings of the {HEADS.title(head)} lack one: {error}.") from error
+        raise ConfigError(f"the settings of the head {name!r} lack one: {error}.") from error
 
 
 def _names(expected: Iterable[str], found: Iterable[str], what: str) -> None:

@@ -1,7 +1,7 @@
 """Values that change while training goes on: learning rate, exploration, importance weights.
 
 A schedule of your own is one function of this form, given as it is, or named in the configuration
-by its registered name or as ``"module:function"``. Further arguments of it are parameters.
+by its registered name or as ``"module:function"``. Keyword arguments beyond are its parameters.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 from reinforcestrategycreator_pipeline.checks import is_number, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
-from reinforcestrategycreator_pipeline.nn.components import Component, Components
+from reinforcestrategycreator_pipeline.nn.components import Component, name_of
+from reinforcestrategycreator_pipeline.registry import Registry
 
 Schedule = Callable[[float, float, float], float]
 
-SCHEDULES: Components[Schedule] = Components("schedule", given=3)
+SCHEDULES: Registry[Schedule] = Registry("schedule", ())
 """``function(initial, final, share) -> float`` for a share from 0 to 1 of the way.
 
 What it returns is a finite number >= 0, and a rate of exploration at most 1.
@@ -45,7 +46,7 @@ def checked_schedule(component: Component, largest: float = math.inf) -> Schedul
     ConfigError
         If there is no such schedule.
     """
-    function = SCHEDULES.get(component)
+    function = SCHEDULES.build(component)
 
     def value(initial: float, final: float, share: float) -> float:
         require(share == share, "schedule", "share", "a number", share)  # min and max hide NaN
@@ -54,9 +55,10 @@ def checked_schedule(component: Component, largest: float = math.inf) -> Schedul
         number = float(found) if hasattr(found, "__float__") else found
         if not (is_number(number) and 0.0 <= number <= largest):
             bounds = ">= 0" if largest == math.inf else f"from 0 to {largest:g}"
+            name = name_of(SCHEDULES, component)
             raise ConfigError(
-                f"the {SCHEDULES.title(component)} must return finite numbers {bounds}. "
-                f"Got {shorten(repr(found))} at share {share:g} instead."
+                f"the schedule {name!r} must return finite numbers {bounds}. Got"
+                f" {shorten(repr(found))} at share {share:g} instead."
             )
         return number
 

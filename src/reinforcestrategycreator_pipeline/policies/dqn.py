@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -18,10 +17,9 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNConfig,
     DQNHyperparameters,
 )
-from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
+from reinforcestrategycreator_pipeline.models.learner.state import COMPONENTS
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
-from reinforcestrategycreator_pipeline.nn.losses import LOSSES, require_slope
-from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
+from reinforcestrategycreator_pipeline.nn.losses import require_slope
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     MarketTrainer,
@@ -29,7 +27,6 @@ from reinforcestrategycreator_pipeline.policies.dqn_training import (
     require_single_steps,
 )
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
-from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 # Chosen on the sample's training and validation splits, never on a test split: a larger network
@@ -47,14 +44,6 @@ MARKET_HYPERPARAMETERS = DQNHyperparameters(
     train_frequency=1,
     gradient_steps=4,
 )
-
-
-_NAMED: Mapping[str, Registry[Any]] = {
-    "head": HEADS,
-    "loss": LOSSES,
-    "learning_rate_schedule": SCHEDULES,
-    "exploration_schedule": SCHEDULES,
-}
 
 
 @STRATEGIES.register("dqn")
@@ -88,9 +77,9 @@ class DQNStrategy(Strict):
             require_single_steps(self.hyperparameters)
         with at("model"):
             MODELS.get(self.model)
-        for name, family in _NAMED.items():
+        for name, family in COMPONENTS.items():
             with at("hyperparameters", name):
-                family.get(getattr(self.hyperparameters, name))
+                family.build(getattr(self.hyperparameters, name))
         with at("hyperparameters"):
             build_head(self.hyperparameters)  # refuses what its numbers may not be
 

@@ -16,6 +16,7 @@ _SUITES = {
     "MetricContract": "metric_contract",
     "ModelContract": "model_contract",
     "RewardContract": "reward_contract",
+    "ScheduleContract": "schedule_contract",
     "StrategyContract": "strategy_contract",
 }
 

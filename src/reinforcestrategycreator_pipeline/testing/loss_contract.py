@@ -40,14 +40,14 @@ class LossContract:
     def test_shape_and_dtype_are_the_errors(self, name, delta, dtype):
         for shape in ((0,), (5,), (4, 3), (2, 3, 4)):
             error = np.ones(shape, dtype)
-            for result in LOSSES.get(name)(error, delta):
+            for result in LOSSES.build(name)(error, delta):
                 assert (result.shape, result.dtype) == (shape, error.dtype)
 
     def test_derivative_agrees_with_central_differences(self, name, delta):
         # A little off the round numbers, where kinks are.
         error = np.linspace(-4.0, 4.0, 81) * delta + 1e-3 * delta
         step = H * delta
-        loss = LOSSES.get(name)
+        loss = LOSSES.build(name)
         slope = (loss(error + step, delta)[0] - loss(error - step, delta)[0]) / (2 * step)
         _, derivatives = loss(error, delta)
         assert np.abs(derivatives - slope).max() < 1e-7 * np.abs(slope).max()
@@ -55,40 +55,40 @@ class LossContract:
 
     def test_element_by_element(self, name, delta):
         error = np.random.default_rng(0).normal(size=(4, 5)) * 2 * delta
-        values, derivatives = LOSSES.get(name)(error, delta)
+        values, derivatives = LOSSES.build(name)(error, delta)
         for i in np.ndindex(error.shape):
-            value, derivative = LOSSES.get(name)(error[i].reshape(1), delta)
+            value, derivative = LOSSES.build(name)(error[i].reshape(1), delta)
             assert (value[0], derivative[0]) == (values[i], derivatives[i])
 
     def test_no_error_costs_nothing_and_more_error_costs_more(self, name, delta):
         error = np.linspace(0.0, 5.0, 101) * delta
         for sign in (1.0, -1.0):
-            values, derivatives = LOSSES.get(name)(sign * error, delta)
+            values, derivatives = LOSSES.build(name)(sign * error, delta)
             assert values[0] == derivatives[0] == 0.0
             assert (np.diff(values) > 0).all()
             assert (sign * derivatives[1:] >= 0).all()
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_nan_is_not_hidden_and_stays_where_it_is(self, name, delta, dtype):
-        for result in LOSSES.get(name)(np.array([0.5, np.nan, -7.0], dtype), delta):
+        for result in LOSSES.build(name)(np.array([0.5, np.nan, -7.0], dtype), delta):
             assert np.isnan(result).tolist() == [False, True, False]
 
     def test_large_errors_do_not_overflow_float32(self, name, delta, largest_error):
         error = np.array([largest_error, -largest_error], np.float32)
-        for result in LOSSES.get(name)(error, delta):
+        for result in LOSSES.build(name)(error, delta):
             assert np.isfinite(result).all()
 
     def test_the_error_is_left_alone_and_the_results_are_new(self, name, delta):
         error = np.linspace(-2.0, 2.0, 9)
         before = error.copy()
-        first = LOSSES.get(name)(error, delta)
+        first = LOSSES.build(name)(error, delta)
         kept = [result.copy() for result in first]
-        second = LOSSES.get(name)(error, delta)
+        second = LOSSES.build(name)(error, delta)
         arrays = [error, *first, *second]
         for i, one in enumerate(arrays):
             assert not any(np.shares_memory(one, other) for other in arrays[i + 1 :])
         for result in (*first, *second):
             result[...] = 99.0
         assert error.tobytes() == before.tobytes()
-        again = LOSSES.get(name)(error, delta)
+        again = LOSSES.build(name)(error, delta)
         assert [a.tobytes() for a in again] == [k.tobytes() for k in kept]

@@ -49,14 +49,25 @@ class BanditReplay:
         return batch
 
 
-def built(make_model: MakeModel, seed: int = 0, all_actions: bool = False) -> Model:
+def built(make_model: MakeModel, seed: int = 0, all_actions: bool = False, steps: int = 0) -> Model:
+    """Return a model that has learned for so many steps."""
     model = make_model(seed)
     model.build((N_INPUTS,), (N_ACTIONS,), BanditReplay(all_actions))
+    for _ in range(steps):
+        model.train_step()
     return model
 
 
 def content(model: Model) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in model.state()[0].items()}
+
+
+def clear(values: np.ndarray) -> np.ndarray:
+    """Tell which rows have one best action: rounding may turn a tie."""
+    best_two = np.sort(values, axis=1)[:, -2:]
+    found: np.ndarray = best_two[:, 1] - best_two[:, 0] > 1e-4
+    assert found.mean() > 0.9
+    return found
 
 
 STATES = np.random.default_rng(1).normal(size=(40, N_INPUTS))
@@ -103,12 +114,9 @@ class ModelContract:
         assert set(actions.tolist()) <= set(range(N_ACTIONS))
 
     def test_without_exploration_the_action_is_the_best_one(self, make_model):
-        model = built(make_model)
+        model = built(make_model, steps=20)
         actions, values = model.select_actions(STATES), model.predict(STATES)
-        best_two = np.sort(values, axis=1)[:, -2:]
-        clear = best_two[:, 1] - best_two[:, 0] > 1e-4  # rounding may turn a tie
-        assert clear.mean() > 0.9
-        assert (actions == values.argmax(axis=1))[clear].all()
+        assert (actions == values.argmax(axis=1))[clear(values)].all()
 
     def test_all_random_actions_come_equally_often(self, make_model):
         actions = built(make_model).select_actions(np.tile(STATES[0], (6000, 1)), 1.0)
@@ -130,13 +138,12 @@ class ModelContract:
             built(make_model).select_actions(states)
 
     def test_acting_and_observing_do_not_learn(self, make_model):
-        model = built(make_model)
-        before = model.state()[1].get("t")
-        weights = {k: v for k, v in content(model).items() if k.startswith("q.")}
-        model.observe(STATES)
-        model.select_actions(STATES, 0.5)
-        assert {k: v for k, v in content(model).items() if k.startswith("q.")} == weights
-        assert model.state()[1].get("t") == before
+        acting, still = built(make_model), built(make_model)
+        acting.observe(STATES)
+        acting.select_actions(STATES, 0.5)
+        still.observe(STATES)  # which may move a normalisation
+        assert content(acting) == content(still)
+        assert acting.predict(STATES).tobytes() == still.predict(STATES).tobytes()
 
     def test_predict_gives_one_value_an_action(self, make_model):
         model = built(make_model)
@@ -159,19 +166,16 @@ class ModelContract:
         assert model.predict(STATES).tobytes() == first
         assert content(model) == before
 
-    def test_same_seed_same_bytes_other_seed_other_bytes(self, make_model):
-        def losses_and_content(seed):
-            model = built(make_model, seed)
+    def test_same_seed_same_bytes(self, make_model):
+        def losses_and_content():
+            model = built(make_model, seed=3)
             return [model.train_step() for _ in range(10)], content(model)
 
-        assert losses_and_content(3) == losses_and_content(3)
-        assert losses_and_content(3) != losses_and_content(4)
+        assert losses_and_content() == losses_and_content()
 
     def test_the_global_random_state_is_left_alone(self, make_model):
         before = np.random.get_state()[1].tobytes()  # noqa: NPY002
-        model = built(make_model)
-        for _ in range(3):
-            model.train_step()
+        model = built(make_model, steps=3)
         model.predict(STATES)
         assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
 
@@ -189,41 +193,40 @@ class ModelContract:
         model = built(make_model)
         for _ in range(max(model.hyperparameters.log_interval, 1)):
             model.train_step()
-        if model.hyperparameters.log_interval:
-            assert {"step", "loss", "grad_norm", "update_norm"} <= set(model.diagnostics)
+        assert bool(model.diagnostics) == bool(model.hyperparameters.log_interval)
         assert all(np.isfinite(value) for value in model.diagnostics.values())
+        assert isinstance(model.squared_error, bool)
 
     @pytest.mark.parametrize("field", ["s_tm1", "s_t", "r_t"])
     def test_nan_in_a_batch_is_refused_and_changes_nothing(self, make_model, field):
         model, replay = make_model(0), BanditReplay()
         model.build((N_INPUTS,), (N_ACTIONS,), replay)
         model.train_step()
-        before, t = content(model), model.state()[1].get("t")
+        before = content(model)
         replay.spoil = field
         with pytest.raises(NonFiniteError):
             model.train_step()
         assert content(model) == before
-        assert model.state()[1].get("t") == t
 
     def test_state_and_restore_continue_bit_by_bit(self, make_model):
-        model = built(make_model)
+        replays = [BanditReplay(seed=seed) for seed in (0, 8)]
+        model, other = make_model(0), make_model(8)
+        for each, replay in zip((model, other), replays, strict=True):
+            each.build((N_INPUTS,), (N_ACTIONS,), replay)
         for _ in range(5):
             model.train_step()
         tensors, header = model.state()
         tensors = {name: array.copy() for name, array in tensors.items()}
         header = json.loads(json.dumps(header, allow_nan=False))
-        other = built(make_model, seed=8)
         other.restore(tensors, header)
         assert content(other) == content(model)
-        for each in (model, other):
-            each.replay_buffer.rng = np.random.default_rng(5)
+        for replay in replays:
+            replay.rng = np.random.default_rng(5)
         assert [other.train_step() for _ in range(5)] == [model.train_step() for _ in range(5)]
         assert content(other) == content(model)
 
     def test_save_and_load_give_the_same_bytes(self, make_model, tmp_path):
-        model = built(make_model)
-        for _ in range(5):
-            model.train_step()
+        model = built(make_model, steps=5)
         seal = model.save(tmp_path / "model")
         loaded = type(model).load(tmp_path / "model")
         assert content(loaded) == content(model)
@@ -243,16 +246,11 @@ class ModelContract:
                 type(built(make_model)).load(path)
 
     def test_the_policy_network_gives_the_greedy_action(self, make_model):
-        model = built(make_model)
-        for _ in range(20):
-            model.train_step()
+        model = built(make_model, steps=20)
         network = model.policy_network()
         predicted, best = model.predict(STATES), network.values(STATES)
         assert best.shape == predicted.shape
-        best_two = np.sort(best, axis=1)[:, -2:]
-        clear = best_two[:, 1] - best_two[:, 0] > 1e-4  # rounding may turn a tie
-        assert clear.mean() > 0.9
-        assert (best.argmax(axis=1) == predicted.argmax(axis=1))[clear].all()
+        assert (best.argmax(axis=1) == predicted.argmax(axis=1))[clear(best)].all()
         for _ in range(20):  # it is a copy
             model.train_step()
         assert network.values(STATES).tobytes() == best.tobytes()

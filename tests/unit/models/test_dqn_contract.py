@@ -148,7 +148,7 @@ class Living(DQN):
     ("cls", "promise", "arguments"),
     [
         (Forgetful, "test_state_and_restore_continue_bit_by_bit", ()),
-        (Noisy, "test_same_seed_same_bytes_other_seed_other_bytes", ()),
+        (Noisy, "test_same_seed_same_bytes", ()),
         (Noisy, "test_the_global_random_state_is_left_alone", ()),
         (Hiding, "test_predict_does_not_hide_nan", ()),
         (Deaf, "test_nan_in_a_batch_is_refused_and_changes_nothing", ("r_t",)),

@@ -29,6 +29,11 @@ class TestHuber(LossContract):
         return "huber"
 
 
+def test_every_registered_loss_is_in_the_suite():
+    """A new one: add a class above."""
+    assert set(LOSSES) == {"squared", "huber"}
+
+
 def test_squared_by_hand():
     values, derivatives = squared(np.array([-3.0, 0.0, 0.5]), 1.0)
     assert values.tolist() == [9.0, 0.0, 0.25]
@@ -56,7 +61,7 @@ FOREIGN = {
 @pytest.mark.parametrize("name", FOREIGN)
 def test_agrees_with_autograd(name, delta, dtype, tolerance):
     error = (3 * np.random.default_rng(0).normal(size=500)).astype(dtype)
-    values, derivatives = LOSSES.get(name)(error, delta)
+    values, derivatives = LOSSES.build(name)(error, delta)
     double = error.astype(np.float64)
     np.testing.assert_allclose(values, FOREIGN[name](double, delta), rtol=tolerance)
     slopes = elementwise_grad(FOREIGN[name])(double, delta)
@@ -82,6 +87,26 @@ def log_cosh(error, delta):
     return size + np.log1p(np.exp(-2 * size)) - math.log(2), np.tanh(error)
 
 
+def scaled(error, delta, scale=1.0):
+    values, derivatives = huber(error, delta)
+    scale = error.dtype.type(scale)
+    return scale * values, scale * derivatives
+
+
+class TestLossWithAParameter(LossContract):
+    @pytest.fixture
+    def name(self):
+        return {"name": f"{__name__}:scaled", "scale": 2.0}
+
+
+def test_a_parameter_is_filled_in_and_an_unknown_one_refused():
+    error = np.array([0.5])
+    doubled = LOSSES.build({"name": f"{__name__}:scaled", "scale": 2.0})
+    assert doubled(error, 1.0)[0] == 2 * huber(error, 1.0)[0]
+    with pytest.raises(ConfigError, match=r"has no parameter 'scael'. Did you mean 'scale'\?"):
+        LOSSES.build({"name": f"{__name__}:scaled", "scael": 2.0})
+
+
 class TestLossFromOutside(LossContract):
     @pytest.fixture
     def name(self):
@@ -90,9 +115,9 @@ class TestLossFromOutside(LossContract):
 
 def test_unknown_names_are_refused():
     with pytest.raises(ConfigError, match=r"no loss is called 'hubber'. Did you mean 'huber'\?"):
-        LOSSES.get("hubber")
+        LOSSES.build("hubber")
     with pytest.raises(ConfigError, match="must be a class or function"):
-        LOSSES.get("math:pi")
+        LOSSES.build("math:pi")
 
 
 CONTRACT = LossContract()

@@ -7,10 +7,73 @@ import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, checked_schedule
+from reinforcestrategycreator_pipeline.testing.schedule_contract import ScheduleContract
 
 
 def schedule(kind, *arguments):
     return checked_schedule(kind)(*arguments)
+
+
+@pytest.mark.parametrize("kind", ["constant", "linear", "cosine", "exponential"])
+class TestShipped(ScheduleContract):
+    @pytest.fixture
+    def schedule(self, kind):
+        return kind
+
+
+def test_every_registered_schedule_is_in_the_suite():
+    """A new one: add its name above."""
+    assert set(SCHEDULES) == {"constant", "linear", "cosine", "exponential"}
+
+
+def steps(initial, final, share, at=0.5):
+    return initial if share < at else final
+
+
+class TestWithAParameter(ScheduleContract):
+    @pytest.fixture
+    def schedule(self):
+        return {"name": f"{__name__}:steps", "at": 0.25}
+
+    def test_it_is_filled_in(self, schedule):
+        assert checked_schedule(schedule)(1.0, 0.5, 0.3) == 0.5
+        assert checked_schedule(f"{__name__}:steps")(1.0, 0.5, 0.3) == 1.0
+
+
+class TestAFunctionItself(ScheduleContract):
+    @pytest.fixture
+    def schedule(self):
+        return lambda initial, final, share: (
+            initial + share * (final - initial) ** 2 / (final - initial or 1.0)
+        )
+
+
+class Counting:
+    """A schedule that goes by its calls, not by the share."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, initial, final, share):
+        self.calls += 1
+        return initial / self.calls
+
+
+def test_the_contract_catches_a_schedule_that_counts():
+    with pytest.raises(AssertionError):
+        ScheduleContract().test_the_share_alone_decides(Counting(), 1.0, 0.5)
+
+
+@pytest.mark.parametrize("value", [2.0, -1, math.nan, math.inf, "much", None])
+def test_what_a_schedule_must_not_return_is_refused_by_its_name(value):
+    def broken(initial, final, share):
+        return value
+
+    with pytest.raises(ConfigError, match=r"schedule '.*broken' must return .* from 0 to 1\. Got"):
+        checked_schedule(broken, largest=1.0)(1.0, 0.1, 0.5)
+    if value != 2.0:
+        with pytest.raises(ConfigError, match=r"schedule '.*broken' must return .* >= 0\. Got"):
+            checked_schedule(broken)(1.0, 0.1, 0.5)
 
 
 # From 1 to 1/16; cos(pi / 3) = 1/2 and cos(pi / 2) = 0.
@@ -90,4 +153,3 @@ def test_a_schedule_from_outside_and_an_unknown_one():
     assert schedule(f"{__name__}:halves", 3, 2, 9.0) == 2.0
     with pytest.raises(ConfigError, match=r"no schedule is called 'linaer'. Did you mean 'linear'"):
         schedule("linaer", 1.0, 0.0, 0.5)
-    assert list(SCHEDULES) == ["constant", "cosine", "exponential", "linear"]

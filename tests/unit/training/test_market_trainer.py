@@ -10,6 +10,7 @@ from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
+from reinforcestrategycreator_pipeline.pipeline.stages.training import write_history
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     HISTORY_COLUMNS,
     MarketTrainer,
@@ -224,6 +225,21 @@ class TestHistory:
             assert set(row) == set(HISTORY_COLUMNS)
             numbers = [v for k, v in row.items() if k != "validation_growth"]
             assert np.isfinite(np.array(numbers, dtype=float)).all()
+
+    def test_a_models_own_diagnostics_are_columns(self, tmp_path):
+        trainer = make_trainer(steps=5)
+        train = trainer.model.train_step
+
+        def noting():
+            loss = train()
+            trainer.model.learner.diagnostics["r2"] = 0.5
+            return loss
+
+        trainer.model.train_step = noting
+        write_history(tmp_path / "history.csv", trainer.run().history)
+        header, *rows = (tmp_path / "history.csv").read_text().splitlines()
+        assert set(header.split(",")) == {*HISTORY_COLUMNS, "r2"}
+        assert len(rows) == 5
 
     def test_loss_is_the_mean_since_the_last_row(self):
         every = [row["loss"] for row in make_trainer().run().history]

@@ -13,13 +13,14 @@ from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNConfig
-from reinforcestrategycreator_pipeline.nn.components import Components, Unavailable
+from reinforcestrategycreator_pipeline.nn.components import Unavailable, reference
 from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
 from reinforcestrategycreator_pipeline.nn.losses import LOSSES
 from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
+from reinforcestrategycreator_pipeline.registry import Registry
 
 FORMAT = "dqn/2"
-COMPONENTS: dict[str, Components[Any]] = {
+COMPONENTS: dict[str, Registry[Any]] = {
     "head": HEADS,
     "loss": LOSSES,
     "exploration_schedule": SCHEDULES,
@@ -92,7 +93,7 @@ def config_record(config: DQNConfig, strict: bool = False) -> dict[str, Any]:
     hyperparameters = dict(vars(config.hyperparameters))
     for key, registry in COMPONENTS.items():
         try:
-            hyperparameters[key] = registry.reference(hyperparameters[key])
+            hyperparameters[key] = reference(registry, hyperparameters[key])
         except ConfigError:
             if strict:
                 raise
@@ -112,7 +113,7 @@ def loadable(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, registry in COMPONENTS.items():
         try:
             if key in hyperparameters:
-                registry.get(hyperparameters[key])
+                registry.build(hyperparameters[key])
         except ConfigError as error:
             if key in ("head", "loss"):
                 raise CheckpointError(

@@ -3,8 +3,8 @@
 A head says how many outputs of the network belong to one action, which action value they stand
 for, and what their distance from a target costs. A head of your own is one class with these two
 methods, given as it is, or named in the configuration by its registered name or as
-``"module:Class"``; further arguments of its constructor are parameters. The promises that it must
-keep are tests to inherit, `reinforcestrategycreator_pipeline.testing.head_contract`.
+``"module:Class"``; keyword arguments of its constructor are its parameters. The promises that it
+must keep are tests to inherit, `reinforcestrategycreator_pipeline.testing.head_contract`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.nn.components import Components
+from reinforcestrategycreator_pipeline.registry import Registry
 
 Array = NDArray[Any]
 
@@ -88,4 +88,4 @@ class Head(Protocol):
         ...
 
 
-HEADS: Components[type[Head]] = Components("head", ("values", "loss"), given=1, classes=True)
+HEADS: Registry[type[Head]] = Registry("head", ("values", "loss"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reinforcestrategycreator_pipeline.checks import is_int, require
+from reinforcestrategycreator_pipeline.nn.components import name_of
 from reinforcestrategycreator_pipeline.nn.heads import (  # noqa: F401  importing registers them
     c51,
     expected,
@@ -28,8 +29,8 @@ def build_head(hyperparameters: Any) -> Head:
     ConfigError
         If there is no such head, or it refuses a hyperparameter.
     """
-    head = HEADS.get(hyperparameters.head)(hyperparameters)
+    head: Head = HEADS.build(hyperparameters.head)(hyperparameters)
     count = getattr(head, "n_outputs", None)
-    owner = HEADS.title(hyperparameters.head)
+    owner = f"head {name_of(HEADS, hyperparameters.head)!r}"
     require(is_int(count) and count >= 1, owner, "n_outputs", "an integer >= 1", count)  # type: ignore[operator]
     return head

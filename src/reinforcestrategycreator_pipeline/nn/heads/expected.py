@@ -24,7 +24,7 @@ class Expected:
     Parameters
     ----------
     hyperparameters : object
-        ``loss``: a name in `LOSSES`, or ``"module:function"``; ``huber_delta``: its delta, > 0.
+        ``loss``: one of `LOSSES`, or another `Component`; ``huber_delta``: its delta, > 0.
 
     Raises
     ------
@@ -35,7 +35,7 @@ class Expected:
     def __init__(self, hyperparameters: Any) -> None:
         require_number("head 'expected'", "huber_delta", hyperparameters.huber_delta, above=0.0)
         self.n_outputs = 1
-        self._loss = LOSSES.get(hyperparameters.loss)
+        self._loss = LOSSES.build(hyperparameters.loss)
         self._delta = float(hyperparameters.huber_delta)
 
     def values(self, outputs: Array) -> Array:
