@@ -36,7 +36,7 @@ strategy:
   training: {steps: 20, trajectories: 8, validation_interval: 10, checkpoint_interval: 10}
   hyperparameters:
     {hidden_layers: [4], batch_size: 8, buffer_size: 1000, learning_starts: 16, log_interval: 10}
-evaluation: {benchmarks: {random_draws: 11}}
+evaluation: {random_draws: 11}
 """
 """A configuration whose run takes half a second."""
 

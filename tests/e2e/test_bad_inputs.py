@@ -344,7 +344,11 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "split.embargo_bars=-1": ("must be an integer >= 0. Got -1 instead.",),
     "strategy.scaler.kind=standrd": ("Got 'standrd' instead. Did you mean 'standard'?",),
     "features.columns=5": ("features.columns: must be a list, not empty. Got 5 instead.",),
-    "evaluation.benchmarks.slow=20": ("must be above fast (20). Got 20 instead.",),
+    'evaluation.benchmarks=[{"name": "moving_average_crossover", "slow": 20}]': (
+        "evaluation.benchmarks[0].slow: must be above fast (20). Got 20 instead.",
+    ),
+    "evaluation.benchmarks=[falt]": ("no strategy is called 'falt'. Did you mean 'flat'?",),
+    "strategy=oracle": ("strategy: must be one that decides from what is known",),
     "deployment.thresholds.max_drawdown=1.5": ("must be a number > 0 and <= 1 or null.",),
     "deployment.thresholds.min_sharp=1": ("no such key. Did you mean 'min_sharpe'?",),
 }  # fmt: skip

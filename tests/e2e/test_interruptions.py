@@ -29,7 +29,7 @@ strategy:
     train_frequency: 1
     gradient_steps: 4
     exploration_fraction: 0.9
-evaluation: {benchmarks: {random_draws: 11}}
+evaluation: {random_draws: 11}
 """
 STEPS = 4000
 

@@ -37,7 +37,7 @@ features:
     - {name: atr}
     - {name: moving_average_distance, periods: [20]}
     - {name: volume_zscore}
-evaluation: {benchmarks: {random_draws: 11}}
+evaluation: {random_draws: 11}
 """
 
 

@@ -38,7 +38,7 @@ data: {source: synthetic, params: {kind: sinusoids, n_bars: 1500}}
 features: {columns: [{name: column, columns: [sin1, cos1, sin2, cos2]}]}
 trading: {positions: [-1, 0, 1]}
 strategy: {training: {steps: 1500, validation_interval: 250}}
-evaluation: {benchmarks: {random_draws: 51}}
+evaluation: {random_draws: 51}
 """
 
 
@@ -354,3 +354,23 @@ def promotion_of(run: str) -> list[bool]:
         metrics["decision"]["promoted"],
         package["promotion"]["promoted"],
     ]
+
+
+@pytest.mark.parametrize("before_ms", [1, 7, 333])
+def test_bars_that_close_at_any_millisecond_run_through(rsc: Rsc, before_ms: int) -> None:
+    """Regression: an index in float seconds lost the stamp, and evaluation ended in a KeyError."""
+    hours = pd.date_range("2024-01-01", periods=400, freq="h", tz="UTC")
+    stamps = (hours - pd.Timedelta(milliseconds=before_ms)).as_unit("ms")
+    price = 50.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.004, 400)))
+    bars = {"open": price, "high": price * 1.01, "low": price * 0.99, "close": price}
+    frame = pd.DataFrame({**bars, "volume": 1.0})
+    frame.insert(0, "timestamp", stamps.strftime("%Y-%m-%dT%H:%M:%S.%f").str[:-3] + "Z")
+    frame.to_csv("prices.csv", index=False)
+    source = 'data={source: csv, params: {path: prices.csv, symbol: B, calendar: "none"}}'
+    said = rsc("run", "-c", "quick.yaml", "--set", source, "--run-id", "ms")
+    assert (said.code, said.errors) == (0, [])
+    equity = pd.read_csv("runs/ms/evaluation/equity.csv", parse_dates=["timestamp"])
+    assert set(equity["timestamp"]) <= set(stamps.as_unit("ns"))
+    # The test bars are the last fifth of those with features, whole and in order.
+    own = equity[(equity["symbol"] == "B") & (equity["strategy"] == "DQN")]["timestamp"]
+    assert list(own) == list(stamps[-len(own) :].as_unit("ns"))

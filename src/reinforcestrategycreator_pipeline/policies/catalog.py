@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Any
 
-from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
 from reinforcestrategycreator_pipeline.policies import baselines, dqn, linear, oracle
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Strategy
 
@@ -18,37 +17,31 @@ SHIPPED = (
     baselines.MovingAverageCrossover,
     oracle.Oracle,
 )
+BENCHMARKS = (
+    baselines.BuyAndHold(),
+    baselines.Flat(),
+    baselines.MovingAverageCrossover(),
+    oracle.Oracle(),
+)
+"""What a policy is compared with unless the configuration says otherwise."""
 
-__all__ = ["SHIPPED", "STRATEGIES", "Strategy", "label_of"]
+__all__ = ["BENCHMARKS", "SHIPPED", "STRATEGIES", "Strategy", "label_of", "labelled"]
 
 
-def label_of(name: str, strategy: object) -> str:
+def label_of(strategy: object) -> str:
     """Return what people call a strategy: its own `label`, or the last part of its name."""
-    return str(getattr(strategy, "label", None) or name.rpartition(":")[2])
+    own = getattr(strategy, "label", None)
+    return str(own or STRATEGIES.name_of(strategy).rpartition(":")[2])
 
 
-@dataclass(frozen=True)
-class BenchmarkConfig(Strict):
-    """Parameters of the benchmarks.
-
-    Attributes
-    ----------
-    fast, slow : int
-        Bars of the moving averages of the crossover.
-    random_draws : int
-        Random policies drawn an asset; the shown one has the median result.
-    """
-
-    fast: Annotated[int, Ge(1)] = 20
-    slow: Annotated[int, Ge(2)] = 100
-    random_draws: Annotated[int, Ge(1), Le(10_000)] = 201
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        baselines.MovingAverageCrossover(self.fast, self.slow)
-
-    def strategies(self) -> dict[str, Strategy]:
-        """Return the benchmarks by label."""
-        crossover = baselines.MovingAverageCrossover(self.fast, self.slow)
-        chosen = (baselines.BuyAndHold(), baselines.Flat(), crossover, oracle.Oracle())
-        return {label_of(type(s).__name__.lower(), s): s for s in chosen}
+def labelled(strategies: Sequence[Any]) -> dict[str, Any]:
+    """Return strategies by label, in their order; a label that is taken gets a number."""
+    found: dict[str, Any] = {}
+    for strategy in strategies:
+        label = first = label_of(strategy)
+        count = 1
+        while label in found:
+            count += 1
+            label = f"{first} ({count})"
+        found[label] = strategy
+    return found

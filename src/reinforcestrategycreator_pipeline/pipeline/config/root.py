@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from reinforcestrategycreator_pipeline.checks import Ge, Len, Strict, require
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, Strict, require
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
@@ -15,7 +15,7 @@ from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES,
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
-from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES, BenchmarkConfig
+from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, STRATEGIES
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
@@ -74,11 +74,14 @@ class EvaluationConfig(Strict):
 
     Attributes
     ----------
-    benchmarks : BenchmarkConfig
-        Parameters of the benchmark strategies.
+    benchmarks : list of names and mappings
+        Strategies that trade the same bars: a name, or ``{name: ..., **parameters}``.
+    random_draws : int
+        Policies of random timing drawn for each asset; the one shown has the median result.
     """
 
-    benchmarks: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    benchmarks: tuple[Annotated[Any, STRATEGIES], ...] = BENCHMARKS
+    random_draws: Annotated[int, Ge(1), Le(10_000)] = 201
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,6 @@ class RunConfig(Strict):
         if isinstance(self.strategy, type):
             rule = "a frozen dataclass, whose fields are its configuration"
             require(False, "RunConfig", "strategy", rule, self.strategy)
+        if getattr(self.strategy, "benchmark_only", False):
+            rule = "one that decides from what is known; this is a benchmark only"
+            require(False, "RunConfig", "strategy", rule, STRATEGIES.name_of(self.strategy))

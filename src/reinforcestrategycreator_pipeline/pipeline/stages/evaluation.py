@@ -15,7 +15,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
-from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES, label_of
+from reinforcestrategycreator_pipeline.policies.catalog import labelled
 from reinforcestrategycreator_pipeline.report.run import remove_pages, render_run
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import judge
@@ -43,17 +43,17 @@ class Evaluation:
         remove_pages(context.run_dir)
         spans, seeds = Spans.read(context), Seeds(context.seed)
         policy = load_policy(context.path("policy"))
-        strategy = label_of(STRATEGIES.name_of(config.strategy), config.strategy)
         train, validation = spans.cut("train"), spans.cut("validation")
-        policies = {strategy: policy} | {
-            label: benchmark.fit(train, validation, Work(seeds))
-            for label, benchmark in config.evaluation.benchmarks.strategies().items()
+        (judged, _), *rivals = labelled([config.strategy, *config.evaluation.benchmarks]).items()
+        policies = {judged: policy} | {
+            label: rival.fit(train, validation, Work(seeds.within(f"benchmarks/{label}")))
+            for label, rival in rivals
         }
-        draws = config.evaluation.benchmarks.random_draws
+        draws = config.evaluation.random_draws
         results, percentile = compare(policies, spans.cut("test"), draws, seeds)
         judgement = judge(
             results,
-            strategy,
+            judged,
             policy.describe(),
             infer_periods_per_year(spans.data.timestamps, spans.data.bar_seconds),
             config.deployment.thresholds,
@@ -61,10 +61,10 @@ class Evaluation:
         )
         write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
-        trades = results[PORTFOLIO][strategy].trades
+        trades = results[PORTFOLIO][judged].trades
         write_text(context.path("trades"), trades.to_csv(index=False, lineterminator="\n"))
         write_text(context.path("equity"), bars_table(results).to_csv(index=False))
-        context.summary["strategy"] = strategy
+        context.summary["strategy"] = judged
         context.summary["promoted"] = judgement.decision.promoted
         context.log.info("evaluated", decision=judgement.decision.sentence)
         render_run(context.run_dir)
