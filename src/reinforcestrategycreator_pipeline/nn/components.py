@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.registry import Registry
+from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath
+from reinforcestrategycreator_pipeline.registry import Description, Registry
 
 Component = str | Mapping[str, Any] | Callable[..., Any]
 """A name, ``{"name": ..., **parameters}``, or the object itself: what `Registry.build` takes."""
@@ -31,6 +31,41 @@ class Unavailable:
     def __call__(self, *args: Any) -> Any:
         """Raise `ConfigError`."""
         raise ConfigError(self.reason)
+
+
+@dataclass(frozen=True)
+class Specified:
+    """Annotation of a field that keeps a component as it was given, checked but not built.
+
+    Attributes
+    ----------
+    registry : Registry
+        Its family.
+    """
+
+    registry: Registry[Any]
+
+    def component(self, value: object, path: KeyPath, wrong: list[ConfigError]) -> Any:
+        """Return `value`; append to `wrong` why it cannot be built (see `checks.fit`)."""
+        if isinstance(value, (str, Mapping)) or callable(value):
+            self.registry.component(value, path, wrong)
+        else:
+            rule = "must be a name, a mapping of a name and parameters, or the object itself"
+            wrong.append(ConfigError(path=path, rule=rule, value=value))
+        return value
+
+    def spec(self, component: Component) -> Any:
+        """Return the component as a file names it."""
+        named = isinstance(component, (str, Mapping))
+        return component if named else self.registry.spec(component)
+
+    def get(self, name: str) -> Any:
+        """Return the member called `name`."""
+        return self.registry.get(name)
+
+    def describe(self) -> tuple[Description, ...]:
+        """Return every registered member."""
+        return self.registry.describe()
 
 
 def name_of(registry: Registry[Any], component: Component) -> str:

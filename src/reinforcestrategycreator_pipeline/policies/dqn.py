@@ -17,7 +17,6 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNConfig,
     DQNHyperparameters,
 )
-from reinforcestrategycreator_pipeline.models.learner.state import COMPONENTS
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
 from reinforcestrategycreator_pipeline.nn.losses import require_slope
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
@@ -77,9 +76,6 @@ class DQNStrategy(Strict):
             require_single_steps(self.hyperparameters)
         with at("model"):
             MODELS.get(self.model)
-        for name, family in COMPONENTS.items():
-            with at("hyperparameters", name):
-                family.build(getattr(self.hyperparameters, name))
         with at("hyperparameters"):
             build_head(self.hyperparameters)  # refuses what its numbers may not be
 

@@ -139,10 +139,11 @@ def test_wrong_values_are_refused_in_one_line_with_name_rule_and_value(name, val
         assert "\n" not in message
 
 
+NAMED = "a name, a mapping of a name and parameters, or the object itself"
 BETWEEN = "a number >= 0 and <= 1"
 RULES = {
     "weight_decay": (-1, "a number >= 0"),
-    "learning_rate_schedule": (3, "a name, or a mapping with a name and parameters"),
+    "learning_rate_schedule": (3, NAMED),
     "learning_rate_final": (-1, "a number >= 0 and <= 1e+30"),
     "n_step": (0, "an integer >= 1"),
     "prioritized_replay": (1, "true or false"),
@@ -152,7 +153,7 @@ RULES = {
     "priority_epsilon": (0, "a number > 0 and <= 1"),
     "dueling": ("on", "true or false"),
     "noisy_sigma": (-1, "a number >= 0"),
-    "head": (51, "a name, or a mapping with a name and parameters"),
+    "head": (51, NAMED),
     "n_atoms": (1, "an integer >= 2 and <= 10000"),
     "v_max": (-10.0, "greater than v_min (-10.0)"),
     "huber_delta": (0, "a number > 0"),

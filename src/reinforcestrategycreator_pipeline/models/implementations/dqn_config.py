@@ -1,4 +1,4 @@
-"""The deep Q-network's configuration: frozen, checked, NumPy-free."""
+"""The deep Q-network's configuration: frozen and checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from reinforcestrategycreator_pipeline.checks import (
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.presets import preset
-from reinforcestrategycreator_pipeline.nn.components import Component, is_component
+from reinforcestrategycreator_pipeline.nn.components import Component, Specified
+from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES
+from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
 
 # Beyond these, Adam's update of finite gradients may itself not be finite in float32.
 MAX_LEARNING_RATE = 1e30
@@ -125,7 +128,7 @@ class DQNHyperparameters(Strict):
     adam_beta2: Decay = 0.999
     adam_epsilon: Annotated[float, Ge(MIN_EPSILON)] = 1e-8
     weight_decay: NotNegative = 0.0
-    learning_rate_schedule: Component = "constant"
+    learning_rate_schedule: Annotated[Component, Specified(SCHEDULES)] = "constant"
     learning_rate_final: Annotated[float, Ge(0), Le(MAX_LEARNING_RATE)] = 0.0
     gamma: Share = 0.99
     batch_size: Count = 32
@@ -141,11 +144,11 @@ class DQNHyperparameters(Strict):
     layer_norm: bool = False
     noisy: bool = False
     noisy_sigma: NotNegative = 0.5
-    head: Component = "expected"
+    head: Annotated[Component, Specified(HEADS)] = "expected"
     n_atoms: Annotated[int, Ge(2), Le(MAX_ATOMS)] = 51
     v_min: float = -10.0
     v_max: float = 10.0
-    loss: Component = "squared"
+    loss: Annotated[Component, Specified(LOSSES)] = "squared"
     huber_delta: Positive = 1.0
     max_grad_norm: Positive | None = None
     tau: SomeShare = 1.0
@@ -153,7 +156,7 @@ class DQNHyperparameters(Strict):
     exploration_initial: Share = 1.0
     exploration_final: Share = 0.05
     exploration_fraction: SomeShare = 0.2
-    exploration_schedule: Component = "linear"
+    exploration_schedule: Annotated[Component, Specified(SCHEDULES)] = "linear"
     normalize_observations: bool = False
     observation_clip: Positive = 10.0
     learning_starts: Annotated[int, Ge(0)] = 1_000
@@ -164,10 +167,6 @@ class DQNHyperparameters(Strict):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("learning_rate_schedule", "exploration_schedule", "head", "loss"):
-            rule = "a name, or a mapping with a name and parameters"
-            value = getattr(self, name)
-            require(is_component(value), "DQNHyperparameters", name, rule, value)
         slow = self.exploration_schedule == "exponential"
         for holds, name, rule in (
             (self.v_min < self.v_max, "v_max", f"greater than v_min ({self.v_min})"),
