@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
-from reinforcestrategycreator_pipeline.nn.components import Component
+from reinforcestrategycreator_pipeline.nn.components import Component, name_of
 from reinforcestrategycreator_pipeline.registry import Registry
 
 Array = NDArray[Any]
@@ -90,9 +90,9 @@ def require_slope(component: Component, delta: float) -> None:
         If it does not, or raises anything.
     """
     error, step = np.array([-2.3, -0.7, 0.4, 1.9]), 1e-6
-    title = LOSSES.title(component)
+    title = f"loss {name_of(LOSSES, component)!r}"
     with blamed(title, ConfigError):
-        loss = LOSSES.get(component)
+        loss = LOSSES.build(component)
         derivatives = np.asarray(loss(error, delta)[1])
         above, below = (np.asarray(loss(error + d, delta)[0]) for d in (step, -step))
     if derivatives.shape != error.shape or above.shape != error.shape:
