@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, shorten
-from reinforcestrategycreator_pipeline.models.base import LearningSettings
+from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
@@ -23,27 +23,16 @@ Part = Callable[[str], dict[str, NDArray[Any]]]
 FORMAT = "training/2"
 
 
-class Restorable(Protocol):
-    """A model, as far as its state goes; see `models.base.Model`."""
-
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return tensors and a JSON-ready header."""
-
-    def restore(self, tensors: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
-        """Set what `state` returned."""
-
-
 def stored_before_training(settings: LearningSettings) -> int:
     """Return the transitions that a replay must hold before the first training step."""
     # A ring that is smaller than `learning_starts` never holds so many.
-    starts = max(settings.learning_starts, settings.batch_size)
-    return min(starts, settings.buffer_size)
+    return min(max(settings.learning_starts, settings.batch_size), settings.buffer_size)
 
 
 def training_steps(settings: LearningSettings, rounds: int, environment_steps: int) -> int:
     """Return the training steps that so many rounds of environment steps make due."""
-    every = settings.gradient_steps
-    return environment_steps if every == -1 else rounds * every
+    steps = settings.gradient_steps
+    return environment_steps if steps == -1 else rounds * steps
 
 
 @dataclass
@@ -63,7 +52,7 @@ class Best:
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     header: dict[str, Any] | None = None
 
-    def look(self, value: float, step: int, model: Restorable | None) -> bool:
+    def look(self, value: float, step: int, model: Model | None) -> bool:
         """Tell whether a look is the best so far; if so, keep it and the model, if given."""
         if not value > self.value:
             return False
@@ -73,7 +62,7 @@ class Best:
             self.tensors = {name: array.copy() for name, array in tensors.items()}
         return True
 
-    def put_into(self, model: Restorable) -> None:
+    def put_into(self, model: Model) -> None:
         """Leave the model as it was at the best look, if that was kept."""
         if self.header is not None:
             model.restore(self.tensors, self.header)
@@ -82,22 +71,13 @@ class Best:
 class Checkpoints:
     """Checkpoints of one training: model, best model, replay, and what else its loop remembers.
 
-    Parameters
-    ----------
-    store : CheckpointStore
-        Where they are.
-    model : Model
-        What learns.
-    replay : RingStore
-        Its memory.
-    identity : mapping
-        JSON-ready: what a checkpoint must have been made from, to be continued here.
+    `identity`, JSON-ready, is what a checkpoint must have been made from, to be continued here.
     """
 
     def __init__(
         self,
         store: CheckpointStore,
-        model: Restorable,
+        model: Model,
         replay: RingStore,
         identity: Mapping[str, Any],
     ) -> None:

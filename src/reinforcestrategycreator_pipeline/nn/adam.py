@@ -93,10 +93,8 @@ def adam_step_of_agents(
     arrays = [parameters, gradients, m, v]
     k, size = parameters.shape
     if all(n == numbers[0] for n in numbers):
-        flat = [a.reshape(-1) for a in arrays]
-        for start in range(0, k * size, BLOCK):
-            w, g, m_b, v_b = (a[start : start + BLOCK] for a in flat)
-            _apply(w, g, m_b, v_b, scratch[: g.size], numbers[0])
+        w, g, m_b, v_b = (a.reshape(-1) for a in arrays)
+        adam_step(w, g, m_b, v_b, scratch, numbers[0])
         return
     each = [n._replace(keep=1.0) if n.keep is None else n for n in numbers]
     columns = np.array(each, dtype=parameters.dtype).T[:, :, None]

@@ -90,7 +90,7 @@ def require_slope(component: Component, delta: float) -> None:
         If it does not, or raises anything.
     """
     error, step = np.array([-2.3, -0.7, 0.4, 1.9]), 1e-6
-    title = f"the loss {name_of(LOSSES, component)!r}"
+    title = f"loss {name_of(LOSSES, component)!r}"
     with blamed(title, ConfigError):
         loss = LOSSES.build(component)
         derivatives = np.asarray(loss(error, delta)[1])

@@ -13,6 +13,7 @@ alone.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.checks import from_mapping, require
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
@@ -556,7 +557,7 @@ class DQN:
             schedules=[self.progress, self.exploration_rate, self.learning_rate_scale],
             **self.learner.record(),
         )
-        return self.learner.tensors(), saved.to_header()
+        return self.learner.tensors(), dataclasses.asdict(saved)
 
     def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
         """Set everything that `state` returned, bit by bit.
@@ -566,7 +567,7 @@ class DQN:
         CheckpointError
             If the state belongs to a network of another shape.
         """
-        saved = SavedDQN.of(header)
+        saved = from_mapping(SavedDQN, header, "a saved DQN's header")
         self.learner.restore(tensors, saved.t, saved.guard, saved.generators)
         self.learning_rate, self.beta1, self.beta2, self.epsilon = saved.adam
         # The schedules may be code that is not here.
@@ -625,7 +626,7 @@ class DQN:
         if header.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
         try:
-            saved = SavedDQN.of(header)
+            saved = from_mapping(SavedDQN, header, "a saved DQN's header")
             dqn = cls(loadable(saved.config))
             dqn.build(tuple(saved.input_shape), (saved.n_actions,))
             dqn.restore(tensors, header)

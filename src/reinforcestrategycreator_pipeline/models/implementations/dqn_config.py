@@ -1,4 +1,4 @@
-"""The deep Q-network's configuration: frozen, checked, NumPy-free."""
+"""The deep Q-network's configuration: frozen and checked."""
 
 from __future__ import annotations
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNConfig
 from reinforcestrategycreator_pipeline.nn.components import Unavailable, reference
@@ -64,15 +63,6 @@ class SavedDQN:
     generators: Mapping[str, Any]
     versions: Mapping[str, str] = field(default_factory=_versions)
     format: str = FORMAT
-
-    def to_header(self) -> dict[str, Any]:
-        """Return it as a mapping."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, header: Mapping[str, Any]) -> SavedDQN:
-        """Return what `to_header` returned; see `checks.from_mapping` for what it refuses."""
-        return from_mapping(cls, header, "a saved DQN's header")
 
 
 def config_record(config: DQNConfig, strict: bool = False) -> dict[str, Any]:
