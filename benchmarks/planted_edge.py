@@ -22,7 +22,7 @@ from planted import (
 from benchmarks.measuring import run
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
-from reinforcestrategycreator_pipeline.policies.oracle import best_path
+from reinforcestrategycreator_pipeline.policies.oracle import best_choices
 
 
 def deterministic(seeds: int = 5) -> tuple[list[float], list[float]]:
@@ -35,7 +35,9 @@ def deterministic(seeds: int = 5) -> tuple[list[float], list[float]]:
         start = time.perf_counter()
         dqn, _ = train(splits, seed, steps=3000)
         seconds.append(time.perf_counter() - start)
-        oracle, _ = best_path(splits.test.log_growth[splits.test.decision_rows], splits.test.flat)
+        oracle = best_choices(splits.test.log_growth[splits.test.decision_rows])[0][
+            splits.test.flat
+        ]
         shares.append(greedy_log_growth(dqn, splits.test) / oracle)
     return shares, seconds
 

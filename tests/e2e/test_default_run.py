@@ -207,6 +207,7 @@ def test_the_table_and_the_reports_agree(
     default_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["rsc", "report", str(default_run)])
+    monkeypatch.setenv("COLUMNS", "140")  # no cell is folded
     assert main() == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
     rows = [[cell.strip() for cell in line.split("│")] for line in shown]

@@ -13,10 +13,9 @@ import pytest
 from small_runs import REPEATABLE, Rsc, hashes, rsc_in
 
 from reinforcestrategycreator_pipeline.deployment.package import load_package
-from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.table import compute_features
-from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.market.bars import read_bars
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, tensors_sha256
 
 pytestmark = pytest.mark.slow
 
@@ -71,11 +70,13 @@ def run(rsc: Rsc, name: str, frame: pd.DataFrame) -> Path:
 
 def trained(run_dir: Path) -> tuple[str, Any, str]:
     """Return what training produced: weights, scaler and spans' ends, history without its speed."""
-    spec = json.loads((run_dir / "features/spec.json").read_text(encoding="utf-8"))
+    stored = json.loads((run_dir / "features/windows.json").read_text(encoding="utf-8"))
+    window = stored["windows"][-1]
     history = pd.read_csv(run_dir / "training/history.csv", dtype=str)
     learned = history.drop(columns="steps_per_second").to_csv(index=False)
-    weights = sha256_file(run_dir / "training/policy.safetensors")
-    return weights, (spec["scaler"], spec["spans"]["train"], spec["spans"]["validation"]), learned
+    weights, header = read_tensors(run_dir / "training/policy.safetensors")
+    scaler = header["scaler"]
+    return tensors_sha256(weights), (scaler, window["train"], window["validation"]), learned
 
 
 PRICES = ["open", "high", "low", "close", "adj_close"]
@@ -158,7 +159,7 @@ def test_a_future_split_and_dividend_change_no_decision_of_a_policy(rsc: Rsc) ->
     frame_after = after_a_split(frame, 3, dividend=0.37)
     after = run(rsc, "after", frame_after)
     policy = load_package(before / "deployment/package")
-    specs = parse_specs([dict(spec) for spec in policy.feature_specs])
+    specs = policy.inputs.parsed()
     seen = []
     for run_dir in (before, after):
         table = compute_features(read_bars(run_dir / "data/bars.parquet").bars["ACME"], specs)

@@ -63,6 +63,8 @@ class Work:
         ``progress(done, total, **texts)``, whenever something has been done.
     say : callable
         ``say(sentence)``: what the user should know.
+    log : callable
+        ``log(event, **values)``: what only the run's log should know.
     history : list of dict
         One row a logged step; the fit appends.
     facts : dict
@@ -74,6 +76,7 @@ class Work:
     resume: bool = False
     progress: Callable[..., None] = _say_nothing
     say: Callable[[str], None] = _say_nothing
+    log: Callable[..., None] = _say_nothing
     history: list[Row] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 

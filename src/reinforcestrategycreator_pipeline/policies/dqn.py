@@ -124,6 +124,7 @@ class DQNStrategy(Strict):
         if work.resume:
             for sentence in trainer.resume():
                 work.say(f"skipped a damaged checkpoint: {sentence}")
+            work.log("training resumed", step=trainer.step)
             work.progress(trainer.step, total)
         result = trainer.run()
         work.history[:] = result.history

@@ -16,7 +16,6 @@ _LIBRARIES = (
     "pandas",
     "plotly",
     "pyarrow",
-    "pydantic",
     "ruamel.yaml",
     "safetensors",
     "TA-Lib",

@@ -51,7 +51,8 @@ class Training:
 
         with _Bar(context.console) as bar:
             folder = context.scratch("checkpoints")
-            work = Work(Seeds(context.seed), folder, context.resume, bar.show, say)
+            log = context.log.info
+            work = Work(Seeds(context.seed), folder, context.resume, bar.show, say, log)
             policy = config.strategy.fit(train, validation, work)
         sha256 = policy.save(context.path("policy"))
         write_history(context.path("history"), work.history)
