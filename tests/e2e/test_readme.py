@@ -21,6 +21,7 @@ import pytest
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
 
 from reinforcestrategycreator_pipeline.backtest.compare import RANDOM
+from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, list_sources
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
@@ -29,7 +30,6 @@ from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
 from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, labelled
-from reinforcestrategycreator_pipeline.registry import FAMILIES
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
@@ -59,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder in which a reader tries a page, with the data that the pages speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    for registry in FAMILIES:
+    for registry in map(family, FAMILIES):  # imported now, so that none is made by a snippet
         monkeypatch.setattr(registry, "_members", dict(registry._members))
     kept = set(sys.modules)
     params = {"kind": "regime", "n_bars": 900, "symbols": ["ABC", "XYZ"]}
