@@ -87,7 +87,7 @@ def test_what_is_wrong_is_said_in_a_line(rsc: Rsc, setting: str, said: str) -> N
         f"{REWARD}={{name: 'checked_parts:averse', by: 1}}",
         f"{LOSS}=checked_parts:log_cosh",
         "features.columns=[{name: column, columns: [rate]}, 'checked_parts:mood']",
-        *[f"strategy={name}" for name in ("linear", "oracle", "constant", "flat", "buy_and_hold")],
+        *[f"strategy={name}" for name in ("linear", "constant", "flat", "buy_and_hold")],
         *[f"strategy.hyperparameters.head={name}" for name in ("c51", "qr")],
     ],
 )

@@ -32,12 +32,12 @@ strategy:
 evaluation: {random_draws: 21}
 """
 USERS = """\
-imports: [user_parts]
+imports: [golden_parts]
 features:
   columns:
     - {name: returns, horizons: [1, 5, 20]}
-    - {name: "user_parts:overnight_gap", window: 10}
-trading: {reward: "user_parts:loss_averse"}
+    - {name: "golden_parts:overnight_gap", window: 10}
+trading: {reward: "golden_parts:loss_averse"}
 """
 CONFIGS = {
     "default": "seed: 7\n",
@@ -51,7 +51,7 @@ CONFIGS = {
     + SMALL,
     "resumed": "seed: 11\ndata: {source: sample, params: {symbols: [IBM, MSFT]}}\n" + SMALL,
     "user": USERS
-    + SMALL.replace("strategy:\n", "strategy:\n  model: 'user_parts:SoftTargetDQN'\n").replace(
+    + SMALL.replace("strategy:\n", "strategy:\n  model: 'golden_parts:SoftTargetDQN'\n").replace(
         "hyperparameters: {", "hyperparameters: {target_update_interval: 1000000, "
     ),
 }
@@ -153,7 +153,7 @@ def hashes(run: Path) -> dict[str, str]:
 
 
 def run_all(folder: Path, name: str) -> dict[str, str]:
-    (folder / "user_parts.py").write_text((HERE / "user_parts.py").read_text())
+    (folder / "golden_parts.py").write_text((HERE / "golden_parts.py").read_text())
     write_prices(folder / "prices.csv")
     (folder / f"{name}.yaml").write_text(CONFIGS[name])
     arguments = ("-c", f"{name}.yaml", "--run-id", name)
