@@ -15,6 +15,7 @@ the next episode, and where they are found depends on how a vector of environmen
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +109,7 @@ def is_vector(env: Any) -> bool:
     return isinstance(env, gymnasium.vector.VectorEnv)
 
 
-class Collector:
+class Collector(ABC):
     """What stepping one environment and stepping many have in common.
 
     Parameters
@@ -155,22 +156,22 @@ class Collector:
         self._replay = model.replay_buffer
         self._observes = bool(model.hyperparameters.normalize_observations)
 
+    @abstractmethod
     def start(self, seed: int) -> None:
         """Reset all environments, the first time with `seed`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collect(self) -> None:
         """Step all environments once, and store what happened."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restart(self, i: int, seed: int) -> None:
         """Begin a new episode in environment `i`; its steps that wait for rewards are dropped."""
-        raise NotImplementedError
 
-    def after_restore(self) -> None:
+    def after_restore(self) -> None:  # noqa: B027 - a subclass may have nothing to do
         """Make everything else fit `states`, `ended` and the environments, which were restored."""
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027 - a subclass may have nothing to do
         """Leave the environment as it was given."""
 
     def _drop_running(self, i: int) -> None:
