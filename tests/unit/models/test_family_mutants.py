@@ -115,7 +115,7 @@ MUTANTS = {
         BOTH,
     ),
     "a termination is not seen": (
-        (TrainingStep, "_discounts", "terminated.ravel()] = 0.0", "terminated.ravel()] *= 1.0"),
+        (TrainingStep, "_discounts", "batch.terminated, 0.0)", "batch.terminated, gamma)"),
         SQUARED,
         BOTH,
     ),

@@ -409,22 +409,19 @@ class DQN:
         DivergenceError
             If the action values have left what the rewards allow, and `on_divergence` is "stop".
         """
-        return self._train_step(
-            self.hyperparameters.batch_size if batch_size is None else batch_size,
-            self.hyperparameters.gamma if gamma is None else gamma,
-        )
+        hp = self.hyperparameters
+        size = hp.batch_size if batch_size is None else batch_size
+        return self._train_step(size, hp.gamma if gamma is None else gamma)
 
     def _train_step(self, batch_size: int, gamma: float) -> float:
-        batch = self.replay_buffer.sample(batch_size)
+        batch = self.learner.replay.sample(batch_size)
         return self.learner.alone.train(batch, [gamma], [self.adam])[0]
 
     @property
     def adam(self) -> Adam:
         """Adam's parameters of the next update, the schedule's learning rate among them."""
-        rate, decay = (
-            self.learning_rate * self.learning_rate_scale,
-            self.hyperparameters.weight_decay,
-        )
+        rate = self.learning_rate * self.learning_rate_scale
+        decay = self.hyperparameters.weight_decay
         return Adam(rate, self.beta1, self.beta2, self.epsilon, decay)
 
     @np.errstate(over="ignore", invalid="ignore")

@@ -46,8 +46,8 @@ from reinforcestrategycreator_pipeline.seeding import (
     restore_generator,
 )
 
-WEIGHTS_CHECK_INTERVAL = 100
 DIVERGENCE_CHECK_INTERVAL = 10
+WEIGHTS_CHECK_INTERVAL = 100  # a multiple of the other
 DEAD_SHARE_WARNED = 0.5
 
 
@@ -394,13 +394,14 @@ class TrainingGroup:
             losses = [result.loss()]
         # A sum of squares is finite only if every term is.
         sound = abs(squared_norm + result.checksum + sum(losses)) < math.inf
-        self._check(batch, gammas, result, sound)
+        for k, learner in enumerate(learners):
+            if not sound or learner.networks.t % DIVERGENCE_CHECK_INTERVAL == 0:
+                self._check(k, *self._agent(k, batch, result), gammas[k], sound)
         norm = None if stacked else squared_norm
-        pairs = list(zip(learners, adams, strict=True))
-        self._update([learner.begin_update(adam, norm) for learner, adam in pairs])
-        for k, (learner, adam) in enumerate(pairs):
-            if learner.finish_update(adam):
-                learner.log(adam, self._agent(k, batch, result)[1])
+        self._update([each.begin_update(adams[k], norm) for k, each in enumerate(learners)])
+        for k, learner in enumerate(learners):
+            if learner.finish_update(adams[k]):
+                learner.log(adams[k], self._agent(k, batch, result)[1])
         if batch.weights is not None:  # drawn by priority
             told: tuple[Any, Any] = batch.indices, result.transition_priorities()
             told = told if stacked else ([told[0]], [told[1]])
@@ -408,25 +409,19 @@ class TrainingGroup:
                 learner.replay.update_priorities(*own)
         return losses
 
-    def _check(
-        self, batch: Batch, gammas: Sequence[float], result: StepResult, sound: bool
-    ) -> None:
+    def _check(self, k: int, batch: Batch, result: StepResult, gamma: float, sound: bool) -> None:
         """Refuse what is not finite and what diverges, naming the agent if there are several."""
-        for k, learner in enumerate(self.learners):
-            t = learner.networks.t
-            look = not sound or t % WEIGHTS_CHECK_INTERVAL == 0
-            if not look and t % DIVERGENCE_CHECK_INTERVAL:
-                continue
-            own, own_result = self._agent(k, batch, result)
-            try:
-                if look:
-                    learner.require_finite(own, own_result)
-                if t % DIVERGENCE_CHECK_INTERVAL == 0:
-                    learner.require_convergence(own, gammas[k], own_result)
-            except (NonFiniteError, DivergenceError) as error:
-                if not self._stacked:
-                    raise
-                raise type(error)(f"agent {k} of {len(self.learners)}: {error}") from error
+        learner = self.learners[k]
+        t = learner.networks.t
+        try:
+            if not sound or t % WEIGHTS_CHECK_INTERVAL == 0:
+                learner.require_finite(batch, result)
+            if t % DIVERGENCE_CHECK_INTERVAL == 0:
+                learner.require_convergence(batch, gamma, result)
+        except (NonFiniteError, DivergenceError) as error:
+            if not self._stacked:
+                raise
+            raise type(error)(f"agent {k} of {len(self.learners)}: {error}") from error
 
     def _agent(self, k: int, batch: Batch, result: StepResult) -> tuple[Batch, StepResult]:
         return (batch.agent(k), result.agent(k)) if self._stacked else (batch, result)
