@@ -115,6 +115,8 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[M], M]:
         """Return a decorator that registers its argument under `name`, and returns it unchanged.
 
+        The same definition, run again as a notebook's cell is, replaces the earlier one.
+
         Raises
         ------
         ConfigError
@@ -122,7 +124,7 @@ class Registry(Generic[T]):
         """
 
         def add(member: M) -> M:
-            if name in self._members and self._members[name] is not member:
+            if name in self._members and _origin(self._members[name]) != _origin(member):
                 raise ConfigError(f"the {self.family} {name!r} is registered twice")
             self._members[name] = member
             return member
@@ -252,6 +254,14 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
+
+
+def _origin(member: Any) -> tuple[str, str]:
+    """Return the module and the name of what was registered, or of the function that it holds."""
+    if not hasattr(member, "__qualname__"):
+        held = (value for value in vars(member).values() if hasattr(value, "__qualname__"))
+        member = next(held, type(member))
+    return member.__module__, member.__qualname__
 
 
 def parameters_of(member: Any) -> dict[str, Parameter]:

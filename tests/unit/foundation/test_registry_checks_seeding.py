@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline import checks
+from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS, metric
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.registry import Registry
+from reinforcestrategycreator_pipeline.report.charts.base import CHARTS, chart
 from reinforcestrategycreator_pipeline.seeding import (
     generator,
     generator_state,
@@ -38,6 +41,28 @@ def test_near_misses_are_named():
 def test_a_name_is_taken_once():
     with pytest.raises(ConfigError, match="'sharpe' is registered twice"):
         registry().register("sharpe")(math.exp)
+
+
+@pytest.mark.parametrize("family", ["metric", "chart", "feature"])
+def test_a_cell_of_a_notebook_may_run_again(family):
+    options = "unit='ratio', group='Risk', higher_is_better=True"
+    cells = {
+        "metric": (METRICS, f"@metric('again', 'Again', {options})\ndef f(p): ..."),
+        "chart": (CHARTS, "@chart('again', 'Again', 'Mine')\ndef f(data, asset, times): ..."),
+        "feature": (FEATURES, "@FEATURES.register('again')\nclass F: ..."),
+    }
+    members, cell = cells[family]
+    try:
+        for _ in range(2):
+            notebook = {"metric": metric, "chart": chart, "FEATURES": FEATURES, "__name__": "n"}
+            exec(cell, notebook)
+            found = members.get("again")
+            own = next(v for k, v in notebook.items() if k in ("f", "F"))
+            assert own in (found, getattr(found, "function", None), getattr(found, "draw", None))
+        with pytest.raises(ConfigError, match=f"the {family} 'again' is registered twice"):
+            exec(cell.replace("def f", "def g").replace("class F", "class G"), notebook)
+    finally:
+        members._members.pop("again", None)
 
 
 def test_code_from_outside():
