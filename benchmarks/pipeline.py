@@ -34,7 +34,7 @@ def bars_per_second(rounds: int) -> float:
     rng = np.random.default_rng(0)
     close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(20_000)))
     bars = AssetBars(
-        "X", np.arange(20_000) * 86_400.0, close, close, np.zeros((20_000, 4), np.float32)
+        "X", np.arange(20_000) * 86_400 * 10**9, close, close, np.zeros((20_000, 4), np.float32)
     )
     walk = MarketTrajectories(ExogenousMarket([bars], (-1, 0, 1), CostConfig()), 1024, rng)
     actions = rng.integers(3, size=1024)
