@@ -66,7 +66,7 @@ def check(
 
     import numpy as np
 
-    from reinforcestrategycreator_pipeline.cli.console import output
+    from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import result_table
     from reinforcestrategycreator_pipeline.market.sources.catalog import (
         build_source,

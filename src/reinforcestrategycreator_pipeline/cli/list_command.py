@@ -42,7 +42,7 @@ def list_(
     """List what a configuration can name: features, metrics, rewards, ..., with parameters."""
     from rich.text import Text
 
-    from reinforcestrategycreator_pipeline.cli.console import output
+    from reinforcestrategycreator_pipeline.api.console import output
 
     console = output()
     if of is None:

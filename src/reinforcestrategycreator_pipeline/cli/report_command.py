@@ -22,7 +22,7 @@ def report(
     runs_dir: RunsOption = RUNS,
 ) -> None:
     """Show a run's result, and where its report is."""
-    from reinforcestrategycreator_pipeline.cli.console import output
+    from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import show_results
     from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML
     from reinforcestrategycreator_pipeline.runs.folder import find_run

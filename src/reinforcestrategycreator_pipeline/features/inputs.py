@@ -20,7 +20,7 @@ class Inputs:
     Attributes
     ----------
     names : tuple of str
-        The F columns, all different.
+        The F columns, all different; none for a policy that reads prices alone.
     lookback : int
         Bars before the first one that has all its features: the largest of all symbols.
     specs : tuple of mapping
@@ -38,7 +38,7 @@ class Inputs:
 
     def __post_init__(self) -> None:
         names = self.names
-        if not names or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
+        if len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
             raise ConfigError(f"feature names must all be different. Got {names!r}.")
         if not is_int(self.lookback) or self.lookback < 0:
             raise ConfigError(f"a lookback must be an integer >= 0. Got {self.lookback!r}.")

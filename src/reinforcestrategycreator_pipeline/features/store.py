@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.files import atomic_path, write_json
 
 
@@ -29,6 +31,32 @@ class FeatureSet:
 
     inputs: Inputs
     frames: Mapping[str, pd.DataFrame]
+
+    @classmethod
+    def compute(cls, bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec]) -> FeatureSet:
+        """Compute the features of every symbol; without specifications there are no columns.
+
+        Raises
+        ------
+        ConfigError, FeatureError
+            As `compute_features`.
+        """
+        if not specs:
+            frames = {symbol: pd.DataFrame(index=frame.index) for symbol, frame in bars.items()}
+            return cls(Inputs(()), frames)
+        tables = {symbol: compute_features(frame, specs, symbol) for symbol, frame in bars.items()}
+        frames = {
+            symbol: pd.DataFrame(
+                table.values[table.lookback :],
+                index=bars[symbol].index[table.lookback :],
+                columns=list(table.names),
+            )
+            for symbol, table in tables.items()
+        }
+        first = next(iter(tables.values()))
+        lookback = max(table.lookback for table in tables.values())
+        inputs = Inputs(first.names, lookback, tuple(spec.to_mapping() for spec in specs))
+        return cls(inputs, frames)
 
     def write(self, table_path: Path, spec_path: Path) -> None:
         """Write the values as one long Parquet table, the rest as JSON; both atomically."""

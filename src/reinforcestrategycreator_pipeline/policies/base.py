@@ -123,6 +123,15 @@ class Policy(ABC):
     causal: ClassVar[bool] = True
     """Whether it decides from what is known; the oracle does not."""
 
+    def __init_subclass__(cls) -> None:
+        if "__repr__" not in cls.__dict__:  # else dataclass makes one that lists all arrays
+            setattr(cls, "__repr__", Policy.__repr__)  # noqa: B010  mypy forbids the assignment
+
+    def __repr__(self) -> str:
+        grid = ", ".join(f"{position:g}" for position in self.positions)
+        name, n = type(self).__name__, len(self.inputs.names)
+        return f"{name}({self.describe()}; exposures {grid}; {n} features)"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions", check_positions(self.positions, "Policy"))
 

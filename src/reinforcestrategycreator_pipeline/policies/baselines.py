@@ -51,6 +51,8 @@ class Constant(Strict):
         As a fraction of equity; negative is short.
     """
 
+    learns: ClassVar[bool] = False
+
     exposure: float = 1.0
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
@@ -65,6 +67,7 @@ class BuyAndHold:
     """Hold exposure 1 from the first fill to the last close."""
 
     label: ClassVar[str] = "buy and hold"
+    learns: ClassVar[bool] = False
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Return the policy; nothing is looked at."""
@@ -75,6 +78,8 @@ class BuyAndHold:
 @dataclass(frozen=True)
 class Flat:
     """Hold nothing."""
+
+    learns: ClassVar[bool] = False
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Return the policy; nothing is looked at."""
@@ -126,6 +131,7 @@ class MovingAverageCrossover(Strict):
     """
 
     label: ClassVar[str] = "moving-average crossover"
+    learns: ClassVar[bool] = False
 
     fast: Annotated[int, Ge(1)] = 20
     slow: Annotated[int, Ge(2)] = 100

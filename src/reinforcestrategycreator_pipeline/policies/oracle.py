@@ -95,6 +95,7 @@ class Oracle:
     """The best path with perfect foresight on the rules' grid: an upper bound, no strategy."""
 
     benchmark_only: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Return the policy; only the rules are looked at."""

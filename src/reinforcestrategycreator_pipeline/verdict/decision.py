@@ -40,6 +40,9 @@ class Decision:
 
     checks: tuple[Check, ...]
 
+    def __str__(self) -> str:
+        return self.sentence
+
     @property
     def promoted(self) -> bool:
         """Whether every condition holds."""

@@ -19,6 +19,7 @@ import toy_pipeline as toy
 from rich.console import Console
 
 from reinforcestrategycreator_pipeline import checks
+from reinforcestrategycreator_pipeline.api import runs
 from reinforcestrategycreator_pipeline.cli.entry import one_line, run_app
 from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family
 from reinforcestrategycreator_pipeline.cli.results import result_table, show_results
@@ -54,6 +55,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     rehearsal.rehearse = lambda config: None
     for module in (config, catalog, rehearsal):
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(runs, "RunConfig", toy.ToyConfig)
+    monkeypatch.setattr(runs, "ARTIFACTS", toy.ARTIFACTS)
+    monkeypatch.setattr(runs, "build_stages", lambda: built)
     return built
 
 

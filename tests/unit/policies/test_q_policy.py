@@ -165,7 +165,6 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((),), "must all be different"),
         ((("a", "a"),), "must all be different"),
         ((("a",), -1), "lookback must be an integer >= 0"),
         ((("a",), 1.0), "lookback must be an integer >= 0"),

@@ -28,8 +28,9 @@ ENVIRONMENT_PREFIX = "RSC_CONFIG__"
 def load_config(
     root_type: type[R],
     file: Path | None,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str] | Mapping[str, Any] = (),
     environ: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> R:
     """Return the configuration that a file, the environment and ``--set`` define together.
 
@@ -39,10 +40,12 @@ def load_config(
         The root dataclass, composed of the components' config dataclasses.
     file : Path or None
         A YAML 1.2 file; without one there are only the defaults and the overrides.
-    overrides : sequence of str
-        ``"dotted.key=value"``, the value in YAML; later ones win.
+    overrides : sequence of str, or mapping of str to value
+        ``"dotted.key=value"``, the value in YAML; or dotted key -> value. Later ones win.
     environ : mapping, optional
         Its ``RSC_CONFIG__SECTION__KEY`` entries are used, in alphabetical order.
+    given : mapping, optional
+        A configuration from Python, in the place of a file; its values may be objects.
 
     Raises
     ------
@@ -58,13 +61,27 @@ def load_config(
             document.value,
             lambda path: f"{file}:{document.lines[path]}" if path in document.lines else str(file),
         )
+    if given is not None:
+        tree.put((), _as_dict(given), lambda _: "the configuration")
     for name in sorted(environ or {}):
         if name.startswith(ENVIRONMENT_PREFIX.rstrip("_") + "_"):
             _put_variable(tree, name, (environ or {})[name])
-    for override in overrides:
-        path, value, label = parse_override(override)
+    if isinstance(overrides, Mapping):
+        layers = [
+            (tuple(k.split(".")), _as_dict(v), f"overrides[{k!r}]") for k, v in overrides.items()
+        ]
+    else:
+        layers = [parse_override(override) for override in overrides]
+    for path, value, label in layers:
         tree.put(path, value, lambda _, label=label: label)  # type: ignore[misc]
     return _validate(root_type, tree)
+
+
+def _as_dict(value: Any) -> Any:
+    """Return mappings, however deep, as dicts, and sequences as lists, as a file's would be."""
+    if isinstance(value, Mapping):
+        return {key: _as_dict(item) for key, item in value.items()}
+    return [_as_dict(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 class _Step(dict[Any, Any]):

@@ -83,6 +83,7 @@ class _Bar(Progress):
             TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
             console=console,
+            disable=not (console.is_terminal or console.is_jupyter),  # it would pile up in a log
         )
         self._task = self.add_task("training", total=None, said="")
         self._texts: dict[str, str] = {}

@@ -29,6 +29,22 @@ def progress() -> Console:
     return QuietConsole(stderr=True, highlight=False, **_width())
 
 
+def progress_console(show: bool | None) -> Console:
+    """Return the console of a function's progress.
+
+    Parameters
+    ----------
+    show : bool, optional
+        Whether anything is shown; by default only where somebody can see it move: in a terminal
+        or a notebook.
+    """
+    console = progress()
+    if show is None:
+        show = console.is_terminal or console.is_jupyter
+    console.quiet = not show
+    return console
+
+
 def _width() -> dict[str, Any]:
     """Give a file or a pipe, which has no width, room for a whole table."""
     return {} if os.isatty(1) or "COLUMNS" in os.environ else {"width": 140}
