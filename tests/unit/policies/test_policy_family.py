@@ -88,5 +88,5 @@ def test_no_decision_comes_from_values_that_are_not_finite(settings, asset):
 
 def test_a_policy_describes_its_network():
     described = random_dqn(MEMBERS["all with c51"]).policy_network().describe()
-    for part in ("dueling", "layer normalisation", "head c51", "n_atoms 11", "v_min -3"):
+    for part in ("dueling", "layer normalization", "head c51", "n_atoms 11", "v_min -3"):
         assert part in described

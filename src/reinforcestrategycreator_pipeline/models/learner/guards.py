@@ -50,7 +50,7 @@ def refuse_non_finite(
         place = "the norm of the gradient, which overflows"
     raise NonFiniteError(
         f"training step {networks.t + 1}: NaN or infinity in {place}; "
-        f"the update was not applied and the weights are as before"
+        f"the update was not applied and the weights are unchanged"
     )
 
 

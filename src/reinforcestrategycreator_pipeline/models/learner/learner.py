@@ -34,7 +34,7 @@ from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks,
 from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult, TrainingStep
 from reinforcestrategycreator_pipeline.nn.adam import Adam, Coefficients, flush
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
-from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, apply, initialise
+from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, apply, initialize
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
 from reinforcestrategycreator_pipeline.replay.batch import Batch
@@ -136,7 +136,7 @@ class Learner:
         """Return the weights that the seed gives an untrained network."""
         weights = NamedTensors(self.spec.shapes, self.networks.weights.flat.dtype)
         rng = generator(self.seed, "dqn/initialisation")
-        initialise(weights, self.spec, rng, self.hyperparameters.noisy_sigma)
+        initialize(weights, self.spec, rng, self.hyperparameters.noisy_sigma)
         return weights
 
     # -- acting -----------------------------------------------------------------------------

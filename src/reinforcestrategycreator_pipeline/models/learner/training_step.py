@@ -174,7 +174,7 @@ class TrainingStep:
             buffers.s_tm1[...] = batch.s_tm1
             buffers.s_t[...] = batch.s_t.reshape(buffers.s_t_shape)
         else:
-            self._normalise(batch, buffers, normalizers)
+            self._normalize(batch, buffers, normalizers)
 
         online.forward()
         buffers.target.forward()
@@ -220,7 +220,7 @@ class TrainingStep:
         """Return a view (..., A, n) of outputs (..., A n)."""
         return outputs.reshape(*outputs.shape[:-1], self.spec.n_actions, self.spec.n_outputs)
 
-    def _normalise(
+    def _normalize(
         self, batch: Batch, buffers: _Buffers, normalizers: list[RunningNormalizer]
     ) -> None:
         pairs = (buffers.s_tm1, batch.s_tm1), (buffers.s_t, batch.s_t.reshape(buffers.s_t_shape))
