@@ -82,7 +82,7 @@ def test_no_decision_comes_from_values_that_are_not_finite(settings, asset):
     _, dqn, _ = trained(settings, "float32", asset)
     dqn.q_network["weights"]["W0"][...] = 3e38
     policy = policy_of(dqn)
-    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite; no order"):
+    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite, so no order"):
         policy.decide(asset.features[0], 0)
 
 
