@@ -199,12 +199,12 @@ def test_too_many_atoms_are_refused():
         ),
         (
             {"exploration_schedule": "exponential", "exploration_final": 0.0},
-            "The exploration_final parameter of DQNHyperparameters must be > 0, as "
+            "The exploration_final parameter of DQNHyperparameters must be > 0, like "
             "exploration_initial, with an exponential exploration_schedule. Got 0.0 instead.",
         ),
         (
             {"exploration_schedule": "exponential", "exploration_initial": 0.0},
-            "The exploration_final parameter of DQNHyperparameters must be > 0, as "
+            "The exploration_final parameter of DQNHyperparameters must be > 0, like "
             "exploration_initial, with an exponential exploration_schedule. Got 0.05 instead.",
         ),
         (
@@ -274,12 +274,12 @@ def test_rainbow_is_the_papers():
 
 @pytest.mark.parametrize("name", ["rainbo", "", 3, None, ["rainbow"]])
 def test_an_unknown_preset_is_refused(name):
-    with pytest.raises(ConfigError, match=re.escape(f"no preset is called {name!r}.")):
+    with pytest.raises(ConfigError, match=re.escape(f"unknown preset {name!r}.")):
         DQN({"preset": name})
 
 
 def test_hyperparameters_beside_a_preset_must_be_a_mapping():
-    with pytest.raises(ConfigError, match="must be a mapping beside a preset"):
+    with pytest.raises(ConfigError, match="must be a mapping if there is a preset"):
         DQN({"preset": "rainbow", "hyperparameters": 3})
 
 
