@@ -27,7 +27,7 @@ def generator(seed: int, name: str) -> np.random.Generator:
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
-    """Return the state of `rng` as a JSON-ready mapping."""
+    """Return the state of `rng` as a JSON-serializable mapping."""
     return dict(rng.bit_generator.state)
 
 

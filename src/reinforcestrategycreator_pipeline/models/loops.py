@@ -76,11 +76,11 @@ class Checkpoints:
     Parameters
     ----------
     store : CheckpointStore
-        Where the checkpoints are kept.
+        Store that reads and writes them.
     model : Model
-        The model.
+        Model whose state is saved and restored.
     replay : RingStore
-        The replay.
+        Replay whose content is saved and restored.
     identity : mapping of str to object
         JSON-serializable description of the training; only checkpoints with an equal one can be
         resumed.

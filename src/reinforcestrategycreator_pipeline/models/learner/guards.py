@@ -104,7 +104,7 @@ class DivergenceGuard:
         rewards : ndarray
             Rewards of the batch.
         discount : float
-            gamma^n.
+            Discount over a transition of n steps, gamma^n.
         all_rewards : iterable of ndarray
             All stored rewards; read only before an alarm, in case a large one was never sampled.
         untrained_q : callable
