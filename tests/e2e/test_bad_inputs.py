@@ -311,7 +311,7 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "deployment.broker=math:pi": ("broker 'math:pi' must be a class or function.",),
     "deployment.broker=user_parts:Thing": ("is not a broker: it lacks submit, poll, posit",),
     HYPER + "hidden_layers=[]": ("must be a non-empty list. Got [] instead.",),
-    HYPER + "hidden_layers=[0]": ("hidden_layers[0]: must be an integer >= 1", "Got 0 in"),
+    HYPER + "hidden_layers=[0]": ("hidden_layers[0]: must be an integer in [1, 1000000].", "Got 0"),
     HYPER + "hidden_layers=[a]": ("hidden_layers[0]: must be an integer", "Got 'a' instead."),
     HYPER + "hidden_layers=64": ("hidden_layers: must be a non-empty list. Got 64 instead.",),
     HYPER + "hidden_layers=[10000000000000]": ("in [1, 1000000]. Got 10000000000000 instead",),

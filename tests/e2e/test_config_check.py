@@ -59,7 +59,7 @@ WRONG = [
     (f"{REWARD}=checked_parts:short", "Got shape (11,) instead"),
     (f"{REWARD}={{name: 'checked_parts:averse', bye: 1}}", "unknown key. Did you mean 'by'?"),
     (f"{LOSS}=checked_parts:one_argument", "takes 1 positional argument but 2 were given"),
-    (f"{LOSS}=checked_parts:wrong_slope", "Got 4.6 at an error of -2.3, where its values have"),
+    (f"{LOSS}=checked_parts:wrong_slope", "Got 4.6 at an error of -2.3, where the slope of"),
     ("strategy.hyperparameters.head=checked_parts:Unfit", "is not a head: it lacks values, loss"),
     (
         "features.columns=[rsi, 'checked_parts:misspelt']",
