@@ -34,7 +34,7 @@ class _FixedNames(dict[str, V]):
         return self
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise ConfigError(f"cannot add or remove parts of a network: {', '.join(self)}")
+        raise ConfigError(f"the parts of a network are fixed: {', '.join(self)}")
 
     __delitem__ = pop = popitem = clear = setdefault = _refuse
 
