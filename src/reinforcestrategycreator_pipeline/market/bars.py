@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ _METADATA_KEY = b"rsc.bars"
 _FORMAT = 1
 
 
-@dataclass(frozen=True)
-class MarketData:
-    """The bars of one or more symbols.
+@dataclass(frozen=True, repr=False)
+class MarketData(Mapping[str, pd.DataFrame]):
+    """The bars of one or more symbols; a mapping of symbol to DataFrame.
 
     Attributes
     ----------
@@ -58,6 +58,21 @@ class MarketData:
         if not (np.isfinite(self.bar_seconds) and self.bar_seconds > 0):
             raise DataError(f"bar_seconds must be a finite number > 0. Got {self.bar_seconds!r}.")
         object.__setattr__(self, "bars", dict(sorted(self.bars.items())))
+
+    def __getitem__(self, symbol: str) -> pd.DataFrame:
+        return self.bars[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.bars)
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+    def __repr__(self) -> str:
+        names, stamps = self.symbols, self.timestamps
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        rows = sum(map(len, self.bars.values()))
+        return f"MarketData({shown}: {rows:,} bars, {stamps[0]} to {stamps[-1]})"
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -104,6 +104,9 @@ class Population:
     def __len__(self) -> int:
         return len(self.agents)
 
+    def __repr__(self) -> str:
+        return f"Population({len(self)} x {self.agents[0]!r})"
+
     def build(
         self,
         input_shape: tuple[int, ...],

@@ -68,6 +68,9 @@ class RingStore:
         if self._size:
             sampler.added(np.arange(self._size))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self):,} of {self.capacity:,} rows)"
+
     def __len__(self) -> int:
         return self._size
 

@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, blamed
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.sources import (  # noqa: F401  registers them
+    frames,
     sample,
     synthetic,
 )

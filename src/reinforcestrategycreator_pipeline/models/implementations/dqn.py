@@ -16,7 +16,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     DQNConfig,
     DQNHyperparameters,
+    HyperparameterKeywords,
 )
 from reinforcestrategycreator_pipeline.models.learner.learner import Learner
 from reinforcestrategycreator_pipeline.models.learner.state import (
@@ -74,6 +75,14 @@ class DQN:
         ``{"hyperparameters": {"hidden_layers": [64, 64], "learning_rate": 1e-3, ...}, "seed": 0,
         "dtype": "float32"}``; omitted keys have their defaults. ``"preset": "rainbow"`` sets a
         named group of hyperparameters (`models.presets`).
+    preset : str, optional
+        Name of a preset; overrides that of the mapping.
+    seed : int, optional
+        Seed of initialization, replay sampling, exploration, and noise, >= 0; 0 by default.
+    dtype : {"float32", "float64"}, optional
+        Type of weights, activations, moments, and stored states; float32 by default.
+    **hyperparameters
+        Fields of `DQNHyperparameters`; they override those of the mapping and the preset.
 
     Attributes
     ----------
@@ -108,8 +117,10 @@ class DQN:
 
     Examples
     --------
-    >>> dqn = DQN({"hyperparameters": {"hidden_layers": [32]}, "seed": 1})
+    >>> dqn = DQN(hidden_layers=[32], seed=1)
     >>> dqn.build((4,), (2,))
+    >>> dqn
+    DQN(4 -> 32 -> 2, 226 weights, t=0)
     >>> dqn.predict(np.zeros(4)).shape
     (2,)
     """
@@ -132,8 +143,18 @@ class DQN:
     spec: NetworkSpec
     learner: Learner
 
-    def __init__(self, config: Mapping[str, Any] | DQNConfig | None = None) -> None:
-        self.config = DQNConfig.of(config)
+    def __init__(
+        self,
+        config: Mapping[str, Any] | DQNConfig | None = None,
+        *,
+        preset: str | None = None,
+        seed: int | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        **hyperparameters: Unpack[HyperparameterKeywords],
+    ) -> None:
+        self.config = DQNConfig.of(
+            config, preset=preset, seed=seed, dtype=dtype, hyperparameters=hyperparameters
+        )
         self.hyperparameters = hp = self.config.hyperparameters
         self.dtype = np.dtype(self.config.dtype)
         self.head = build_head(hp)
@@ -158,6 +179,16 @@ class DQN:
             built = "learner" in self.__dict__
             hint = "" if built else "; call build(input_shape, output_shape) first"
             raise AttributeError(f"this DQN has no attribute {name!r}{hint}")
+
+    def __repr__(self) -> str:
+        hp = self.hyperparameters
+        if not hasattr(self, "learner"):
+            layers = " -> ".join(map(str, hp.hidden_layers))
+            return f"DQN(? -> {layers} -> ?, not built)"
+        layers = " -> ".join(map(str, (self.n_inputs, *hp.hidden_layers, self.n_actions)))
+        networks = self.learner.networks
+        head = "" if hp.head == "expected" else f"head={hp.head}, "
+        return f"DQN({layers}, {head}{networks.weights.flat.size:,} weights, t={networks.t:,})"
 
     # -- networks ---------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 from reinforcestrategycreator_pipeline.checks import (
     Ge,
@@ -13,11 +13,12 @@ from reinforcestrategycreator_pipeline.checks import (
     Len,
     Lt,
     Strict,
+    field_types,
     from_mapping,
     require,
 )
-from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.models.presets import preset
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.models.presets import preset as preset_of
 from reinforcestrategycreator_pipeline.nn.components import Component, Specified
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS
 from reinforcestrategycreator_pipeline.nn.losses import LOSSES
@@ -192,6 +193,53 @@ class DQNHyperparameters(Strict):
             require(holds, "DQNHyperparameters", name, rule, getattr(self, name))
 
 
+class HyperparameterKeywords(TypedDict, total=False):
+    """The fields of `DQNHyperparameters` as keywords of `DQN`, for editors and type checkers."""
+
+    hidden_layers: Sequence[int]
+    learning_rate: float
+    adam_beta1: float
+    adam_beta2: float
+    adam_epsilon: float
+    weight_decay: float
+    learning_rate_schedule: Component
+    learning_rate_final: float
+    gamma: float
+    batch_size: int
+    buffer_size: int
+    n_step: int
+    prioritized_replay: bool
+    priority_alpha: float
+    priority_beta_initial: float
+    priority_beta_final: float
+    priority_epsilon: float
+    double_dqn: bool
+    dueling: bool
+    layer_norm: bool
+    noisy: bool
+    noisy_sigma: float
+    head: Component
+    n_atoms: int
+    v_min: float
+    v_max: float
+    loss: Component
+    huber_delta: float
+    max_grad_norm: float | None
+    tau: float
+    target_update_interval: int
+    exploration_initial: float
+    exploration_final: float
+    exploration_fraction: float
+    exploration_schedule: Component
+    normalize_observations: bool
+    observation_clip: float
+    learning_starts: int
+    train_frequency: int
+    gradient_steps: int
+    on_divergence: Literal["stop", "warn", "ignore"]
+    log_interval: int
+
+
 @dataclass(frozen=True)
 class DQNConfig(Strict):
     """Hyperparameters, seed, and number type of one deep Q-network.
@@ -211,28 +259,53 @@ class DQNConfig(Strict):
     dtype: Literal["float32", "float64"] = "float32"
 
     @classmethod
-    def of(cls, config: DQNConfig | Mapping[str, Any] | None) -> DQNConfig:
+    def of(
+        cls,
+        config: DQNConfig | Mapping[str, Any] | None,
+        *,
+        preset: str | None = None,
+        seed: int | None = None,
+        dtype: str | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+    ) -> DQNConfig:
         """Return a typed configuration from a mapping, from None (defaults), or as given.
 
-        A mapping may name a ``"preset"`` (see `models.presets`); its own hyperparameters override
-        those of the preset.
+        Parameters
+        ----------
+        config : DQNConfig or mapping, optional
+            Configuration. A mapping may name a ``"preset"`` (see `models.presets`); its own
+            hyperparameters override those of the preset.
+        preset, seed, dtype, hyperparameters : optional
+            Values that override those of `config`; hyperparameters individually.
 
         Raises
         ------
         ConfigError
             If a key is unknown (the message names the nearest valid one) or a value invalid.
         """
-        if isinstance(config, cls):
+        own = hyperparameters or {}
+        above = {"preset": preset, "seed": seed, "dtype": dtype}
+        above = {name: value for name, value in above.items() if value is not None}
+        if isinstance(config, cls) and not own and not above:
             return config
+        known = field_types(DQNHyperparameters)
+        for name in own:
+            if name not in known:
+                hint = nearest(name, [*known, "preset", "seed", "dtype"])
+                raise ConfigError(f"DQN has no parameter {name!r}.{hint}")
+        if isinstance(config, cls):
+            hp = config.hyperparameters
+            settings = {name: getattr(hp, name) for name in known}
+            config = {"hyperparameters": settings, "seed": config.seed, "dtype": config.dtype}
         given: Any = {} if config is None else config
-        if isinstance(given, Mapping) and "preset" in given:
-            own = given.get("hyperparameters", {})
-            if not isinstance(own, Mapping):
+        if isinstance(given, Mapping) and (own or above or "preset" in given):
+            given = {**given, **above}
+            beside = given.get("hyperparameters", {})
+            if not isinstance(beside, Mapping):
                 raise ConfigError(
-                    f"The hyperparameters parameter of DQN must be a mapping if there is a preset. "
-                    f"Got {own!r} instead."
+                    f"The hyperparameters parameter of DQN must be a mapping if there is a preset "
+                    f"or keywords. Got {beside!r} instead."
                 )
-            given = {k: v for k, v in given.items() if k != "preset"} | {
-                "hyperparameters": {**preset(config["preset"]), **own}  # type: ignore[index]
-            }
+            settings = preset_of(given.pop("preset")) if "preset" in given else {}
+            given["hyperparameters"] = {**settings, **beside, **own}
         return from_mapping(cls, given, "DQN's config")

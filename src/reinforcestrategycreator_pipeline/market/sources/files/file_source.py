@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,13 +34,11 @@ from reinforcestrategycreator_pipeline.market.windows import parse_instant
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileSource(StampRules, ColumnLayout, ABC):
-    """A source that reads files; a subclass for each format says its `kind` and `suffixes`.
+class TableSource(StampRules, ColumnLayout):
+    """What every source of tables can be told, and the way from its tables to market data.
 
     Parameters
     ----------
-    path : str
-        A file, or a folder with one file for each symbol, called by it (``AAPL.csv``).
     calendar : str
         ``weekdays`` reports the weekdays without a bar, ``none`` does not.
     as_of : str, optional
@@ -52,48 +51,40 @@ class FileSource(StampRules, ColumnLayout, ABC):
     """
 
     kind: ClassVar[str]
-    suffixes: ClassVar[tuple[str, ...]]
 
-    path: Annotated[str, Len(1)]
     calendar: Literal["weekdays", "none"] = "weekdays"
     as_of: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("\0" not in self.path, type(self).__name__, "path", "a path", self.path)
         if self.as_of is not None:
             parse_instant(type(self).__name__, "as_of", self.as_of)
 
-    @abstractmethod
-    def read_table(self, path: Path, content: bytes) -> Table:
-        """Return the columns of one file; the file's format is the subclass's business."""
+    def market_data(self, tables: Iterable[Table], provenance: Mapping[str, Any]) -> MarketData:
+        """Validate and adjust the bars of some tables.
 
-    def fingerprint(self) -> dict[str, str]:
-        """Return the SHA-256 of each file that is read."""
-        return fingerprint_files(Path(self.path), self.suffixes)
+        Parameters
+        ----------
+        tables : iterable of Table
+            One or more.
+        provenance : mapping
+            Where they come from; completed by the iteration over `tables`.
 
-    def load(self, rng: np.random.Generator) -> MarketData:
-        """Read, validate and adjust the bars; `rng` is not used."""
+        Raises
+        ------
+        DataError
+            If a table breaks a rule.
+        """
         raws: list[RawBars] = []
         notes: list[str] = []
-        hashes: dict[str, str] = {}
-        paths = list_files(Path(self.path), self.suffixes)
-        folder = paths != [Path(self.path)]
-        if folder and self.symbol is not None:
-            raise ConfigError(
-                f"The symbol parameter of {type(self).__name__} names the one symbol of a "
-                f"file, but {self.path} is a folder, whose files give the names."
-            )
-        for path in paths:
-            content = read_content(path)
-            hashes[path.name] = sha256_bytes(content)
-            raws += self._raw_bars(self.read_table(path, content), notes)
+        for table in tables:
+            raws += self._raw_bars(table, notes)
         as_of = (
             None if self.as_of is None else parse_instant(type(self).__name__, "as_of", self.as_of)
         )
         return prepare(
             raws,
-            {"source": self.kind, "path": self.path, "sha256": hashes},
+            provenance,
             notes=notes,
             as_of=as_of,
             clock=utc_now() if as_of is None else None,
@@ -119,6 +110,57 @@ class FileSource(StampRules, ColumnLayout, ABC):
             )
             for symbol, rows in symbols.items()
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSource(TableSource, ABC):
+    """A source that reads files; a subclass for each format says its `kind` and `suffixes`.
+
+    Parameters
+    ----------
+    path : str
+        A file, or a folder with one file for each symbol, called by it (``AAPL.csv``).
+
+    See Also
+    --------
+    TableSource, ColumnLayout, StampRules : the other parameters.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+
+    path: Annotated[str, Len(1)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("\0" not in self.path, type(self).__name__, "path", "a path", self.path)
+
+    @abstractmethod
+    def read_table(self, path: Path, content: bytes) -> Table:
+        """Return the columns of one file; the file's format is the subclass's business."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the SHA-256 of each file that is read."""
+        return fingerprint_files(Path(self.path), self.suffixes)
+
+    def load(self, rng: np.random.Generator) -> MarketData:
+        """Read, validate and adjust the bars; `rng` is not used."""
+        hashes: dict[str, str] = {}
+        paths = list_files(Path(self.path), self.suffixes)
+        folder = paths != [Path(self.path)]
+        if folder and self.symbol is not None:
+            raise ConfigError(
+                f"The symbol parameter of {type(self).__name__} names the one symbol of a "
+                f"file, but {self.path} is a folder, whose files give the names."
+            )
+
+        def tables() -> Iterator[Table]:
+            for path in paths:
+                content = read_content(path)
+                hashes[path.name] = sha256_bytes(content)
+                yield self.read_table(path, content)
+
+        provenance = {"source": self.kind, "path": self.path, "sha256": hashes}
+        return self.market_data(tables(), provenance)
 
 
 def utc_now() -> pd.Timestamp:

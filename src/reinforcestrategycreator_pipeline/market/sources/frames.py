@@ -1,0 +1,137 @@
+"""DataFrames in memory: read like a file's table, and a source like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.checks import Len, Strict
+from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.file_source import TableSource
+from reinforcestrategycreator_pipeline.market.sources.files.layout import TIME
+from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ArrowColumn
+
+_HELD: dict[str, MarketData] = {}  # by the hash of their content, so two runs cannot mix them up
+
+
+@SOURCES.register("frames")
+@dataclass(frozen=True)
+class FrameSource(Strict):
+    """DataFrames in memory, which Python code passes as ``run(bars=...)``.
+
+    Parameters
+    ----------
+    sha256 : str
+        Hash of the bars, as `hold` returns it.
+    """
+
+    sha256: Annotated[str, Len(1)]
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return the hash: the bars are their own identity."""
+        return {"DataFrames": self.sha256}
+
+    def load(self, rng: np.random.Generator) -> MarketData:
+        """Return the bars; `rng` is not used.
+
+        Raises
+        ------
+        DataError
+            If this process does not hold them.
+        """
+        if self.sha256 not in _HELD:
+            raise DataError(
+                "the bars of this run are DataFrames that are not in memory any more. Pass them "
+                "again: run(resume=..., bars=...)."
+            )
+        return _HELD[self.sha256]
+
+
+def hold(data: MarketData) -> str:
+    """Keep bars for `FrameSource` while this process lives; return the hash of their content."""
+    digest = hashlib.sha256()
+    for symbol, frame in data.items():
+        digest.update(json.dumps([symbol, *map(str, frame.columns)]).encode())
+        digest.update(pd.DatetimeIndex(frame.index).asi8.tobytes())
+        digest.update(frame.to_numpy(np.float64).tobytes())
+    about = [data.bar_seconds, list(data.notes), dict(data.provenance)]
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    sha256 = digest.hexdigest()
+    _HELD[sha256] = data
+    return sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameReader(TableSource):
+    """Turns DataFrames into market data by the rules that a file's table obeys.
+
+    The parameters are those of `TableSource`.
+    """
+
+    kind = "frames"
+
+    def read(self, frames: Mapping[str, pd.DataFrame]) -> MarketData:
+        """Validate and adjust one frame per symbol.
+
+        Parameters
+        ----------
+        frames : mapping of str to DataFrame
+            By symbol. The stamps are the index or a column.
+
+        Raises
+        ------
+        DataError
+            If there is no frame, or one breaks a rule; messages count rows from 1.
+        """
+        if not frames:
+            raise DataError("bars must hold at least one DataFrame. Got none.")
+        tables = (_table(symbol, frame) for symbol, frame in frames.items())
+        return self.market_data(tables, {"source": self.kind})
+
+    def symbols(self, table: Table, column: str | None) -> dict[str, NDArray[np.intp]]:
+        """Return the positions of each symbol's rows; without a column, the frame's name."""
+        if column is None and self.symbol is None and isinstance(table, _FrameTable):
+            return {table.symbol: np.arange(table.n_rows)}
+        return super().symbols(table, column)
+
+
+@dataclass(frozen=True)
+class _FrameTable(Table):
+    symbol: str
+
+
+def _table(symbol: str, frame: object) -> Table:
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"{symbol}: bars must be a DataFrame. Got {type(frame).__name__} instead.")
+    if frame.columns.nlevels > 1 or frame.index.nlevels > 1:
+        raise DataError(
+            f"{symbol}: its {'columns' if frame.columns.nlevels > 1 else 'index'} have several "
+            f"levels. Pass one frame per symbol: {{symbol: frame, ...}}."
+        )
+    if frame.empty:
+        raise DataError(f"{symbol}: the DataFrame has no rows.")
+    if isinstance(frame.index, pd.DatetimeIndex):
+        frame = frame.reset_index(names=str(frame.index.name or TIME))
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{symbol}: has the column {twice[0]!r} twice.")
+    try:
+        arrays = [pa.Array.from_pandas(frame.iloc[:, i]) for i in range(len(names))]
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{symbol}: a column holds values of several types: {reason}") from error
+    columns = {n: ArrowColumn(pa.chunked_array([a])) for n, a in zip(names, arrays, strict=True)}
+    return _FrameTable(Path(f"bars[{symbol!r}]"), columns, len(frame), None, symbol)
