@@ -29,7 +29,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
-from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, labelled
+from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, labeled
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
@@ -317,7 +317,7 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
 def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
-    benchmarks = labelled(BENCHMARKS)
+    benchmarks = labeled(BENCHMARKS)
     assert set(shown) == {"strategy", "DQN", *benchmarks, RANDOM}
     found = result_rows(run_shell("rsc run", "the default run"))
     for name in ("strategy", *benchmarks):  # random timing trades as often as the policy

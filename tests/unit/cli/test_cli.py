@@ -128,7 +128,7 @@ def test_resume_keeps_its_own_configuration_and_name(rsc: Rsc) -> None:
 
 def test_user_errors_are_one_line(rsc: Rsc) -> None:
     Path("bad.yaml").write_text("seed: 1\ntraning: {}\n")
-    message = "bad.yaml:2: traning: no such key. Did you mean 'training'?"
+    message = "bad.yaml:2: traning: unknown key. Did you mean 'training'?"
     for command in (["run"], ["config", "show"], ["config", "check"]):
         refused(rsc(*command, "--config", "bad.yaml"), message, 2)
     refused(

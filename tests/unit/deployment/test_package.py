@@ -307,7 +307,7 @@ def test_weights_of_something_else_are_refused(package):
         (lambda h: h.pop("head"), "lacks 'head'"),
         (lambda h: h.pop("positions"), "lacks 'positions'"),
         (lambda h: h.pop("scaler"), "the policy lacks 'scaler'"),
-        (lambda h: h["inputs"].update(names=["a", "b"]), "needs a scaler of as many"),
+        (lambda h: h["inputs"].update(names=["a", "b"]), "needs a scaler for 2 features"),
         (lambda h: h["inputs"].update(names=None), "policy"),
         (lambda h: h["inputs"].update(lookback="5"), "lookback must be an integer"),
         (lambda h: h["scaler"].update(scale=[-1.0, 1.0, 1.0]), "scale finite and >= 0"),

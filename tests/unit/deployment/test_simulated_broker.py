@@ -27,7 +27,7 @@ class TestSimulatedBroker(BrokerContract):
 
 
 def test_the_register_offers_the_nearest_name():
-    with pytest.raises(ConfigError, match=r"no broker is called 'simulatd'\. Did you mean 'sim"):
+    with pytest.raises(ConfigError, match=r"unknown broker 'simulatd'\. Did you mean 'sim"):
         BROKERS.get("simulatd")
 
 

@@ -157,7 +157,7 @@ def test_wrong_input_is_refused():
     for ppy in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="periods_per_year"):
             compute_metrics(result_of(CURVE), ppy)
-    with pytest.raises(ConfigError, match=r"no metric is called 'sharp'\. Did you mean 'sharpe'"):
+    with pytest.raises(ConfigError, match=r"unknown metric 'sharp'\. Did you mean 'sharpe'"):
         compute_metrics(result_of(CURVE), 252.0, ["sharp"])
 
 

@@ -216,9 +216,13 @@ def test_missing_side_data_names_row_and_time():
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("returns", {"horizons": ()}, "horizons parameter of feature 'returns' must be a list"),
-        ("returns", {"horizons": (1, 1)}, "different items"),
-        ("returns", {"horizons": 5}, "not empty"),
+        (
+            "returns",
+            {"horizons": ()},
+            "horizons parameter of feature 'returns' must be a non-empty list",
+        ),
+        ("returns", {"horizons": (1, 1)}, "without duplicates"),
+        ("returns", {"horizons": 5}, "a non-empty list"),
         ("returns", {"horizons": (1.0,)}, "integer >= 1"),
         ("realised_volatility", {"periods": (0,)}, "integer >= 1"),
         (
@@ -227,8 +231,8 @@ def test_missing_side_data_names_row_and_time():
             "parameter of feature 'rsi' must be an integer >= 1. Got 0 instead",
         ),
         ("rsi", {"period": True}, "integer >= 1"),
-        ("rsi", {"tail": 0.0}, "tail parameter of feature 'rsi' must be a number >= 1e-12"),
-        ("atr", {"tail": 0.6}, "<= 0.5"),
+        ("rsi", {"tail": 0.0}, "tail parameter of feature 'rsi' must be a number in [1e-12, 0.5]"),
+        ("atr", {"tail": 0.6}, "in [1e-12, 0.5]"),
         ("atr", {"period": 2.5}, "integer"),
         ("macd", {"fast": 26, "slow": 12}, "slow parameter of Macd must be above fast, 26. Got 12"),
         ("macd", {"signal": 1}, "signal parameter of feature 'macd' must be an integer >= 2"),
@@ -237,7 +241,7 @@ def test_missing_side_data_names_row_and_time():
         ("moving_average_distance", {"average": "smaa"}, "Did you mean 'sma'?"),
         ("volume_zscore", {"period": 1}, ">= 2"),
         ("column", {}, "needs the parameter 'columns'"),
-        ("column", {"columns": "rate"}, "must be a list, not empty"),
+        ("column", {"columns": "rate"}, "must be a non-empty list"),
         ("column", {"columns": ("rate", "close")}, "whose level a later split rescales"),
     ],
 )

@@ -69,7 +69,7 @@ def test_values_that_move_with_the_level_are_refused(function, what):
     [
         ({"function": "RSX"}, "talib has no function 'RSX'. Did you mean"),
         ({"function": "MAVP"}, "talib's MAVP needs close, periods, which bars do not have."),
-        ({"function": 3}, "function parameter of feature 'talib' must be text"),
+        ({"function": 3}, "function parameter of feature 'talib' must be a string"),
         ({"function": "RSI", "parameters": {"timeperod": 5}}, "Did you mean 'timeperiod'?"),
         ({"function": "RSI", "parameters": {"timeperiod": 5.5}}, "must be an integer. Got 5.5"),
         (

@@ -404,7 +404,7 @@ def test_names_that_are_not_there_offer_the_nearest(tmp_path):
         ({"ignore": "close"}, "must be a list"),
         ({"delimiter": ",,"}, "delimiter parameter of CsvSource must be one character"),
         ({"as_of": "yesterday"}, "as_of parameter of CsvSource must be an ISO 8601"),
-        ({"symbol": ""}, "must be text, not empty"),
+        ({"symbol": ""}, "must be a non-empty string"),
     ],
 )
 def test_config_refusals(options, message):

@@ -109,9 +109,7 @@ def test_list_tells_names_summaries_and_parameters():
 
 
 def test_near_miss_names():
-    with pytest.raises(
-        ConfigError, match=r"no data source is called 'sampel'\. Did you mean 'samp"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown data source 'sampel'\. Did you mean 'samp"):
         build_source("sampel", {})
     with pytest.raises(ConfigError, match=r"no parameter 'simbols'\. Did you mean 'symbols'"):
         build_source("sample", {"simbols": ["AAPL"]})

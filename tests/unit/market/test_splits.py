@@ -76,7 +76,10 @@ def test_dates_outside_the_data_say_what_the_data_are():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation": 0.0}, "The validation parameter of SplitConfig must be a number > 0"),
+        (
+            {"validation": 0.0},
+            r"validation parameter of SplitConfig must be a number in \(0, 1\)\.",
+        ),
         ({"test": 1.0}, "The test parameter"),
         ({"validation": 0.6, "test": 0.5}, "below 1 together with test"),
         ({"embargo_bars": -1}, "an integer >= 0. Got -1"),

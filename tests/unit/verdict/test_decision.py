@@ -53,7 +53,7 @@ def test_any_metric_may_be_a_threshold():
     found = of(metrics, minimum={"win_rate": 0.5}, maximum={"turnover": 10, "max_drawdown": -0.1})
     assert found["Win rate"] == Check("Win rate", "at least 50.00%", "undefined (no trades)", False)
     assert found["Turnover a year"] == Check("Turnover a year", "at most 10.00x", "12.00x", False)
-    with pytest.raises(ConfigError, match="no metric is called 'trunover'"):
+    with pytest.raises(ConfigError, match="unknown metric 'trunover'"):
         Thresholds(minimum={"trunover": 1.0})
     with pytest.raises(ConfigError, match=r"maximum\.turnover parameter of Thresholds must"):
         Thresholds(maximum={"turnover": "low"})

@@ -15,7 +15,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
-from reinforcestrategycreator_pipeline.policies.catalog import labelled
+from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.report.run import remove_pages, render_run
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import judge
@@ -44,7 +44,7 @@ class Evaluation:
         spans, seeds = Spans.read(context), Seeds(context.seed)
         policy = load_policy(context.path("policy"))
         train, validation = spans.cut("train"), spans.cut("validation")
-        (judged, _), *rivals = labelled([config.strategy, *config.evaluation.benchmarks]).items()
+        (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
         policies = {judged: policy} | {
             label: rival.fit(train, validation, Work(seeds.within(f"benchmarks/{label}")))
             for label, rival in rivals
