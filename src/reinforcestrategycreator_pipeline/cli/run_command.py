@@ -22,23 +22,24 @@ def run(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Continue a run: its id, a path, or 'latest'. It keeps its own configuration; "
-            "with --set, only the stages that depend on what changed are run again.",
+            help="Continue a run, given by ID, path, or 'latest'. It keeps its configuration; with "
+            "--set, only the stages that depend on the changed keys run again.",
         ),
     ] = None,
     run_id: Annotated[
         str | None,
-        typer.Option("--run-id", metavar="NAME", help="Name the new run. Default: the time."),
+        typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
 ) -> None:
-    """Run all stages, from data to deployment; resume a run.
+    """Run all stages, from data to deployment, or resume a run.
 
-    A run leaves a folder with everything in it: configuration, data, model, report, package.
-    Ctrl-C saves and says how to continue. The same seed gives the same bytes.
+    Each run writes one folder: configuration, data, model, report, package. Ctrl-C saves the run
+    and prints the command that continues it. The same seed gives the same bytes.
 
-    Environment variables such as RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000 set keys, too; a file,
-    the environment and --set are laid over the defaults in this order.
+    Environment variables also set keys: RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000. The
+    configuration file overrides the defaults, the environment overrides the file, and --set
+    overrides both.
     """
     from reinforcestrategycreator_pipeline.cli.console import output, progress
     from reinforcestrategycreator_pipeline.cli.results import show_results
@@ -60,13 +61,13 @@ def run(
         if config is not None or run_id is not None:
             option = "--config" if config is not None else "--run-id"
             raise RunError(
-                f"{option} does not go with --resume: a run keeps its configuration and name. "
-                "Use --set to change a key, or start a new run."
+                f"{option} cannot be combined with --resume: a run keeps its configuration and "
+                "name. Use --set to change a key, or start a new run."
             )
         run_dir = find_run(runs_dir, resume)
         if folder_of_modules := load_manifest(run_dir).folder:
             search(Path(folder_of_modules))
-        # The run's file is complete and already holds what the environment said at its start.
+        # The run's file is complete: it already includes the environment of its start.
         resolved = load_config(RunConfig, run_dir / CONFIG, overrides or ())
         outcome = runner.resume(run_dir, resolved)
     keep_current(outcome.run_dir)
