@@ -30,5 +30,5 @@ def progress() -> Console:
 
 
 def _width() -> dict[str, Any]:
-    """Return a width for files and pipes, which have none, so that tables fit."""
+    """Return a width for files and pipes, which have none: wide enough for a whole table."""
     return {} if os.isatty(1) or "COLUMNS" in os.environ else {"width": 140}

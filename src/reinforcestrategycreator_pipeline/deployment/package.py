@@ -128,7 +128,7 @@ def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> 
     folder : path
         Folder of the package; replaced if it holds a package.
     policy : Policy
-        Trained policy.
+        Trained policy to be packaged.
     record : PackageRecord
         Information about the policy.
 

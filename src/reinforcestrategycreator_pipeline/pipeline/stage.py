@@ -52,7 +52,7 @@ class StageContext:
     Attributes
     ----------
     config : Any
-        Resolved configuration.
+        Resolved configuration of the run.
     seed : int
         Seed of the run.
     run_dir : Path

@@ -28,8 +28,9 @@ target = policy.positions[held]  # target exposure at the next open
 def compose_model_card(data: ReportData) -> str:
     """Return the card of a run's package, with the user's names escaped."""
     decision, description = data.judgement.decision, data.judgement.description
-    licence = data.provenance.get("licence")
     source = f"Source: {data.provenance.get('source', 'not named')}"
+    if terms := data.provenance.get("licence"):
+        source += f"; license: {terms}"
     days = {name: (start.date(), end.date()) for name, (start, end) in data.spans.items()}
     verdict, _, reason = decision.sentence.partition(". ")
     parts = [
@@ -52,7 +53,7 @@ def compose_model_card(data: ReportData) -> str:
         "## Training data",
         "\n".join(
             [
-                f"- {plain(source + (f'; licence: {licence}' if licence else ''))}",
+                f"- {plain(source)}",
                 f"- Assets: {', '.join(map(plain, data.symbols))}",
                 *(f"- {plain(name)}: {a} to {b}" for name, (a, b) in days.items()),
                 "- Costs assumed: "

@@ -1,4 +1,4 @@
-"""The evaluation's judgement of a strategy, as ``metrics.json`` holds it."""
+"""The evaluation's judgment of a strategy, as ``metrics.json`` holds it."""
 
 from __future__ import annotations
 

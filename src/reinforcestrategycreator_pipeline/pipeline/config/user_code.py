@@ -1,4 +1,4 @@
-"""Fingerprints of the user code that a section names, so that a change reruns its stage."""
+"""Fingerprints of the user code that a section names; a change of the code reruns the stage."""
 
 from __future__ import annotations
 
