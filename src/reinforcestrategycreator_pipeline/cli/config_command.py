@@ -32,7 +32,10 @@ def show(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 @app.command(epilog=examples("rsc config check --config my.yaml"))
 def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Check a configuration and try everything it names on a few bars; exit code 0 if valid."""
+    """Check a configuration; exit code 0 if valid.
+
+    Also calls every component that the configuration names, on a few synthetic bars.
+    """
     from reinforcestrategycreator_pipeline.pipeline.rehearsal import rehearse
 
     rehearse(_load(config, overrides))
@@ -41,7 +44,7 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 @app.command(epilog=examples("rsc config schema > rsc.schema.json"))
 def schema() -> None:
-    """Print the JSON schema of the configuration, for completion in editors."""
+    """Print the JSON schema, for completion in editors."""
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
     from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
 

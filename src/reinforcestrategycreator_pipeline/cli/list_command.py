@@ -39,7 +39,7 @@ def list_(
         str | None, typer.Argument(metavar="FAMILY", help=f"One of {', '.join(FAMILIES)}.")
     ] = None,
 ) -> None:
-    """List the components that a configuration can name, with their parameters."""
+    """List the available components and their parameters."""
     from rich.text import Text
 
     from reinforcestrategycreator_pipeline.cli.console import output

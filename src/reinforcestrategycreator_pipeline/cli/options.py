@@ -10,7 +10,10 @@ import typer
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", metavar="FILE", help="Configuration file, YAML 1.2. Default: none."
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Configuration file, YAML 1.2; without one, the defaults.",
     ),
 ]
 SetOption = Annotated[

@@ -228,7 +228,7 @@ def jsonable(value: Any) -> Any:
         return jsonable(value.item())
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    raise TypeError(f"cannot write a {type(value).__name__} as JSON: {value!r}")
+    raise TypeError(f"cannot write an object of type {type(value).__name__} as JSON: {value!r}")
 
 
 def now() -> str:

@@ -133,7 +133,7 @@ def test_jsonable() -> None:
         "t": ["a/b", "2024-01-01T00:00:00+00:00"],
     }
     json.dumps(found, allow_nan=False)
-    with pytest.raises(TypeError, match="cannot write a ndarray as JSON"):
+    with pytest.raises(TypeError, match="cannot write an object of type ndarray as JSON"):
         jsonable({"x": np.zeros(2)})
 
 

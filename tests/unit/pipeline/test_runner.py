@@ -425,7 +425,9 @@ def test_a_summary_that_json_cannot_hold(lab: Lab) -> None:
     lab.stages[2] = Odd()
     assert lab.start().manifest.stages["evaluation"].summary["odd"] is None
     Odd.value = object()
-    with pytest.raises(StageDefect, match="TypeError: cannot write a object as JSON"):
+    with pytest.raises(
+        StageDefect, match="TypeError: cannot write an object of type object as JSON"
+    ):
         lab.start(run_id="again")
 
 
