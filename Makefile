@@ -34,9 +34,10 @@ test: $(VENV)/.installed-dev ## Set up what is missing, then run all tests
 quick: $(VENV)/.installed-dev ## The tests without the slow ones
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
-lint: $(VENV)/.installed-dev ## Style, format and types; changes nothing
+lint: $(VENV)/.installed-dev ## Style, format, spelling and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell src docs examples README.md CONTRIBUTING.md CHANGELOG.md
 	$(BIN)/mypy
 
 format: $(VENV)/.installed-dev ## Put style and format right

@@ -145,7 +145,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "duplicate key": (
         "seed: 1\nstrategy: {}\nseed: 2\n",
-        ("my.yaml:3: seed: the key is given twice, first on line 1.",),
+        ("my.yaml:3: seed: duplicate key, first given on line 1.",),
     ),
     "wrong type": ("seed: ten\n", ("seed: must be an integer >= 0. Got 'ten' instead.",)),
     "NO is text": (
@@ -274,10 +274,10 @@ def test_a_bad_configuration_file(rsc: Rsc, case: str) -> None:
 
 # --set, and what the refusal must say behind "error: --set <override>: ".
 BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
-    "": ("must read dotted.key=value.",),
-    "seed": ("--set seed: must read dotted.key=value.",),
-    "=5": ("--set =5: must read dotted.key=value.",),
-    "strategy..training=1": ("must read dotted.key=value.",),
+    "": ("must have the form dotted.key=value.",),
+    "seed": ("--set seed: must have the form dotted.key=value.",),
+    "=5": ("--set =5: must have the form dotted.key=value.",),
+    "strategy..training=1": ("must have the form dotted.key=value.",),
     "strategy.training.step=1": (TRAINING + ".step: unknown key. Did you mean 'steps'?",),
     "strategy.training.steps.x=1": (TRAINING + ".steps: must be an integer >= 1. Got {'x': 1}",),
     "strategy.training.steps=many": (TRAINING + ".steps: must be an integer >= 1. Got 'many'",),
@@ -348,7 +348,7 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
         "evaluation.benchmarks[0].slow: must be above fast (20). Got 20 instead.",
     ),
     "evaluation.benchmarks=[falt]": ("unknown strategy 'falt'. Did you mean 'flat'?",),
-    "strategy=oracle": ("strategy: must be one that decides from what is known",),
+    "strategy=oracle": ("strategy: must be a strategy without foresight",),
     "deployment.thresholds.max_drawdown=1.5": ("must be a number in (0, 1] or null.",),
     "deployment.thresholds.min_sharp=1": ("unknown key. Did you mean 'min_sharpe'?",),
 }  # fmt: skip
@@ -444,12 +444,12 @@ def source(name: str, parameters: str) -> list[str]:
 BAD_SOURCES: dict[str, tuple[str, str, str]] = {
     "no such file": ("csv", "path: price.csv", "price.csv: no such file. Did you mean 'prices"),
     "no such folder": ("csv", "path: no/p.csv", "no/p.csv: no such file. There is no folder no."),
-    "a folder without CSV": ("csv", "path: empty", "empty: the folder holds no file in .csv or"),
+    "a folder without CSV": ("csv", "path: empty", "empty: the folder contains no .csv or"),
     "a bad file in a folder": ("csv", "path: folder", "folder/B.csv: B: close must be > 0: line 7"),
-    "a symbol twice": ("csv", "path: twice", "twice/A.txt: the symbol 'A' comes twice."),
+    "a symbol twice": ("csv", "path: twice", "twice/A.txt: the symbol 'A' occurs twice."),
     "a link to itself": ("csv", "path: loop.csv", "loop.csv: cannot be read: Too many levels of"),
     "too large": ("csv", "path: large.csv", "large.csv: has 3221225472 bytes; a file may have at"),
-    "a pipe": ("csv", "path: pipe.csv", "pipe.csv: is not an ordinary file."),
+    "a pipe": ("csv", "path: pipe.csv", "pipe.csv: is not a regular file."),
     "no such column": (
         "csv", "path: prices.csv, columns: {close: clos}", "no column 'clos' for close. Did you m"),
     "nothing to ignore": (
@@ -466,7 +466,7 @@ BAD_SOURCES: dict[str, tuple[str, str, str]] = {
     "CSV as Parquet": ("parquet", "path: prices.csv", "prices.csv: cannot be read as Parquet"),
     "no such Parquet": ("parquet", "path: jnk.parquet", "no such file. Did you mean 'junk.parquet"),
     "a sample of nothing": (
-        "sample", "start: 2050-01-01", "AAPL has no bars from start 2050-01-01; it has them from"),
+        "sample", "start: 2050-01-01", "AAPL has no bars from start 2050-01-01; its bars run from"),
 }  # fmt: skip
 
 
@@ -495,11 +495,11 @@ def test_a_bad_source(rsc: Rsc, case: str) -> None:
     ("arguments", "code", "fragment"),
     [
         (["price.csv"], 1, "price.csv: no such file. Did you mean 'prices.csv'?"),
-        (["quick.yaml"], 1, "quick.yaml: the file's name does not end in .csv or .txt or .parquet"),
+        (["quick.yaml"], 1, "quick.yaml: the file name does not end in .csv or .txt or .parquet"),
         (["prices.xls"], 1, "prices.xls: no such file. Did you mean 'prices.csv'?"),
         (["prices.csv", "-s", "symbl=X"], 2, "no parameter 'symbl'. Did you mean 'symbol'?"),
-        (["prices.csv", "-s", "symbol"], 2, "--set symbol: must read dotted.key=value."),
-        (["prices.csv", "-s", "path=x"], 2, "--set path=x: must name a parameter of the source"),
+        (["prices.csv", "-s", "symbol"], 2, "--set symbol: must have the form dotted.key=value."),
+        (["prices.csv", "-s", "path=x"], 2, "--set path=x: must be a parameter of the source"),
     ],
 )
 def test_a_bad_check_of_data(rsc: Rsc, arguments: list[str], code: int, fragment: str) -> None:
@@ -513,21 +513,21 @@ USER = "features.columns=[{name: 'user_parts:%s'}]"
 BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
     "too few bars": (
         ["data.params.n_bars=12"], 1, "feature_engineering",
-        "SYN: the features' lookback (2 bars) and the three spans (20): 22 bars are needed, 12 are "
-        "there (10 more are needed).",
+        "SYN: the features' lookback (2 bars) and the three spans (20): 22 bars are needed. Got "
+        "12, 10 too few.",
     ),
     "too few bars for a lookback": (
         ["features.columns=[{name: moving_average_distance, periods: [400]}]"], 1,
         "feature_engineering",
-        "lookback (399 bars) and the three spans (20): 419 bars are needed, 300 are there (119 mo",
+        "lookback (399 bars) and the three spans (20): 419 bars are needed. Got 300, 119 too few.",
     ),
     "a date after the data": (
         ["split.test_start=2100-01-01"], 1, "feature_engineering",
-        "test 0; each needs at least 2. The bars run from 2000-01-04 to 2000-10-27.",
+        "test 0; each span needs at least 2. The bars run from 2000-01-04 to 2000-10-27.",
     ),
     "a feature twice": (
         ["features.columns=[{name: rsi}, {name: rsi}]"], 2, "feature_engineering",
-        "features must have different column names. Got 'rsi_14' from 'rsi' and from 'rsi'.",
+        "features must have different column names. Got 'rsi_14' from 'rsi' and 'rsi'.",
     ),
     "side data that is not there": (
         ["features.columns=[{name: column, columns: [sentiment]}]"], 1, "feature_engineering",
@@ -543,7 +543,7 @@ BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
     ),
     "feature too short": (
         [USER % "short"], 1, "feature_engineering",
-        "must give values of shape (300,) or (300, k). Got (299,) instead.",
+        "must return an array of shape (300,) or (300, k). Got (299,) instead.",
     ),
     "feature of three dimensions": (
         [USER % "cube"], 1, "feature_engineering", "Got (300, 2, 2) instead.",
@@ -580,7 +580,7 @@ BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
     ),
     "more memory than there is": (
         ["strategy.hyperparameters.buffer_size=1000000000000000"], 1, "training",
-        "in stage training: there is not enough memory (Unable to allocate ",
+        "in stage training: not enough memory (Unable to allocate ",
     ),
 }  # fmt: skip
 
@@ -591,7 +591,7 @@ def test_bad_on_a_market(rsc: Rsc, case: str) -> None:
     said = rsc("run", "-c", "quick.yaml", *(x for o in overrides for x in ("--set", o)))
     line = refused(said, code, fragment, began=True)
     nothing_half_done(stage, line)
-    refused(rsc("report", "latest"), 1, "has no report yet (it is failed); continue it with: rsc")
+    refused(rsc("report", "latest"), 1, "has no report yet (status: failed); continue the run")
 
 
 @pytest.mark.parametrize(
@@ -627,18 +627,18 @@ RULE = (
         (["run", "--run-id", "Latest"], RULE),
         (["run", "--run-id", "x" * 5000], RULE),
         (["run", "--run-id", "\x1b[31m"], RULE),
-        (["run", "--resume", "nope"], "runs: no run is called 'nope'. There are no runs in runs."),
+        (["run", "--resume", "nope"], "runs: no run named 'nope'. There are no runs in runs."),
         (["run", "--resume", "latest"], "runs/latest: there is no latest run yet."),
         (["run", "--resume", "../x"], "../x: no such run folder."),
-        (["run", "--resume", "a\0b"], r"a run's name has no NUL character. Got 'a\x00b' instead."),
-        (["run", "--resume", "x", "--config", "y"], "--config does not go with --resume"),
-        (["run", "--resume", "x", "--run-id", "y"], "--run-id does not go with --resume"),
+        (["run", "--resume", "a\0b"], r"cannot contain a NUL character. Got 'a\x00b' instead."),
+        (["run", "--resume", "x", "--config", "y"], "--config cannot be combined with --resume"),
+        (["run", "--resume", "x", "--run-id", "y"], "--run-id cannot be combined with --resume"),
         (["run", "--runs-dir", "prices.csv"], "prices.csv: is not a folder."),
-        (["run", "--runs-dir", "prices.csv/runs"], "cannot be made: Not a directory."),
-        (["report", "nope"], "runs: no run is called 'nope'. There are no runs in runs."),
+        (["run", "--runs-dir", "prices.csv/runs"], "cannot be created: Not a directory."),
+        (["report", "nope"], "runs: no run named 'nope'. There are no runs in runs."),
         (["report", "latest"], "runs/latest: there is no latest run yet."),
         (["report", "./nowhere"], "./nowhere: no such run folder."),
-        (["report", "./store"], "store/manifest.json: no such file: this run never started, or is"),
+        (["report", "./store"], "store/manifest.json: no such file: the run never started, or is"),
     ],
 )
 def test_a_bad_name_of_a_run(rsc: Rsc, arguments: list[str], fragment: str) -> None:
@@ -671,9 +671,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def test_a_name_that_is_taken_or_misspelt(rsc: Rsc, mine: Path) -> None:
     before = snapshot(Path("runs"))
-    refused(rsc("run", "--run-id", "mine"), 1, "the run 'mine' exists already in runs. Continue it")
-    refused(rsc("run", "--resume", "mime"), 1, "no run is called 'mime'. Did you mean 'mine'?")
-    refused(rsc("report", "mime"), 1, "runs: no run is called 'mime'. Did you mean 'mine'?")
+    refused(rsc("run", "--run-id", "mine"), 1, "the run 'mine' already exists in runs. Continue it")
+    refused(rsc("run", "--resume", "mime"), 1, "no run named 'mime'. Did you mean 'mine'?")
+    refused(rsc("report", "mime"), 1, "runs: no run named 'mime'. Did you mean 'mine'?")
     said = rsc("run", "--resume", "mine", "--set", "strategy.training.stps=3")
     refused(
         said,
@@ -706,18 +706,18 @@ def remove(name: str) -> Callable[[Path], None]:
 
 DAMAGED = "runs/mine/manifest.json: is damaged: "
 BAD_RUNS: dict[str, tuple[Callable[[Path], None], int, str]] = {
-    "no manifest": (remove("manifest.json"), 1, "this run never started, or is no run."),
+    "no manifest": (remove("manifest.json"), 1, "the run never started, or is not a run."),
     "manifest cut off": (overwrite("manifest.json", b'{"format":'), 1, f"{DAMAGED}not valid JSON"),
     "manifest of junk": (overwrite("manifest.json", b"\xff\xfe"), 1, f"{DAMAGED}not valid JSON"),
     "manifest empty": (overwrite("manifest.json", b""), 1, f"{DAMAGED}not valid JSON"),
-    "another format": (edited(lambda m: m.update(format=9)), 1, "was made by another version"),
+    "another format": (edited(lambda m: m.update(format=9)), 1, "was written by another version"),
     "no stages": (edited(lambda m: m.pop("stages")), 1, f"{DAMAGED}'stages'."),
     "unknown field": (edited(lambda m: m.update(extra=1)), 1, f"{DAMAGED}"),
     "unknown status": (training(status="done"), 1, f"{DAMAGED}stage 'training' is 'done'."),
     "outputs of another type": (training(outputs=[1]), 1, f"{DAMAGED}the outputs of stage 'train"),
     "a folder outside": (
         training(scratch=["training/../../../precious"], key="another"), 1,
-        f"{DAMAGED}'training/../../../precious' is no folder of stage 'training'.",
+        f"{DAMAGED}'training/../../../precious' is not a folder of stage 'training'.",
     ),
     "no configuration": (remove("config.yaml"), 2, "runs/mine/config.yaml: no such file."),
     "configuration of junk": (overwrite("config.yaml", b"a: [\n"), 2, "runs/mine/config.yaml:2: n"),
@@ -742,7 +742,7 @@ def test_a_damaged_run_is_not_continued(rsc: Rsc, mine: Path, case: str) -> None
 def test_a_run_that_another_process_works_on(rsc: Rsc, mine: Path) -> None:
     with (mine / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        refused(rsc("run", "--resume", "mine"), 1, "the run 'mine' is being worked on by another")
+        refused(rsc("run", "--resume", "mine"), 1, "the run 'mine' is in use by another")
     assert statuses(mine) == ["complete"] * 6
 
 
@@ -753,7 +753,7 @@ def test_a_latest_that_leads_astray(rsc: Rsc, mine: Path) -> None:
         latest.symlink_to(target)
         for command in (["report"], ["run", "--resume"]):
             said = rsc(*command, "latest")
-            refused(said, 1, f"runs/latest: points to {target!r}, which is no run in runs.")
+            refused(said, 1, f"runs/latest: points to {target!r}, which is not a run in runs.")
 
 
 def test_a_report_that_is_gone(rsc: Rsc, mine: Path) -> None:
@@ -761,7 +761,7 @@ def test_a_report_that_is_gone(rsc: Rsc, mine: Path) -> None:
     refused(
         rsc("report", "mine"),
         1,
-        "has no report yet (it is complete); make it with: rsc report mine",
+        "has no report yet (status: complete); render it with: rsc report mine",
     )
 
 
@@ -791,7 +791,7 @@ def test_a_damaged_artifact_is_made_again_and_that_is_said(
     assert said.code == 0
     artifact = next(a for a, where in ARTIFACTS.items() if where == name)
     title = f"[{stage + 1}/5] {STAGES[stage]}: "
-    assert f"{title}{artifact} is missing or damaged; run again\n" in said.err
+    assert f"{title}{artifact} missing or damaged; running again\n" in said.err
     assert (mine / name).read_bytes() == before
 
 

@@ -68,7 +68,10 @@ WRONG = [
     ("features.columns=['checked_parts:misspelt']", "(checked_parts.py:22)"),
     ("strategy=checked_parts:Unfit", "the strategy 'checked_parts:Unfit' raised AttributeError"),
     ("strategy=checked_parts:NoDataclass", "strategy: must be a frozen dataclass"),
-    ("deployment.broker=checked_parts:no_broker", "made a int, which lacks submit, poll"),
+    (
+        "deployment.broker=checked_parts:no_broker",
+        "returned an object of type int, which lacks submit, poll",
+    ),
 ]
 
 

@@ -22,7 +22,7 @@ from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.windows import Span, SplitConfig, chronological_split
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Work
 from reinforcestrategycreator_pipeline.policies.baselines import BuyAndHold
-from reinforcestrategycreator_pipeline.policies.catalog import labelled
+from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
 
@@ -150,7 +150,7 @@ def backtest(
     spans, notes = _spans(data, table, rules, split or SplitConfig() if learns else None)
     train, validation, test = spans
     seeds = Seeds(seed)
-    rivals = labelled([_Fitted(built) if fitted else built, *map(STRATEGIES.build, benchmarks)])
+    rivals = labeled([_Fitted(built) if fitted else built, *map(STRATEGIES.build, benchmarks)])
     judged = next(iter(rivals))
     policies = {
         label: rival.fit(train, validation, Work(seeds if label == judged else seeds.within(label)))

@@ -1,4 +1,4 @@
-"""Rich consoles: colour only on a terminal and without ``NO_COLOR``, never a broken pipe."""
+"""Rich consoles: color only on a terminal and without ``NO_COLOR``; broken pipes are ignored."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rich.console import Console
 
 
 class QuietConsole(Console):
-    """A console whose reader may go away: it falls silent, and the work goes on."""
+    """A console that falls silent when its reader goes away, while the work goes on."""
 
     def on_broken_pipe(self) -> None:
-        """Write to nowhere from now on."""
+        """Discard all further output."""
         self.quiet = True
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.file.fileno())
@@ -46,5 +46,5 @@ def progress_console(show: bool | None) -> Console:
 
 
 def _width() -> dict[str, Any]:
-    """Give a file or a pipe, which has no width, room for a whole table."""
+    """Return a width for files and pipes, which have none: wide enough for a whole table."""
     return {} if os.isatty(1) or "COLUMNS" in os.environ else {"width": 140}

@@ -19,23 +19,24 @@ def run(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Continue a run: its id, a path, or 'latest'. It keeps its own configuration; "
-            "with --set, only the stages that depend on what changed are run again.",
+            help="Continue a run, given by ID, path, or 'latest'. It keeps its configuration; with "
+            "--set, only the stages that depend on the changed keys run again.",
         ),
     ] = None,
     run_id: Annotated[
         str | None,
-        typer.Option("--run-id", metavar="NAME", help="Name the new run. Default: the time."),
+        typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
 ) -> None:
-    """Run all stages, from data to deployment; resume a run.
+    """Run all stages, from data to deployment, or resume a run.
 
-    A run leaves a folder with everything in it: configuration, data, model, report, package.
-    Ctrl-C saves and says how to continue. The same seed gives the same bytes.
+    Each run writes one folder: configuration, data, model, report, package. Ctrl-C saves the run
+    and prints the command that continues it. The same seed gives the same bytes.
 
-    Environment variables such as RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000 set keys, too; a file,
-    the environment and --set are laid over the defaults in this order.
+    Environment variables also set keys: RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000. The
+    configuration file overrides the defaults, the environment overrides the file, and --set
+    overrides both.
     """
     from reinforcestrategycreator_pipeline.api import runs
     from reinforcestrategycreator_pipeline.api.console import output
@@ -44,8 +45,8 @@ def run(
     if resume is not None and (config is not None or run_id is not None):
         option = "--config" if config is not None else "--run-id"
         raise RunError(
-            f"{option} does not go with --resume: a run keeps its configuration and name. "
-            "Use --set to change a key, or start a new run."
+            f"{option} cannot be combined with --resume: a run keeps its configuration and "
+            "name. Use --set to change a key, or start a new run."
         )
     found = runs.run(
         config,

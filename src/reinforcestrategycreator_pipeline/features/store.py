@@ -1,4 +1,4 @@
-"""Raw features of every symbol as the stages hand them on; no split and no scaler is in them."""
+"""Storage of the unscaled features of all symbols between stages, before any split."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from reinforcestrategycreator_pipeline.files import atomic_path, write_json
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Features of every symbol, and what they are.
+    """The features of all symbols, and their description.
 
     Attributes
     ----------
     inputs : Inputs
-        Columns, warm-up, specifications.
+        Columns, lookback and specifications of the features.
     frames : mapping of str to DataFrame
-        Raw float64 features by symbol, warm-up rows left out; index: close times.
+        Unscaled float64 features by symbol, indexed by close time, without warm-up rows.
     """
 
     inputs: Inputs
@@ -59,7 +59,7 @@ class FeatureSet:
         return cls(inputs, frames)
 
     def write(self, table_path: Path, spec_path: Path) -> None:
-        """Write the values as one long Parquet table, the rest as JSON; both atomically."""
+        """Write the values as one long Parquet table and the inputs as JSON, both atomically."""
         parts = []
         for symbol, frame in self.frames.items():
             part = frame.rename_axis("timestamp").reset_index()
@@ -72,7 +72,7 @@ class FeatureSet:
 
     @classmethod
     def read(cls, table_path: Path, spec_path: Path) -> FeatureSet:
-        """Read what `write` wrote."""
+        """Read files that `write` wrote."""
         inputs = Inputs.from_json(json.loads(spec_path.read_text(encoding="utf-8")))
         table = pq.read_table(table_path).to_pandas()
         frames = {

@@ -37,17 +37,17 @@ def test_returns_by_hand():
     np.testing.assert_allclose(got, expected, rtol=1e-14)
 
 
-def test_realised_volatility_by_hand():
+def test_realized_volatility_by_hand():
     # log returns ln 2, -ln 2, 0: root mean squares of the last two
-    got = compute("realised_volatility", from_closes([1, 2, 1, 1]), periods=(2,))[:, 0]
+    got = compute("realized_volatility", from_closes([1, 2, 1, 1]), periods=(2,))[:, 0]
     expected = [np.nan, np.nan, math.log(2), math.log(2) / math.sqrt(2)]
     np.testing.assert_allclose(got, expected, rtol=1e-14)
 
 
-def test_realised_volatility_equals_pandas():
+def test_realized_volatility_equals_pandas():
     returns = np.log(FRAME["close"]).diff()
     expected = np.sqrt((returns**2).rolling(60).mean())
-    got = compute("realised_volatility", periods=(60,))[:, 0]
+    got = compute("realized_volatility", periods=(60,))[:, 0]
     np.testing.assert_allclose(got, expected, rtol=1e-10)
 
 
@@ -162,7 +162,7 @@ def test_moving_average_distance_equals_pandas():
     np.testing.assert_allclose(got[600:], expected[600:], atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["realised_volatility", "macd", "moving_average_distance", "atr"])
+@pytest.mark.parametrize("name", ["realized_volatility", "macd", "moving_average_distance", "atr"])
 def test_flat_price_gives_exactly_0(name):
     values = compute(name, make_flat_bars(300, level=60_000.1))
     assert (values[250:] == 0.0).all()
@@ -224,7 +224,7 @@ def test_missing_side_data_names_row_and_time():
         ("returns", {"horizons": (1, 1)}, "without duplicates"),
         ("returns", {"horizons": 5}, "a non-empty list"),
         ("returns", {"horizons": (1.0,)}, "integer >= 1"),
-        ("realised_volatility", {"periods": (0,)}, "integer >= 1"),
+        ("realized_volatility", {"periods": (0,)}, "integer >= 1"),
         (
             "rsi",
             {"period": 0},
@@ -242,7 +242,7 @@ def test_missing_side_data_names_row_and_time():
         ("volume_zscore", {"period": 1}, ">= 2"),
         ("column", {}, "needs the parameter 'columns'"),
         ("column", {"columns": "rate"}, "must be a non-empty list"),
-        ("column", {"columns": ("rate", "close")}, "whose level a later split rescales"),
+        ("column", {"columns": ("rate", "close")}, "whose level a later split changes"),
     ],
 )
 def test_refused_parameters(name, params, message):

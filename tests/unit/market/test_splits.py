@@ -103,5 +103,5 @@ def test_unsorted_stamps_are_refused():
 
 def test_require_bars():
     require_bars(10, 10, "AAPL")
-    with pytest.raises(DataError, match=r"AAPL: lookback: 10 bars are needed, 7 are there \(3 mo"):
+    with pytest.raises(DataError, match=r"AAPL: lookback: 10 bars are needed\. Got 7, 3 too few\."):
         require_bars(7, 10, "AAPL: lookback")

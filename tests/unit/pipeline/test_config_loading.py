@@ -156,7 +156,7 @@ REFUSALS = [
      "be an integer >= 1. Got 0 instead."),
     ("seed: a\ntraining:\n  rate: b\nxyz: 1", C + "1: seed: must be an integer. Got 'a' instead. "
      "(and 2 more: training.rate: must be a number; xyz: unknown key)"),
-    ("seed: 1\nseed: 2", C + "2: seed: the key is given twice, first on line 1."),
+    ("seed: 1\nseed: 2", C + "2: seed: duplicate key, first given on line 1."),
     ("seed: " + "x" * 100, C + "1: seed: must be an integer. Got '" + "x" * 76 + "... instead."),
 ]  # fmt: skip
 
@@ -179,9 +179,9 @@ def test_refusals_in_a_file(load, text: str, message: str) -> None:
         ("training.steps=0", "training.steps: must be an integer >= 1. Got 0 instead."),
         ("training.steps='7'", "training.steps: must be an integer >= 1. Got '7' instead."),
         ("training.steps=[1", "not valid YAML: expected ',' or ']', but got '<stream end>'."),
-        ("training.steps", "must read dotted.key=value."),
-        ("=1", "must read dotted.key=value."),
-        ("a..b=1", "must read dotted.key=value."),
+        ("training.steps", "must have the form dotted.key=value."),
+        ("=1", "must have the form dotted.key=value."),
+        ("a..b=1", "must have the form dotted.key=value."),
         ("seed=*x", "aliases (*x) are not allowed."),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stage 4: backtest on the untouched test span, judge, store, and make the report."""
+"""Stage 4: backtest on the held-out test span, judge, store the results, and render the report."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from reinforcestrategycreator_pipeline.verdict.judgement import judge
 
 
 class Evaluation:
-    """The test bars and ``policy`` -> results, metrics, trades, equity; and the report."""
+    """Evaluate ``policy`` on the test bars; write results, metrics, trades, equity and report."""
 
     name = "evaluation"
     inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "history", "training_summary")
     outputs: tuple[str, ...] = ("results", "all_trades", "metrics", "trades", "equity")
 
     def section(self, config: RunConfig) -> Any:
-        """Return what the results and the decision depend on."""
+        """Return the settings on which the results and the decision depend."""
         return {
             "trading": to_plain(config.trading),
             "evaluation": to_plain(config.evaluation),
@@ -38,7 +38,7 @@ class Evaluation:
         }
 
     def run(self, context: StageContext) -> None:
-        """Decide with the policy and every benchmark on the test bars, backtest, judge, store."""
+        """Backtest the policy and all benchmarks on the test bars, judge, and store the results."""
         config: RunConfig = context.config
         remove_pages(context.run_dir)
         spans, seeds = Spans.read(context), Seeds(context.seed)

@@ -1,4 +1,4 @@
-"""Stage 2: causal features, audited; and the windows of training, validation and test."""
+"""Stage 2: compute and audit causal features, and split the time into three spans."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 
 
 class FeatureEngineering:
-    """``bars`` -> ``features`` (raw, by symbol and time), ``feature_spec``, ``windows``."""
+    """Write ``features`` (unscaled, by symbol and time), ``feature_spec`` and ``windows``."""
 
     name = "feature_engineering"
     inputs: tuple[str, ...] = ("bars",)
     outputs: tuple[str, ...] = ("features", "feature_spec", "windows")
 
     def section(self, config: RunConfig) -> Any:
-        """Return features and split."""
+        """Return the sections of features and split."""
         return {"features": to_plain(config.features), "split": to_plain(config.split)}
 
     def run(self, context: StageContext) -> None:
-        """Compute, audit for look-ahead, drop the warm-up, divide the time."""
+        """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
         config: RunConfig = context.config
         specs = parse_specs(config.features.columns)
         data = read_bars(context.path("bars"))
