@@ -62,6 +62,18 @@ def adam_step(
     See Also
     --------
     flush : Call it after each update.
+
+    Examples
+    --------
+    At t = 1 the corrected moments are g and g^2, whatever the betas. With a learning rate of 0.1
+    and an epsilon of 0.5, w moves by -0.1 g / (|g| + 0.5): by -0.08 for g = 2, by 0.05 for -0.5.
+
+    >>> w, g = np.array([1.0, 1.0, 1.0]), np.array([2.0, -0.5, 0.0])
+    >>> m, v, scratch = np.zeros(3), np.zeros(3), np.empty(3)
+    >>> numbers = Adam(learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=0.5).at(t=1)
+    >>> adam_step(w, g, m, v, scratch, numbers)
+    >>> w, m
+    (array([0.92, 1.05, 1.  ]), array([ 0.2 , -0.05,  0.  ]))
     """
     size = parameters.size
     if size <= BLOCK:
@@ -128,7 +140,11 @@ class Adam(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Coefficients of one update, computed in float64."""
+    """Coefficients of update t, computed in float64.
+
+    ``m <- beta1 m + new1 g``, ``v <- beta2 v + new2 g^2``, and
+    ``w <- keep w - step m / (sqrt(v) + epsilon)``.
+    """
 
     beta1: Any
     new1: Any  # 1 - beta1

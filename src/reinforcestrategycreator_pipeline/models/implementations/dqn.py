@@ -2,8 +2,8 @@
 
 One training step samples a batch (`replay`) and passes it to `models.learner.learner`: targets,
 loss, and gradients (`models.learner.training_step`, `nn.heads`, `nn.network`), clipping and Adam
-(`nn.adam`), the target network, and new priorities. docs/how-the-learner-works.md explains it line
-by line.
+(`nn.adam`), the target network, and new priorities. docs/explanation/one-training-step.md explains
+it line by line. Read examples/dqn_in_one_page.py first: the same step with the default options.
 
 Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et al. 2016
 (arXiv:1509.06461); for the other components see `DQNHyperparameters`. Requires only NumPy and the
