@@ -12,6 +12,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from contextlib import closing, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -318,6 +319,18 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
     listed = {t for t in links(PAGES["docs/index.md"]) if not t.startswith("..")}
     pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
     assert listed == {p.relative_to(ROOT / "docs").as_posix() for p in pages} - {"index.md"}
+
+
+def test_the_site_has_every_page_and_pins_what_builds_it() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/")}
+    shown = re.findall(r"^ +- ([\w/-]+\.md)$", site, re.MULTILINE)
+    assert sorted(shown) == sorted(pages | {"tutorial/notebook.md"})
+    pins = (ROOT / "scripts" / "docs_requirements.txt").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for wanted in project["project"]["optional-dependencies"]["docs"]:
+        name = re.match(r"[\w-]+", wanted)[0]
+        assert re.search(rf"^{name}==", pins, re.MULTILINE), name
 
 
 def test_the_command_line_is_described_as_it_is() -> None:
