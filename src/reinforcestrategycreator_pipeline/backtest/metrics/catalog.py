@@ -1,6 +1,6 @@
 """All metrics of a strategy's result: compute, rank, and turn into JSON.
 
-Conventions and formulas are in docs/reference/metrics.md; each docstring holds its own formula.
+Conventions and formulas are in ``docs/metrics.md``; each function's docstring holds its own.
 Own metrics join by the `metric` decorator and are then computed with the others.
 """
 

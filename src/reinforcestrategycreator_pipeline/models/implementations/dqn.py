@@ -2,8 +2,8 @@
 
 One training step samples (`replay`) and hands the batch to `models.learner.learner`: targets, loss
 and gradients (`models.learner.training_step`, `nn.heads`, `nn.network`), clipping and Adam
-(`nn.adam`), the target network, new priorities. docs/explanation/one-training-step.md follows it
-line by line.
+(`nn.adam`), the target network, new priorities. docs/how-the-learner-works.md follows it line by
+line.
 
 Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et al. 2016
 (arXiv:1509.06461); the other parts' are at their hyperparameters. NumPy and the standard library

@@ -1,7 +1,7 @@
 """One deep Q-learner, its shapes known: from a batch to an update, alone or together with others.
 
-`TrainingGroup.train` is the only training step; docs/explanation/one-training-step.md follows it
-line by line.
+`TrainingGroup.train` is the one training step that there is; docs/how-the-learner-works.md follows
+it line by line.
 """
 
 from __future__ import annotations
