@@ -23,6 +23,7 @@ import pytest
 import typer
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
 
+import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline import errors
 from reinforcestrategycreator_pipeline.backtest.compare import RANDOM
 from reinforcestrategycreator_pipeline.cli.app import app
@@ -372,6 +373,24 @@ def test_exit_codes_and_environment_variables_are_described() -> None:
 
 def is_error(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, errors.RscError)
+
+
+def test_every_public_name_is_described() -> None:
+    rows = tables(PAGES["docs/reference/python-api.md"])["Names"]
+    assert [r["name"].strip("`") for r in rows] == sorted(set(rsc.__all__) - {"__version__"})
+    entries = re.findall(r"^::: (\S+)$", PAGES["docs/reference/python-api.md"], re.MULTILINE)
+    assert len(entries) > 20
+    for entry in entries:
+        load_name(entry)
+
+
+def load_name(dotted: str) -> Any:
+    """Return the module, or the attribute of one, of this dotted name."""
+    try:
+        return importlib.import_module(dotted)
+    except ModuleNotFoundError:
+        module, _, name = dotted.rpartition(".")
+        return getattr(importlib.import_module(module), name)
 
 
 def test_every_exception_is_described() -> None:
