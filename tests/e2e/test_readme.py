@@ -316,6 +316,17 @@ def test_a_broken_link_is_seen() -> None:
     assert broken("README.md", "[c](#there)\n# Here\n") == ["#there"]
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    named = {
+        name
+        for tree in ("src", "benchmarks", "examples", "tests")
+        for path in (ROOT / tree).rglob("*.py")
+        for name in re.findall(r"docs/[\w/-]+\.(?:md|ipynb)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 5
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
 def test_every_page_of_the_documentation_is_in_its_index() -> None:
     listed = {t for t in links(PAGES["docs/index.md"]) if not t.startswith("..")}
     pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
