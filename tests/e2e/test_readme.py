@@ -345,6 +345,22 @@ def test_the_site_has_every_page_and_pins_what_builds_it() -> None:
         assert re.search(rf"^{name}==", pins, re.MULTILINE), name
 
 
+def test_the_citation_names_this_version() -> None:
+    cited = parse_yaml((ROOT / "CITATION.cff").read_text(encoding="utf-8"), str).value
+    assert (cited["version"], cited["license"]) == (rsc.__version__, "MIT")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yml")), ids=lambda p: p.name
+)
+def test_issue_forms_are_sound(path: Path) -> None:
+    form = parse_yaml(path.read_text(encoding="utf-8"), str).value
+    if path.name != "config.yml":
+        assert {"name", "description", "body"} <= set(form)
+        labels = [field["attributes"]["label"] for field in form["body"]]
+        assert len(set(labels)) == len(labels)
+
+
 def test_the_command_line_is_described_as_it_is() -> None:
     page = PAGES["docs/reference/cli.md"]
     described = {r["command"].strip("`") for r in tables(page)["Commands"]}
