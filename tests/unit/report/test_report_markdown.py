@@ -131,14 +131,14 @@ def test_all_assets_are_in(report_data):
     assert "— (zero variance)" in text
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/metrics.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/metrics.md"])
 def test_the_pages_give_the_standard_error_of_two_years(page):
     text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
     assert f"is about {sharpe_standard_error(0.5, 2 * 252, 252):.2f}" in text
 
 
 def test_docs_define_every_metric():
-    docs = Path(__file__).parents[3] / "docs" / "metrics.md"
+    docs = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
     text = docs.read_text(encoding="utf-8")
     for name in METRICS:
         assert f"`{name}`" in text, name
