@@ -1,6 +1,6 @@
 """All metrics of a strategy's result: compute, rank and format them.
 
-Conventions and formulas are in ``docs/metrics.md`` and in each function's docstring. The decorator
+Conventions and formulas are in ``docs/reference/metrics.md`` and in each function's docstring. The decorator
 `metric` adds your own, which are then computed with the others.
 """
 
