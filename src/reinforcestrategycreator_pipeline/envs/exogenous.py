@@ -8,11 +8,11 @@ the replay stores row numbers, and states are gathered from one feature matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F32, F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index, follow
 from reinforcestrategycreator_pipeline.envs.rewards import measure
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
@@ -26,8 +26,7 @@ from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Picks: TypeAlias = Annotated[Ints, "n"]
 
 
 class ExogenousMarket:
@@ -115,15 +114,15 @@ class ExogenousMarket:
         """Length of a state."""
         return self.layout.n_inputs
 
-    def states(self, rows: Ints, held: Ints) -> NDArray[np.float32]:
+    def states(self, rows: Picks, held: Picks) -> Annotated[F32, "n {self.n_inputs}"]:
         """Gather states, shape (B, F + n), of rows and of previous targets (indices), both (B,)."""
         return self.layout.compose(self.features.take(rows, axis=0), held)
 
-    def all_states(self) -> NDArray[np.float32]:
+    def all_states(self) -> Annotated[F32, "rows {self.n_positions} {self.n_inputs}"]:
         """Return the states of every row and previous target, shape (N, n, F + n)."""
         return self.layout.compose(self.features[:, None, :], np.arange(self.n_positions))
 
-    def greedy_paths(self, predict: Callable[[NDArray[np.float32]], NDArray[Any]]) -> list[Ints]:
+    def greedy_paths(self, predict: Callable[[F32], Array]) -> list[Ints]:
         """Return, asset by asset, the targets that a greedy policy chooses, starting flat.
 
         Parameters
@@ -148,7 +147,7 @@ class ExogenousMarket:
         spans = zip(self.starts, self.assets, strict=True)
         return [follow(choice[i : i + len(a.close) - 1], self.flat) for i, a in spans]
 
-    def path_log_growth(self, paths: Sequence[Ints]) -> F64:
+    def path_log_growth(self, paths: Sequence[Ints]) -> Annotated[F64, "{len(paths)}"]:
         """Return the log growth of each asset's account along its path of targets.
 
         A ruined account trades no more, so that its path ends there.
@@ -162,7 +161,7 @@ class ExogenousMarket:
             total.append(self.log_growth[steps][:end].sum())
         return np.array(total)
 
-    def gather(self, rows: Ints, held: Ints, actions: Ints) -> Batch:
+    def gather(self, rows: Picks, held: Picks, actions: Picks) -> Batch:
         """Return the transitions of the actions taken with the previous targets `held`."""
         flat = rows * self.n_positions + held
         return Batch(
@@ -173,7 +172,7 @@ class ExogenousMarket:
             self._ruined_rows.ravel().take(flat * self.n_positions + actions),
         )
 
-    def gather_all_actions(self, rows: Ints, held: Ints, actions: Ints) -> Batch:
+    def gather_all_actions(self, rows: Picks, held: Picks, actions: Picks) -> Batch:
         """Return what every action would have brought; the action taken does not matter."""
         flat = rows * self.n_positions + held
         following = self.features.take(rows + 1, axis=0)[:, None, :]

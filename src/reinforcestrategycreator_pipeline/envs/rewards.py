@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
 
-F64 = NDArray[np.float64]
 Reward = Callable[[F64], F64]
 
 REWARDS: Registry[Reward] = Registry("reward", ())

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Floats, Ints
 from reinforcestrategycreator_pipeline.checks import Gt, Strict
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, log_growth
@@ -20,9 +20,6 @@ from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.windows import Span
-
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class AssetBars:
     times: Ints
     open: F64
     close: F64
-    features: NDArray[np.floating]
+    features: Floats
     columns: Mapping[str, F64] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

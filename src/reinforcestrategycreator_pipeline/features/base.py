@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.checks import (
     Ge,
     Le,
@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.registry import Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray: TypeAlias = NDArray[np.float64]
+FloatArray: TypeAlias = F64
 Bars: TypeAlias = Mapping[str, FloatArray]
 """One symbol's columns by name, each of shape (T,), read-only: ``open``, ``high``, ``low``,
 ``close``, ``volume`` and any side data. Time is not among them: a feature knows only order."""

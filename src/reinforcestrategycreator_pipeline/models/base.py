@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from reinforcestrategycreator_pipeline.arrays import Array, Ints
 from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.replay.batch import Replay
 
@@ -74,24 +72,22 @@ class Model(Protocol):
     ) -> None:
         """Make what is learned; a replay that is given may be told how to draw."""
 
-    def predict(self, states: NDArray[Any]) -> NDArray[Any]:
+    def predict(self, states: Array) -> Array:
         """Return the action values of one state or a batch."""
 
-    def observe(self, states: NDArray[Any]) -> None:
+    def observe(self, states: Array) -> None:
         """Take note of states (E, n_inputs) that were met; a model may normalise by them."""
 
-    def select_actions(
-        self, states: NDArray[Any], exploration_rate: float = 0.0
-    ) -> NDArray[np.int64]:
+    def select_actions(self, states: Array, exploration_rate: float = 0.0) -> Ints:
         """Return an action for each state (E, n_inputs), random ones at the given rate."""
 
     def train_step(self) -> float:
         """Learn from one batch of the replay and return its loss."""
 
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return everything that learning depends on: tensors, and a JSON-ready header."""
 
-    def restore(self, tensors: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
+    def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
         """Set everything that `state` returned."""
 
     def policy_network(self) -> PolicyNetwork:

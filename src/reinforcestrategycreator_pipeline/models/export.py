@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -26,8 +25,6 @@ from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha25
 OPSET = 13
 IR_VERSION = 7  # of ONNX 1.8: a newer one would be refused by the runtimes that know this opset
 PROJECT = "reinforcestrategycreator-pipeline"
-
-Array = NDArray[Any]
 
 
 class Trained(Protocol):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.arrays import Array
 
 # Measured: one block is fastest up to some 64,000 parameters, where the calls that blocks cost
 # outweigh the cache misses they save; above, a block's five arrays stay in the L3 cache.
@@ -30,11 +31,11 @@ def flush_interval(beta: float) -> int:
 
 
 def adam_step(
-    parameters: NDArray[Any],
-    gradients: NDArray[Any],
-    m: NDArray[Any],
-    v: NDArray[Any],
-    scratch: NDArray[Any],
+    parameters: Annotated[Array, "size"],
+    gradients: Annotated[Array, "size"],
+    m: Annotated[Array, "size"],
+    v: Annotated[Array, "size"],
+    scratch: Array,
     numbers: Coefficients | Sequence[Any],
 ) -> None:
     """Apply one update in place.
@@ -72,11 +73,11 @@ def adam_step(
 
 
 def adam_step_of_agents(
-    parameters: NDArray[Any],
-    gradients: NDArray[Any],
-    m: NDArray[Any],
-    v: NDArray[Any],
-    scratch: NDArray[Any],
+    parameters: Annotated[Array, "agents size"],
+    gradients: Annotated[Array, "agents size"],
+    m: Annotated[Array, "agents size"],
+    v: Annotated[Array, "agents size"],
+    scratch: Array,
     numbers: Sequence[Coefficients],
 ) -> None:
     """Apply an update of each agent in place, to the bits of `adam_step`.
@@ -136,7 +137,7 @@ class Coefficients(NamedTuple):
     epsilon: Any
     keep: Any  # what weight decay leaves of a weight; None: all
 
-    def as_arrays(self, into: list[NDArray[Any]]) -> list[Any]:
+    def as_arrays(self, into: list[Array]) -> list[Any]:
         """Return the numbers as arrays () of a buffer's dtype: NumPy takes those faster.
 
         Parameters
@@ -151,11 +152,11 @@ class Coefficients(NamedTuple):
 
 
 def _apply(
-    w: NDArray[Any],
-    g: NDArray[Any],
-    m: NDArray[Any],
-    v: NDArray[Any],
-    s: NDArray[Any],
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    s: Array,
     numbers: Coefficients | Sequence[Any],
 ) -> None:
     beta1, new1, beta2, new2, step, epsilon, keep = numbers
@@ -175,7 +176,9 @@ def _apply(
     w -= s
 
 
-def flush(m: NDArray[Any], v: NDArray[Any], t: int, beta1: float, beta2: float) -> None:
+def flush(
+    m: Annotated[Array, "*size"], v: Annotated[Array, "*size"], t: int, beta1: float, beta2: float
+) -> None:
     """Set moments below 1e-30 to zero, when it is due after update `t`."""
     if t % flush_interval(beta1) == 0:
         m[np.abs(m) < FLUSH_BELOW] = 0.0

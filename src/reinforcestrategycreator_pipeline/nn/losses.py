@@ -7,16 +7,16 @@ its registered name or as ``"module:function"``. Keyword arguments beyond are it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
 from reinforcestrategycreator_pipeline.nn.components import Component, name_of
 from reinforcestrategycreator_pipeline.registry import Registry
 
-Array = NDArray[Any]
+Errors: TypeAlias = Annotated[Array, "*shape"]
 Loss = Callable[[Array, float], tuple[Array, Array]]
 
 LOSSES: Registry[Loss] = Registry("loss", ())
@@ -29,7 +29,7 @@ the hyperparameter `huber_delta`; a loss without a threshold ignores it.
 
 
 @LOSSES.register("squared")
-def squared(error: Array, delta: float) -> tuple[Array, Array]:
+def squared(error: Errors, delta: float) -> tuple[Errors, Errors]:
     """Return e^2 and 2 e.
 
     Beyond |e| = 1.8e19 the square overflows to infinity in float32; NumPy warns of it, unless the
@@ -51,7 +51,7 @@ def squared(error: Array, delta: float) -> tuple[Array, Array]:
 
 
 @LOSSES.register("huber")
-def huber(error: Array, delta: float) -> tuple[Array, Array]:
+def huber(error: Errors, delta: float) -> tuple[Errors, Errors]:
     """Return Huber's loss, quadratic within `delta` and linear beyond, and its derivative.
 
         H(e) = e^2 / 2                    where |e| <= delta

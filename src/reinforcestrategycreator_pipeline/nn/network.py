@@ -26,14 +26,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
-
-Array = NDArray[Any]
 
 LAYER_NORM_EPSILON = 1e-5
 _ALIGN = 16  # numbers: rows begin at 64 bytes, where the matrix product is fastest
@@ -248,7 +246,9 @@ class Pass:
             self._advantage = np.empty_like(self.outputs)
         self._plan = list(zip(self._inputs, weights.folded, layers, strict=False))
 
-    def forward(self) -> Array:
+    def forward(
+        self,
+    ) -> Annotated[Array, "*agents {self.rows} {self.spec.n_actions*self.spec.n_outputs}"]:
         """Compute `outputs` of `x`. NaN in, NaN out: ``np.maximum`` does not hide it."""
         if self.spec.layer_norm:
             self._spread.clear()
@@ -274,7 +274,9 @@ class Pass:
         np.add(advantage, mean, out=outputs)
         return self.outputs
 
-    def _normalise(self, i: int, z: Array, out: Array) -> None:
+    def _normalise(
+        self, i: int, z: Annotated[Array, "*rows units"], out: Annotated[Array, "*rows units"]
+    ) -> None:
         """Write gain * (z - mean) / sqrt(var + epsilon) + offset; keep what backward needs."""
         for stream in self._streams(z, i):
             stream -= stream.mean(axis=-1, keepdims=True)
@@ -334,7 +336,12 @@ class Backward:
             for layer, d in zip(forward._layers, padded, strict=True)
         ]
 
-    def run(self, d_outputs: Array) -> None:
+    def run(
+        self,
+        d_outputs: Annotated[
+            Array, "*agents {self._rows} {self._spec.n_actions*self._spec.n_outputs}"
+        ],
+    ) -> None:
         """Fill the gradients from dLoss/d outputs, shape (..., N, A n)."""
         folded, top = self._gradients.folded, len(self._spec.hidden)
         if self._spec.dueling:
@@ -384,7 +391,9 @@ class Backward:
 
 # Whether a product of infinities warns depends on the processor's BLAS kernel; callers check.
 @np.errstate(over="ignore", invalid="ignore")
-def apply(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
+def apply(
+    spec: NetworkSpec, weights: Mapping[str, Array], x: Annotated[Array, "*rows {spec.n_inputs}"]
+) -> Annotated[Array, "*rows {spec.n_actions} {spec.n_outputs}"]:
     """Return the outputs of any weights by name, in fresh arrays.
 
     Parameters
@@ -425,7 +434,9 @@ def apply(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
     return z
 
 
-def apply_rowwise(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
+def apply_rowwise(
+    spec: NetworkSpec, weights: Mapping[str, Array], x: Annotated[Array, "rows {spec.n_inputs}"]
+) -> Annotated[Array, "rows {spec.n_actions} {spec.n_outputs}"]:
     """Return `apply` of each row by itself, so that its bits do not depend on the batch around it.
 
     A matrix product sums in an order that depends on its shape. Decisions that are taken bar by

@@ -11,14 +11,15 @@ With the temporal-difference error delta_i of transition i when it was last lear
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.checks import require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.replay.sampling import Ints, require_enough
+from reinforcestrategycreator_pipeline.replay.sampling import require_enough
 from reinforcestrategycreator_pipeline.replay.sum_tree import SumTree, require_values
 
 
@@ -66,7 +67,7 @@ class PrioritizedSampler:
 
     def draw(
         self, rng: np.random.Generator, size: int, batch_size: int
-    ) -> tuple[Ints, NDArray[np.float64]]:
+    ) -> tuple[Annotated[Ints, "{batch_size}"], Annotated[F64, "{batch_size}"]]:
         """Return slots in ascending order and their weights, shape (batch_size,) each.
 
         One slot may come several times. Slots that were never written do not come.
@@ -115,7 +116,7 @@ class PrioritizedSampler:
         self._tree.set(i, p, known=True)
         self.max_priority = max(self.max_priority, float(np.maximum.reduce(p)))
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Return priorities up to the last slot written, the largest seen, and beta."""
         written = self._tree.values.nonzero()[0]
         return {
@@ -124,7 +125,7 @@ class PrioritizedSampler:
             "beta": np.array([float(self.beta)]),
         }
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Set the state to what `arrays` returned; the sums are computed anew, to the same bits.
 
         Raises

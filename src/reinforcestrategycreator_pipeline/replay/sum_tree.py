@@ -6,14 +6,14 @@ of two: NumPy's time is per call, and a level costs the same few calls for the w
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Annotated
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 MAX_FANOUT = 32
 """Children of a node. Of 2 to 128, 32 was the fastest for batches of 32 and of 256."""
@@ -53,12 +53,12 @@ class SumTree:
         # One flat array, the root first. Node k of a level has row k of the next as its children.
         flat = np.zeros(sum(rows) * self.fanout)
         ends = np.cumsum(rows) * self.fanout
-        self._levels: list[Floats] = [
+        self._levels: list[F64] = [
             part.reshape(-1, self.fanout) for part in np.split(flat, ends[:-1].tolist())
         ]
 
     @property
-    def values(self) -> Floats:
+    def values(self) -> F64:
         """The values, shape (capacity,): a view, to be changed by `set` alone."""
         return self._levels[-1].reshape(-1)[: self.capacity]
 
@@ -123,7 +123,7 @@ class SumTree:
             row, place = divmod(child, self.fanout)
             parents[row, place] = np.add.reduce(children[child])
 
-    def fill(self, values: Floats) -> None:
+    def fill(self, values: Annotated[F64, "n"]) -> None:
         """Set the first values, shape (n,), and all others to 0; raises as `set` does."""
         if len(values) > self.capacity:
             raise ConfigError(f"{len(values)} values exceed a sum tree's capacity {self.capacity}")
@@ -133,7 +133,7 @@ class SumTree:
         for parents, children in zip(self._levels[-2::-1], self._levels[:0:-1], strict=True):
             parents.reshape(-1)[: len(children)] = np.add.reduce(children, axis=1)
 
-    def find(self, masses: Floats) -> Ints:
+    def find(self, masses: Annotated[F64, "n"]) -> Annotated[Ints, "n"]:
         """Return, for each mass, the first index up to which the values sum to more.
 
         Parameters
@@ -167,7 +167,7 @@ class SumTree:
         return node
 
 
-def require_values(values: Floats) -> None:
+def require_values(values: F64) -> None:
     """Raise unless every value is a number from 0 to `LARGEST`."""
     if not values.size:
         return

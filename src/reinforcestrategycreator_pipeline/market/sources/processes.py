@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from reinforcestrategycreator_pipeline.arrays import F64
+
 _BPS = 1e-4
 
 
@@ -29,8 +29,8 @@ class Realisation:
         Log price before bar 0, relative to the start price.
     """
 
-    log_returns: Floats
-    visible: dict[str, Floats]
+    log_returns: F64
+    visible: dict[str, F64]
     start: float = 0.0
 
 
@@ -113,7 +113,7 @@ def sinusoids(
     return Realisation(returns, visible)
 
 
-def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> Floats:
+def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> F64:
     """Return x(t+1) = a x(t) + sigma eps of n steps, started in its stationary law."""
     eps = rng.standard_normal(n)
     x = np.empty(n)

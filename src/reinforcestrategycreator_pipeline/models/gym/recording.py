@@ -13,11 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError
-
-Array = NDArray[Any]
 
 # Wrappers that hold nothing but what `_wrappers_elapsed` reads; with another one around it, an
 # environment's own state would not be the whole.

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector
@@ -27,8 +27,6 @@ from reinforcestrategycreator_pipeline.models.loops import (
 )
 from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
-
-Array = NDArray[Any]
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,14 @@ must keep are tests to inherit, `reinforcestrategycreator_pipeline.testing.head_
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from numpy.typing import NDArray
-
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.registry import Registry
 
-Array = NDArray[Any]
+# By transition: the outputs for one action, and one number each.
+Outputs: TypeAlias = Annotated[Array, "rows {self.n_outputs}"]
+Rows: TypeAlias = Annotated[Array, "rows"]
 
 
 class Head(Protocol):
@@ -36,7 +37,9 @@ class Head(Protocol):
 
     def __init__(self, hyperparameters: Any) -> None: ...
 
-    def values(self, outputs: Array) -> Array:
+    def values(
+        self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
+    ) -> Annotated[Array, "*rows"]:
         """Return the expected return of each action.
 
         Parameters
@@ -53,8 +56,8 @@ class Head(Protocol):
         ...
 
     def loss(
-        self, predicted: Array, bootstrap: Array, r_t: Array, discount_t: Array
-    ) -> tuple[Array, Array, Array]:
+        self, predicted: Outputs, bootstrap: Outputs, r_t: Rows, discount_t: Rows
+    ) -> tuple[Rows, Outputs, Rows]:
         """Return what each transition costs, and the gradient.
 
         Nothing is averaged over the rows and no importance weight applied: the caller does.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
@@ -27,7 +27,7 @@ _MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a"}
 class Column(Protocol):
     """One column of a file, of whichever type it is stored in."""
 
-    def numbers(self, name: str, where: Where) -> NDArray[np.float64] | None:
+    def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers, NaN where missing; None for a column that holds only text."""
 
     def texts(self) -> list[str]:
@@ -44,7 +44,7 @@ class Table:
     path: Path
     columns: Mapping[str, Column]
     n_rows: int
-    lines: NDArray[np.int64] | None
+    lines: Ints | None
 
     def where(self, row: int) -> str:
         """Return how a message calls a row."""
@@ -62,7 +62,7 @@ class TextColumn:
         """Return what is written."""
         return [value.strip() for value in self.values]
 
-    def numbers(self, name: str, where: Where) -> NDArray[np.float64] | None:
+    def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers; a column without any is text."""
         if set("".join(self.values)) <= _DIGITS and all(self.values):
             try:
