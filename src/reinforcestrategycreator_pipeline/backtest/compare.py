@@ -23,6 +23,7 @@ class Decider(Protocol):
 
     def targets(self, asset: AssetBars) -> Annotated[F64, "{len(asset.times)-1}"]:
         """Return the target exposures, shape (T - 1,)."""
+        ...
 
 
 class Comparison(NamedTuple):

@@ -64,7 +64,8 @@ def run_backtest(
         targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
         previous[ruin[0] + 1 :] = 0.0
         outcome = bar_outcome(bars.prices, previous, targets, costs)
-    equity = initial_equity * np.cumprod(np.concatenate([[1.0], outcome.growth]))
+    grown = np.concatenate([[1.0], outcome.growth]).cumprod()
+    equity: F64 = initial_equity * grown
     return StrategyResult(
         strategy=strategy,
         symbol=bars.symbol,

@@ -14,7 +14,7 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F32, F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index, follow
-from reinforcestrategycreator_pipeline.envs.rewards import measure
+from reinforcestrategycreator_pipeline.envs.rewards import Reward, measure
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.nn.components import Component
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 Picks: TypeAlias = Annotated[Ints, "n"]
@@ -70,7 +71,7 @@ class ExogenousMarket:
         assets: Sequence[AssetBars],
         positions: Sequence[float],
         costs: CostConfig,
-        reward: str = "log_growth",
+        reward: Component[Reward] = "log_growth",
         reward_scale: float | None = None,
         scaler: FittedScaler | None = None,
     ) -> None:

@@ -10,13 +10,14 @@ from gymnasium import spaces
 
 from reinforcestrategycreator_pipeline.arrays import F32
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index
-from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.nn.components import Component
 
 
 class TradingEnv(gymnasium.Env[F32, np.int64]):
@@ -51,7 +52,7 @@ class TradingEnv(gymnasium.Env[F32, np.int64]):
         bars: AssetBars,
         positions: tuple[float, ...] = (0.0, 1.0),
         costs: CostConfig | None = None,
-        reward: str = "log_growth",
+        reward: Component[Reward] = "log_growth",
         reward_scale: float = 1.0,
         initial_equity: float = 100_000.0,
         scaler: FittedScaler | None = None,

@@ -36,13 +36,16 @@ class Feature(Protocol):
     @property
     def lookback(self) -> int | None:
         """Number of leading rows without a value; None: as many as the output leaves NaN."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...] | str:
         """Names of the output's columns; a string names one column, or numbers several."""
+        ...
 
     def compute(self, bars: Bars) -> FloatArray:
         """Return values of shape (T, k), or (T,) for one column; row t uses bars <= t only."""
+        ...
 
 
 FEATURES: Registry[type[Feature]] = Registry("feature")

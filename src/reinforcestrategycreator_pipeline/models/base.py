@@ -22,26 +22,32 @@ class LearningSettings(Protocol):
     @property
     def buffer_size(self) -> int:
         """Transitions that the replay keeps."""
+        ...
 
     @property
     def learning_starts(self) -> int:
         """Transitions stored before the first training step."""
+        ...
 
     @property
     def batch_size(self) -> int:
         """Transitions a training step."""
+        ...
 
     @property
     def train_frequency(self) -> int:
         """Environment steps between two rounds of training."""
+        ...
 
     @property
     def gradient_steps(self) -> int:
         """Training steps a round; -1: as many as environment steps."""
+        ...
 
     @property
     def log_interval(self) -> int:
         """Training steps between two rows of diagnostics."""
+        ...
 
 
 class Model(Protocol):
@@ -52,14 +58,17 @@ class Model(Protocol):
     @property
     def diagnostics(self) -> Mapping[str, float]:
         """Of the newest logged training step, by name; each is a column of the history."""
+        ...
 
     @property
     def squared_error(self) -> bool:
         """Whether `train_step`'s loss is the plain mean of squared errors of the action values."""
+        ...
 
     @property
     def hyperparameters(self) -> LearningSettings:
         """What the training loop must know."""
+        ...
 
     def set_progress(self, progress: float) -> None:
         """Set `exploration_rate`, and what else is scheduled, for a progress from 0 to 1."""
@@ -74,31 +83,38 @@ class Model(Protocol):
 
     def predict(self, states: Array) -> Array:
         """Return the action values of one state or a batch."""
+        ...
 
     def observe(self, states: Array) -> None:
         """Take note of states (E, n_inputs) that were met; a model may normalise by them."""
 
     def select_actions(self, states: Array, exploration_rate: float = 0.0) -> Ints:
         """Return an action for each state (E, n_inputs), random ones at the given rate."""
+        ...
 
     def train_step(self) -> float:
         """Learn from one batch of the replay and return its loss."""
+        ...
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return everything that learning depends on: tensors, and a JSON-ready header."""
+        ...
 
     def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
         """Set everything that `state` returned."""
 
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy of the network whose largest value is the greedy action."""
+        ...
 
     def save(self, path: Path) -> str:
         """Write the model, and return the SHA-256 of its content."""
+        ...
 
     @classmethod
     def load(cls: type[M], path: Path) -> M:
         """Read what `save` wrote."""
+        ...
 
 
 _METHODS = (

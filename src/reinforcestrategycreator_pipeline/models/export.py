@@ -32,6 +32,7 @@ class Trained(Protocol):
 
     def policy_network(self) -> PolicyNetwork:
         """Return the network whose largest value is the greedy action."""
+        ...
 
 
 class Graph:

@@ -6,8 +6,7 @@ its registered name or as ``"module:function"``. Keyword arguments beyond are it
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,7 +16,15 @@ from reinforcestrategycreator_pipeline.nn.components import Component, name_of
 from reinforcestrategycreator_pipeline.registry import Registry
 
 Errors: TypeAlias = Annotated[Array, "*shape"]
-Loss = Callable[[Array, float], tuple[Array, Array]]
+
+
+class Loss(Protocol):
+    """A function of prediction - target; see `LOSSES`."""
+
+    def __call__(self, error: Errors, delta: float, /) -> tuple[Errors, Errors]:
+        """Return the loss of each error and its derivative."""
+        ...
+
 
 LOSSES: Registry[Loss] = Registry("loss", ())
 """``loss(error, delta) -> (values, derivatives)``.
@@ -81,7 +88,7 @@ def huber(error: Errors, delta: float) -> tuple[Errors, Errors]:
     return clipped * (error - 0.5 * clipped), clipped
 
 
-def require_slope(component: Component, delta: float) -> None:
+def require_slope(component: Component[Any], delta: float) -> None:
     """Require that a loss gives values of the error's shape, and the slope of its values.
 
     Raises

@@ -7,14 +7,21 @@ by its registered name or as ``"module:function"``. Keyword arguments beyond are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 from reinforcestrategycreator_pipeline.checks import is_number, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.nn.components import Component, name_of
 from reinforcestrategycreator_pipeline.registry import Registry
 
-Schedule = Callable[[float, float, float], float]
+
+class Schedule(Protocol):
+    """A value that changes over training; see `SCHEDULES`."""
+
+    def __call__(self, initial: float, final: float, share: float, /) -> float:
+        """Return the value at a share of the way, from 0 to 1."""
+        ...
+
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", ())
 """``function(initial, final, share) -> float`` for a share from 0 to 1 of the way.
@@ -23,7 +30,7 @@ What it returns is a finite number >= 0, and a rate of exploration at most 1.
 """
 
 
-def checked_schedule(component: Component, largest: float = math.inf) -> Schedule:
+def checked_schedule(component: Component[Schedule], largest: float = math.inf) -> Schedule:
     """Return a schedule that takes any share, clipped to [0, 1], and whose values are checked.
 
     Parameters

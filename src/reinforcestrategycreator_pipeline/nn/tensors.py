@@ -37,7 +37,8 @@ class _FixedNames(dict[str, V]):
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise ConfigError(f"a network's parts ({', '.join(self)}) cannot be removed or added")
 
-    __delitem__ = pop = popitem = clear = setdefault = _refuse
+    __delitem__ = pop = popitem = clear = _refuse
+    setdefault = _refuse  # pyright: ignore[reportAssignmentType]
 
 
 class NamedTensors(_FixedNames[Array]):

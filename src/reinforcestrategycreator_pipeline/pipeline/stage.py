@@ -24,14 +24,17 @@ class Stage(Protocol):
     @property
     def name(self) -> str:
         """The stage's name."""
+        ...
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """What the stage reads."""
+        ...
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the stage writes, all of it."""
+        ...
 
     def section(self, config: Any) -> Any:
         """Return, JSON-ready, the part of `config` on which the outputs depend.
@@ -40,6 +43,7 @@ class Stage(Protocol):
         again. Fingerprints of files outside the run belong in here, too; code from outside that it
         names, or that made an input, counts by itself.
         """
+        ...
 
     def run(self, context: StageContext) -> None:
         """Read the inputs and write all outputs; on failure raise."""

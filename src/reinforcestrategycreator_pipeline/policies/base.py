@@ -94,6 +94,7 @@ class Strategy(Protocol):
         KeyboardInterrupt
             When the user asked to stop, after what is needed to resume was saved.
         """
+        ...
 
 
 STRATEGIES: Registry[type[Strategy]] = Registry("strategy", ("fit",))

@@ -49,6 +49,8 @@ class Replay(Protocol):
 
     def __len__(self) -> int:
         """Return the number of transitions that can be sampled."""
+        ...
 
     def sample(self, batch_size: int) -> Batch:
         """Return `batch_size` transitions."""
+        ...

@@ -31,12 +31,14 @@ class Sampler(Protocol):
 
     def draw(self, rng: np.random.Generator, size: int, batch_size: int) -> tuple[Ints, F64 | None]:
         """Return `batch_size` slots below `size` and their importance weights."""
+        ...
 
     def update(self, indices: ArrayLike, priorities: ArrayLike) -> None:
         """Set the priorities of the slots `indices`."""
 
     def arrays(self) -> dict[str, Array]:
         """Return the state, for a checkpoint."""
+        ...
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Set the state to what `arrays` returned."""

@@ -147,12 +147,15 @@ class Broker(Protocol):
 
     def poll(self) -> Sequence[OrderUpdate]:
         """Return what happened to the orders since the last call, oldest first."""
+        ...
 
     def positions(self) -> Mapping[str, float]:
         """Return the shares held, by symbol; negative if short. What is not held is left out."""
+        ...
 
     def account(self) -> Account:
         """Return the money in the account now."""
+        ...
 
 
 class Orders:

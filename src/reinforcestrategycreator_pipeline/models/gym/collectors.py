@@ -320,6 +320,7 @@ class VectorCollector(Collector):
         np.copyto(shaped, observations)
         over = np.logical_or(terminated, truncated) & acting
         any_over = bool(over.any())
+        first_states = following
         if any_over and self.mode == "SameStep":
             first_states = following.copy()
             self._put_final(shaped, infos, over)

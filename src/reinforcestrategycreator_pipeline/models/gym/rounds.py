@@ -47,6 +47,7 @@ class Callback(Protocol):
             `DQN.diagnostics`, ``exploration_rate`` and environment ``steps_per_second``; or
             ``{"evaluation_return": mean}``.
         """
+        ...
 
 
 @dataclass(frozen=True)

@@ -261,8 +261,8 @@ class DQN:
         if isinstance(replay, RingStore) and isinstance(sampler, UniformSampler):
             sampler = PrioritizedSampler(replay.capacity, hp.priority_alpha, hp.priority_epsilon)
             replay.draw_by(sampler)
-        uniform = sampler is None or isinstance(sampler, UniformSampler)
-        if uniform or not hasattr(replay, "update_priorities"):
+        by_priority = hasattr(replay, "update_priorities")
+        if sampler is None or isinstance(sampler, UniformSampler) or not by_priority:
             raise ConfigError(
                 f"prioritized_replay needs a replay with update_priorities and a sampler that "
                 f"draws by them. Got {type(replay).__name__} with {type(sampler).__name__} "

@@ -9,6 +9,7 @@ must keep are tests to inherit, `reinforcestrategycreator_pipeline.testing.head_
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol, TypeAlias
 
 from reinforcestrategycreator_pipeline.arrays import Array
@@ -90,5 +91,8 @@ class Head(Protocol):
         """
         ...
 
+
+MakeHead: TypeAlias = Callable[[Any], Head]
+"""A head's class, or a function that makes one of the hyperparameters."""
 
 HEADS: Registry[type[Head]] = Registry("head", ("values", "loss"))

@@ -29,12 +29,15 @@ class Column(Protocol):
 
     def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers, NaN where missing; None for a column that holds only text."""
+        ...
 
     def texts(self) -> list[str]:
         """Return what is written, as text."""
+        ...
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
         """Return the stamps."""
+        ...
 
 
 @dataclass(frozen=True)
