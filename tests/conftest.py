@@ -7,7 +7,11 @@ import signal
 
 import numpy  # noqa: F401 - its BLAS must be loaded before it can be limited
 import pytest
+import shapes
 import threadpoolctl
+
+# Before anything imports the package: signatures that give shapes are checked.
+shapes.install()
 
 # The contract suites are tests, though they are in the package: their asserts explain themselves.
 pytest.register_assert_rewrite("reinforcestrategycreator_pipeline.testing")

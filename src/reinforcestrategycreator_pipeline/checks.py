@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
@@ -389,12 +389,12 @@ def require(condition: bool, owner: str, name: str, rule: str, value: object) ->
         raise error
 
 
-def is_int(value: object) -> bool:
+def is_int(value: object) -> TypeGuard[int]:
     """Tell whether `value` is an integer; a bool is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Tell whether `value` is a finite real number within the range of a float; a bool is not."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
@@ -21,8 +21,9 @@ RANDOM = "random (same turnover)"
 class Decider(Protocol):
     """A chooser of a target exposure at each close but the last."""
 
-    def targets(self, asset: AssetBars) -> NDArray[np.float64]:
+    def targets(self, asset: AssetBars) -> Annotated[F64, "{len(asset.times)-1}"]:
         """Return the target exposures, shape (T - 1,)."""
+        ...
 
 
 class Comparison(NamedTuple):

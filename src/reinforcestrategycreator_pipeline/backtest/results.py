@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.arrays import F64
 
 BUY_AND_HOLD = "buy and hold"
 ORACLE = "oracle"
@@ -62,8 +62,8 @@ class StrategyResult:
     strategy: str
     symbol: str
     timestamps: pd.DatetimeIndex
-    equity: NDArray[np.float64]
-    exposure: NDArray[np.float64]
-    turnover: NDArray[np.float64]
-    costs: NDArray[np.float64]
+    equity: F64
+    exposure: F64
+    turnover: F64
+    costs: F64
     trades: pd.DataFrame

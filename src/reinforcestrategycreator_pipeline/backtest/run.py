@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtest.results import (
     PORTFOLIO,
     TRADE_COLUMNS,
@@ -21,8 +22,6 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
     bar_outcome,
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
-
-F64 = NDArray[np.float64]
 
 
 def run_backtest(
@@ -65,7 +64,8 @@ def run_backtest(
         targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
         previous[ruin[0] + 1 :] = 0.0
         outcome = bar_outcome(bars.prices, previous, targets, costs)
-    equity = initial_equity * np.cumprod(np.concatenate([[1.0], outcome.growth]))
+    grown = np.concatenate([[1.0], outcome.growth]).cumprod()
+    equity: F64 = initial_equity * grown
     return StrategyResult(
         strategy=strategy,
         symbol=bars.symbol,
@@ -79,7 +79,11 @@ def run_backtest(
 
 
 def round_trips(
-    bars: AssetBars, targets: F64, outcome: BarOutcome, equity: F64, costs: CostConfig
+    bars: AssetBars,
+    targets: Annotated[F64, "{len(bars.close)-1}"],
+    outcome: BarOutcome,
+    equity: Annotated[F64, "{len(bars.close)}"],
+    costs: CostConfig,
 ) -> pd.DataFrame:
     """List the round trips: runs of targets of the same sign, entered and exited at opens.
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.deployment.brokers.base import (
     Broker,
     Fill,
@@ -28,8 +28,6 @@ from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, RunError
 from reinforcestrategycreator_pipeline.execution.account import shares_to_trade
 from reinforcestrategycreator_pipeline.policies.base import Policy
-
-F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.features.base import (
     Bars,
@@ -20,8 +20,6 @@ from reinforcestrategycreator_pipeline.features.base import (
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV, first_bad
-
-F64 = NDArray[np.float64]
 
 
 class FeatureStream:

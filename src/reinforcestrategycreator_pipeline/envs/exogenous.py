@@ -8,13 +8,13 @@ the replay stores row numbers, and states are gathered from one feature matrix.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F32, F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index, follow
-from reinforcestrategycreator_pipeline.envs.rewards import measure
+from reinforcestrategycreator_pipeline.envs.rewards import Reward, measure
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
@@ -24,10 +24,10 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.nn.components import Component
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Picks: TypeAlias = Annotated[Ints, "n"]
 
 
 class ExogenousMarket:
@@ -71,7 +71,7 @@ class ExogenousMarket:
         assets: Sequence[AssetBars],
         positions: Sequence[float],
         costs: CostConfig,
-        reward: str = "log_growth",
+        reward: Component[Reward] = "log_growth",
         reward_scale: float | None = None,
         scaler: FittedScaler | None = None,
     ) -> None:
@@ -115,15 +115,15 @@ class ExogenousMarket:
         """Length of a state."""
         return self.layout.n_inputs
 
-    def states(self, rows: Ints, held: Ints) -> NDArray[np.float32]:
+    def states(self, rows: Picks, held: Picks) -> Annotated[F32, "n {self.n_inputs}"]:
         """Return states, shape (B, F + n), for rows and indices of previous targets, both (B,)."""
         return self.layout.compose(self.features.take(rows, axis=0), held)
 
-    def all_states(self) -> NDArray[np.float32]:
+    def all_states(self) -> Annotated[F32, "rows {self.n_positions} {self.n_inputs}"]:
         """Return the states of every row and previous target, shape (N, n, F + n)."""
         return self.layout.compose(self.features[:, None, :], np.arange(self.n_positions))
 
-    def greedy_paths(self, predict: Callable[[NDArray[np.float32]], NDArray[Any]]) -> list[Ints]:
+    def greedy_paths(self, predict: Callable[[F32], Array]) -> list[Ints]:
         """Return the targets that a greedy policy chooses for each asset, starting flat.
 
         Parameters
@@ -153,7 +153,7 @@ class ExogenousMarket:
         spans = zip(self.starts, self.assets, strict=True)
         return [follow(choice[i : i + len(a.close) - 1], self.flat) for i, a in spans]
 
-    def path_log_growth(self, paths: Sequence[Ints]) -> F64:
+    def path_log_growth(self, paths: Sequence[Ints]) -> Annotated[F64, "{len(paths)}"]:
         """Return the log growth of each asset's account along its path of targets.
 
         A ruined account stops trading, so its path ends there.
@@ -167,7 +167,7 @@ class ExogenousMarket:
             total.append(self.log_growth[steps][:end].sum())
         return np.array(total)
 
-    def gather(self, rows: Ints, held: Ints, actions: Ints) -> Batch:
+    def gather(self, rows: Picks, held: Picks, actions: Picks) -> Batch:
         """Return the transitions of actions taken with previous targets `held`, all shape (B,)."""
         flat = rows * self.n_positions + held
         return Batch(
@@ -178,7 +178,7 @@ class ExogenousMarket:
             self._ruined_rows.ravel().take(flat * self.n_positions + actions),
         )
 
-    def gather_all_actions(self, rows: Ints, held: Ints, actions: Ints) -> Batch:
+    def gather_all_actions(self, rows: Picks, held: Picks, actions: Picks) -> Batch:
         """Return the outcomes of every action; `actions`, the actions taken, are ignored."""
         flat = rows * self.n_positions + held
         following = self.features.take(rows + 1, axis=0)[:, None, :]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.checks import require
-
-Ints = NDArray[np.int64]
 
 
 def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[float, ...]:
@@ -26,7 +25,9 @@ def flat_index(positions: Sequence[float]) -> int:
     return list(positions).index(0.0)
 
 
-def follow(choice: Ints, start: int) -> Ints:
+def follow(
+    choice: Annotated[Ints, "decisions positions"], start: int
+) -> Annotated[Ints, "decisions"]:
     """Follow a table of decisions, starting from the target `start`.
 
     Parameters

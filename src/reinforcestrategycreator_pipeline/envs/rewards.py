@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
+from reinforcestrategycreator_pipeline.nn.components import Component
 from reinforcestrategycreator_pipeline.registry import Registry
 
-F64 = NDArray[np.float64]
-Reward = Callable[[F64], F64]
+
+class Reward(Protocol):
+    """A function of each bar's growth of equity."""
+
+    def __call__(self, growth: F64, /) -> F64:
+        """Return the reward of each growth, elementwise."""
+        ...
+
 
 REWARDS: Registry[Reward] = Registry("reward", ())
 
@@ -29,7 +36,7 @@ def mean_variance(growth: F64) -> F64:
     return r - r * r
 
 
-def measure(reward: Reward | str, growth: F64) -> F64:
+def measure(reward: Component[Reward], growth: F64) -> F64:
     """Evaluate a reward, given as a function or by name, for each growth of equity.
 
     Parameters

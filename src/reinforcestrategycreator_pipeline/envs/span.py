@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Floats, Ints
 from reinforcestrategycreator_pipeline.checks import Gt, Strict
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
-from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, log_growth
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward, log_growth
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, prices_of
 from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
@@ -20,9 +20,7 @@ from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.windows import Span
-
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from reinforcestrategycreator_pipeline.nn.components import Component
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class TradingRules(Strict):
 
     positions: tuple[float, ...] = (0.0, 1.0)
     costs: CostConfig = field(default_factory=CostConfig)
-    reward: Annotated[Any, REWARDS] = log_growth
+    reward: Annotated[Component[Reward], REWARDS] = log_growth
     initial_equity: Annotated[float, Gt(0)] = 100_000.0
 
     def __post_init__(self) -> None:
@@ -75,7 +73,7 @@ class AssetBars:
     times: Ints
     open: F64
     close: F64
-    features: NDArray[np.floating]
+    features: Floats
     columns: Mapping[str, F64] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-States = NDArray[np.float32]
+from reinforcestrategycreator_pipeline.arrays import F32, Array
 
 
 class StateLayout:
@@ -30,7 +27,7 @@ class StateLayout:
         """Length of a state."""
         return self.n_features + self.n_positions
 
-    def compose(self, features: NDArray[Any], held: NDArray[Any] | int) -> States:
+    def compose(self, features: Array, held: Array | int) -> F32:
         """Return states, shape (..., F + n).
 
         Parameters

@@ -7,21 +7,20 @@ from typing import Any, SupportsFloat
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F32
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index
-from reinforcestrategycreator_pipeline.envs.rewards import REWARDS
+from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.nn.components import Component
 
-Observation = NDArray[np.float32]
 
-
-class TradingEnv(gymnasium.Env[Observation, np.int64]):
+class TradingEnv(gymnasium.Env[F32, np.int64]):
     """One asset, with one decision per close, filled at the next open.
 
     Observation: the scaled features of the bar that just closed, then the previous target as a
@@ -53,7 +52,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         bars: AssetBars,
         positions: tuple[float, ...] = (0.0, 1.0),
         costs: CostConfig | None = None,
-        reward: str = "log_growth",
+        reward: Component[Reward] = "log_growth",
         reward_scale: float = 1.0,
         initial_equity: float = 100_000.0,
         scaler: FittedScaler | None = None,
@@ -76,7 +75,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         self._equity = initial_equity
         self._over = False
 
-    def _observe(self) -> Observation:
+    def _observe(self) -> F32:
         return self._layout.compose(self._features[self._t], self._held)
 
     def _info(self) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[F32, dict[str, Any]]:
         """Start flat at the first bar, or at ``options={"start": t}``.
 
         Raises
@@ -108,9 +107,7 @@ class TradingEnv(gymnasium.Env[Observation, np.int64]):
         self._over = False
         return self._observe(), self._info()
 
-    def step(
-        self, action: np.int64
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> tuple[F32, SupportsFloat, bool, bool, dict[str, Any]]:
         """Set the target exposure ``positions[action]``, filled at the next open.
 
         Raises

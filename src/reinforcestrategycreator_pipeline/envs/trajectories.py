@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
-from numpy.typing import NDArray
 
-from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
-
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from reinforcestrategycreator_pipeline.arrays import F32, Ints
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket, Picks
 
 
 class MarketTrajectories:
@@ -38,11 +37,11 @@ class MarketTrajectories:
         rows = choices[self.rng.integers(len(choices), size=count)]
         return rows, self.rng.integers(self.market.n_positions, size=count)
 
-    def states(self) -> NDArray[np.float32]:
+    def states(self) -> Annotated[F32, "{len(self.rows)} {self.market.n_inputs}"]:
         """Return the current states, shape (count, n_inputs)."""
         return self.market.states(self.rows, self.held)
 
-    def step(self, actions: Ints) -> tuple[Ints, Ints]:
+    def step(self, actions: Picks) -> tuple[Picks, Picks]:
         """Take one action per trajectory; return the rows and targets held before it, (count,)."""
         rows, held = self.rows, self.held
         ended = self.market.is_last[rows + 1] | self.market.ruined[rows, held, actions]

@@ -19,18 +19,17 @@ this kernel. The paper broker does not: its ledger (`account`) is an independent
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Bools
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 # An account whose equity falls to this fraction within one bar is ruined: losses are limited to the
 # stake, the logarithm stays finite, and the episode terminates.
 RUIN_GROWTH = 1e-6
-
-F64 = NDArray[np.float64]
 
 
 class BarPrices(NamedTuple):
@@ -80,7 +79,7 @@ class BarOutcome(NamedTuple):
     traded: F64
     trading_cost: F64
     carrying_cost: F64
-    ruined: NDArray[np.bool_]
+    ruined: Bools
 
 
 def exposure_at_close(target: ArrayLike, open_: ArrayLike, close: ArrayLike) -> F64:
@@ -143,7 +142,9 @@ def bar_growth(prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs:
     return bar_outcome(prices, previous, target, costs).growth
 
 
-def prices_of(open_: F64, close: F64, years: F64) -> BarPrices:
+def prices_of(
+    open_: Annotated[F64, "bars"], close: Annotated[F64, "bars"], years: Annotated[F64, "bars-1"]
+) -> BarPrices:
     """Return the prices around each decision, for n + 1 bars of one asset.
 
     Parameters

@@ -20,8 +20,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.base import (
     Bars,
@@ -146,7 +146,7 @@ def require_none(findings: Sequence[Finding]) -> None:
         raise FeatureError(f"{findings[0]}{more}.")
 
 
-def _cuts(rng: np.random.Generator, start: int, n_rows: int, count: int) -> NDArray[np.int64]:
+def _cuts(rng: np.random.Generator, start: int, n_rows: int, count: int) -> Ints:
     """Return up to `count` cuts from `start` to ``n_rows - 2``, one in each equal stretch."""
     last = n_rows - 1
     if count >= last - start:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.checks import (
     Ge,
     Le,
@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.registry import Registry
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray: TypeAlias = NDArray[np.float64]
+FloatArray: TypeAlias = F64
 Bars: TypeAlias = Mapping[str, FloatArray]
 """One symbol's columns by name, each of shape (T,), read-only: ``open``, ``high``, ``low``,
 ``close``, ``volume`` and any side data. Time is not included: a feature knows only the order."""
@@ -36,13 +36,16 @@ class Feature(Protocol):
     @property
     def lookback(self) -> int | None:
         """Number of leading rows without a value; None for the leading NaN rows of the output."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...] | str:
         """Names of the output's columns; a string names one column, or is numbered for several."""
+        ...
 
     def compute(self, bars: Bars) -> FloatArray:
         """Return values of shape (T, k), or (T,) for one column; row t uses only bars <= t."""
+        ...
 
 
 FEATURES: Registry[type[Feature]] = Registry("feature")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importing registers them
@@ -53,7 +54,7 @@ def build_feature(spec: FeatureSpec) -> Feature:
         raise ConfigError(
             f"feature {spec.name!r} must be a function or a dataclass. Got {found!r} instead."
         )
-    return UserFunction(found, spec.name, spec.params)
+    return UserFunction(cast(Callable[..., F64], found), spec.name, spec.params)
 
 
 def parse_specs(items: Sequence[FeatureSpec | Mapping[str, Any] | str]) -> tuple[FeatureSpec, ...]:

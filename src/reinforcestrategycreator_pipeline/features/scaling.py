@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Floats
 from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, nearest
 
@@ -40,7 +41,7 @@ class ScalerConfig(Strict):
     clip: Annotated[float, Gt(0)] | None = 10.0
     floor: Annotated[float, Ge(1e-14), Lt(1)] = 1e-8
 
-    def fit(self, values: NDArray[np.floating[Any]]) -> FittedScaler:
+    def fit(self, values: Floats) -> FittedScaler:
         """Fit a scaler to training rows.
 
         Parameters
@@ -94,8 +95,8 @@ class FittedScaler:
         Limit of scaled values, > 0; None for no limit.
     """
 
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    center: F64
+    scale: F64
     clip: float | None
 
     def __post_init__(self) -> None:
@@ -110,9 +111,7 @@ class FittedScaler:
         if self.clip is not None:
             require_number("ScalerConfig", "clip", self.clip, above=0.0)
 
-    def transform(
-        self, values: NDArray[np.floating[Any]], dtype: DTypeLike = np.float32
-    ) -> NDArray[Any]:
+    def transform(self, values: Floats, dtype: DTypeLike = np.float32) -> Array:
         """Return scaled values of the same shape.
 
         The difference is computed in float64, so a price level of 60,000 loses no precision.
@@ -171,7 +170,7 @@ class FittedScaler:
         return cls(center, scale, mapping["clip"])
 
 
-def _require_finite(x: NDArray[np.float64], verb: str) -> None:
+def _require_finite(x: F64, verb: str) -> None:
     if not np.isfinite(x).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         where = f"column {place[-1]}" + (f", row {place[0]}" if len(place) == 2 else "")

@@ -14,8 +14,8 @@ from math import log
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, PRICES
 
 _WHOLE = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 100)
@@ -197,7 +197,7 @@ def _nearest_ratio(value: float, ratios: tuple[Fraction, ...]) -> tuple[Fraction
     return nearest, abs(log(value) - log(nearest))
 
 
-def _rounding_noise(adjusted: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rounding_noise(adjusted: F64) -> F64:
     """Return the largest relative error in each jump due to rounding of the adjusted close."""
     for decimals in range(2, 7):
         scaled = adjusted * 10.0**decimals
@@ -206,7 +206,7 @@ def _rounding_noise(adjusted: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.zeros(len(adjusted) - 1)
 
 
-def _robust_sigma(values: NDArray[np.float64]) -> float:
+def _robust_sigma(values: F64) -> float:
     """Return the standard deviation implied by the median absolute deviation."""
     if len(values) == 0:
         return 0.0

@@ -129,7 +129,12 @@ def write_bars(path: Path, data: MarketData) -> None:
     text = json.dumps(header, sort_keys=True, allow_nan=False, ensure_ascii=False)
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA_KEY: text.encode()})
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=["symbol"])
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            use_dictionary=["symbol"],  # pyright: ignore[reportArgumentType]  # the docs allow it
+        )
 
 
 def read_bars(path: Path) -> MarketData:

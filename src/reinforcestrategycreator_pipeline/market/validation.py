@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
@@ -43,7 +43,7 @@ class RawBars:
     symbol: str
     origin: str
     frame: pd.DataFrame
-    lines: NDArray[np.int64] | None = None
+    lines: Ints | None = None
 
     def place(self, row: int) -> str:
         """Return the name of the row at this position for error messages."""
@@ -154,7 +154,7 @@ def missing_sessions(frame: pd.DataFrame, timezone: str) -> list[str]:
     return [str(day.date()) for day in weekdays.difference(held)]
 
 
-def _without_duplicates(raw: RawBars, notes: list[str]) -> NDArray[np.intp]:
+def _without_duplicates(raw: RawBars, notes: list[str]) -> Indices:
     """Return the positions to keep; rows with the same timestamp must be identical."""
     stamps = pd.DatetimeIndex(raw.frame.index)
     again = stamps.duplicated()

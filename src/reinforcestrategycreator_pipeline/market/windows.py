@@ -8,8 +8,8 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Bools
 from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 
@@ -67,7 +67,7 @@ class Span:
     start: pd.Timestamp
     end: pd.Timestamp
 
-    def mask(self, timestamps: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    def mask(self, timestamps: pd.DatetimeIndex) -> Bools:
         """Return a mask of the `timestamps` in the span."""
         return np.asarray((timestamps >= self.start) & (timestamps <= self.end))
 

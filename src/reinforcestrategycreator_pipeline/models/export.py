@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -27,14 +26,13 @@ OPSET = 13
 IR_VERSION = 7  # of ONNX 1.8; runtimes of that age would reject a newer one
 PROJECT = "reinforcestrategycreator-pipeline"
 
-Array = NDArray[Any]
-
 
 class Trained(Protocol):
     """A model with a greedy policy, such as `DQN`."""
 
     def policy_network(self) -> PolicyNetwork:
         """Return the network whose largest value is the greedy action."""
+        ...
 
 
 class Graph:

@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import NDArray
-
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import CheckpointError, shorten
 from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
-Tensors = Mapping[str, NDArray[Any]]
-Part = Callable[[str], dict[str, NDArray[Any]]]
+Tensors = Mapping[str, Array]
+Part = Callable[[str], dict[str, Array]]
 
 FORMAT = "training/2"
 
@@ -51,7 +50,7 @@ class Best:
 
     value: float = -math.inf
     step: int | None = None
-    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tensors: dict[str, Array] = field(default_factory=dict)
     header: dict[str, Any] | None = None
 
     def look(self, value: float, step: int, model: Model | None) -> bool:

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
@@ -160,7 +160,7 @@ class Population:
         for agent in self.agents:
             agent.set_progress(progress)
 
-    def train_step(self) -> NDArray[np.float64]:
+    def train_step(self) -> F64:
         """Train every agent on one batch of its replay.
 
         Returns

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from reinforcestrategycreator_pipeline.arrays import Array
 
 # Measured: up to about 64,000 parameters, one block is fastest, because extra calls cost more than
 # the cache misses they save; above, the five arrays of one block stay in the L3 cache.
@@ -31,11 +32,11 @@ def flush_interval(beta: float) -> int:
 
 
 def adam_step(
-    parameters: NDArray[Any],
-    gradients: NDArray[Any],
-    m: NDArray[Any],
-    v: NDArray[Any],
-    scratch: NDArray[Any],
+    parameters: Annotated[Array, "size"],
+    gradients: Annotated[Array, "size"],
+    m: Annotated[Array, "size"],
+    v: Annotated[Array, "size"],
+    scratch: Array,
     numbers: Coefficients | Sequence[Any],
 ) -> None:
     """Apply one update of Adam in place.
@@ -86,11 +87,11 @@ def adam_step(
 
 
 def adam_step_of_agents(
-    parameters: NDArray[Any],
-    gradients: NDArray[Any],
-    m: NDArray[Any],
-    v: NDArray[Any],
-    scratch: NDArray[Any],
+    parameters: Annotated[Array, "agents size"],
+    gradients: Annotated[Array, "agents size"],
+    m: Annotated[Array, "agents size"],
+    v: Annotated[Array, "agents size"],
+    scratch: Array,
     numbers: Sequence[Coefficients],
 ) -> None:
     """Apply one update of each of K agents in place, bit-identical to `adam_step`.
@@ -154,7 +155,7 @@ class Coefficients(NamedTuple):
     epsilon: Any  # epsilon sqrt(1 - beta2^t)
     keep: Any  # factor of weight decay, 1 - learning_rate weight_decay; None: no decay
 
-    def as_arrays(self, into: list[NDArray[Any]]) -> list[Any]:
+    def as_arrays(self, into: list[Array]) -> list[Any]:
         """Return the coefficients as arrays of a buffer's dtype, which NumPy handles faster.
 
         Parameters
@@ -169,11 +170,11 @@ class Coefficients(NamedTuple):
 
 
 def _apply(
-    w: NDArray[Any],
-    g: NDArray[Any],
-    m: NDArray[Any],
-    v: NDArray[Any],
-    s: NDArray[Any],
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    s: Array,
     numbers: Coefficients | Sequence[Any],
 ) -> None:
     beta1, new1, beta2, new2, step, epsilon, keep = numbers
@@ -193,7 +194,9 @@ def _apply(
     w -= s
 
 
-def flush(m: NDArray[Any], v: NDArray[Any], t: int, beta1: float, beta2: float) -> None:
+def flush(
+    m: Annotated[Array, "*size"], v: Annotated[Array, "*size"], t: int, beta1: float, beta2: float
+) -> None:
     """Set moments below FLUSH_BELOW to zero if that is due after update `t`."""
     if t % flush_interval(beta1) == 0:
         m[np.abs(m) < FLUSH_BELOW] = 0.0

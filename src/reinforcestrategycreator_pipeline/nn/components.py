@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath
 from reinforcestrategycreator_pipeline.registry import Description, Registry
 
-Component = str | Mapping[str, Any] | Callable[..., Any]
+C = TypeVar("C")
+
+Component: TypeAlias = str | Mapping[str, Any] | C
 """A name, ``{"name": ..., **parameters}``, or the object itself, as `Registry.build` accepts."""
 
 
@@ -54,7 +56,7 @@ class Specified:
             wrong.append(ConfigError(path=path, rule=rule, value=value))
         return value
 
-    def spec(self, component: Component) -> Any:
+    def spec(self, component: Component[Any]) -> Any:
         """Return the component as it is written in a file."""
         named = isinstance(component, (str, Mapping))
         return component if named else self.registry.spec(component)
@@ -68,7 +70,7 @@ class Specified:
         return self.registry.describe()
 
 
-def name_of(registry: Registry[Any], component: Component) -> str:
+def name_of(registry: Registry[Any], component: Component[Any]) -> str:
     """Return the name of a component, without its parameters."""
     if isinstance(component, Mapping):
         return str(component["name"])

@@ -6,18 +6,25 @@ by its registered name or as ``"module:function"``. Further keyword arguments ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
 from reinforcestrategycreator_pipeline.nn.components import Component, name_of
 from reinforcestrategycreator_pipeline.registry import Registry
 
-Array = NDArray[Any]
-Loss = Callable[[Array, float], tuple[Array, Array]]
+Errors: TypeAlias = Annotated[Array, "*shape"]
+
+
+class Loss(Protocol):
+    """A function of prediction - target; see `LOSSES`."""
+
+    def __call__(self, error: Errors, delta: float, /) -> tuple[Errors, Errors]:
+        """Return the loss of each error and its derivative."""
+        ...
+
 
 LOSSES: Registry[Loss] = Registry("loss", ())
 """Functions ``loss(error, delta) -> (values, derivatives)``.
@@ -29,7 +36,7 @@ Both results are new arrays of `error`'s shape and dtype, computed elementwise; 
 
 
 @LOSSES.register("squared")
-def squared(error: Array, delta: float) -> tuple[Array, Array]:
+def squared(error: Errors, delta: float) -> tuple[Errors, Errors]:
     """Return the squared error e^2 and its derivative 2 e.
 
     For |e| above 1.8e19 the square overflows to infinity in float32, with a NumPy warning unless
@@ -51,7 +58,7 @@ def squared(error: Array, delta: float) -> tuple[Array, Array]:
 
 
 @LOSSES.register("huber")
-def huber(error: Array, delta: float) -> tuple[Array, Array]:
+def huber(error: Errors, delta: float) -> tuple[Errors, Errors]:
     """Return the Huber loss, quadratic within `delta` and linear beyond, and its derivative.
 
         H(e) = e^2 / 2                    where |e| <= delta
@@ -81,7 +88,7 @@ def huber(error: Array, delta: float) -> tuple[Array, Array]:
     return clipped * (error - 0.5 * clipped), clipped
 
 
-def require_slope(component: Component, delta: float) -> None:
+def require_slope(component: Component[Any], delta: float) -> None:
     """Check that a loss returns arrays of the error's shape and its correct derivative.
 
     Raises

@@ -29,14 +29,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
-
-Array = NDArray[Any]
 
 LAYER_NORM_EPSILON = 1e-5
 _ALIGN = 16  # numbers; rows start at multiples of 64 bytes, where the matrix product is fastest
@@ -252,7 +250,9 @@ class Pass:
             self._advantage = np.empty_like(self.outputs)
         self._plan = list(zip(self._inputs, weights.folded, layers, strict=False))
 
-    def forward(self) -> Array:
+    def forward(
+        self,
+    ) -> Annotated[Array, "*agents {self.rows} {self.spec.n_actions*self.spec.n_outputs}"]:
         """Compute `outputs` from `x`. NaN in, NaN out: ``np.maximum`` propagates it."""
         if self.spec.layer_norm:
             self._spread.clear()
@@ -278,7 +278,9 @@ class Pass:
         np.add(advantage, mean, out=outputs)
         return self.outputs
 
-    def _normalize(self, i: int, z: Array, out: Array) -> None:
+    def _normalize(
+        self, i: int, z: Annotated[Array, "*rows units"], out: Annotated[Array, "*rows units"]
+    ) -> None:
         """Write gain * (z - mean) / sqrt(var + epsilon) + offset; keep values for `Backward`."""
         for stream in self._streams(z, i):
             stream -= stream.mean(axis=-1, keepdims=True)
@@ -338,7 +340,12 @@ class Backward:
             for layer, d in zip(forward._layers, padded, strict=True)
         ]
 
-    def run(self, d_outputs: Array) -> None:
+    def run(
+        self,
+        d_outputs: Annotated[
+            Array, "*agents {self._rows} {self._spec.n_actions*self._spec.n_outputs}"
+        ],
+    ) -> None:
         """Compute the gradients from dLoss/d outputs, shape (..., N, A n)."""
         folded, top = self._gradients.folded, len(self._spec.hidden)
         if self._spec.dueling:
@@ -388,7 +395,9 @@ class Backward:
 
 # Whether a product with infinities warns depends on the BLAS kernel; callers check the values.
 @np.errstate(over="ignore", invalid="ignore")
-def apply(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
+def apply(
+    spec: NetworkSpec, weights: Mapping[str, Array], x: Annotated[Array, "*rows {spec.n_inputs}"]
+) -> Annotated[Array, "*rows {spec.n_actions} {spec.n_outputs}"]:
     """Return the outputs of a network with the given weights, in new arrays.
 
     Parameters
@@ -429,7 +438,9 @@ def apply(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
     return z
 
 
-def apply_rowwise(spec: NetworkSpec, weights: Mapping[str, Array], x: Array) -> Array:
+def apply_rowwise(
+    spec: NetworkSpec, weights: Mapping[str, Array], x: Annotated[Array, "rows {spec.n_inputs}"]
+) -> Annotated[Array, "rows {spec.n_actions} {spec.n_outputs}"]:
     """Apply the network to each row separately; results are bit-identical for any batch size.
 
     The order of summation in a matrix product depends on its shape. Decisions made bar by bar in

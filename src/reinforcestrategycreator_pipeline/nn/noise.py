@@ -9,14 +9,12 @@ and standard normal e_i, e_j: one draw per input and output of a layer instead o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, Views
-
-Array = NDArray[Any]
 
 
 class Noise:
@@ -76,6 +74,8 @@ class Noise:
         self._effective += self._mean
         self._effective_rest[...] = self._rest
 
-    def sigma_gradient(self, d_effective: Array, out: Array) -> None:
+    def sigma_gradient(
+        self, d_effective: Annotated[Array, "dense"], out: Annotated[Array, "dense"]
+    ) -> None:
         """Write dLoss/dsigma = dLoss/d(effective) * e, both of shape (n_dense,)."""
         np.multiply(d_effective, self.epsilon, out=out)

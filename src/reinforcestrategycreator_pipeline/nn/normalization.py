@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
-
-F64 = NDArray[np.float64]
 
 FLOOR = 1e-6
 """Smallest scale, as a fraction of the mean's magnitude: about 16 rounding errors of a float32.
@@ -117,7 +116,7 @@ class RunningNormalizer:
             )
         self.count, self.mean, self.m2, self._scale = count, mean, m2, None
 
-    def fold(self) -> tuple[F64, F64]:
+    def fold(self) -> tuple[Annotated[F64, "{self.n_inputs}"], Annotated[F64, "{self.n_inputs}"]]:
         """Return the mean that `apply` subtracts and the scale that it divides by.
 
         Returns
@@ -135,7 +134,7 @@ class RunningNormalizer:
             self._scale = scale
         return self.mean, self._scale
 
-    def apply(self, x: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def apply(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Return ``(x - mean) / scale``, clipped.
 
         The difference is computed in float64, so a level of 60,000 loses no precision.
@@ -159,7 +158,7 @@ class RunningNormalizer:
         """Return the state for `restore`: float64 tensors ``count`` (1,), ``mean``, ``m2``."""
         return {"count": np.array([self.count]), "mean": self.mean, "m2": self.m2}
 
-    def restore(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, tensors: Mapping[str, Array]) -> None:
         """Restore a state returned by `state`, bit for bit.
 
         Raises
@@ -184,9 +183,7 @@ class RunningNormalizer:
         self._scale = None
 
 
-def normalize(
-    x: ArrayLike, mean: F64, scale: F64, clip: float, out: NDArray[Any] | None = None
-) -> NDArray[Any]:
+def normalize(x: ArrayLike, mean: F64, scale: F64, clip: float, out: Array | None = None) -> Array:
     """Return ``(x - mean) / scale``, clipped; see `RunningNormalizer.apply`."""
     values = np.asarray(x)
     with np.errstate(over="ignore", invalid="ignore"):

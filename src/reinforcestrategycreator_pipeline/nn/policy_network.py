@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array
 from reinforcestrategycreator_pipeline.checks import (
     from_mapping,
     is_int,
@@ -25,9 +26,6 @@ from reinforcestrategycreator_pipeline.nn.components import name_of, reference
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, Head, build_head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply_rowwise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer, normalize
-
-Array = NDArray[Any]
-F64 = NDArray[np.float64]
 
 OWNER = "PolicyNetwork"
 MEAN, SCALE = "observation_mean", "observation_scale"
@@ -150,7 +148,7 @@ class PolicyNetwork:
         return next(iter(self.weights.values())).dtype
 
     @np.errstate(over="ignore", invalid="ignore")
-    def values(self, states: ArrayLike) -> Array:
+    def values(self, states: ArrayLike) -> Annotated[Array, "rows {self.spec.n_actions}"]:
         """Return the action values.
 
         Parameters

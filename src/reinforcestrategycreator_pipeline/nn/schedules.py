@@ -8,14 +8,21 @@ parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 from reinforcestrategycreator_pipeline.checks import is_number, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.nn.components import Component, name_of
 from reinforcestrategycreator_pipeline.registry import Registry
 
-Schedule = Callable[[float, float, float], float]
+
+class Schedule(Protocol):
+    """A value that changes over training; see `SCHEDULES`."""
+
+    def __call__(self, initial: float, final: float, share: float, /) -> float:
+        """Return the value at a share of the way, from 0 to 1."""
+        ...
+
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", ())
 """Functions ``schedule(initial, final, share) -> float``, where `share` in [0, 1] is the progress.
@@ -24,7 +31,7 @@ The result must be a finite number >= 0; for an exploration rate, at most 1.
 """
 
 
-def checked_schedule(component: Component, largest: float = math.inf) -> Schedule:
+def checked_schedule(component: Component[Schedule], largest: float = math.inf) -> Schedule:
     """Return a schedule that clips its share to [0, 1] and checks its values.
 
     Parameters

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 
-Layer = tuple[NDArray[Any], NDArray[Any]]
+Layer = tuple[Array, Array]
 
 
 V = TypeVar("V")
@@ -36,10 +37,11 @@ class _FixedNames(dict[str, V]):
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise ConfigError(f"the parts of a network are fixed: {', '.join(self)}")
 
-    __delitem__ = pop = popitem = clear = setdefault = _refuse
+    __delitem__ = pop = popitem = clear = _refuse
+    setdefault = _refuse  # pyright: ignore[reportAssignmentType]
 
 
-class NamedTensors(_FixedNames[NDArray[Any]]):
+class NamedTensors(_FixedNames[Array]):
     """A dict of arrays that are views into one flat buffer.
 
     Parameters
@@ -65,7 +67,7 @@ class NamedTensors(_FixedNames[NDArray[Any]]):
         self,
         shapes: Mapping[str, tuple[int, ...]],
         dtype: Any,
-        buffer: NDArray[Any] | None = None,
+        buffer: Array | None = None,
     ) -> None:
         counts = [int(np.prod(shape)) for shape in shapes.values()]
         self.flat = np.zeros(sum(counts), dtype=dtype) if buffer is None else buffer
@@ -79,7 +81,7 @@ class NamedTensors(_FixedNames[NDArray[Any]]):
         n_layers = sum(name[0] == "W" for name in shapes)
         self.layers = tuple((self[f"W{i}"], self[f"b{i}"]) for i in range(n_layers))
 
-    def _checked(self, name: str, value: ArrayLike) -> NDArray[Any]:
+    def _checked(self, name: str, value: ArrayLike) -> Array:
         if name not in self:
             raise ConfigError(f"the network has no tensor {name!r}.{nearest(name, self)}")
         array = np.asarray(value)
@@ -134,7 +136,7 @@ class NetworkState(_FixedNames[Any]):
         return dict, (dict(self.items()),)
 
 
-def iter_tensors(prefix: str, tensors: NamedTensors) -> Iterator[tuple[str, NDArray[Any]]]:
+def iter_tensors(prefix: str, tensors: NamedTensors) -> Iterator[tuple[str, Array]]:
     """Yield ``("{prefix}.{name}", array)`` for every tensor."""
     for name, array in tensors.items():
         yield f"{prefix}.{name}", array

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtest.compare import compare
 from reinforcestrategycreator_pipeline.backtest.metrics.base import all_metrics
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import compute_metrics
@@ -27,7 +27,6 @@ from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Work
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
-F64 = NDArray[np.float64]
 BARS = 40
 """Number of decisions in the strategy's rehearsal."""
 

@@ -24,14 +24,17 @@ class Stage(Protocol):
     @property
     def name(self) -> str:
         """The name of the stage."""
+        ...
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The artifacts that the stage reads."""
+        ...
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """All artifacts that the stage writes."""
+        ...
 
     def section(self, config: Any) -> Any:
         """Return the part of `config` on which the outputs depend, ready for JSON.
@@ -40,6 +43,7 @@ class Stage(Protocol):
         fingerprints of files outside the run. User code that the section names, or that made an
         input, is tracked by the runner.
         """
+        ...
 
     def run(self, context: StageContext) -> None:
         """Read the inputs and write all outputs; raise on failure."""

@@ -13,11 +13,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index, follow
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
@@ -34,8 +35,9 @@ from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors,
 if TYPE_CHECKING:  # a package's policy must load with NumPy and safetensors alone
     from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 
-F64 = NDArray[np.float64]
-Ints = NDArray[np.int64]
+# By bar: its features, and the index of the target chosen from each previous target.
+Features: TypeAlias = Annotated[F64, "rows features"]
+Choices: TypeAlias = Annotated[Ints, "rows {len(self.positions)}"]
 Columns = Mapping[str, F64]
 Row = dict[str, float | None]
 
@@ -99,6 +101,7 @@ class Strategy(Protocol):
         KeyboardInterrupt
             If the user asked to stop, after the state needed to resume was saved.
         """
+        ...
 
 
 STRATEGIES: Registry[type[Strategy]] = Registry("strategy", ("fit",))
@@ -153,7 +156,7 @@ class Policy(ABC):
         return 0
 
     @abstractmethod
-    def choose(self, features: F64, bars: Columns) -> Ints:
+    def choose(self, features: Features, bars: Columns) -> Choices:
         """Return the decision at each bar from each previous target.
 
         Parameters
@@ -175,7 +178,9 @@ class Policy(ABC):
         """Return a one-line description of the policy."""
         return type(self).__name__
 
-    def table(self, asset: AssetBars) -> Ints:
+    def table(
+        self, asset: AssetBars
+    ) -> Annotated[Ints, "{len(asset.times)-1} {len(self.positions)}"]:
         """Return the decision of every bar but the last, from every previous target.
 
         Parameters
@@ -202,7 +207,7 @@ class Policy(ABC):
             parts.append(self.choose(features[start:stop], bars))
         return np.concatenate(parts)
 
-    def targets(self, asset: AssetBars) -> F64:
+    def targets(self, asset: AssetBars) -> Annotated[F64, "{len(asset.times)-1}"]:
         """Return the target exposures of every bar but the last, starting flat, shape (T - 1,)."""
         return np.array(self.positions)[follow(self.table(asset), self.flat)]
 
@@ -240,7 +245,7 @@ class Policy(ABC):
             bars = {name: values[-self.history :] for name, values in (bars or {}).items()}
         return int(self.choose(self._checked(row[None]), bars or {})[0, held])
 
-    def _checked(self, features: NDArray[Any], symbol: str = "") -> F64:
+    def _checked(self, features: Array, symbol: str = "") -> F64:
         raw = np.asarray(features, dtype=np.float64)
         names = self.inputs.names
         if raw.ndim != 2 or raw.shape[1] != len(names):
@@ -254,16 +259,16 @@ class Policy(ABC):
             )
         return raw
 
-    def _refuse_shape(self, raw: NDArray[Any]) -> None:
+    def _refuse_shape(self, raw: Array) -> None:
         raise ConfigError(
             f"the policy needs {len(self.inputs.names)} features per bar. Got shape {raw.shape}."
         )
 
     # -- files --------------------------------------------------------------------------------
 
-    def to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the tensors and the JSON-serializable header for `from_parts`."""
-        tensors: dict[str, NDArray[Any]] = {}
+        tensors: dict[str, Array] = {}
         header: dict[str, Any] = {}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
@@ -276,7 +281,7 @@ class Policy(ABC):
         return tensors, header
 
     @classmethod
-    def from_parts(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Policy:
+    def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Policy:
         """Rebuild a policy from the result of `to_parts`."""
         values: dict[str, Any] = dict(tensors)
         for f in dataclasses.fields(cls):

@@ -10,10 +10,10 @@ import numpy as np
 from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.policies.base import (
-    F64,
     STRATEGIES,
+    Choices,
     Columns,
-    Ints,
+    Features,
     Policy,
     Work,
 )
@@ -31,7 +31,7 @@ class ConstantPolicy(Policy):
 
     target: int
 
-    def choose(self, features: F64, bars: Columns) -> Ints:
+    def choose(self, features: Features, bars: Columns) -> Choices:
         """Return the target for every bar; see `Policy.choose`."""
         return np.full((len(features), len(self.positions)), self.target)
 
@@ -106,7 +106,7 @@ class CrossoverPolicy(Policy):
         """Number of bars in the slow average."""
         return self.slow
 
-    def choose(self, features: F64, bars: Columns) -> Ints:
+    def choose(self, features: Features, bars: Columns) -> Choices:
         """Compare the averages; see `Policy.choose`."""
         close = np.concatenate([np.full(self.slow - 1, np.nan), bars["close"]])
         windows = np.lib.stride_tricks.sliding_window_view(close, self.slow)[-len(features) :]

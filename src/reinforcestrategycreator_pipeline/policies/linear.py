@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import Ge, Strict
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler, ScalerConfig
 from reinforcestrategycreator_pipeline.policies.base import (
-    F64,
     STRATEGIES,
+    Choices,
     Columns,
-    Ints,
+    Features,
     Policy,
     Work,
 )
@@ -39,12 +39,12 @@ class LinearPolicy(Policy):
     """
 
     scaler: FittedScaler
-    weights: NDArray[np.float64]
+    weights: F64
     intercept: float
     buy_cost: float
     sell_cost: float
 
-    def choose(self, features: F64, bars: Columns) -> Ints:
+    def choose(self, features: Features, bars: Columns) -> Choices:
         """Weigh the forecast against the cost; see `Policy.choose`."""
         scaled = self.scaler.transform(features, np.float64)
         # Not a matrix product, whose rounding depends on the number of rows.

@@ -5,26 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_growth
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.policies.base import (
-    F64,
     STRATEGIES,
     Columns,
-    Ints,
     Policy,
     Work,
 )
 
 
-def best_choices(log_growth: F64) -> tuple[F64, Ints]:
+def best_choices(
+    log_growth: Annotated[F64, "n k k"],
+) -> tuple[Annotated[F64, "k"], Annotated[Ints, "n k"]]:
     """Return the largest attainable log growth, and the decisions that attain it.
 
     Computed with perfect foresight by Bellman's backward recursion, which is exact because equity
@@ -71,7 +71,9 @@ class OraclePolicy(Policy):
         """Raise `ConfigError`: the next bar is not known at a close."""
         raise ConfigError("the oracle needs future prices and cannot decide bar by bar")
 
-    def table(self, asset: AssetBars) -> Ints:
+    def table(
+        self, asset: AssetBars
+    ) -> Annotated[Ints, "{len(asset.times)-1} {len(self.positions)}"]:
         """Return the best decision at every bar; see `best_choices`."""
         grid, prices = (
             np.array(self.positions),
@@ -79,13 +81,13 @@ class OraclePolicy(Policy):
         )
         return best_choices(np.log(bar_growth(prices, grid[:, None], grid, self.costs)))[1]
 
-    def to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the parts, with the costs by name; see `Policy.to_parts`."""
         tensors, header = super().to_parts()
         return tensors, {**header, "costs": dataclasses.asdict(self.costs)}
 
     @classmethod
-    def from_parts(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> Policy:
+    def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Policy:
         """Rebuild a policy from the result of `to_parts`."""
         return super().from_parts(tensors, {**header, "costs": CostConfig(**header["costs"])})
 

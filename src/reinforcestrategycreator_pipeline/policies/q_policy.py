@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-from reinforcestrategycreator_pipeline.policies.base import F64, Columns, Ints, Policy
+from reinforcestrategycreator_pipeline.policies.base import Choices, Columns, Features, Policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,12 @@ class QPolicy(Policy):
             )
         object.__setattr__(self, "_layout", StateLayout(n_features, n))
 
-    def choose(self, features: F64, bars: Columns) -> Ints:
+    def choose(self, features: Features, bars: Columns) -> Choices:
         """Return the greedy decisions; see `Policy.choose`."""
         best: Ints = self.values(features).argmax(axis=2)
         return best
 
-    def values(self, features: F64) -> NDArray[Any]:
+    def values(self, features: F64) -> Array:
         """Return the action values for each previous target.
 
         Parameters
@@ -94,7 +94,7 @@ class QPolicy(Policy):
         """Return a one-line description of the network."""
         return f"action-value network: {self.network.describe()}"
 
-    def to_parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the tensors of the network, and a header with everything else."""
         header = {
             "positions": list(self.positions),
@@ -105,7 +105,7 @@ class QPolicy(Policy):
         return self.network.to_tensors(), header
 
     @classmethod
-    def from_parts(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> QPolicy:
+    def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> QPolicy:
         """Rebuild a policy from the result of `to_parts`; further keys are ignored."""
         return cls(
             positions=tuple(header["positions"]),

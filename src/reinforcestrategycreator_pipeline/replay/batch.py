@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from reinforcestrategycreator_pipeline.arrays import Array, Ints
 
 
 class Batch(NamedTuple):
@@ -31,14 +30,14 @@ class Batch(NamedTuple):
         Slots of the transitions in the replay, for `update_priorities`.
     """
 
-    s_tm1: NDArray[Any]
-    a_tm1: NDArray[Any] | None
-    r_t: NDArray[Any]
-    s_t: NDArray[Any]
-    terminated: NDArray[Any]
-    steps: NDArray[np.int64] | None = None
-    weights: NDArray[Any] | None = None
-    indices: NDArray[np.int64] | None = None
+    s_tm1: Array
+    a_tm1: Array | None
+    r_t: Array
+    s_t: Array
+    terminated: Array
+    steps: Ints | None = None
+    weights: Array | None = None
+    indices: Ints | None = None
 
     def agent(self, k: int) -> Batch:
         """Return the batch of agent `k`, of a batch with a leading axis of agents."""
@@ -50,6 +49,8 @@ class Replay(Protocol):
 
     def __len__(self) -> int:
         """Return the number of transitions that can be sampled."""
+        ...
 
     def sample(self, batch_size: int) -> Batch:
         """Return `batch_size` transitions."""
+        ...

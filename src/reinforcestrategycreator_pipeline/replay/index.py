@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.replay.batch import Batch
-from reinforcestrategycreator_pipeline.replay.sampling import Ints, Sampler
+from reinforcestrategycreator_pipeline.replay.sampling import Sampler
 from reinforcestrategycreator_pipeline.replay.store import RingStore
 
 Gather = Callable[[Ints, Ints, Ints], Batch]

@@ -12,14 +12,12 @@ truncation with the final observation of the episode as s_{t+m}.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.errors import ConfigError
-
-Array = NDArray[Any]
 
 
 class NStepWindows:
@@ -65,14 +63,21 @@ class NStepWindows:
 
     def push(
         self,
-        states: Array,
-        actions: Array,
-        rewards: Array,
-        next_states: Array,
-        terminated: NDArray[np.bool_],
-        truncated: NDArray[np.bool_],
-        present: NDArray[np.bool_] | None = None,
-    ) -> tuple[Array, Array, Array, Array, Array, Array]:
+        states: Annotated[Array, "envs inputs"],
+        actions: Annotated[Array, "envs"],
+        rewards: Annotated[Array, "envs"],
+        next_states: Annotated[Array, "envs inputs"],
+        terminated: Annotated[Bools, "envs"],
+        truncated: Annotated[Bools, "envs"],
+        present: Annotated[Bools, "envs"] | None = None,
+    ) -> tuple[
+        Annotated[Array, "n inputs"],
+        Annotated[Array, "n"],
+        Annotated[Array, "n"],
+        Annotated[Array, "n inputs"],
+        Annotated[Bools, "n"],
+        Annotated[Array, "n"],
+    ]:
         """Add one step of every environment; return the transitions that it completes.
 
         Parameters

@@ -11,14 +11,15 @@ With the temporal-difference error delta_i from the last time transition i was u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.checks import require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.replay.sampling import Ints, require_enough
+from reinforcestrategycreator_pipeline.replay.sampling import require_enough
 from reinforcestrategycreator_pipeline.replay.sum_tree import SumTree, require_values
 
 
@@ -67,7 +68,7 @@ class PrioritizedSampler:
 
     def draw(
         self, rng: np.random.Generator, size: int, batch_size: int
-    ) -> tuple[Ints, NDArray[np.float64]]:
+    ) -> tuple[Annotated[Ints, "{batch_size}"], Annotated[F64, "{batch_size}"]]:
         """Return slots in ascending order, and their importance weights, shape (batch_size,) each.
 
         A slot may occur several times. Slots never written do not occur.
@@ -116,7 +117,7 @@ class PrioritizedSampler:
         self._tree.set(i, p, known=True)
         self.max_priority = max(self.max_priority, float(np.maximum.reduce(p)))
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Return the priorities up to the last slot written, the largest seen, and beta."""
         written = self._tree.values.nonzero()[0]
         return {
@@ -125,7 +126,7 @@ class PrioritizedSampler:
             "beta": np.array([float(self.beta)]),
         }
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Restore a state returned by `arrays`; recomputed sums are bit-identical.
 
         Raises

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.replay.batch import Batch
@@ -141,7 +142,7 @@ class RingReplay(RingStore):
         next_states: ArrayLike,
         terminated: ArrayLike,
         truncated: ArrayLike,
-        present: NDArray[np.bool_] | None = None,
+        present: Bools | None = None,
     ) -> None:
         """Store one transition of each of E environments that are stepped together.
 
@@ -205,13 +206,13 @@ class RingReplay(RingStore):
 
     def _push_windows(
         self,
-        s_tm1: NDArray[Any],
-        a_tm1: NDArray[Any],
-        r_t: NDArray[Any],
-        s_t: NDArray[Any],
-        terminated: NDArray[np.bool_],
-        truncated: NDArray[np.bool_],
-        present: NDArray[np.bool_] | None = None,
+        s_tm1: Array,
+        a_tm1: Array,
+        r_t: Array,
+        s_t: Array,
+        terminated: Bools,
+        truncated: Bools,
+        present: Bools | None = None,
     ) -> None:
         """Add a step of every environment to the windows, and store completed transitions."""
         n = len(a_tm1)
@@ -264,12 +265,12 @@ class RingReplay(RingStore):
         fields.append(i)
         return Batch(*fields)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Return all content for a checkpoint, including pending steps."""
         windows = {} if self._windows is None else self._windows.arrays()
         return {**super().arrays(), **{f"window.{k}": v for k, v in windows.items()}}
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Restore content returned by `arrays` of a replay with the same parameters.
 
         Raises

@@ -6,14 +6,13 @@ Uniform sampling draws distinct indices, and is fast for small batches from larg
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.errors import ConfigError
-
-Ints = NDArray[np.int64]
 
 
 class Sampler(Protocol):
@@ -30,18 +29,18 @@ class Sampler(Protocol):
     def added(self, slots: int | Ints) -> None:
         """Record that the transitions in `slots` are new."""
 
-    def draw(
-        self, rng: np.random.Generator, size: int, batch_size: int
-    ) -> tuple[Ints, NDArray[np.float64] | None]:
+    def draw(self, rng: np.random.Generator, size: int, batch_size: int) -> tuple[Ints, F64 | None]:
         """Return `batch_size` slots below `size` and their importance weights."""
+        ...
 
     def update(self, indices: ArrayLike, priorities: ArrayLike) -> None:
         """Set the priorities of the slots `indices`."""
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Return the state for a checkpoint."""
+        ...
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Restore a state returned by `arrays`."""
 
 
@@ -66,11 +65,11 @@ class UniformSampler:
     def update(self, indices: ArrayLike, priorities: ArrayLike) -> None:
         """Do nothing: there are no priorities."""
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Return an empty mapping."""
         return {}
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Restore the empty state that `arrays` returns.
 
         Raises
@@ -92,7 +91,7 @@ def require_enough(size: int, count: int) -> None:
         raise ConfigError(f"cannot sample {many}: the replay holds {size}")
 
 
-def distinct_indices(rng: np.random.Generator, size: int, count: int) -> Ints:
+def distinct_indices(rng: np.random.Generator, size: int, count: int) -> Annotated[Ints, "{count}"]:
     """Draw `count` distinct indices below `size`; all sets of that many are equally likely.
 
     Where repeats are rare (count^2 <= size), indices are drawn with replacement, and the whole draw

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 from reinforcestrategycreator_pipeline.replay.ring import RingReplay
 from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler, distinct_indices
@@ -30,7 +30,7 @@ class StackedRings:
         self.rings = list(rings)
         self._capacity = rings[0].capacity
         self._n_step = rings[0].n_step
-        self._columns: list[NDArray[Any]] = []
+        self._columns: list[Array] = []
         for name, column in rings[0]._columns.items():
             together = np.empty((len(rings), *column.shape), dtype=column.dtype)
             for ring, place in zip(rings, together, strict=True):
@@ -38,7 +38,7 @@ class StackedRings:
                 ring._columns[name] = place
             self._columns.append(together.reshape(-1, *column.shape[1:]))
         self._first = np.arange(len(rings))[:, None] * self._capacity
-        self._uniform: NDArray[np.float64] = np.empty((0, 0))
+        self._uniform: F64 = np.empty((0, 0))
 
     @staticmethod
     def fits(replays: Sequence[Any]) -> bool:
@@ -66,7 +66,7 @@ class StackedRings:
         fields: list[Any] = [column.take(slots, axis=0) for column in self._columns]
         return Batch(*fields)
 
-    def _draw(self, count: int) -> NDArray[np.int64]:
+    def _draw(self, count: int) -> Ints:
         """Return the `distinct_indices` of each ring, shape (K, count)."""
         sizes = [len(ring) for ring in self.rings]
         if count < 1 or count * count > min(sizes):
@@ -77,7 +77,7 @@ class StackedRings:
             self._uniform = np.empty((len(self.rings), count))
         for ring, row in zip(self.rings, self._uniform, strict=True):
             ring.rng.random(out=row)
-        drawn: NDArray[np.int64] = (self._uniform * np.array(sizes)[:, None]).astype(np.int64)
+        drawn: Ints = (self._uniform * np.array(sizes)[:, None]).astype(np.int64)
         drawn.sort(axis=1)
         repeated = (drawn[:, 1:] == drawn[:, :-1]).any(axis=1)
         for k in repeated.nonzero()[0].tolist():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.replay.sampling import Sampler, UniformSampler
@@ -51,7 +51,7 @@ class RingStore:
         self.capacity = capacity
         self.rng = rng
         # np.empty: the operating system allocates memory only as the ring fills.
-        self._columns: dict[str, NDArray[Any]] = {
+        self._columns: dict[str, Array] = {
             name: np.empty((capacity, *shape), dtype=dtype)
             for name, (shape, dtype) in columns.items()
         }
@@ -81,7 +81,7 @@ class RingStore:
                 f"cannot store {rows} transitions at once: the replay's capacity is {self.capacity}"
             )
 
-    def _append(self, rows: int, values: Iterable[NDArray[Any]]) -> None:
+    def _append(self, rows: int, values: Iterable[Array]) -> None:
         """Store at most `capacity` rows, given as columns."""
         start, before_end = self._next, min(rows, self.capacity - self._next)
         for column, value in zip(self._columns.values(), values, strict=True):
@@ -110,7 +110,7 @@ class RingStore:
         """
         self.sampler.update(indices, priorities)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, Array]:
         """Return all content for a checkpoint: columns, the next slot, and the sampler's state.
 
         The state of the generator is not included. Most arrays are views: write them to a file
@@ -120,7 +120,7 @@ class RingStore:
         sampler = {f"sampler.{name}": array for name, array in self.sampler.arrays().items()}
         return {**stored, "next": np.array([self._next]), **sampler}
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def restore(self, arrays: Mapping[str, Array]) -> None:
         """Restore content returned by `arrays` of a replay with the same parameters.
 
         Raises
@@ -158,6 +158,6 @@ class RingStore:
         self._next, self._size = place, n
 
 
-def part(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+def part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """Return the arrays whose names start with `prefix`, under their names without it."""
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

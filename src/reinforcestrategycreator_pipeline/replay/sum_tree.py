@@ -6,14 +6,14 @@ of two: the cost in NumPy is per call, and a level takes the same few calls for 
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Annotated
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 MAX_FANOUT = 32
 """Maximum children per node; of 2 to 128, 32 was fastest for batches of 32 and of 256."""
@@ -53,12 +53,12 @@ class SumTree:
         # One flat array, root first. The children of node k of a level are row k of the next.
         flat = np.zeros(sum(rows) * self.fanout)
         ends = np.cumsum(rows) * self.fanout
-        self._levels: list[Floats] = [
+        self._levels: list[F64] = [
             part.reshape(-1, self.fanout) for part in np.split(flat, ends[:-1].tolist())
         ]
 
     @property
-    def values(self) -> Floats:
+    def values(self) -> F64:
         """The values, shape (capacity,): a view; change it only with `set`."""
         return self._levels[-1].reshape(-1)[: self.capacity]
 
@@ -125,7 +125,7 @@ class SumTree:
             row, place = divmod(child, self.fanout)
             parents[row, place] = np.add.reduce(children[child])
 
-    def fill(self, values: Floats) -> None:
+    def fill(self, values: Annotated[F64, "n"]) -> None:
         """Set the first n values, shape (n,), and all others to 0; raises like `set`."""
         if len(values) > self.capacity:
             raise ConfigError(f"{len(values)} values exceed a sum tree's capacity {self.capacity}")
@@ -135,7 +135,7 @@ class SumTree:
         for parents, children in zip(self._levels[-2::-1], self._levels[:0:-1], strict=True):
             parents.reshape(-1)[: len(children)] = np.add.reduce(children, axis=1)
 
-    def find(self, masses: Floats) -> Ints:
+    def find(self, masses: Annotated[F64, "n"]) -> Annotated[Ints, "n"]:
         """Return, for each mass, the first index at which the cumulative sum exceeds it.
 
         Parameters
@@ -169,7 +169,7 @@ class SumTree:
         return node
 
 
-def require_values(values: Floats) -> None:
+def require_values(values: F64) -> None:
     """Raise unless every value is a number in [0, `LARGEST`]."""
     if not values.size:
         return

@@ -75,7 +75,7 @@ def heat(value: float, full: float) -> str:
 
 @cache
 def _environment() -> Environment:
-    loader = PackageLoader(__package__, package_path=".")
+    loader = PackageLoader(__name__.rpartition(".")[0], package_path=".")
     environment = Environment(
         loader=loader,
         autoescape=True,

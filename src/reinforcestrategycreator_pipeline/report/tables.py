@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     MetricInfo,
     MetricValue,
@@ -131,14 +132,14 @@ def monthly_returns(result: StrategyResult) -> list[YearRow]:
     ]
 
 
-def _ends(keys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _ends(keys: Array) -> Array:
     """Return the index in the equity array of the last close of each run of equal keys."""
     if not len(keys):
         return np.empty(0, dtype=np.int64)
     return np.append(np.flatnonzero(np.diff(keys)), len(keys) - 1) + 1
 
 
-def _growth(equity: np.ndarray[Any, Any], start: int, end: int) -> float | None:
+def _growth(equity: Array, start: int, end: int) -> float | None:
     if (equity[: start + 1] <= 0).any():
         return None
     return float(equity[end] / equity[start] - 1.0)

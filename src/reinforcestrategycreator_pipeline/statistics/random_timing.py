@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from reinforcestrategycreator_pipeline.arrays import F64
 
 
-def redraw_timing(targets: F64, draws: int, rng: np.random.Generator) -> F64:
+def redraw_timing(
+    targets: Annotated[F64, "bars"], draws: int, rng: np.random.Generator
+) -> Annotated[F64, "{draws} bars"]:
     """Redraw how long a policy holds each of its exposures, keeping their order.
 
     The total time of each exposure is divided among its runs by a uniformly drawn composition into
@@ -43,7 +46,7 @@ def redraw_timing(targets: F64, draws: int, rng: np.random.Generator) -> F64:
     return drawn
 
 
-def percent_below(drawn: F64, own: float) -> float:
+def percent_below(drawn: Annotated[F64, "draws"], own: float) -> float:
     """Return the percentage of the drawn values that are below `own` by more than rounding.
 
     A policy that never changes its exposure is only repeated by the draws; it scores 0.

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
@@ -39,9 +38,7 @@ class CheckpointStore:
         names = [f for f in self.folder.iterdir() if re.fullmatch(r"step-\d+\.safetensors", f.name)]
         return sorted(names)
 
-    def save(
-        self, step: int, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
-    ) -> Path:
+    def save(self, step: int, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Path:
         """Write one checkpoint, then remove all but it and its `keep` - 1 predecessors.
 
         Checkpoints of later steps are removed too: they are damaged, or belong to a training that
@@ -61,7 +58,7 @@ class CheckpointStore:
 
     def load_newest(
         self,
-    ) -> tuple[tuple[dict[str, NDArray[Any]], dict[str, Any]] | None, list[str]]:
+    ) -> tuple[tuple[dict[str, Array], dict[str, Any]] | None, list[str]]:
         """Return the newest valid checkpoint, and a sentence for each damaged one skipped.
 
         Returns

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.files import write_bytes
 
@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 4 * 1024**3
 MAX_HEADER_BYTES = 100 * 1024**2
 
 
-def tensors_sha256(tensors: Mapping[str, NDArray[Any]], header_json: str = "") -> str:
+def tensors_sha256(tensors: Mapping[str, Array], header_json: str = "") -> str:
     """Return the SHA-256 of a header and of the name, dtype, shape, and bytes of each tensor."""
     digest = hashlib.sha256(header_json.encode("utf-8"))
     for name in sorted(tensors):
@@ -33,9 +33,7 @@ def tensors_sha256(tensors: Mapping[str, NDArray[Any]], header_json: str = "") -
     return digest.hexdigest()
 
 
-def write_tensors(
-    path: str | Path, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]
-) -> str:
+def write_tensors(path: str | Path, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> str:
     """Write tensors and a header to one file atomically, and return the seal.
 
     Parameters
@@ -64,7 +62,7 @@ def write_tensors(
     return seal
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """Read a file written by `write_tensors`, and verify its seal.
 
     Returns

@@ -147,7 +147,7 @@ def plant(monkeypatch, owner, name, text, replacement):
     wrong = compile(
         source.replace(text, replacement), f"mutant of {name}", "exec", dont_inherit=True
     )
-    exec(wrong, {**right.__globals__, "annotations": None}, space)
+    exec(wrong, {**inspect.unwrap(right).__globals__, "annotations": None}, space)
     monkeypatch.setattr(owner, name, space[name])
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
 from reinforcestrategycreator_pipeline.checks import require_choice
 from reinforcestrategycreator_pipeline.errors import (
@@ -83,8 +83,8 @@ class Performance:
 
     result: StrategyResult
     periods_per_year: float
-    equity: NDArray[np.float64] = field(init=False)
-    returns: NDArray[np.float64] = field(init=False)
+    equity: F64 = field(init=False)
+    returns: F64 = field(init=False)
     ruined: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Performance:
         object.__setattr__(self, "equity", equity)
         object.__setattr__(self, "returns", equity[1:] / equity[:-1] - 1.0)
 
-    def trade_values(self, column: str) -> NDArray[np.float64]:
+    def trade_values(self, column: str) -> F64:
         """Return a numeric column of the trades.
 
         Raises
@@ -141,7 +141,7 @@ class Performance:
             raise UndefinedMetricError("ruined: equity reached zero")
 
 
-def _require_finite(values: NDArray[np.float64], what: str) -> None:
+def _require_finite(values: F64, what: str) -> None:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise NonFiniteError(f"{what} must be finite. Got {values[bad[0]]} at index {bad[0]}.")

@@ -1,7 +1,7 @@
 """All metrics of a strategy's result: compute, rank and format them.
 
-Conventions and formulas are in ``docs/reference/metrics.md`` and in each function's docstring. The decorator
-`metric` adds your own, which are then computed with the others.
+Conventions and formulas are in ``docs/reference/metrics.md`` and in each function's docstring. The
+decorator `metric` adds your own, which are then computed with the others.
 """
 
 from __future__ import annotations

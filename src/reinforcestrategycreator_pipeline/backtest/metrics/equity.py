@@ -7,10 +7,11 @@ Conventions: simple returns per bar, net of costs; risk-free rate 0; sample stan
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtest.metrics.base import (
     Performance,
     UndefinedMetricError,
@@ -190,7 +191,7 @@ def calmar(p: Performance) -> float:
     return annual_return(p) / -deepest
 
 
-def drawdown(equity: NDArray[np.float64]) -> NDArray[np.float64]:
+def drawdown(equity: Annotated[F64, "bars"]) -> Annotated[F64, "bars"]:
     """Return equity over its running maximum, minus 1: 0 at a peak, negative below it.
 
     Parameters

@@ -147,12 +147,15 @@ class Broker(Protocol):
 
     def poll(self) -> Sequence[OrderUpdate]:
         """Return the updates since the last call, oldest first."""
+        ...
 
     def positions(self) -> Mapping[str, float]:
         """Return the shares held, by symbol; negative if short. Symbols not held are omitted."""
+        ...
 
     def account(self) -> Account:
         """Return the current money in the account."""
+        ...
 
 
 class Orders:

@@ -12,8 +12,8 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
@@ -100,7 +100,7 @@ class FrameReader(TableSource):
         tables = (_table(symbol, frame) for symbol, frame in frames.items())
         return self.market_data(tables, {"source": self.kind})
 
-    def symbols(self, table: Table, column: str | None) -> dict[str, NDArray[np.intp]]:
+    def symbols(self, table: Table, column: str | None) -> dict[str, Indices]:
         """Return the positions of each symbol's rows; without a column, the frame's name."""
         if column is None and self.symbol is None and isinstance(table, _FrameTable):
             return {table.symbol: np.arange(table.n_rows)}

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from reinforcestrategycreator_pipeline.arrays import F64
+
 _BPS = 1e-4
 
 
@@ -29,8 +29,8 @@ class Realization:
         Log price before bar 0, relative to the start price.
     """
 
-    log_returns: Floats
-    visible: dict[str, Floats]
+    log_returns: F64
+    visible: dict[str, F64]
     start: float = 0.0
 
 
@@ -114,7 +114,7 @@ def sinusoids(
     return Realization(returns, visible)
 
 
-def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> Floats:
+def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> F64:
     """Return n steps of x(t+1) = a x(t) + sigma eps, started from the stationary distribution."""
     eps = rng.standard_normal(n)
     x = np.empty(n)

@@ -20,12 +20,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, shorten
 from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
-
-Array = NDArray[Any]
 
 OWNER = "DQN.learn"
 
@@ -329,6 +327,7 @@ class VectorCollector(Collector):
         np.copyto(shaped, observations)
         over = np.logical_or(terminated, truncated) & acting
         any_over = bool(over.any())
+        first_states = following
         if any_over and self.mode == "SameStep":
             first_states = following.copy()
             self._put_final(shaped, infos, over)
@@ -358,7 +357,7 @@ class VectorCollector(Collector):
         if not math.isfinite(float(r.dot(r)) + float(flat.dot(flat))):
             self._refuse_non_finite(rewards, states)
 
-    def _put_final(self, shaped: Array, infos: Any, over: NDArray[np.bool_]) -> None:
+    def _put_final(self, shaped: Array, infos: Any, over: Bools) -> None:
         """Replace first observations of new episodes with the final ones of ended episodes."""
         final = infos.get("final_obs")
         for i in over.nonzero()[0].tolist():
@@ -369,7 +368,7 @@ class VectorCollector(Collector):
                 )
             shaped[i] = final[i]
 
-    def _reset_masked(self, over: NDArray[np.bool_]) -> None:
+    def _reset_masked(self, over: Bools) -> None:
         observations, _ = self.env.reset(options={"reset_mask": over.copy()})
         reset = np.asarray(observations, dtype=self.states.dtype).reshape(self.states.shape)
         if not np.array_equal(reset[~over], self.states[~over], equal_nan=True):

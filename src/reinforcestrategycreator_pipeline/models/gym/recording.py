@@ -14,11 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError
-
-Array = NDArray[Any]
 
 # Wrappers without state other than what `_wrappers_elapsed` reads; any other wrapper could have
 # state that `get_state` of the environment does not include.

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector
@@ -27,8 +27,6 @@ from reinforcestrategycreator_pipeline.models.loops import (
 )
 from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
-
-Array = NDArray[Any]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +47,7 @@ class Callback(Protocol):
             `DQN.diagnostics`, ``exploration_rate``, and environment ``steps_per_second``; or
             ``{"evaluation_return": mean}``.
         """
+        ...
 
 
 @dataclass(frozen=True)

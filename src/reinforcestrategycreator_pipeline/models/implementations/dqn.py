@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.arrays import Array, Ints
 from reinforcestrategycreator_pipeline.checks import from_mapping, require
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
-Array = NDArray[Any]
 
 __all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
 
@@ -262,8 +262,8 @@ class DQN:
         if isinstance(replay, RingStore) and isinstance(sampler, UniformSampler):
             sampler = PrioritizedSampler(replay.capacity, hp.priority_alpha, hp.priority_epsilon)
             replay.draw_by(sampler)
-        uniform = sampler is None or isinstance(sampler, UniformSampler)
-        if uniform or not hasattr(replay, "update_priorities"):
+        by_priority = hasattr(replay, "update_priorities")
+        if sampler is None or isinstance(sampler, UniformSampler) or not by_priority:
             raise ConfigError(
                 f"prioritized_replay needs a replay with update_priorities and a sampler that uses "
                 f"them. Got {type(replay).__name__} with {type(sampler).__name__} instead."
@@ -412,7 +412,7 @@ class DQN:
             raise NonFiniteError(f"the Q-values {q.tolist()} of a state are not finite")
         return int(q.argmax())
 
-    def select_actions(self, states: Array, exploration_rate: float = 0.0) -> NDArray[np.int64]:
+    def select_actions(self, states: Array, exploration_rate: float = 0.0) -> Ints:
         """Return an action for each state (E, n_inputs), as in training.
 
         Each action is random with probability `exploration_rate`, independently. A noisy network

@@ -20,9 +20,9 @@ from reinforcestrategycreator_pipeline.checks import (
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 from reinforcestrategycreator_pipeline.models.presets import preset as preset_of
 from reinforcestrategycreator_pipeline.nn.components import Component, Specified
-from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS
-from reinforcestrategycreator_pipeline.nn.losses import LOSSES
-from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
+from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, MakeHead
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES, Loss
+from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, Schedule
 
 # Beyond these, Adam's update may overflow in float32 even if the gradients are finite.
 MAX_LEARNING_RATE = 1e30
@@ -132,7 +132,7 @@ class DQNHyperparameters(Strict):
     adam_beta2: Decay = 0.999
     adam_epsilon: Annotated[float, Ge(MIN_EPSILON)] = 1e-8
     weight_decay: NotNegative = 0.0
-    learning_rate_schedule: Annotated[Component, Specified(SCHEDULES)] = "constant"
+    learning_rate_schedule: Annotated[Component[Schedule], Specified(SCHEDULES)] = "constant"
     learning_rate_final: Annotated[float, Ge(0), Le(MAX_LEARNING_RATE)] = 0.0
     gamma: Share = 0.99
     batch_size: Count = 32
@@ -148,11 +148,11 @@ class DQNHyperparameters(Strict):
     layer_norm: bool = False
     noisy: bool = False
     noisy_sigma: NotNegative = 0.5
-    head: Annotated[Component, Specified(HEADS)] = "expected"
+    head: Annotated[Component[MakeHead], Specified(HEADS)] = "expected"
     n_atoms: Annotated[int, Ge(2), Le(MAX_ATOMS)] = 51
     v_min: float = -10.0
     v_max: float = 10.0
-    loss: Annotated[Component, Specified(LOSSES)] = "squared"
+    loss: Annotated[Component[Loss], Specified(LOSSES)] = "squared"
     huber_delta: Positive = 1.0
     max_grad_norm: Positive | None = None
     tau: SomeShare = 1.0
@@ -160,7 +160,7 @@ class DQNHyperparameters(Strict):
     exploration_initial: Share = 1.0
     exploration_final: Share = 0.05
     exploration_fraction: SomeShare = 0.2
-    exploration_schedule: Annotated[Component, Specified(SCHEDULES)] = "linear"
+    exploration_schedule: Annotated[Component[Schedule], Specified(SCHEDULES)] = "linear"
     normalize_observations: bool = False
     observation_clip: Positive = 10.0
     learning_starts: Annotated[int, Ge(0)] = 1_000
@@ -202,7 +202,7 @@ class HyperparameterKeywords(TypedDict, total=False):
     adam_beta2: float
     adam_epsilon: float
     weight_decay: float
-    learning_rate_schedule: Component
+    learning_rate_schedule: Component[Schedule]
     learning_rate_final: float
     gamma: float
     batch_size: int
@@ -218,11 +218,11 @@ class HyperparameterKeywords(TypedDict, total=False):
     layer_norm: bool
     noisy: bool
     noisy_sigma: float
-    head: Component
+    head: Component[MakeHead]
     n_atoms: int
     v_min: float
     v_max: float
-    loss: Component
+    loss: Component[Loss]
     huber_delta: float
     max_grad_norm: float | None
     tau: float
@@ -230,7 +230,7 @@ class HyperparameterKeywords(TypedDict, total=False):
     exploration_initial: float
     exploration_final: float
     exploration_fraction: float
-    exploration_schedule: Component
+    exploration_schedule: Component[Schedule]
     normalize_observations: bool
     observation_clip: float
     learning_starts: int

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import DivergenceError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks
 from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult
-from reinforcestrategycreator_pipeline.nn.network import Array
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 

@@ -1,18 +1,18 @@
 """A deep Q-learner with known shapes: from a batch to an update, alone or together with others.
 
-`TrainingGroup.train` is the only implementation of a training step; docs/how-the-learner-works.md
-explains it line by line.
+`TrainingGroup.train` is the only implementation of a training step;
+docs/explanation/one-training-step.md explains it line by line.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array, Ints
 from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     DivergenceError,
@@ -34,7 +34,7 @@ from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks,
 from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult, TrainingStep
 from reinforcestrategycreator_pipeline.nn.adam import Adam, Coefficients, flush
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
-from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, apply, initialize
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply, initialize
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
 from reinforcestrategycreator_pipeline.replay.batch import Batch
@@ -142,13 +142,17 @@ class Learner:
 
     # -- acting -----------------------------------------------------------------------------
 
-    def values(self, rows: Array, weights: Mapping[str, Array]) -> Array:
+    def values(
+        self, rows: Annotated[Array, "rows {self.spec.n_inputs}"], weights: Mapping[str, Array]
+    ) -> Annotated[Array, "rows {self.spec.n_actions}"]:
         """Return the action values (N, A) of states (N, n_inputs), without noise."""
         if self.normalizer is not None:
             rows = self.normalizer.apply(rows)
         return self.head.values(apply(self.spec, weights, rows))
 
-    def act(self, states: Array, exploration_rate: float) -> NDArray[np.int64]:
+    def act(
+        self, states: Annotated[Array, "rows {self.spec.n_inputs}"], exploration_rate: float
+    ) -> Annotated[Ints, "rows"]:
         """Return the best action for each state (E, n_inputs), or a random one.
 
         Raises
@@ -176,7 +180,7 @@ class Learner:
                         f"the network's outputs {outputs[row].tolist()} for state {row} are not "
                         f"finite"
                     )
-        actions: NDArray[np.int64] = self.head.values(outputs).argmax(axis=1)
+        actions: Ints = self.head.values(outputs).argmax(axis=1)
         if random is not None and random.any():
             actions[random] = rng.integers(n_actions, size=int(random.sum()))
         return actions

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.models.learner.training_step import (
     MOST_BUFFERS,
@@ -14,7 +16,7 @@ from reinforcestrategycreator_pipeline.models.learner.training_step import (
 )
 from reinforcestrategycreator_pipeline.nn.adam import BLOCK, Coefficients, adam_step
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
-from reinforcestrategycreator_pipeline.nn.network import Array, NetworkSpec, Pass, Views
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, Pass, Views
 from reinforcestrategycreator_pipeline.nn.noise import Noise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState, iter_tensors
@@ -121,7 +123,11 @@ class QNetworks:
         for noise in self.noises:
             noise.apply()
 
-    def outputs_for_acting(self, states: Array, normalizer: RunningNormalizer | None) -> Array:
+    def outputs_for_acting(
+        self,
+        states: Annotated[Array, "rows {self.spec.n_inputs}"],
+        normalizer: RunningNormalizer | None,
+    ) -> Annotated[Array, "rows {self.spec.n_actions} {self.spec.n_outputs}"]:
         """Return the online outputs (E, A, n) for states (E, n_inputs), with new noise if noisy.
 
         The next call overwrites the result.

@@ -16,17 +16,15 @@ Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
 from reinforcestrategycreator_pipeline.nn.network import Backward, NetworkSpec, Pass, Views
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.replay.batch import Batch
-
-Array = NDArray[Any]
 
 MOST_BUFFERS = 16  # limits memory if batch sizes vary
 
@@ -112,7 +110,7 @@ class StepResult(NamedTuple):
             target_outputs=self.target_outputs[k],
         )
 
-    def transition_priorities(self) -> Array:
+    def transition_priorities(self) -> Annotated[Array, "*agents {self.rows}"]:
         """Return the priority of each transition, (..., B): the mean over its actions."""
         by_action = self.priorities.reshape(*self.outputs.shape[:-2], self.rows, -1)
         priorities: Array = by_action.mean(axis=-1)
@@ -216,7 +214,9 @@ class TrainingStep:
             losses, priorities, online.hidden, online.outputs, target_outputs, b, checksum, self
         )
 
-    def by_action(self, outputs: Array) -> Array:
+    def by_action(
+        self, outputs: Annotated[Array, "*rows both"]
+    ) -> Annotated[Array, "*rows {self.spec.n_actions} {self.spec.n_outputs}"]:
         """Return outputs (..., A n) as a view (..., A, n)."""
         return outputs.reshape(*outputs.shape[:-1], self.spec.n_actions, self.spec.n_outputs)
 

@@ -9,13 +9,15 @@ methods below, passed as an object, or given in the configuration by its registe
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from numpy.typing import NDArray
-
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.registry import Registry
 
-Array = NDArray[Any]
+# By transition: the outputs for one action, and one number each.
+Outputs: TypeAlias = Annotated[Array, "rows {self.n_outputs}"]
+Rows: TypeAlias = Annotated[Array, "rows"]
 
 
 class Head(Protocol):
@@ -36,7 +38,9 @@ class Head(Protocol):
 
     def __init__(self, hyperparameters: Any) -> None: ...
 
-    def values(self, outputs: Array) -> Array:
+    def values(
+        self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
+    ) -> Annotated[Array, "*rows"]:
         """Return the expected return of each action.
 
         Parameters
@@ -53,8 +57,8 @@ class Head(Protocol):
         ...
 
     def loss(
-        self, predicted: Array, bootstrap: Array, r_t: Array, discount_t: Array
-    ) -> tuple[Array, Array, Array]:
+        self, predicted: Outputs, bootstrap: Outputs, r_t: Rows, discount_t: Rows
+    ) -> tuple[Rows, Outputs, Rows]:
         """Return the loss of each transition, its gradient, and its priority.
 
         The caller averages over the rows and applies importance weights.
@@ -88,5 +92,8 @@ class Head(Protocol):
         """
         ...
 
+
+MakeHead: TypeAlias = Callable[[Any], Head]
+"""A head's class, or a function that makes one of the hyperparameters."""
 
 HEADS: Registry[type[Head]] = Registry("head", ("values", "loss"))

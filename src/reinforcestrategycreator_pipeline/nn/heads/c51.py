@@ -7,21 +7,19 @@ arXiv:1707.06887.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
-from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Array
-
-F64 = NDArray[np.float64]
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Outputs, Rows
 
 _LEAST = float(np.finfo(np.float64).tiny)
 
 
 @lru_cache(maxsize=64)
-def _row_starts(rows: int, width: int) -> NDArray[np.int64]:
+def _row_starts(rows: int, width: int) -> Ints:
     starts = np.arange(0, rows * width, width, dtype=np.int64)[:, None]
     starts.flags.writeable = False
     return starts
@@ -75,7 +73,9 @@ class C51:
         self._ones = np.ones(self.n_outputs)
         self._weights: dict[np.dtype[Any], tuple[Array, Array]] = {}
 
-    def values(self, outputs: Array) -> Array:
+    def values(
+        self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
+    ) -> Annotated[Array, "*rows"]:
         """Return sum_i z_i p_i, shape (...), of logits (..., n_outputs); see `Head.values`."""
         if outputs.dtype not in self._weights:
             pair = self._atoms.astype(outputs.dtype), np.ones(self.n_outputs, outputs.dtype)
@@ -86,7 +86,9 @@ class C51:
         values: Array = np.vecdot(e, atoms) / np.vecdot(e, ones)
         return values
 
-    def project(self, bootstrap: Array, r_t: Array, discount_t: Array) -> F64:
+    def project(
+        self, bootstrap: Outputs, r_t: Rows, discount_t: Rows
+    ) -> Annotated[F64, "rows {self.n_outputs}"]:
         """Project the target distribution onto the atoms: m of eq. 7.
 
         With b = (clipped return - v_min) / dz, the paper's algorithm 1 splits the mass between the
@@ -127,8 +129,8 @@ class C51:
         return m.reshape(rows, n)
 
     def loss(
-        self, predicted: Array, bootstrap: Array, r_t: Array, discount_t: Array
-    ) -> tuple[Array, Array, Array]:
+        self, predicted: Outputs, bootstrap: Outputs, r_t: Rows, discount_t: Rows
+    ) -> tuple[Rows, Outputs, Rows]:
         """Return losses (M,), d_predicted (M, n_outputs), priorities (M,); see `Head.loss`."""
         dtype = predicted.dtype
         m = self.project(bootstrap, r_t, discount_t)

@@ -11,9 +11,9 @@ from reinforcestrategycreator_pipeline.nn.heads import (  # noqa: F401  importin
     expected,
     qr,
 )
-from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Head
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Head, MakeHead
 
-__all__ = ["HEADS", "Head", "build_head"]
+__all__ = ["HEADS", "Head", "MakeHead", "build_head"]
 
 
 def build_head(hyperparameters: Any) -> Head:
@@ -33,5 +33,5 @@ def build_head(hyperparameters: Any) -> Head:
     head: Head = HEADS.build(hyperparameters.head)(hyperparameters)
     count = getattr(head, "n_outputs", None)
     owner = f"head {name_of(HEADS, hyperparameters.head)!r}"
-    require(is_int(count) and count >= 1, owner, "n_outputs", "an integer >= 1", count)  # type: ignore[operator]
+    require(is_int(count) and count >= 1, owner, "n_outputs", "an integer >= 1", count)
     return head

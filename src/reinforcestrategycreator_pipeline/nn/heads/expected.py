@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.checks import require_number
-from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Array
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Outputs, Rows
 from reinforcestrategycreator_pipeline.nn.losses import LOSSES
 
 
@@ -39,13 +40,15 @@ class Expected:
         self._loss = LOSSES.build(hyperparameters.loss)
         self._delta = float(hyperparameters.huber_delta)
 
-    def values(self, outputs: Array) -> Array:
+    def values(
+        self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
+    ) -> Annotated[Array, "*rows"]:
         """Return ``outputs[..., 0]``, a view."""
         return outputs[..., 0]
 
     def loss(
-        self, predicted: Array, bootstrap: Array, r_t: Array, discount_t: Array
-    ) -> tuple[Array, Array, Array]:
+        self, predicted: Outputs, bootstrap: Outputs, r_t: Rows, discount_t: Rows
+    ) -> tuple[Rows, Outputs, Rows]:
         """Return losses (M,), d_predicted (M, 1) and priorities (M,); see `Head.loss`."""
         error: Array = bootstrap[:, 0] * discount_t
         error += r_t

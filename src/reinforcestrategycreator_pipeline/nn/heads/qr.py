@@ -6,12 +6,13 @@ regression", arXiv:1710.10044.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
-from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Array
+from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Outputs, Rows
 
 # Size of one (m, n, n) array, chosen such that several fit in the processor's cache.
 BLOCK = 100_000
@@ -53,7 +54,9 @@ class QR:
         self._kappa = float(hyperparameters.huber_delta)
         self._scratch: tuple[Array, ...] = ()
 
-    def values(self, outputs: Array) -> Array:
+    def values(
+        self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
+    ) -> Annotated[Array, "*rows"]:
         """Return the mean of the quantiles, shape (...); see `Head.values`."""
         values: Array = np.add.reduce(outputs, axis=-1)
         values /= self.n_outputs
@@ -72,8 +75,8 @@ class QR:
         return self._scratch
 
     def loss(
-        self, predicted: Array, bootstrap: Array, r_t: Array, discount_t: Array
-    ) -> tuple[Array, Array, Array]:
+        self, predicted: Outputs, bootstrap: Outputs, r_t: Rows, discount_t: Rows
+    ) -> tuple[Rows, Outputs, Rows]:
         """Return losses (M,), d_predicted (M, n_outputs), priorities (M,); see `Head.loss`."""
         rows, n = predicted.shape
         y = bootstrap * discount_t[:, None]
@@ -88,7 +91,13 @@ class QR:
         d_predicted *= -scale
         return losses, d_predicted, losses.copy()
 
-    def _loss(self, theta: Array, y: Array, losses: Array, gradients: Array) -> None:
+    def _loss(
+        self,
+        theta: Annotated[Array, "rows n"],
+        y: Annotated[Array, "rows n"],
+        losses: Annotated[Array, "rows"],
+        gradients: Annotated[Array, "rows n"],
+    ) -> None:
         """Write n kappa times the losses of a block of rows, and -n kappa times the gradients."""
         rows, n = theta.shape
         left, right, centered, ones, *tables = self._buffers(theta.dtype)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD
 from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
 from reinforcestrategycreator_pipeline.report.charts.plotting import (
@@ -30,7 +30,7 @@ _BINS = 60
 )
 def distribution_figure(data: ReportData, asset: str, times: Times) -> Figure:
     """Draw a histogram of returns per bar with a position, and the 5% quantile of all bars."""
-    shown: dict[str, NDArray[np.float64]] = {}
+    shown: dict[str, F64] = {}
     for name in dict.fromkeys((data.policy, BUY_AND_HOLD)):
         if name in data.results[asset]:
             result = data.results[asset][name]

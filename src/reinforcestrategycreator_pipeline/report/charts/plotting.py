@@ -6,7 +6,9 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from reinforcestrategycreator_pipeline.arrays import Indices
 
 Figure = dict[str, Any]
 MAX_POINTS = 20_000
@@ -24,7 +26,7 @@ def numbers(values: ArrayLike) -> list[float | None]:
     return rounded
 
 
-def kept(count: int) -> NDArray[np.intp]:
+def kept(count: int) -> Indices:
     """Return the indices to draw: all up to `MAX_POINTS`, else evenly spaced ones."""
     if count <= MAX_POINTS:
         return np.arange(count)

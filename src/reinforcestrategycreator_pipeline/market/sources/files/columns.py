@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
@@ -27,14 +27,17 @@ _MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a"}
 class Column(Protocol):
     """One column of a file, of any stored type."""
 
-    def numbers(self, name: str, where: Where) -> NDArray[np.float64] | None:
+    def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers, NaN where missing; None for a column of text."""
+        ...
 
     def texts(self) -> list[str]:
         """Return the values as text."""
+        ...
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
         """Return the timestamps."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Table:
     path: Path
     columns: Mapping[str, Column]
     n_rows: int
-    lines: NDArray[np.int64] | None
+    lines: Ints | None
 
     def where(self, row: int) -> str:
         """Return the name of a row for error messages."""
@@ -62,7 +65,7 @@ class TextColumn:
         """Return the values, without surrounding spaces."""
         return [value.strip() for value in self.values]
 
-    def numbers(self, name: str, where: Where) -> NDArray[np.float64] | None:
+    def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers; None for a column without any."""
         if set("".join(self.values)) <= _DIGITS and all(self.values):
             try:

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64, Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require_choice
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
@@ -89,7 +89,7 @@ class ColumnLayout(Strict):
             names[ADJUSTED_CLOSE] = None
         return {key: name for key, name in names.items() if name is not None}
 
-    def symbols(self, table: Table, column: str | None) -> dict[str, NDArray[np.intp]]:
+    def symbols(self, table: Table, column: str | None) -> dict[str, Indices]:
         """Return the positions of each symbol's rows."""
         if column is None:
             name = table.path.stem if self.symbol is None else self.symbol
@@ -112,13 +112,11 @@ class ColumnLayout(Strict):
                 )
         return {str(symbol): np.asarray(rows) for symbol, rows in groups.items()}
 
-    def values(
-        self, table: Table, names: dict[str, str], notes: list[str]
-    ) -> dict[str, NDArray[np.float64]]:
+    def values(self, table: Table, names: dict[str, str], notes: list[str]) -> dict[str, F64]:
         """Return the numbers of the bars and of the side data, by role or column name."""
         ours = {theirs: name for name, theirs in names.items()}
         not_read = self._not_read(table)
-        values: dict[str, NDArray[np.float64]] = {}
+        values: dict[str, F64] = {}
         for name in (*names.values(), *(c for c in table.columns if c not in ours)):
             if name in not_read:
                 continue

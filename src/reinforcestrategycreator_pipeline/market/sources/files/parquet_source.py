@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
@@ -31,7 +31,7 @@ class ArrowColumn:
 
     values: Any  # pyarrow.ChunkedArray
 
-    def numbers(self, name: str, where: Where) -> NDArray[np.float64] | None:
+    def numbers(self, name: str, where: Where) -> F64 | None:
         """Return integers, floats and decimals as float64; other types are not numbers."""
         kind = self.values.type
         if pa.types.is_boolean(kind) or not (
