@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     MetricValue,
     find_metric,
     format_value,
