@@ -7,7 +7,8 @@ nothing else, so that the last row has the bits of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class FeatureStream:
     ----------
     specs : sequence of FeatureSpec
         As the policy was trained with.
-    columns : sequence of str
+    columns : iterable of str
         The bars' columns: open, high, low, close, volume, then any side data.
     symbol : str
         For messages.
@@ -41,7 +42,7 @@ class FeatureStream:
     """
 
     def __init__(
-        self, specs: Sequence[FeatureSpec], columns: Sequence[str], symbol: str = ""
+        self, specs: Sequence[FeatureSpec], columns: Iterable[str], symbol: str = ""
     ) -> None:
         self.symbol = symbol
         self.columns = tuple(str(name) for name in columns)
@@ -59,7 +60,7 @@ class FeatureStream:
         self.count = 0
         self.time: object = None
 
-    def push(self, bar: Mapping[str, float], time: object = None) -> None:
+    def push(self, bar: Mapping[Any, float], time: object = None) -> None:
         """Take the bar that has just closed.
 
         Parameters
