@@ -9,6 +9,7 @@ PYTHON ?=
 ARGS ?=
 VENV := .venv
 BENCH_VENV := .bench-venv
+DOCS_VENV := .docs-venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 INPUTS := pyproject.toml constraints.txt
@@ -19,7 +20,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick lint format bench bench-learning clean
+.PHONY: help setup run test quick lint format bench bench-learning docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
@@ -34,9 +35,10 @@ test: $(VENV)/.installed-dev ## Set up what is missing, then run all tests
 quick: $(VENV)/.installed-dev ## The tests without the slow ones
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
-lint: $(VENV)/.installed-dev ## Style, format and types; changes nothing
+lint: $(VENV)/.installed-dev ## Style, format, spelling and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell src docs examples README.md CONTRIBUTING.md CHANGELOG.md
 	$(BIN)/mypy
 
 format: $(VENV)/.installed-dev ## Put style and format right
@@ -51,8 +53,12 @@ bench: $(BENCH_VENV)/.installed ## Measure speed against torch and JAX; writes b
 bench-learning: $(BENCH_VENV)/.installed ## Measure what is learned; 40 minutes or more, resumable
 	$(BENCH_VENV)/bin/python -m benchmarks.learning $(ARGS)
 
+docs: $(DOCS_VENV)/.installed ## Build the documentation's site in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --quiet
+	@echo "Open site/index.html"
+
 clean: ## Remove the virtual environments and caches; runs/ stays
-	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # The stamps make a second call install nothing, unless what is to be installed has changed.
@@ -72,7 +78,12 @@ $(BENCH_VENV)/.installed: $(INPUTS) | $(BENCH_VENV)/bin/python
 	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) -e ".[bench]" "$(TORCH)"
 	@touch $@
 
-$(VENV)/bin/python $(BENCH_VENV)/bin/python:
+$(DOCS_VENV)/.installed: scripts/docs_requirements.txt | $(DOCS_VENV)/bin/python
+	@echo "Installing into $(DOCS_VENV) ..."
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(VENV)/bin/python $(BENCH_VENV)/bin/python $(DOCS_VENV)/bin/python:
 	@for name in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
 	  if "$$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	      >/dev/null 2>&1; then \

@@ -1,3 +1,83 @@
-"""ReinforceStrategyCreator: from market data to a trading strategy, with an honest verdict."""
+"""ReinforceStrategyCreator: from market data to a trading strategy, with an honest verdict.
+
+The names below are loaded when they are used, so importing the package costs nothing::
+
+    import reinforcestrategycreator_pipeline as rsc
+
+    run = rsc.run(seed=7)
+    print(run.verdict)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reinforcestrategycreator_pipeline import errors, metrics, strategies
+    from reinforcestrategycreator_pipeline.api.backtests import Backtest, backtest
+    from reinforcestrategycreator_pipeline.api.bars import read_bars
+    from reinforcestrategycreator_pipeline.api.runs import Run, run
+    from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
+    from reinforcestrategycreator_pipeline.execution.costs import CostConfig as Costs
+    from reinforcestrategycreator_pipeline.market.bars import MarketData
+    from reinforcestrategycreator_pipeline.market.windows import SplitConfig as Split
+    from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+    from reinforcestrategycreator_pipeline.models.population import Population
+    from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+    from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DQN",
+    "Backtest",
+    "Costs",
+    "MarketData",
+    "Policy",
+    "Population",
+    "Run",
+    "RunConfig",
+    "Split",
+    "TradingEnv",
+    "__version__",
+    "backtest",
+    "errors",
+    "load_policy",
+    "metrics",
+    "read_bars",
+    "run",
+    "strategies",
+]
+
+_PLACES = {
+    "DQN": "models.implementations.dqn:DQN",
+    "Backtest": "api.backtests:Backtest",
+    "Costs": "execution.costs:CostConfig",
+    "MarketData": "market.bars:MarketData",
+    "Policy": "policies.base:Policy",
+    "Population": "models.population:Population",
+    "Run": "api.runs:Run",
+    "RunConfig": "pipeline.config.root:RunConfig",
+    "Split": "market.windows:SplitConfig",
+    "TradingEnv": "envs.trading_env:TradingEnv",
+    "backtest": "api.backtests:backtest",
+    "errors": "errors:",
+    "load_policy": "policies.base:load_policy",
+    "metrics": "metrics:",
+    "read_bars": "api.bars:read_bars",
+    "run": "api.runs:run",
+    "strategies": "strategies:",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].partition(":")
+    found = importlib.import_module(f"{__name__}.{module}")
+    return getattr(found, attribute) if attribute else found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

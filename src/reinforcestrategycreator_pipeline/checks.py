@@ -1,9 +1,9 @@
-"""What configuration values may be: rules as data on the fields, and one wording for all.
+"""Validation of configuration values: rules declared on the fields, with one wording for all.
 
-A frozen dataclass says it in its annotations, ``rate: Annotated[float, Gt(0), Le(1)]``. The same
-annotations check a value that comes from a file (`fit`), one from Python (`Strict`), and give the
-JSON schema. The markers are our own, five lines each, because the learner imports NumPy alone;
-those of the package annotated-types have the same attributes and do as well.
+A frozen dataclass declares its rules in annotations, ``rate: Annotated[float, Gt(0), Le(1)]``. The
+same annotations check values from a file (`fit`) and from Python (`Strict`), and produce the JSON
+schema. The markers are defined here, five lines each, because the learner imports only NumPy;
+those of the package annotated-types have the same attributes and work as well.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ LARGEST_INT = 2**63 - 1
 
 @dataclass(frozen=True)
 class Gt:
-    """The value is greater than `gt`."""
+    """The value must be greater than `gt`."""
 
     gt: float
 
 
 @dataclass(frozen=True)
 class Ge:
-    """The value is `ge` or greater."""
+    """The value must be `ge` or greater."""
 
     ge: float
 
 
 @dataclass(frozen=True)
 class Lt:
-    """The value is less than `lt`."""
+    """The value must be less than `lt`."""
 
     lt: float
 
 
 @dataclass(frozen=True)
 class Le:
-    """The value is `le` or less."""
+    """The value must be `le` or less."""
 
     le: float
 
 
 @dataclass(frozen=True)
 class Len:
-    """A list or a text has at least `min_length` items, which may have to be `distinct`."""
+    """A list or string must have at least `min_length` items, without duplicates if `distinct`."""
 
     min_length: int = 0
     distinct: bool = False
@@ -77,7 +77,7 @@ _WORDS = {
     int: "an integer",
     float: "a number",
     bool: "true or false",
-    str: "text",
+    str: "a string",
     type(None): "null",
     tuple: "a list",
     list: "a list",
@@ -87,11 +87,11 @@ _WORDS = {
 
 
 class Strict:
-    """Base of a frozen dataclass whose fields are held to their annotations, however it is made.
+    """Base of a frozen dataclass that checks its fields against their annotations.
 
-    Whole numbers and NumPy's scalars become the annotated Python numbers, lists become tuples,
-    mappings the annotated dataclass. A subclass that has rules of several fields together checks
-    them in its own ``__post_init__``, after ``super().__post_init__()``.
+    Integers and NumPy scalars become the annotated Python numbers, lists become tuples, and
+    mappings become the annotated dataclass. A subclass checks rules that involve several fields in
+    its own ``__post_init__``, after ``super().__post_init__()``.
     """
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class Strict:
 
 
 def field_types(section: Any) -> dict[str, Any]:
-    """Return a dataclass's parameters and their types, in order of declaration."""
+    """Return the parameters of a dataclass and their types, in order of declaration."""
     return _field_types(section)
 
 
@@ -113,7 +113,7 @@ def field_types(section: Any) -> dict[str, Any]:
 def _field_types(section: Any) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(section, include_extras=True)
-    except NameError:  # a class inside a function, or one that names what only type checkers import
+    except NameError:  # a class inside a function, or a name that only type checkers import
         hints = {}
     return {f.name: hints.get(f.name, Any) for f in dataclasses.fields(section) if f.init}
 
@@ -130,7 +130,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def family_of(annotation: Any) -> Any:
-    """Return the registry whose components `annotation` holds, perhaps optionally; else None."""
+    """Return the registry of the components that `annotation` accepts; None if it has none."""
     for member in members(annotation):
         for marker in get_args(member)[1:] if get_origin(member) is Annotated else ():
             if hasattr(marker, "component"):
@@ -139,18 +139,23 @@ def family_of(annotation: Any) -> Any:
 
 
 def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) -> Any:
-    """Return `value` as `annotation` wants it; append to `wrong` what it refuses.
+    """Convert `value` to the type that `annotation` asks for; append any errors to `wrong`.
 
     Parameters
     ----------
     annotation : Any
-        A type with its rules. What it does not restrict, or what is unknown here, passes.
+        A type with its rules. Types that are not known here accept every value.
     value : Any
-        Plain, as from a file, or a Python object.
-    path : tuple
-        Where the value stands, for the errors.
+        A plain value, as read from a file, or a Python object.
+    path : tuple of str and int
+        Location of the value, for the errors.
     wrong : list of ConfigError
-        Longer on return if something is wrong; what is returned is of no use then.
+        Errors found so far. If it grows, the returned value must not be used.
+
+    Returns
+    -------
+    Any
+        The converted value.
     """
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Annotated:
@@ -162,7 +167,7 @@ def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) ->
     if is_section(origin):
         return _fit_section(origin, value, path, wrong, origin.__name__)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        value = value.item()  # NumPy's scalars
+        value = value.item()  # NumPy scalars
     if origin in (tuple, list):
         return _fit_list(annotation, origin, arguments, value, path, wrong)
     if origin in (dict, collections.abc.Mapping):
@@ -193,32 +198,39 @@ def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) ->
 
 
 def words(annotation: Any) -> str:
-    """Return what a value must be, in words: ``"a number > 0 and <= 1"``."""
+    """Return what a value must be, in words: ``"a number in (0, 1]"``."""
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Annotated:
         kind = words(arguments[0])
         for marker in arguments[1:]:
             least = getattr(marker, "min_length", 0)
-            kind += " of different items" if getattr(marker, "distinct", False) else ""
-            kind += ", not empty" if least == 1 else f", of {least} or more" if least else ""
-        bounds = " and ".join(
-            f"{sign} {_digits(bound)}" for sign, _, bound in _bounds(arguments[1:])
-        )
-        return f"{kind} {bounds}" if bounds else kind
+            kind = kind.replace("a ", "a non-empty ", 1) if least == 1 else kind
+            kind += f" of at least {least} items" if least > 1 else ""
+            kind += " without duplicates" if getattr(marker, "distinct", False) else ""
+        return kind + _interval(arguments[1:])
     if len(alternatives := members(annotation)) > 1:
         return " or ".join(map(words, alternatives))
     if origin is Literal:
         *rest, last = map(repr, arguments)
         return f"{', '.join(rest)} or {last}" if rest else last
     if is_section(origin):
-        return "a section, a mapping of keys to values"
+        return "a section (a mapping of keys to values)"
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
-        return f"a list of {len(arguments)}"
+        return f"a list of {len(arguments)} items"
     return _WORDS.get(origin, str(annotation))
 
 
+def _interval(markers: Iterable[object]) -> str:
+    """Return the bounds: ``" in (0, 1]"`` if there are two, else ``" >= 1"``, or nothing."""
+    ends = {sign[0]: (sign, _digits(bound)) for sign, _, bound in _bounds(markers)}
+    if len(ends) < 2:
+        return "".join(f" {sign} {bound}" for sign, bound in ends.values())
+    (above, low), (below, high) = ends[">"], ends["<"]
+    return f" in {'[' if above == '>=' else '('}{low}, {high}{']' if below == '<=' else ')'}"
+
+
 def _digits(bound: float) -> str:
-    # `typing` keeps one of two equal annotations: Gt(0) may come as Gt(0.0).
+    # `typing` caches equal annotations: Gt(0) may arrive as Gt(0.0).
     return str(int(bound) if abs(bound) < 1e15 and bound == int(bound) else bound)
 
 
@@ -238,7 +250,7 @@ def _refusal(annotation: Any, value: Any, path: KeyPath) -> ConfigError:
         hint = nearest(value, choices)
         hint = hint if "Did you mean" in hint else ""
     if is_int(value) and abs(value) > LARGEST_INT:
-        rule += " and < 2**63"
+        rule += " that fits in 64 bits"
     elif isinstance(value, float) and value - value != 0:
         rule = rule.replace("a number", "a finite number")
     return ConfigError(path=path, rule=f"must be {rule}", value=value, hint=hint)
@@ -311,7 +323,7 @@ def _fit_section(
             hint = nearest(str(key), kinds)
             message = f"{owner} has no parameter {key!r}.{hint}"
             at = (*path, str(key))
-            wrong.append(ConfigError(message, path=at, rule="no such key", hint=hint))
+            wrong.append(ConfigError(message, path=at, rule="unknown key", hint=hint))
     for f in dataclasses.fields(section):
         absent = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         misspelt = any(repr(f.name) in error.hint for error in wrong[before:])
@@ -330,7 +342,7 @@ def _fit_section(
 def _fit_field(
     owner: str, annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError], depth: int
 ) -> Any:
-    """`fit` the field of `owner` whose name is ``path[depth]``; errors name both."""
+    """Apply `fit` to the field ``path[depth]`` of `owner`; errors name both."""
     before = len(wrong)
     value = fit(annotation, value, path, wrong)
     for error in wrong[before:]:
@@ -341,20 +353,20 @@ def _fit_field(
 
 
 def raise_all(wrong: list[ConfigError]) -> None:
-    """Raise the first of several errors, which then knows the others; none: return."""
+    """Raise the first of the errors, with the rest as its `others`; do nothing without errors."""
     if wrong:
         wrong[0].others = tuple(wrong[1:])
         raise wrong[0]
 
 
 def from_mapping(cls: type[C], mapping: Mapping[str, Any], owner: str = "") -> C:
-    """Build the dataclass `cls` from names and plain values, as a file has them.
+    """Build the dataclass `cls` from a mapping of names to plain values, as read from a file.
 
     Raises
     ------
     ConfigError
-        For an unknown key (the message names the nearest valid one), a missing one, or a value
-        that the field's annotation or the class's checks refuse. It knows all of them.
+        If a key is unknown (the message names the nearest valid one) or missing, or a value fails
+        the checks of its field or of the class. Further errors are in its `others`.
     """
     wrong: list[ConfigError] = []
     if not isinstance(mapping, Mapping):
@@ -369,7 +381,7 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], owner: str = "") -> C
 def require(condition: bool, owner: str, name: str, rule: str, value: object) -> None:
     """Raise `ConfigError` unless `condition` holds.
 
-    The message reads: The {name} parameter of {owner} must be {rule}. Got {value!r} instead.
+    The message is: The {name} parameter of {owner} must be {rule}. Got {value!r} instead.
     """
     if not condition:
         error = ConfigError(path=(name,), rule=f"must be {rule}", value=value)
@@ -378,12 +390,12 @@ def require(condition: bool, owner: str, name: str, rule: str, value: object) ->
 
 
 def is_int(value: object) -> TypeGuard[int]:
-    """Tell whether `value` is a true integer; a bool is not."""
+    """Tell whether `value` is an integer; a bool is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Tell whether `value` is a finite real number that a float can hold; a bool is not."""
+    """Tell whether `value` is a finite real number within the range of a float; a bool is not."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
     try:
@@ -415,17 +427,17 @@ def require_number(
     below: float | None = None,
     high: float | None = None,
 ) -> None:
-    """Require a finite number within the given open (`above`, `below`) or closed bounds."""
+    """Require a finite number within open (`above`, `below`) or closed (`low`, `high`) bounds."""
     bounds = {Gt: above, Ge: low, Lt: below, Le: high}
     rules = [marker(bound) for marker, bound in bounds.items() if bound is not None]
     require_fit(Annotated[(float, *rules)] if rules else float, owner, name, value)
 
 
 def require_bool(owner: str, name: str, value: object) -> None:
-    """Require true or false."""
+    """Require a bool."""
     require_fit(bool, owner, name, value)
 
 
 def require_choice(owner: str, name: str, value: object, choices: Iterable[str]) -> None:
-    """Require one of some names; the message offers the nearest."""
+    """Require one of the names in `choices`; the message offers the nearest."""
     require_fit(Literal[tuple(choices)], owner, name, value)

@@ -1,7 +1,7 @@
-"""The exceptions that a user may see: one line each, and what to do about it.
+"""Exceptions meant for the user: one line each, with what is wrong and how to fix it.
 
-Everything that a user can get wrong raises a subclass of `RscError`; the command line prints
-its text and exits with `exit_code`. Anything else that escapes is a defect of ours.
+Every user mistake raises a subclass of `RscError`; the command line prints its text and exits with
+`exit_code`. Any other exception that escapes is a bug in this package.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MOST_NAMES = 20
-"""Names that a message lists at most."""
+"""Maximum number of names that a message lists."""
 MOST_OTHERS = 3
-"""Further wrong values that a message lists at most."""
+"""Maximum number of further errors that a message lists."""
 
 KeyPath = tuple[str | int, ...]
 _NOTHING = object()
 
 
 class RscError(Exception):
-    """Base of every error that is meant for the user."""
+    """Base class of every error that is meant for the user."""
 
     exit_code = 1
 
@@ -33,18 +33,18 @@ class ConfigError(RscError, ValueError):
     Parameters
     ----------
     message : str
-        One line that is complete without a file: "The rate parameter of Adam must be > 0. Got 0
-        instead."; by default `path` and `complaint`.
+        One line that is complete without a file name: "The rate parameter of Adam must be > 0. Got
+        0 instead."; by default `path` and `complaint`.
     path : tuple of str and int
-        The keys that lead from what was being built to the wrong value.
+        Keys that lead from the object being built to the wrong value.
     rule : str
-        What the value breaks, without a name: ``"must be > 0"``; empty if only `message` says it.
+        The broken rule, without a name: ``"must be > 0"``; empty if only `message` states it.
     value : object
-        What was given.
+        The rejected value.
     hint : str
-        A sentence that begins with a space: `nearest`.
+        A sentence that begins with a space, from `nearest`.
     others : sequence of ConfigError
-        What else is wrong.
+        Further errors found at the same time.
     """
 
     exit_code = 2
@@ -65,7 +65,7 @@ class ConfigError(RscError, ValueError):
 
     @property
     def complaint(self) -> str:
-        """What is wrong at `path`, in a sentence that does not say where."""
+        """The error at `path`, as a sentence without the location."""
         if not self.rule:
             return self.message
         got = "" if self.value is _NOTHING else f" Got {shorten(repr(self.value), 80)} instead."
@@ -73,15 +73,15 @@ class ConfigError(RscError, ValueError):
 
     @property
     def more(self) -> str:
-        """`others`, shortly: a clause that begins with a space."""
+        """A summary of `others`: a clause that begins with a space."""
         if not self.others:
             return ""
-        short = [f"{show_path(e.path)} {shorten(e.rule or e.message, 80)}" for e in self.others]
+        short = [f"{show_path(e.path)}: {shorten(e.rule or e.message, 80)}" for e in self.others]
         shown = "; ".join(short[:MOST_OTHERS])
         return f" (and {len(short)} more: {shown}{'; ...' if len(short) > MOST_OTHERS else ''})"
 
     def within(self, *path: str | int) -> list[ConfigError]:
-        """Return this and the others, as found below `path`."""
+        """Return this error and its `others`, with `path` put in front of their paths."""
         found = [self, *self.others]
         for error in found:
             error.path = (*path, *error.path)
@@ -93,38 +93,38 @@ class ConfigError(RscError, ValueError):
 
 
 class DataError(RscError, ValueError):
-    """Market data is missing, unreadable or breaks a rule."""
+    """Market data is missing, unreadable, or invalid."""
 
 
 class FeatureError(RscError, ValueError):
-    """A feature cannot be computed, or breaks its own declaration."""
+    """A feature cannot be computed, or violates its declaration."""
 
 
 class NonFiniteError(RscError, ArithmeticError):
-    """A NaN or an infinity appeared where only finite numbers may be."""
+    """A NaN or an infinity appeared where only finite numbers are allowed."""
 
 
 class DivergenceError(RscError, ArithmeticError):
-    """Learning has left what the rewards allow."""
+    """Action values exceed what the rewards allow: training diverges."""
 
 
 class CheckpointError(RscError):
-    """A saved state is missing, damaged or belongs to something else."""
+    """A saved state is missing, damaged, or does not match what it is loaded into."""
 
 
 class RunError(RscError):
-    """A run cannot be started, continued or read."""
+    """A run cannot be started, resumed, or read."""
 
 
 class Interrupted(RscError):
-    """The user stopped the run; its state is saved."""
+    """The user stopped the run; its state was saved."""
 
     exit_code = 130
 
 
 @contextmanager
 def at(*path: str | int) -> Iterator[None]:
-    """Let a `ConfigError` that is raised inside know that it stands below `path`."""
+    """Prepend `path` to the path of any `ConfigError` raised inside."""
     try:
         yield
     except ConfigError as error:
@@ -133,19 +133,19 @@ def at(*path: str | int) -> Iterator[None]:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the valid name nearest to `name`, or the names there are.
+    """Return ``" Did you mean 'x'?"`` for the valid name nearest to `name`, or list the valid ones.
 
     Parameters
     ----------
     name : str
-        What the user wrote.
+        The name that the user wrote.
     valid : iterable of str
-        The names that exist.
+        All valid names.
 
     Returns
     -------
     str
-        A sentence that begins with a space, to be put behind an error message.
+        A sentence that begins with a space, to be appended to an error message.
     """
     names = sorted(str(v) for v in valid)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
@@ -157,7 +157,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def show_path(path: KeyPath) -> str:
-    """Return a key path as people write it: ``features[2].name``."""
+    """Return a key path in the usual notation: ``features[2].name``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -165,14 +165,14 @@ def show_path(path: KeyPath) -> str:
 
 
 def shorten(text: str, limit: int = 200) -> str:
-    """Return `text`, cut to `limit` characters: a message quotes what users or libraries wrote."""
+    """Truncate text quoted from users or libraries to `limit` characters, for a message."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def blame(error: BaseException) -> str:
-    """Return the line of code from outside that raised: ``"my_source.py:12"``, or ``""``.
+    """Return the line of user code that raised: ``"my_source.py:12"``, or ``""``.
 
-    It is the innermost of the traceback that is neither of this package nor of a library.
+    It is the innermost line of the traceback that is in neither this package nor a library.
     """
     import sysconfig
     import traceback
@@ -189,10 +189,10 @@ def blame(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def blamed(component: str, kind: type[RscError]) -> Iterator[None]:
-    """Turn what code from outside raises into an error of `kind` that says whose code it was.
+    """Convert an exception from user code into an error of `kind` that names the component.
 
-    The message reads: ``feature 'x' raised KeyError: 'clse' (my_features.py:12)``. Errors that are
-    meant for the user pass as they are.
+    The message is: ``feature 'x' raised KeyError: 'clse' (my_features.py:12)``. An `RscError`
+    passes through unchanged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Writes that survive a crash (temp -> fsync -> rename -> fsync of the folder), and hashes."""
+"""Hashes, and file writes that survive a crash (temp -> fsync -> rename -> fsync of the folder)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sha256_bytes(data: bytes | memoryview) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal."""
+    """Return the SHA-256 of the content of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -37,12 +37,12 @@ def _fsync(path: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write; on success it becomes `path`, else nothing changes.
+    """Yield a temporary file to write; on success it becomes `path`, otherwise nothing changes.
 
     Raises
     ------
     RunError
-        If the operating system refuses (disk full, no permission); `path` is as it was.
+        If the operating system reports an error (disk full, no permission); `path` is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON to `path` atomically; NaN is refused (use None)."""
+    """Write `value` as indented JSON to `path` atomically; NaN raises `ValueError` (use None)."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -93,12 +93,13 @@ def replace_link(link: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; on success it replaces `path`, else nothing changes.
+    """Yield a temporary folder to fill; on success it replaces `path`, otherwise nothing changes.
 
     Raises
     ------
     RunError
-        If the operating system refuses; `path` is as it was, or beside it as ``.NAME.old.*``.
+        If the operating system reports an error; the previous content of `path` is then unchanged,
+        or beside it as ``.NAME.old.*``.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,15 +118,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Give the folder `new` the name `path`, in place of a folder that has it.
+    """Rename the folder `new` to `path`, replacing any folder there.
 
     Raises
     ------
     OSError
-        If the system refuses; what was at `path` may then be beside it as ``.NAME.old.*``.
+        If the operating system reports an error; the previous content of `path` may then be beside
+        it as ``.NAME.old.*``.
     """
     if path.exists():
-        # Aside first: a folder cannot be renamed onto one that has content.
+        # Move the old folder aside first: a rename cannot replace a folder that is not empty.
         old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
         path.replace(old)
         new.replace(path)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the same for a run, and able to wait for a moment when the state is whole."""
+"""Ctrl-C and SIGTERM: handled alike, and deferrable until the state is consistent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class StopRequest:
-    """Whether the user has asked to stop."""
+    """A flag that is true once the user has asked to stop."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -22,7 +22,7 @@ class StopRequest:
 
 @contextmanager
 def _handled(stop: Callable[[], None], *signals: int) -> Iterator[None]:
-    """Call `stop` at `signals`, in the main thread; elsewhere Python allows no handlers."""
+    """Call `stop` on `signals`; only in the main thread, where Python allows handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -40,7 +40,7 @@ def _handled(stop: Callable[[], None], *signals: int) -> Iterator[None]:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does."""
+    """Make SIGTERM act like Ctrl-C."""
 
     def stop() -> None:
         raise KeyboardInterrupt
@@ -51,9 +51,9 @@ def sigterm_interrupts() -> Iterator[None]:
 
 @contextmanager
 def deferred_interrupts() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a request; a second one interrupts at once.
+    """Turn the first SIGINT or SIGTERM into a request; a second one interrupts immediately.
 
-    Outside the main thread, where Python allows no handlers, nothing is changed.
+    Outside the main thread, where Python allows no signal handlers, nothing changes.
     """
     request = StopRequest()
 

@@ -1,4 +1,4 @@
-"""The columns of a bar and the rule that each of its numbers keeps."""
+"""The columns of a bar, and the valid range of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADJUSTED_CLOSE = "adj_close"
 
 @dataclass(frozen=True)
 class BadValue:
-    """A number that no bar may hold; as text, what is wrong with it."""
+    """An invalid number in a bar; `str` gives the error in words."""
 
     column: str
     row: int
@@ -27,12 +27,12 @@ class BadValue:
 
 
 def bound(column: str) -> str:
-    """Return the rule of a bar's column: its values must be ``"> 0"`` or ``">= 0"``."""
+    """Return the lower bound of a column's values: ``"> 0"`` or ``">= 0"``."""
     return ">= 0" if column == "volume" else "> 0"
 
 
 def out_of_bounds(column: str, values: Any) -> Any:
-    """Tell which values, or whether a value, breaks the `bound` of the column; NaN does not."""
+    """Tell which values violate the `bound` of the column; NaN does not."""
     return values < 0.0 if column == "volume" else values <= 0.0
 
 
@@ -42,7 +42,12 @@ def first_bad(columns: Mapping[str, ArrayLike]) -> BadValue | None:
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (T,) or float
-        Columns of bars, any of `OHLCV`.
+        Columns of T bars, or the values of one bar; names from `OHLCV`.
+
+    Returns
+    -------
+    BadValue or None
+        None if all values are valid.
     """
     for column, values in columns.items():
         array = np.atleast_1d(np.asarray(values, dtype=np.float64))

@@ -1,9 +1,9 @@
-"""Name -> component, with parameters, near-miss errors, and ``"module:attribute"`` for own code.
+"""Registries of components by name, with parameters, and ``"module:attribute"`` for user code.
 
-A component is a frozen dataclass, whose fields are its parameters, or a function, whose keyword
-arguments are: those that are keyword-only or have a default. In configuration it is a name, or
-``{name: ..., **parameters}``; in Python the object itself. A registry is also the annotation of a
-field that holds such a component, ``reward: Annotated[Any, REWARDS]``.
+A component is a frozen dataclass or a function. Its parameters are the fields of the dataclass, or
+the arguments of the function that are keyword-only or have a default. A configuration gives a name,
+or ``{name: ..., **parameters}``; in Python, the object itself works too. A registry also annotates
+a field that holds such a component, ``reward: Annotated[Any, REWARDS]``.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ T = TypeVar("T")
 M = TypeVar("M")
 
 FAMILIES: weakref.WeakSet[Registry[Any]] = weakref.WeakSet()
-"""Every registry there is."""
+"""All existing registries."""
 _SEARCHED: list[str] = []
 REQUIRED = inspect.Parameter.empty
-"""The default of a parameter that has none."""
+"""Default of a parameter that must be given."""
 
 
 class Parameter(NamedTuple):
-    """What a component may be told.
+    """A parameter of a component.
 
     Attributes
     ----------
     annotation : Any
-        Its type and rules.
+        Type and rules of the value.
     default : Any
-        `REQUIRED` if there is none.
+        Default value; `REQUIRED` if there is none.
     """
 
     annotation: Any
@@ -56,16 +56,16 @@ class Parameter(NamedTuple):
 
 
 class Description(NamedTuple):
-    """One member of a family, for lists and help.
+    """Description of one registered member, for lists and help.
 
     Attributes
     ----------
     name : str
-        As the configuration writes it.
+        Name used in the configuration.
     summary : str
-        One line.
+        First paragraph of its documentation, on one line.
     accepts : mapping of str to Parameter
-        What it may be told.
+        Its parameters by name.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Description(NamedTuple):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The defaults as text; ``required`` comes first."""
+        """Defaults as text, ``"required"`` where there is none; those come first."""
         texts = {
             name: "required" if p.default is REQUIRED else repr(p.default)
             for name, p in self.accepts.items()
@@ -83,7 +83,7 @@ class Description(NamedTuple):
 
 
 class Bound(functools.partial[Any]):
-    """A function with its parameters; equal if both are."""
+    """A function bound to parameters; two are equal if function and parameters are."""
 
     def __eq__(self, other: object) -> bool:
         mine = (self.func, self.keywords)
@@ -99,10 +99,10 @@ class Registry(Generic[T]):
     Parameters
     ----------
     family : str
-        What the members are, in the singular, for messages: ``"data source"``.
+        Singular noun for the members, for messages: ``"data source"``.
     methods : iterable of str, optional
-        Methods that a class from outside must have; it, or the function, must be callable. None:
-        whoever gets the member checks it.
+        Methods that a user's class must have; a member must be callable or a dataclass. With None,
+        nothing is checked here.
     """
 
     def __init__(self, family: str, methods: Iterable[str] | None = None) -> None:
@@ -113,32 +113,32 @@ class Registry(Generic[T]):
         FAMILIES.add(self)
 
     def register(self, name: str) -> Callable[[M], M]:
-        """Return a decorator that registers its argument under `name`, and returns it unchanged.
+        """Return a decorator that registers its argument under `name` and returns it unchanged.
 
-        The same definition, run again as a notebook's cell is, replaces the earlier one.
+        Running the same definition again, as a notebook cell does, replaces the earlier one.
 
         Raises
         ------
         ConfigError
-            If the name is taken.
+            If a different definition has that name.
         """
 
         def add(member: M) -> M:
             if name in self._members and _origin(self._members[name]) != _origin(member):
-                raise ConfigError(f"the {self.family} {name!r} is registered twice")
+                raise ConfigError(f"the {self.family} {name!r} is already registered")
             self._members[name] = member
             return member
 
         return add
 
     def get(self, name: str) -> T:
-        """Return the member called `name`, unbuilt; a name with a colon is imported.
+        """Return the member named `name` without building it; a name with a colon is imported.
 
         Raises
         ------
         ConfigError
-            If there is no such member (the message offers the nearest name), or what is imported
-            cannot be one.
+            If there is no such member (the message offers the nearest name), or the imported object
+            is not a valid one.
         """
         if ":" in name:
             found = load_object(name)
@@ -146,36 +146,36 @@ class Registry(Generic[T]):
             self._imported[name] = found
             return found  # type: ignore[return-value]
         if name not in self._members:
-            rule, hint = f"no {self.family} is called {name!r}", nearest(name, self)
+            rule, hint = f"unknown {self.family} {name!r}", nearest(name, self)
             raise ConfigError(f"{rule}.{hint}", rule=rule, hint=hint)
         return self._members[name]  # type: ignore[no-any-return]
 
     def build(self, spec: object) -> Any:
-        """Return the component that `spec` describes.
+        """Build the component that `spec` describes.
 
         Parameters
         ----------
-        spec : str, mapping or object
+        spec : str, mapping, or object
             A name; ``{"name": ..., **parameters}``; or the component itself, which is returned.
 
         Raises
         ------
         ConfigError
-            For an unknown name or parameter (the message offers the nearest), or a refused value.
+            If a name or parameter is unknown (the message offers the nearest), or a value invalid.
         """
         rule = f"must be a {self.family}: a name, or a mapping with a name and parameters"
         if not isinstance(spec, (str, Mapping)):
             made = dataclasses.is_dataclass(spec) and not isinstance(spec, type)
             if not (made or callable(spec)):
                 got = shorten(repr(spec), 80)
-                message = f"what is wanted {rule}. Got {got} instead."
+                message = f"the value {rule}. Got {got} instead."
                 raise ConfigError(message, rule=rule, value=spec)
             self._require_member(type(spec).__name__, spec)
             return spec
         mapping = {"name": spec} if isinstance(spec, str) else dict(spec)
         name = mapping.pop("name", None)
         if not isinstance(name, str):
-            message = f"what is wanted {rule}. Got {shorten(repr(spec), 80)} instead."
+            message = f"the value {rule}. Got {shorten(repr(spec), 80)} instead."
             raise ConfigError(message, rule=rule, value=spec)
         with at(*(() if isinstance(spec, str) else ("name",))):
             member: Any = self.get(name)
@@ -189,12 +189,12 @@ class Registry(Generic[T]):
             else:
                 message = f"{owner} has no parameter {key!r}.{nearest(key, known)}"
                 hint = nearest(key, known)
-                wrong.append(ConfigError(message, path=(key,), rule="no such key", hint=hint))
+                wrong.append(ConfigError(message, path=(key,), rule="unknown key", hint=hint))
         raise_all(wrong)
         return Bound(member, **mapping) if mapping else member
 
     def component(self, value: object, path: KeyPath, wrong: list[ConfigError]) -> Any:
-        """`build` what stands at `path`; append to `wrong` what is refused (see `checks.fit`)."""
+        """Build the component given at `path`; append any errors to `wrong` (see `checks.fit`)."""
         try:
             return self.build(value)
         except ConfigError as error:
@@ -202,7 +202,7 @@ class Registry(Generic[T]):
             return value
 
     def spec(self, component: Any) -> str | dict[str, Any]:
-        """Return the name, or name and parameters, from which `build` makes `component` again."""
+        """Return the name, or name and parameters, from which `build` recreates `component`."""
         parameters: dict[str, Any] = {}
         if isinstance(component, Bound):
             parameters = component.keywords
@@ -212,7 +212,7 @@ class Registry(Generic[T]):
         return {"name": name, **parameters} if parameters else name
 
     def name_of(self, component: Any) -> str:
-        """Return the name under which `component`, whatever its parameters, is found."""
+        """Return the name of `component`, without its parameters."""
         member = component.func if isinstance(component, Bound) else component
         if dataclasses.is_dataclass(member) and not isinstance(member, type):
             member = type(member)
@@ -223,7 +223,7 @@ class Registry(Generic[T]):
         return f"{named.__module__}:{named.__qualname__}"
 
     def describe(self) -> tuple[Description, ...]:
-        """Return every registered member with its summary and parameters, sorted by name."""
+        """Return a description of every registered member, sorted by name."""
         found = []
         for name in self:
             member = self._members[name]
@@ -242,7 +242,7 @@ class Registry(Generic[T]):
         missing = [m for m in self._methods if made and not hasattr(found, m)]
         if missing:
             raise ConfigError(
-                f"the class {name!r} is no {self.family}: it lacks {', '.join(missing)}."
+                f"the class {name!r} is not a {self.family}: it lacks {', '.join(missing)}."
             )
 
     def values(self) -> list[T]:
@@ -257,7 +257,7 @@ class Registry(Generic[T]):
 
 
 def _origin(member: Any) -> tuple[str, str]:
-    """Return the module and the name of what was registered, or of the function that it holds."""
+    """Return module and name of a registered object, or of the function that it wraps."""
     if not hasattr(member, "__qualname__"):
         held = (value for value in vars(member).values() if hasattr(value, "__qualname__"))
         member = next(held, type(member))
@@ -265,7 +265,7 @@ def _origin(member: Any) -> tuple[str, str]:
 
 
 def parameters_of(member: Any) -> dict[str, Parameter]:
-    """Return what a dataclass or a function may be told, by name."""
+    """Return the parameters of a dataclass or function, by name."""
     if inspect.isclass(member) and dataclasses.is_dataclass(member):
         defaults = {}
         for f in dataclasses.fields(member):
@@ -279,7 +279,7 @@ def parameters_of(member: Any) -> dict[str, Parameter]:
         signature = inspect.signature(member)
         function = member.__init__ if inspect.isclass(member) else member
         hints = typing.get_type_hints(function, include_extras=True)
-    except (TypeError, ValueError, NameError):  # no function, one in C, unknown types
+    except (TypeError, ValueError, NameError):  # not a function, a C function, or unknown types
         return {}
     return {
         name: Parameter(hints.get(name, Any), p.default)
@@ -289,11 +289,11 @@ def parameters_of(member: Any) -> dict[str, Parameter]:
 
 
 def search(folder: Path) -> None:
-    """Let modules from outside be found in `folder`, too, after all that is installed."""
+    """Add `folder` to the places where user modules are found, after installed packages."""
     where = str(folder.resolve())
     if where not in _SEARCHED:
         _SEARCHED.append(where)
-    if where not in sys.path:  # last, so that no file there hides a library
+    if where not in sys.path:  # last, so no file there hides a library
         sys.path.append(where)
 
 
@@ -303,8 +303,8 @@ def load_module(name: str) -> ModuleType:
     Raises
     ------
     ConfigError
-        If it does not exist (the message says where it was looked for), or raises anything when
-        it is imported.
+        If the module does not exist (the message names the folders searched), or importing it
+        raises any exception.
     """
     try:
         return importlib.import_module(name)
@@ -316,26 +316,26 @@ def load_module(name: str) -> ModuleType:
         text = f"cannot import {name!r}: {shorten(str(error))}{where}"
         raise ConfigError(f"{text}.", rule=text) from error
     except (Exception, SystemExit) as error:
-        # Code from outside may raise anything, even an exit; the cause stays chained.
+        # User code may raise anything, even SystemExit; the cause stays chained.
         line = f" ({found})" if (found := blame(error)) else ""
         text = f"importing {name!r} raised {type(error).__name__}: {shorten(str(error))}{line}"
         raise ConfigError(f"{text}.", rule=text) from error
 
 
 def load_object(reference: str) -> object:
-    """Import ``"module:attribute"``.
+    """Import the object ``"module:attribute"``.
 
     Raises
     ------
     ConfigError
-        As `load_module`, or if the attribute does not exist.
+        If the module cannot be imported (see `load_module`), or the attribute does not exist.
     """
     module, _, attribute = reference.partition(":")
     found: object = load_module(module)
     for part in attribute.split("."):
         if not part or not hasattr(found, part):
             hint = nearest(part, [n for n in dir(found) if not n.startswith("_")])
-            text = f"{reference!r}: no {part!r} in it"
+            text = f"cannot find {part!r} in {reference!r}"
             raise ConfigError(f"{text}.{hint}", rule=text, hint=hint)
         found = getattr(found, part)
     return found

@@ -88,7 +88,7 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "two-digit year": (with_cell(DATE, "24-01-06"), (ONE_LINE, "'24-01-06' is not ISO 8601")),
     "a date that does not exist": (
         with_cell(DATE, "2024-02-30"),
-        (ONE_LINE, "date '2024-02-30' is not a date or time that exists"),
+        (ONE_LINE, "date '2024-02-30' is not a valid date or time"),
     ),
     "dates and times mixed": (
         with_cell(DATE, "2024-01-06T12:00:00Z"),
@@ -106,7 +106,7 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "one row, five times": (text(good_rows(1) * 5), ("prices needs at least 2 bars. Got 1.",)),
     "no header": (
         text(good_rows()).partition("\n")[2],
-        ("prices.csv: has no header; the first line is '2024-01-01'",),
+        ("prices.csv: has no header; the first line is data: '2024-01-01'",),
     ),
     "a column missing": (
         text([row[:5] for row in good_rows()], HEADER.removesuffix(",volume")),
@@ -122,7 +122,7 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "two columns of dates": (
         with_column("Timestamp", lambda i: f"2024-01-{i % 28 + 1:02}"),
-        ("'date' and 'Timestamp' may both be the timestamp; say which by timestamp_column",),
+        ("'date' and 'Timestamp' may both be the timestamp; choose one with timestamp_column",),
     ),
     "another delimiter": (
         text(good_rows()).replace(",", ";"),
@@ -134,7 +134,7 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "escape in a name": (
         text(good_rows(), HEADER.replace("volume", "vol\x1b[31m")),
-        (r"the column name 'vol\x1b[31m' holds a control character",),
+        (r"the column name 'vol\x1b[31m' contains a control character",),
     ),
     "side data missing": (
         with_column("sentiment", lambda i: "" if i == 5 else "0.5"),
@@ -160,10 +160,10 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         with_column("symbol", lambda i: "" if i == 5 else "AAPL"),
         (ONE_LINE, "symbol is empty"),
     ),
-    "NUL": (with_cell(CLOSE, "1\0"), ("prices.csv: line 7 holds a NUL: the file is binary",)),
+    "NUL": (with_cell(CLOSE, "1\0"), ("prices.csv: line 7 contains a NUL: the file is binary",)),
     "Latin-1": (
         text(good_rows()).encode() + b"2024-05-01,\xe9,1,1,1,1\n",
-        ("prices.csv: line 62: the byte 0xe9 is not UTF-8; save the file in UTF-8.",),
+        ("prices.csv: line 62: the byte 0xe9 is not UTF-8; save the file as UTF-8.",),
     ),
     "UTF-16": (
         text(good_rows()).encode("utf-16"),

@@ -57,10 +57,10 @@ WRONG = [
     (f"{REWARD}=checked_parts:differential_sharpe", "must depend on each growth alone"),
     (f"{REWARD}=checked_parts:cumulated", "must depend on each growth alone"),
     (f"{REWARD}=checked_parts:short", "Got shape (11,) instead"),
-    (f"{REWARD}={{name: 'checked_parts:averse', bye: 1}}", "no such key. Did you mean 'by'?"),
+    (f"{REWARD}={{name: 'checked_parts:averse', bye: 1}}", "unknown key. Did you mean 'by'?"),
     (f"{LOSS}=checked_parts:one_argument", "takes 1 positional argument but 2 were given"),
-    (f"{LOSS}=checked_parts:wrong_slope", "Got 4.6 at an error of -2.3, where its values have"),
-    ("strategy.hyperparameters.head=checked_parts:Unfit", "is no head: it lacks values, loss"),
+    (f"{LOSS}=checked_parts:wrong_slope", "Got 4.6 at an error of -2.3, where the slope of"),
+    ("strategy.hyperparameters.head=checked_parts:Unfit", "is not a head: it lacks values, loss"),
     (
         "features.columns=[rsi, 'checked_parts:misspelt']",
         "columns[1]: feature 'checked_parts:misspelt' raised",
@@ -68,7 +68,10 @@ WRONG = [
     ("features.columns=['checked_parts:misspelt']", "(checked_parts.py:22)"),
     ("strategy=checked_parts:Unfit", "the strategy 'checked_parts:Unfit' raised AttributeError"),
     ("strategy=checked_parts:NoDataclass", "strategy: must be a frozen dataclass"),
-    ("deployment.broker=checked_parts:no_broker", "made a int, which lacks submit, poll"),
+    (
+        "deployment.broker=checked_parts:no_broker",
+        "returned an object of type int, which lacks submit, poll",
+    ),
 ]
 
 

@@ -162,8 +162,8 @@ def test_a_full_disk(run_dir: Path, whole: dict[str, str]) -> None:
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: runs/mine/training/checkpoints/step-")
     assert last.endswith(
-        ".safetensors: cannot write: File too large; what was saved is intact. Make room, then: "
-        "rsc run --resume mine"
+        ".safetensors: cannot write: File too large; saved files are intact. Free some space, "
+        "then: rsc run --resume mine"
     )
     assert statuses(run_dir)[:4] == ["failed", "complete", "complete", "failed"]
     assert temporaries(run_dir) == []

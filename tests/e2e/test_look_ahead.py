@@ -29,7 +29,7 @@ strategy:
 features:
   columns:
     - {name: returns, horizons: [1, 2, 5]}
-    - {name: realised_volatility, periods: [10]}
+    - {name: realized_volatility, periods: [10]}
     - {name: rsi}
     - {name: macd}
     - {name: bollinger}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import json
 import os
 import re
 import runpy
@@ -10,26 +12,34 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from contextlib import closing, redirect_stdout
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
 
+import reinforcestrategycreator_pipeline as rsc
+from reinforcestrategycreator_pipeline import errors
 from reinforcestrategycreator_pipeline.backtest.compare import RANDOM
+from reinforcestrategycreator_pipeline.cli.app import app
+from reinforcestrategycreator_pipeline.cli.entry import INTERNAL, TRACEBACK
 from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, list_sources
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
+from reinforcestrategycreator_pipeline.pipeline.config.loading import (
+    ENVIRONMENT_PREFIX,
+    load_config,
+)
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
-from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, labelled
+from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, labeled
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
@@ -40,8 +50,16 @@ TINY = {
     "RSC_CONFIG__STRATEGY__HYPERPARAMETERS__LEARNING_STARTS": "256",
     "RSC_CONFIG__FEATURES__AUDIT_CUTS": "2",
 }
-# Covered by a test of its own, with the objects that the page speaks of.
-ELSEWHERE = {"docs/deployment.md": "tests/unit/deployment/test_deployment_docs.py"}
+# Covered by a test of its own, with the objects that the pages speak of.
+ELSEWHERE = dict.fromkeys(
+    (
+        "docs/how-to/package-and-deploy.md",
+        "docs/how-to/export-onnx.md",
+        "docs/how-to/connect-a-broker.md",
+    ),
+    "tests/unit/deployment/test_deployment_docs.py",
+)
+HOW_TO = sorted(name for name in PAGES if name.startswith("docs/how-to/"))
 
 
 def every(language: str) -> list[Any]:
@@ -80,9 +98,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_files(name: str) -> None:
-    for snippet in snippets(PAGES[name], name):
-        if snippet.file:
-            Path(snippet.file).write_text(snippet.text, encoding="utf-8")
+    """Write the files that a page shows; the pages in how-to/ share one folder."""
+    for page in dict.fromkeys((*(HOW_TO if name in HOW_TO else ()), name)):
+        for snippet in snippets(PAGES[page], page):
+            if snippet.file:
+                Path(snippet.file).write_text(snippet.text, encoding="utf-8")
+
+
+def test_the_how_to_pages_agree_about_their_files() -> None:
+    shown = [(s.file, s.text) for n in HOW_TO for s in snippets(PAGES[n], n) if s.file]
+    assert len(shown) > 20
+    assert sorted({file for file, _ in shown}) == sorted(file for file, _ in shown)
 
 
 def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
@@ -114,30 +140,12 @@ def test_python_snippets_run(name: str, found: list[Snippet], folder: Path, few_
         assert (ROOT / ELSEWHERE[name]).is_file()
         return
     write_files(name)
-    names: dict[str, Any] = {"__name__": "snippet", **context(name)}
+    names: dict[str, Any] = {"__name__": "snippet"}
     for snippet in found:
         if snippet.file is None:
             run_python(snippet, names)
         elif not snippet.file.startswith("test_"):  # the page's own command runs tests
             importlib.import_module(snippet.file.removesuffix(".py"))
-
-
-def context(name: str) -> dict[str, Any]:
-    """Return what a page's snippets take for granted."""
-    if name != "docs/features.md":
-        return {}
-    from reinforcestrategycreator_pipeline.features.base import Bars, FloatArray
-    from reinforcestrategycreator_pipeline.features.windows import late
-    from reinforcestrategycreator_pipeline.registry import Registry
-
-    return {
-        "FEATURES": Registry("feature"),  # an own one: the snippet registers nothing for others
-        "Bars": Bars,
-        "FloatArray": FloatArray,
-        "ClassVar": ClassVar,
-        "dataclass": dataclass,
-        "late": late,
-    }
 
 
 @pytest.mark.parametrize(("name", "found"), every("yaml"))
@@ -204,7 +212,8 @@ def test_programs_that_are_not_run_exist() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda p: p.name)
 def test_examples_run(path: Path, folder: Path, few_steps, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(path)])
+    few = ["1500"] if path.name == "dqn_in_one_page.py" else []  # others learn by `DQN.learn`
+    monkeypatch.setattr(sys, "argv", [str(path), *few])
     monkeypatch.syspath_prepend(path.parent)  # as where it is run from the shell
     snippet = Snippet("python", path.read_text(encoding="utf-8"), path.name, None, None)
     run_python(snippet, {"__name__": "__main__", "__file__": str(path)})
@@ -238,7 +247,7 @@ def shown_default(cell: str) -> Any:
 
 
 def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
-    rows = [r for table in tables(PAGES["docs/configuration.md"]).values() for r in table]
+    rows = [r for table in tables(PAGES["docs/reference/configuration.md"]).values() for r in table]
     shown = {r["key"].strip("`"): r["default"] for r in rows if "unit" in r}
     truth = leaves(to_plain(RunConfig()))
     assert list(shown) == list(truth)
@@ -251,13 +260,13 @@ def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
 
 
 def test_costs_are_described_with_their_defaults() -> None:
-    rows = tables(PAGES["docs/time-and-money.md"])["Costs"]
+    rows = tables(PAGES["docs/explanation/time-and-money.md"])["Costs"]
     shown = {r["key under `trading.costs`"].strip("`"): float(r["default"]) for r in rows}
     assert shown == to_plain(RunConfig())["trading"]["costs"]
 
 
 def test_every_parameter_of_the_sources_is_described_with_its_default() -> None:
-    shown = tables(PAGES["docs/configuration.md"])
+    shown = tables(PAGES["docs/reference/configuration.md"])
     for source in list_sources():
         rows = shown[
             "`csv` and `parquet`" if source.name in ("csv", "parquet") else f"`{source.name}`"
@@ -308,16 +317,176 @@ def test_a_broken_link_is_seen() -> None:
     assert broken("README.md", "[c](#there)\n# Here\n") == ["#there"]
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    named = {
+        name
+        for tree in ("src", "benchmarks", "examples", "tests")
+        for path in (ROOT / tree).rglob("*.py")
+        for name in re.findall(r"docs/[\w/-]+\.(?:md|ipynb)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 5
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
 def test_every_page_of_the_documentation_is_in_its_index() -> None:
-    listed = {t for t in links(PAGES["docs/index.md"]) if "/" not in t}
-    assert listed == {Path(n).name for n in PAGES if n.startswith("docs/")} - {"index.md"}
+    listed = {t for t in links(PAGES["docs/index.md"]) if not t.startswith("..")}
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
+    assert listed == {p.relative_to(ROOT / "docs").as_posix() for p in pages} - {"index.md"}
+
+
+def test_the_site_has_every_page_and_pins_what_builds_it() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/")}
+    shown = re.findall(r"^ +- ([\w/-]+\.md)$", site, re.MULTILINE)
+    assert sorted(shown) == sorted(pages | {"tutorial/notebook.md"})
+    pins = (ROOT / "scripts" / "docs_requirements.txt").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for wanted in project["project"]["optional-dependencies"]["docs"]:
+        name = re.match(r"[\w-]+", wanted)[0]
+        assert re.search(rf"^{name}==", pins, re.MULTILINE), name
+
+
+def test_the_citation_names_this_version() -> None:
+    cited = parse_yaml((ROOT / "CITATION.cff").read_text(encoding="utf-8"), str).value
+    assert (cited["version"], cited["license"]) == (rsc.__version__, "MIT")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yml")), ids=lambda p: p.name
+)
+def test_issue_forms_are_sound(path: Path) -> None:
+    form = parse_yaml(path.read_text(encoding="utf-8"), str).value
+    if path.name != "config.yml":
+        assert {"name", "description", "body"} <= set(form)
+        labels = [field["attributes"]["label"] for field in form["body"]]
+        assert len(set(labels)) == len(labels)
+
+
+def test_the_command_line_is_described_as_it_is() -> None:
+    page = PAGES["docs/reference/cli.md"]
+    described = {r["command"].strip("`") for r in tables(page)["Commands"]}
+    described = {re.sub(r" \[?[A-Z]+\]?$", "", command) for command in described}
+    options = set(re.findall(r"`(--[a-z-]+)", page)) - {"--help", "--version"}
+    commands_found, options_found = set(), set()
+    for path, command in leaf_commands():
+        commands_found.add(f"rsc {path}")
+        flags = [o for p in command.params if p.param_type_name == "option" for o in p.opts]
+        options_found |= {o for o in flags if o.startswith("--")}
+    assert described - {"rsc --version"} == commands_found
+    assert options == options_found - {"--help"}
+
+
+def leaf_commands() -> list[tuple[str, Any]]:
+    """Return every command that does something, with its path: ``"config show"``."""
+    found: list[tuple[str, Any]] = []
+    pending = [("", typer.main.get_command(app))]
+    while pending:
+        path, command = pending.pop()
+        if hasattr(command, "commands"):
+            pending += [(f"{path} {name}".strip(), c) for name, c in command.commands.items()]
+        else:
+            found.append((path, command))
+    return found
+
+
+def test_exit_codes_and_environment_variables_are_described() -> None:
+    shown = tables(PAGES["docs/reference/cli.md"])
+    codes = {int(r["code"]) for r in shown["Exit codes"]}
+    kinds = [kind for kind in vars(errors).values() if is_error(kind)]
+    assert codes == {0, INTERNAL, *(kind.exit_code for kind in kinds)}
+    variables = {r["variable"].strip("`").removesuffix("SECTION__KEY")
+                 for r in shown["Environment variables"]}  # fmt: skip
+    assert variables == {ENVIRONMENT_PREFIX, TRACEBACK, "NO_COLOR", "COLUMNS"}
+
+
+def is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, errors.RscError)
+
+
+def test_every_public_name_is_described() -> None:
+    rows = tables(PAGES["docs/reference/python-api.md"])["Names"]
+    assert [r["name"].strip("`") for r in rows] == sorted(set(rsc.__all__) - {"__version__"})
+    entries = re.findall(r"^::: (\S+)$", PAGES["docs/reference/python-api.md"], re.MULTILINE)
+    assert len(entries) > 20
+    for entry in entries:
+        load_name(entry)
+
+
+def load_name(dotted: str) -> Any:
+    """Return the module, or the attribute of one, of this dotted name."""
+    try:
+        return importlib.import_module(dotted)
+    except ModuleNotFoundError:
+        module, _, name = dotted.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+
+def test_every_exception_is_described() -> None:
+    rows = tables(PAGES["docs/reference/errors.md"])["Errors"]
+    shown = {r["exception"].strip("`"): (r["also a"].strip("`"), int(r["exit code"])) for r in rows}
+    found = {}
+    for name, kind in vars(errors).items():
+        if is_error(kind):
+            bases = [b.__name__ for b in kind.__bases__ if b is not errors.RscError]
+            found[name] = (", ".join(bases), kind.exit_code)
+    assert shown == found
+
+
+def test_measured_figures_are_those_of_the_benchmarks() -> None:
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    known = figures(results)
+    shown = tables(PAGES["docs/explanation/measured.md"])
+    for heading, columns in (
+        ("Learning", ("steps", "median", "worst seed", "CPU s")),
+        ("Speed", ("this DQN", "torch, the better", "JAX, the better", "stable-baselines3")),
+    ):
+        assert shown[heading]
+        for row in shown[heading]:
+            for column in columns:
+                assert figures(row[column]) <= known, (heading, row)
+
+
+def figures(text: str) -> set[str]:
+    """Return the numbers in a text, as they are written."""
+    return set(re.findall(r"-?\d+(?:,\d{3})*(?:\.\d+)?", text))
+
+
+def test_the_notebook_shows_what_it_prints(folder: Path) -> None:
+    notebook = json.loads((ROOT / "docs/tutorial/notebook.ipynb").read_text(encoding="utf-8"))
+    cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert cells
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for cell in cells:
+        assert run_cell("".join(cell["source"]), names) == shown_by(cell), cell["source"]
+
+
+def shown_by(cell: dict[str, Any]) -> str:
+    """Return the text of a cell's stored outputs."""
+    texts = []
+    for output in cell["outputs"]:
+        text = output["text"] if output["output_type"] == "stream" else output["data"]["text/plain"]
+        texts.append("".join(text).rstrip("\n"))
+    return "\n".join(texts)
+
+
+def run_cell(source: str, names: dict[str, Any]) -> str:
+    """Run a cell as a notebook does; return what it prints, and its last expression."""
+    tree, value = ast.parse(source), None
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(tree, "cell", "exec"), names)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    text = printed.getvalue().rstrip("\n")
+    return text if value is None else "\n".join([*filter(None, [text]), repr(value)])
 
 
 @pytest.mark.slow
 def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
-    benchmarks = labelled(BENCHMARKS)
+    benchmarks = labeled(BENCHMARKS)
     assert set(shown) == {"strategy", "DQN", *benchmarks, RANDOM}
     found = result_rows(run_shell("rsc run", "the default run"))
     for name in ("strategy", *benchmarks):  # random timing trades as often as the policy

@@ -57,7 +57,7 @@ def test_on_random_walks_the_mean_return_net_of_costs_is_not_above_zero():
     # Log growth, whose expectation on a driftless log price is minus the costs for flat and long.
     specs = (
         FeatureSpec("returns", {"horizons": (1, 5, 20)}),
-        FeatureSpec("realised_volatility", {"periods": (20,)}),
+        FeatureSpec("realized_volatility", {"periods": (20,)}),
         FeatureSpec("rsi", {"period": 14, "tail": 0.01}),
     )
     growth = []

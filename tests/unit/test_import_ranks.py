@@ -25,8 +25,10 @@ RANKS = {
     **dict.fromkeys(("experiments", "tracking", "deployment", "verdict"), 4),
     "report": 5,
     "pipeline": 6,
-    **dict.fromkeys(("cli", "dashboard"), 7),
-    "testing": 8,
+    "api": 7,
+    **dict.fromkeys(("metrics", "strategies"), 7),
+    **dict.fromkeys(("cli", "dashboard"), 8),
+    **dict.fromkeys(("testing", "__main__"), 9),
 }
 
 LIGHT_ROOTS = ("nn", "replay", "models.implementations.dqn")
@@ -57,7 +59,15 @@ def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[str,
         for node in ast.walk(function)
     }
     here = [PACKAGE, *module.split(".")] if module else [PACKAGE]
+    shown = {  # the root shows its names to type checkers; for Python they are lazy
+        id(inner)
+        for node in ast.walk(tree)
+        if not module and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
     for node in ast.walk(tree):
+        if id(node) in shown:
+            continue
         lazy = id(node) in inside
         if isinstance(node, ast.Import):
             for alias in node.names:

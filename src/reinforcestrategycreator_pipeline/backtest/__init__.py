@@ -1,1 +1,1 @@
-"""Strategies on a span of bars, and what came of them."""
+"""Backtests of strategies on a span of bars, their results and metrics."""

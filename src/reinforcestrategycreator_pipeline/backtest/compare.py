@@ -1,4 +1,4 @@
-"""A policy, and what it is compared with, on the same bars with the same costs."""
+"""Comparison of a policy with benchmarks on the same bars, at the same costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANDOM = "random (same turnover)"
 
 
 class Decider(Protocol):
-    """What chooses a target exposure at each close but the last."""
+    """A chooser of a target exposure at each close but the last."""
 
     def targets(self, asset: AssetBars) -> Annotated[F64, "{len(asset.times)-1}"]:
         """Return the target exposures, shape (T - 1,)."""
@@ -27,14 +27,16 @@ class Decider(Protocol):
 
 
 class Comparison(NamedTuple):
-    """What came of it.
+    """The results of all policies, and the judged policy's percentile.
 
     Attributes
     ----------
     results : mapping of asset to mapping of strategy to StrategyResult
-        The portfolio first, then the assets; the judged policy first, random timing last.
+        Results by asset (the portfolio first), then by strategy (the judged policy first, random
+        timing last).
     percentile : mapping of asset to float
-        Percent of the policies with the judged one's turnover, but random timing, that end below.
+        Percentage of random-timing policies with the judged one's turnover that end below it, 0
+        to 100.
     """
 
     results: Results
@@ -44,20 +46,20 @@ class Comparison(NamedTuple):
 def compare(
     policies: Mapping[str, Decider], span: MarketSpan, draws: int, seeds: Seeds
 ) -> Comparison:
-    """Backtest every policy by asset and as a portfolio; the first one is judged.
+    """Backtest all policies, per asset and as a portfolio; the first policy is judged.
 
-    The row of random timing shows the draw with the median result.
+    The result of random timing is the draw with the median result.
 
     Parameters
     ----------
     policies : mapping of str to Decider
-        By the labels of their results.
+        Policies by the labels of their results.
     span : MarketSpan
-        The bars; each asset's account gets an equal share of the initial equity.
+        Bars to trade; each asset's account gets an equal share of the initial equity.
     draws : int
-        Policies of random timing for each asset.
+        Number of random-timing policies per asset, >= 1.
     seeds : Seeds
-        Of the draws.
+        Seeds of the random draws.
     """
     costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
     judged = next(iter(policies))

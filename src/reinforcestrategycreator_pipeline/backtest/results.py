@@ -1,4 +1,4 @@
-"""What one strategy did on one asset, or on a portfolio, over one span of bars."""
+"""The result of one strategy on one asset or portfolio over a span of bars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUY_AND_HOLD = "buy and hold"
 ORACLE = "oracle"
 PORTFOLIO = "PORTFOLIO"
 
-# Asset -> strategy -> result; the portfolio first, and the strategy under test.
+# Results by asset (the portfolio first), then by strategy (the judged one first).
 Results = Mapping[str, Mapping[str, "StrategyResult"]]
 
 TRADE_COLUMNS = (
@@ -39,24 +39,24 @@ class StrategyResult:
     Attributes
     ----------
     strategy, symbol : str
-        Who traded (the strategy's name, as tables show it), and what; a portfolio's symbol is
-        ``"PORTFOLIO"``.
+        Name of the strategy, as in tables, and symbol of the asset; ``"PORTFOLIO"`` for a
+        portfolio.
     timestamps : DatetimeIndex, shape (n + 1,)
-        Close times, UTC. Element 0 is the close at which the first decision is taken.
+        Close times, UTC. The first decision is made at the first one.
     equity : ndarray of float64, shape (n + 1,)
-        Money at each of those closes, marked at the close price, net of all costs.
+        Equity at each of those closes, in money, marked at the close price, net of all costs.
     exposure : ndarray of float64, shape (n,)
-        Target exposure (fraction of equity, signed) decided at close i and in force from the
-        open of bar i + 1. A portfolio's is the equity-weighted mean of its members'.
+        Target exposure (signed fraction of equity) decided at close i, in force from the open of
+        bar i + 1; for a portfolio, the equity-weighted mean of its members.
     turnover : ndarray of float64, shape (n,)
         Traded notional at the open of bar i + 1, as a fraction of equity at that open.
     costs : ndarray of float64, shape (n,)
-        Money paid over bar i + 1: commission, spread, slippage, borrow fees.
+        Costs over bar i + 1, in money: commission, spread, slippage, borrow fees.
     trades : DataFrame
-        One row a round trip, columns `TRADE_COLUMNS`. ``side`` is "long" or "short";
-        ``exposure`` is the target at entry; ``pnl`` is money net of ``costs``; ``return`` is
-        pnl over equity at entry; ``open`` marks a position that the data's end left open, which
-        is marked at the last close.
+        One row per round trip, with the columns `TRADE_COLUMNS`. ``side`` is "long" or "short";
+        ``exposure`` is the target at entry; ``pnl`` is money net of ``costs``; ``return`` is pnl
+        over equity at entry; ``open`` is True for a position that is open at the end of the data
+        and marked at the last close.
     """
 
     strategy: str

@@ -1,4 +1,4 @@
-"""Backtest of a sequence of targets by the accounting kernel."""
+"""Backtest of a sequence of targets with the accounting kernel."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def run_backtest(
     Parameters
     ----------
     strategy : str
-        Its name in the result.
+        Name of the strategy in the result.
     bars : AssetBars
-        T bars.
+        Bars of the asset, T of them.
     targets : ndarray, shape (T - 1,)
-        Target exposure decided at the close of each bar but the last.
+        Target exposure, as a signed fraction of equity, decided at each close but the last.
     costs : CostConfig
-        Of trading and carrying.
+        Costs of trading and of holding positions.
     initial_equity : float
-        Money at the first close.
+        Equity at the first close, in money, > 0.
 
     Raises
     ------
     DataError
-        If `targets` has another length or is not finite: no order comes from a NaN.
+        If `targets` has another length or is not finite: a NaN never becomes an order.
     """
     targets = np.array(targets, dtype=np.float64)
     if targets.shape != (len(bars.close) - 1,):
@@ -59,7 +59,7 @@ def run_backtest(
     previous = np.concatenate([[0.0], targets[:-1]])
     outcome = bar_outcome(bars.prices, previous, targets, costs)
     ruin = np.flatnonzero(outcome.ruined)
-    if ruin.size:  # a ruined account trades no more, nor at the very open whose gap ruined it
+    if ruin.size:  # a ruined account does not trade again, not even at the open that ruined it
         by_gap = outcome.equity_at_open[ruin[0]] <= RUIN_GROWTH
         targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
         previous[ruin[0] + 1 :] = 0.0
@@ -85,16 +85,16 @@ def round_trips(
     equity: Annotated[F64, "{len(bars.close)}"],
     costs: CostConfig,
 ) -> pd.DataFrame:
-    """List the round trips: runs of targets of one sign, entered and left at opens.
+    """List the round trips: runs of targets of the same sign, entered and exited at opens.
 
-    The gap before an open belongs to the position that was held, the session after it to the new
-    one; the cost of a reversal is divided in proportion to the values closed and opened. So the
-    trades' pnl add up to the change of equity.
+    The gap before an open belongs to the old position, the session after it to the new one. The
+    cost of a reversal is divided in proportion to the values closed and opened. So the pnl of all
+    trades adds up to the change of equity.
 
     Returns
     -------
     DataFrame
-        Columns `TRADE_COLUMNS`, one row a trade, in order of entry.
+        One row per trade, in order of entry, with the columns `TRADE_COLUMNS`.
     """
     n = len(targets)
     side = np.sign(targets).astype(int)
@@ -108,7 +108,7 @@ def round_trips(
     opening = np.abs(targets * after)
     flipped = side != before
     share = np.divide(closing, closing + opening, out=np.zeros(n), where=closing + opening > 0)
-    # Of the trading cost, what the old position pays: nothing unless it is left at this open.
+    # The old position pays its share of the trading cost only if it is closed at this open.
     old_cost = money * outcome.trading_cost * np.where(flipped, share, 0.0)
     new_cost = money * outcome.trading_cost - old_cost
     carrying = money * outcome.carrying_cost
@@ -147,7 +147,7 @@ def round_trips(
 
 
 def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
-    """Return trades as a frame with fixed column types, also when there are none."""
+    """Return trades as a frame with fixed column types, even if there are none."""
     frame = pd.DataFrame(list(rows), columns=list(TRADE_COLUMNS))
     floats = ("entry_price", "exit_price", "exposure", "pnl", "return", "costs")
     return frame.astype(
@@ -162,12 +162,12 @@ def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
 
 
 def combine(results: Sequence[StrategyResult]) -> StrategyResult:
-    """Add up sub-accounts of one strategy into a portfolio.
+    """Combine the accounts of one strategy into a portfolio.
 
     Each asset has its own account, funded equally at the start and never rebalanced between
-    assets. Before an asset's first bar and after its last its account stands still; over a bar
-    that an asset does not have, its old target is in force. Turnover is weighted by the accounts'
-    equity at the previous close.
+    assets. Its equity is constant before the asset's first bar and after its last; over a bar that
+    the asset lacks, its old target stays in force. Turnover is weighted by the accounts' equity at
+    the previous close.
     """
     index = results[0].timestamps
     for result in results[1:]:

@@ -1,4 +1,4 @@
-"""The results of all strategies on disk: two Parquet tables, one of bars, one of trades."""
+"""Storage of all strategies' results in two Parquet tables: bars and trades."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TRADE_TYPES = {
 }
 _TRADES = pa.schema(
     [
-        ("account", pa.string()),  # an asset or the portfolio, as in the bars' `symbol`
+        ("account", pa.string()),  # an asset or the portfolio, as `symbol` in the table of bars
         ("strategy", pa.string()),
         *((name, _TRADE_TYPES.get(name, pa.float64())) for name in TRADE_COLUMNS),
     ]
@@ -43,9 +43,9 @@ _TRADES = pa.schema(
 
 
 def bars_table(results: Results) -> pd.DataFrame:
-    """Return one row a close of every strategy on every asset.
+    """Return one row per close for each strategy on each asset.
 
-    The first close of each has neither exposure nor turnover nor costs: they are 0 there.
+    Exposure, turnover and costs are 0 at the first close.
     """
     parts = [
         pd.DataFrame(
@@ -85,12 +85,12 @@ def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
 
 
 def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, StrategyResult]]:
-    """Read what `write_results` wrote, bit for bit and in its order; times in nanoseconds.
+    """Read files that `write_results` wrote, bit-identical and in the same order.
 
     Raises
     ------
     DataError
-        If a file is missing, damaged, or not of that form.
+        If a file is missing, damaged, or not written by `write_results`.
     """
     bars, trades = _read(bars_path, _BARS), _read(trades_path, _TRADES)
     owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
@@ -119,6 +119,6 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
         text = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as Parquet: {text}") from error
     if not table.schema.equals(schema):
-        raise DataError(f"{path}: is Parquet, but was not written by write_results.")
+        raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")
     frame: pd.DataFrame = table.to_pandas()
     return frame

@@ -1,4 +1,4 @@
-"""The tree of commands: ``rsc run|config|data|list|report``."""
+"""The tree of commands: ``rsc init|run|runs|config|data|list|report``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import typer
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.cli import config_command, data_command
+from reinforcestrategycreator_pipeline.cli.init_command import init
 from reinforcestrategycreator_pipeline.cli.list_command import list_
 from reinforcestrategycreator_pipeline.cli.options import examples
 from reinforcestrategycreator_pipeline.cli.report_command import report
 from reinforcestrategycreator_pipeline.cli.run_command import run
+from reinforcestrategycreator_pipeline.cli.runs_command import runs
 
 app = typer.Typer(
     name="rsc",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # importing rich would double the time of `rsc --help`
     epilog=examples(
@@ -30,6 +31,8 @@ app.command(
     "run",
     epilog=examples("rsc run", "rsc run --config my.yaml --set seed=7", "rsc run --resume latest"),
 )(run)
+app.command("init", epilog=examples("rsc init", "rsc init mine.yaml"))(init)
+app.command("runs", epilog=examples("rsc runs"))(runs)
 app.add_typer(config_command.app, name="config")
 app.add_typer(data_command.app, name="data")
 app.command("list", epilog=examples("rsc list", "rsc list features"))(list_)

@@ -24,7 +24,7 @@ def _load(config: ConfigOption, overrides: SetOption) -> Any:
     epilog=examples("rsc config show > my.yaml", "rsc config show -c my.yaml --set seed=7")
 )
 def show(config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Print the resolved configuration, complete, as YAML."""
+    """Print the complete resolved configuration as YAML."""
     from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 
     typer.echo(config_to_yaml(_load(config, overrides)), nl=False)
@@ -32,7 +32,10 @@ def show(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 @app.command(epilog=examples("rsc config check --config my.yaml"))
 def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Check a configuration, and call all that it names on a few bars; exit code 0 if valid."""
+    """Check a configuration; exit code 0 if valid.
+
+    Also calls every component that the configuration names, on a few synthetic bars.
+    """
     from reinforcestrategycreator_pipeline.pipeline.rehearsal import rehearse
 
     rehearse(_load(config, overrides))
@@ -41,7 +44,7 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
 
 @app.command(epilog=examples("rsc config schema > rsc.schema.json"))
 def schema() -> None:
-    """Print the JSON schema of the configuration file, for editors."""
+    """Print the JSON schema, for completion in editors."""
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
     from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
 

@@ -10,7 +10,7 @@ import typer
 from reinforcestrategycreator_pipeline.cli.options import examples
 from reinforcestrategycreator_pipeline.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="List the data sources; check a data file.")
+app = typer.Typer(no_args_is_help=True, help="List data sources; check a data file.")
 
 
 @app.command("list", epilog=examples("rsc data list"))
@@ -30,15 +30,16 @@ def list_() -> None:
 )
 def check(
     file: Annotated[
-        Path | None, typer.Argument(help="A file, or a folder of files: the parameter 'path'.")
+        Path | None,
+        typer.Argument(help="File or folder of files; sets the source's parameter 'path'."),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
             "--source",
             metavar="NAME",
-            help="A source from 'rsc data list', or 'module:Class'. By default the file's suffix "
-            "tells.",
+            help="Source from 'rsc data list', or 'module:Class'. Default: chosen by the file's "
+            "suffix.",
         ),
     ] = None,
     overrides: Annotated[
@@ -47,11 +48,11 @@ def check(
             "--set",
             "-s",
             metavar="NAME=VALUE",
-            help="A parameter of the source, see 'rsc data list'. May be repeated.",
+            help="Set a parameter of the source, see 'rsc data list'. May be repeated.",
         ),
     ] = None,
 ) -> None:
-    """Check a file or a source as a run would; exit code 0 if a run can use it.
+    """Check a file or source as a run would; exit code 0 if a run can use it.
 
     Rejects rows that break a rule, and reports repairs and oddities.
     """
@@ -61,12 +62,12 @@ def check(
     for override in overrides or ():
         path, value, label = parse_override(override)
         if len(path) != 1 or path[0] in parameters:
-            raise ConfigError(f"{label}: must name a parameter of the source, without dots.")
+            raise ConfigError(f"{label}: must be a parameter of the source, without dots.")
         parameters[path[0]] = value
 
     import numpy as np
 
-    from reinforcestrategycreator_pipeline.cli.console import output
+    from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import result_table
     from reinforcestrategycreator_pipeline.market.sources.catalog import (
         build_source,
@@ -77,7 +78,7 @@ def check(
 
     if name is None:
         if file is None:
-            raise ConfigError("name a file, or a source with --source.")
+            raise ConfigError("give a file, or a source with --source.")
         name = source_for(file)
     data = load_source(build_source(name, parameters), name, np.random.default_rng(0))
     console = output()

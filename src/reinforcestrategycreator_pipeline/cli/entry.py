@@ -1,4 +1,4 @@
-"""From exceptions to one line on standard error and an exit code."""
+"""Translation of exceptions into one line on standard error and an exit code."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
 from reinforcestrategycreator_pipeline.registry import search
 
-INTERNAL = 70  # EX_SOFTWARE of sysexits.h: the fault is ours
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a defect of this package
 TRACEBACK = "RSC_TRACEBACK"
 
 
 def run_app() -> int:
-    """Run the command line; whatever happens, the user sees no traceback.
+    """Run the command line; the user never sees a traceback.
 
-    With the environment variable ``RSC_TRACEBACK`` set, a defect of ours shows its own.
+    If the environment variable ``RSC_TRACEBACK`` is set, internal errors show one.
     """
     from reinforcestrategycreator_pipeline.cli.app import app
 
@@ -24,7 +24,7 @@ def run_app() -> int:
     try:
         search(Path.cwd())
         app()
-    except SystemExit as stop:  # how typer ends, always
+    except SystemExit as stop:  # typer always ends this way
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except RscError as error:
         code = _fail(str(error), error.exit_code)
@@ -36,7 +36,7 @@ def run_app() -> int:
         if os.environ.get(TRACEBACK):
             raise
         text = f"internal error: {type(error).__name__}: {shorten(str(error))}"
-        text += f" ({TRACEBACK}=1 shows where)"
+        text += f" (set {TRACEBACK}=1 for the traceback)"
         code = _fail(text, INTERNAL)
     return code if _flushed() else code or 1
 
@@ -47,7 +47,7 @@ def _fail(text: str, code: int) -> int:
 
 
 def one_line(text: str) -> str:
-    """Return `text` with everything escaped that would leave the line or steer a terminal."""
+    """Return `text` with line breaks and control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -57,7 +57,7 @@ def _reason(error: OSError) -> str:
 
 
 def _flushed() -> bool:
-    """Flush standard output; a reader that went away is no reason for a traceback at exit."""
+    """Flush standard output; return False, without a traceback, if its reader went away."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

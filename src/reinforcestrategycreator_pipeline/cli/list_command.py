@@ -22,15 +22,15 @@ FAMILIES = {
     "strategies": "policies.catalog:STRATEGIES",
     "sources": "market.sources.catalog:SOURCES",
 }
-"""Every family of components, and where its registry is, filled."""
+"""Families of components, and the module and name of each one's registry."""
 
 
 def family(name: str) -> Any:
-    """Return the registry of a family, with all that is shipped in it."""
+    """Return the registry of a family, filled with the shipped components."""
     from reinforcestrategycreator_pipeline.registry import load_object
 
     if name not in FAMILIES:
-        raise ConfigError(f"there is no family {name!r}.{nearest(name, FAMILIES)}")
+        raise ConfigError(f"unknown family {name!r}.{nearest(name, FAMILIES)}")
     return load_object(f"{_PACKAGE}.{FAMILIES[name]}")
 
 
@@ -39,10 +39,10 @@ def list_(
         str | None, typer.Argument(metavar="FAMILY", help=f"One of {', '.join(FAMILIES)}.")
     ] = None,
 ) -> None:
-    """List what a configuration can name: features, metrics, rewards, ..., with parameters."""
+    """List the available components and their parameters."""
     from rich.text import Text
 
-    from reinforcestrategycreator_pipeline.cli.console import output
+    from reinforcestrategycreator_pipeline.api.console import output
 
     console = output()
     if of is None:

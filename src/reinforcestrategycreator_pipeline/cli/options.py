@@ -10,7 +10,10 @@ import typer
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", metavar="FILE", help="A YAML 1.2 file. Without one: the defaults."
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Configuration file, YAML 1.2; without one, the defaults.",
     ),
 ]
 SetOption = Annotated[
@@ -19,15 +22,15 @@ SetOption = Annotated[
         "--set",
         "-s",
         metavar="KEY=VALUE",
-        help="Set one key, the value in YAML: strategy.training.steps=20000. Wins over file and "
+        help="Set one key to a YAML value: strategy.training.steps=20000. Overrides file and "
         "environment. May be repeated.",
     ),
 ]
 RunsOption = Annotated[
-    Path, typer.Option("--runs-dir", metavar="DIR", help="Where the runs are kept.")
+    Path, typer.Option("--runs-dir", metavar="DIR", help="Folder that holds the runs.")
 ]
 
 
 def examples(*commands: str) -> str:
-    r"""Return a help page's last section; ``\b`` keeps the lines apart."""
+    r"""Return the last section of a help page; ``\b`` preserves its line breaks."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -12,17 +12,17 @@ from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="A run's id, 'latest', or the path of its folder.")],
+    run: Annotated[str, typer.Argument(help="ID of a run, 'latest', or the path of its folder.")],
     open_: Annotated[
-        bool, typer.Option("--open", help="Open the HTML report in the browser.")
+        bool, typer.Option("--open", help="Open the HTML report in a browser.")
     ] = False,
     render: Annotated[
-        bool, typer.Option("--render", help="Make the pages again from the run's folder.")
+        bool, typer.Option("--render", help="Render the pages again from the run's folder.")
     ] = False,
     runs_dir: RunsOption = RUNS,
 ) -> None:
-    """Show a run's result, and where its report is."""
-    from reinforcestrategycreator_pipeline.cli.console import output
+    """Show the result of a run and the location of its report."""
+    from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import show_results
     from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML
     from reinforcestrategycreator_pipeline.runs.folder import find_run
@@ -37,15 +37,15 @@ def report(
 
         render_run(run_dir)
     if not page.is_file():
-        how = f"make it with: rsc report {run} --render"
+        how = f"render it with: rsc report {run} --render"
         if not evaluated:
-            how = f"continue it with: rsc run --resume {run}"
+            how = f"continue the run with: rsc run --resume {run}"
         raise RunError(
-            f"the run {manifest.run_id!r} has no report yet (it is {manifest.status}); {how}"
+            f"the run {manifest.run_id!r} has no report yet (status: {manifest.status}); {how}"
         )
     show_results(output(), run_dir, manifest)
     if open_:
         import webbrowser
 
         if not webbrowser.open(page.resolve().as_uri()):
-            raise RunError(f"no browser can be opened here; the report is {page}")
+            raise RunError(f"cannot open a browser; the report is {page}")

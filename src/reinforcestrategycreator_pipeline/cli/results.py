@@ -1,4 +1,4 @@
-"""What a run came to, as people read it at its end and in ``rsc report``."""
+"""The result of a run on the terminal, at its end and in ``rsc report``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABLE_METRICS = ("total_return", "annual_return", "sharpe", "max_drawdown", "tra
 def show_results(
     console: Console, run_dir: Path, manifest: Manifest, unchanged: Collection[str] = ()
 ) -> None:
-    """Print a run's result table, decision, seconds per stage and the paths of its reports."""
+    """Print a run's result table, verdict, seconds per stage and the paths of its reports."""
     stages = [
         f"{name} {_outcome(record.status, record.seconds, name in unchanged)}"
         for name, record in manifest.stages.items()
@@ -30,18 +30,16 @@ def show_results(
 
         judgement = Judgement.read(metrics)
         console.print(result_table(_rows(judgement)))
-        decision = judgement.decision
-        why = f": {decision.reasons}" if decision.reasons else ""
-        lines.append(("promoted", f"{'yes' if decision.promoted else 'no'}{why}"))
+        lines.append(("verdict", judgement.decision.sentence))
     pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
     lines += [("report", str(page)) for page in pages if page.is_file()]
     for label, text in lines:
-        # Text, not markup: names come from users.
+        # Text, not markup: users choose the names.
         console.print(Text.assemble((f"{label:<10}", "bold"), text), soft_wrap=True)
 
 
 def result_table(rows: list[dict[str, str]]) -> Table:
-    """Return the rows, each a mapping of column to formatted text, as a table."""
+    """Return rows, each a mapping of column to formatted text, as a table."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     table = Table(show_edge=False, pad_edge=False)
     for i, column in enumerate(columns):
@@ -54,7 +52,7 @@ def result_table(rows: list[dict[str, str]]) -> Table:
 
 
 def _rows(judgement: Any) -> list[dict[str, str]]:
-    """Return the main figures of every strategy on the portfolio."""
+    """Return the main figures of all strategies on the portfolio."""
     from reinforcestrategycreator_pipeline.backtest.metrics.catalog import format_value
     from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
 

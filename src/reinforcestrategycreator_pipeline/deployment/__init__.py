@@ -1,1 +1,1 @@
-"""The package of a trained policy, and its paper trading."""
+"""Packages of trained policies, and paper trading."""

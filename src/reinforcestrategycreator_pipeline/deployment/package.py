@@ -1,4 +1,4 @@
-"""Writes a package: everything that is needed to use a trained policy, and the proof of it."""
+"""Packages: everything needed to use a trained policy, with hashes of every file."""
 
 from __future__ import annotations
 
@@ -43,22 +43,20 @@ __all__ = [
     "write_package",
 ]
 
-# Bars at the ends of half sessions have no one spacing; hours for days, or minutes for hours, are
-# further apart than this.
+# Spacing varies with half sessions and holidays; confusing hours with days exceeds this factor.
 _SPACING = 5.0
 
 
 @dataclass(frozen=True)
 class DataSchema:
-    """What a policy's features demand of the bars.
+    """The bars that a policy's features require.
 
     Attributes
     ----------
     columns : tuple of str
         Open, high, low, close, volume, then the side data that every asset had.
     bar_seconds : (float, float)
-        Median spacing of the bars that the policy was trained on, of the asset with the shortest
-        and of that with the longest.
+        Shortest and longest median bar spacing among the training assets, in seconds.
     """
 
     columns: tuple[str, ...]
@@ -73,12 +71,12 @@ class DataSchema:
         return cls(tuple(columns), (min(spacings), max(spacings)))
 
     def require(self, frame: pd.DataFrame, symbol: str) -> None:
-        """Refuse bars that lack a column, or are of another size: hours instead of days.
+        """Check bars against the schema.
 
         Raises
         ------
         DataError
-            With what was trained on and what was got.
+            If a column is missing, or if the bar size differs: hours instead of days.
         """
         missing = [name for name in self.columns if name not in frame.columns]
         if missing:
@@ -95,20 +93,20 @@ class DataSchema:
 
 @dataclass(frozen=True)
 class PackageRecord:
-    """What a package says of its policy.
+    """The information about a policy in its package.
 
     Attributes
     ----------
     schema : DataSchema
-        What the bars must be.
+        Requirements on the bars.
     config_yaml : str
-        The resolved configuration of the run.
+        Resolved configuration of the run, as YAML.
     provenance : mapping
-        Run id, seed, data fingerprints, versions, spans.
+        Run ID, seed, data fingerprints, versions, spans.
     promotion : mapping
-        ``{"promoted": bool, "checks": [...]}``.
+        Decision as ``{"promoted": bool, "checks": [...]}``.
     model_card : str
-        Markdown, for people.
+        Description for people, in Markdown.
     """
 
     schema: DataSchema
@@ -123,28 +121,28 @@ class PackageRecord:
 
 
 def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> dict[str, Any]:
-    """Write a package, whole or not at all; the same arguments give the same bytes.
+    """Write a package, completely or not at all; the same arguments give the same bytes.
 
     Parameters
     ----------
     folder : path
-        Where; a package that is there is replaced, anything else is refused.
+        Folder of the package; replaced if it holds a package.
     policy : Policy
-        What is packaged.
+        Trained policy to be packaged.
     record : PackageRecord
-        What is said of it.
+        Information about the policy.
 
     Returns
     -------
     dict
-        The manifest.
+        Content of the package's manifest.
 
     Raises
     ------
     ConfigError
-        If a part of the record is not fit for JSON.
+        If a part of the record cannot be written as JSON.
     RunError
-        If the folder cannot be written, or holds something else.
+        If the folder cannot be written, or if it holds something other than a package.
     """
     folder = Path(folder)
     schema = _plain("schema", asdict(record.schema))
@@ -167,19 +165,19 @@ def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> 
 
 
 def load_package(folder: str | Path) -> Policy:
-    """Return the policy of a package, every file of which is checked against its manifest.
+    """Return the policy of a package, after checking every file against the manifest.
 
     Raises
     ------
     CheckpointError
-        If the package is missing, damaged, or of another kind.
+        If the package is missing, damaged, or of another format.
     """
     verify_package(folder)
     return load_policy(Path(folder) / WEIGHTS)
 
 
 def read_schema(folder: str | Path) -> DataSchema:
-    """Return what a package demands of the bars.
+    """Return the requirements of a package on its bars.
 
     Raises
     ------
@@ -192,22 +190,22 @@ def read_schema(folder: str | Path) -> DataSchema:
         shortest, longest = map(float, found["bar_seconds"])
         return DataSchema(tuple(map(str, found["columns"])), (shortest, longest))
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: is no schema of bars: {error!r}") from error
+        raise CheckpointError(f"{path}: is not a schema of bars: {error!r}") from error
 
 
 def _plain(name: str, part: Any) -> Any:
-    """Return `part` as reading its JSON will give it."""
+    """Return `part` as it will be read back from JSON."""
     try:
         return json.loads(json.dumps(part, allow_nan=False, ensure_ascii=False).encode("utf-8"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"the {name} of a package must be fit for JSON: {error}.") from error
+        raise ConfigError(f"the {name} of a package must be valid as JSON: {error}.") from error
 
 
 def _require_replaceable(folder: Path) -> None:
-    """Refuse to replace what is not a package: the writer removes what was there."""
+    """Raise unless the folder is absent, empty or a package: writing removes its content."""
     if not folder.exists() and not folder.is_symlink():
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise RunError(f"{folder}: is not a folder; a package is not written over it")
+        raise RunError(f"{folder}: is not a folder; a package cannot replace it")
     if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise RunError(f"{folder}: is not empty and not a package; it is not replaced")
+        raise RunError(f"{folder}: is neither empty nor a package, so it is not replaced")

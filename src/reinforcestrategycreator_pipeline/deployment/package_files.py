@@ -1,7 +1,7 @@
-"""What a package folder holds, and the proof that it holds exactly that.
+"""The files of a package, and the check that a folder holds exactly these.
 
-The hashes catch damage and mix-ups: a truncated copy, a flipped bit, a file of another package.
-They are no signature: whoever can change the files can change the manifest, too.
+The hashes detect damage and mix-ups: a truncated copy, a flipped bit, a file of another package.
+They are not a signature: anyone who can change the files can also change the manifest.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ MAX_JSON_BYTES = 16 * 1024**2
 
 
 def manifest_seal(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's content, the seal itself apart."""
+    """Return the SHA-256 of a manifest's content, excluding the seal itself."""
     content = {key: value for key, value in manifest.items() if key != "seal"}
     text = json.dumps(content, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return sha256_bytes(text.encode("utf-8"))
 
 
 def file_entry(path: Path) -> dict[str, Any]:
-    """Return what the manifest says of one file."""
+    """Return the manifest's entry for one file."""
     return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read one of a package's JSON files, which must hold an object.
+    """Read a JSON file of a package, which must hold an object.
 
     Raises
     ------
     CheckpointError
-        If it is missing, too large, or not a JSON object.
+        If the file is missing, too large, or not a JSON object.
     """
     try:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path}: {size} bytes is above the cap of {MAX_JSON_BYTES}")
+            raise CheckpointError(f"{path}: {size} bytes exceed the limit of {MAX_JSON_BYTES}")
         value = json.loads(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: must hold a JSON object, holds a {type(value).__name__}")
+        raise CheckpointError(f"{path}: must be a JSON object, not a {type(value).__name__}")
     return value
 
 
@@ -65,18 +65,18 @@ def verify_package(folder: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     folder : path
-        The package. Its own path may lead through symbolic links; what is in it may not.
+        Folder of the package. Its path may contain symbolic links; the package may not.
 
     Returns
     -------
     dict
-        The manifest.
+        Content of the package's manifest.
 
     Raises
     ------
     CheckpointError
         If the folder is missing; if the manifest is missing, damaged, of another format or names
-        a file outside the folder; if a file is missing, extra, a link or altered.
+        a file outside the folder; or if a file is missing, unexpected, a link or altered.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -92,7 +92,7 @@ def verify_package(folder: str | Path) -> dict[str, Any]:
         )
     try:
         sealed = manifest_seal(manifest) == manifest.get("seal")
-    except (ValueError, RecursionError):  # NaN, a lone surrogate, or too deep: never ours
+    except (ValueError, RecursionError):  # NaN, a lone surrogate, or too deep: never written here
         sealed = False
     if not sealed:
         raise CheckpointError(f"{path}: its content does not match its seal; it is damaged")
@@ -110,20 +110,20 @@ def verify_package(folder: str | Path) -> dict[str, Any]:
 
 
 def _plain_files(folder: Path) -> set[str]:
-    """Return the names in `folder`, which must all be of regular files."""
+    """Return the names in `folder`, which may hold only regular files."""
     names = set()
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
-                raise CheckpointError(f"{folder / entry.name}: a package holds no symbolic links")
+                raise CheckpointError(f"{folder / entry.name}: a package has no symbolic links")
             if not entry.is_file(follow_symlinks=False):
-                raise CheckpointError(f"{folder / entry.name}: a package holds regular files only")
+                raise CheckpointError(f"{folder / entry.name}: a package has regular files only")
             names.add(entry.name)
     return names
 
 
 def _listed_files(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest's list of files, whose names must be plain."""
+    """Return the manifest's list of files, whose names must be plain file names."""
     files = manifest.get("files")
     if not isinstance(files, dict):
         raise CheckpointError(f"{path}: its 'files' must be an object")

@@ -1,7 +1,7 @@
-"""Paper trading: a policy and a broker, bar by bar, in the order in which things become known.
+"""Paper trading: a policy and a broker, bar by bar, each with only the information at the time.
 
-At the close of bar t the policy is given the features of that bar and its own previous target, and
-chooses; at the open of bar t + 1 equity and price are known, and the target becomes an order.
+At the close of bar t the policy chooses a target from the features of that bar and its previous
+target. At the open of bar t + 1, equity and price are known, and the target becomes an order.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from reinforcestrategycreator_pipeline.policies.base import Policy
 
 @dataclass(frozen=True, eq=False)
 class PaperResult:
-    """What paper trading of n + 1 bars of one asset did.
+    """The result of paper trading n + 1 bars of one asset.
 
     Attributes
     ----------
     symbol : str
-        The asset.
+        Symbol of the asset.
     times : DatetimeIndex of length n + 1
         Close times, UTC.
     equity : ndarray of float64, shape (n + 1,)
-        Money at each close, net of all costs.
+        Equity at each close, in money, net of all costs.
     exposure : ndarray of float64, shape (n,)
-        Target chosen at close t, in force from the open of bar t + 1; 0 after ruin, and where
-        the gap before that open ruins the account.
+        Target chosen at close t, in force from the open of bar t + 1; 0 after ruin, and if the
+        gap before that open ruins the account.
     features : ndarray of float64, shape (n, F)
-        What the policy was given, unscaled; NaN after ruin.
+        Features that the policy received, unscaled; NaN after ruin.
     fills : tuple of Fill
-        In order.
+        Executions in order of time.
     fees_paid : float
         Borrow fees and margin interest, in money.
     ruined : bool
@@ -82,35 +82,36 @@ class PaperResult:
     def require_equal(
         self, equity: F64, features: pd.DataFrame | None = None, tolerance: float = 1e-9
     ) -> float:
-        """Return `gap_to`, and refuse one above `tolerance`.
+        """Return `gap_to`, which may not exceed `tolerance`.
 
         Parameters
         ----------
         equity : ndarray of float64, shape (n + 1,)
-            The other curve.
+            Equity curve to compare with, in money.
         features : DataFrame with F columns and n rows or more, optional
-            What the other policy was given, to say where that differs.
+            Features behind that curve, to report the first difference.
         tolerance : float
-            Relative.
+            Largest allowed relative difference.
 
         Raises
         ------
         RunError
-            With the first bar at which the curves part, and the feature that did before.
+            If the gap is larger; the message names the first bar at which the curves differ, and
+            the first feature that differs before it.
         """
         gap = self.gap_to(equity)
         if not gap <= tolerance:
             apart = ~(np.abs(self.equity - equity) <= tolerance * np.abs(equity))
             t = int(np.argmax(apart))
             raise RunError(
-                f"{self.symbol}: paper trading and backtest part at bar {t} ({self.times[t]}): "
-                f"equity {float(self.equity[t])!r} against {float(equity[t])!r} (tolerance "
-                f"{tolerance:g} relative){self._first_difference(features, t)}"
+                f"{self.symbol}: paper trading and backtest differ from bar {t} ({self.times[t]}) "
+                f"on: equity {float(self.equity[t])!r} on paper, {float(equity[t])!r} in the "
+                f"backtest (relative tolerance {tolerance:g}){self._first_difference(features, t)}"
             )
         return gap
 
     def summary(self) -> dict[str, Any]:
-        """Return what ``paper_trading.json`` says of the asset."""
+        """Return the asset's entry in ``paper_trading.json``."""
         return {
             "final_equity": float(self.equity[-1]),
             "fills": len(self.fills),
@@ -119,18 +120,18 @@ class PaperResult:
         }
 
     def _first_difference(self, features: pd.DataFrame | None, end: int) -> str:
-        """Say which feature differs first before bar `end`, and at which bar."""
+        """Describe which feature differs first before bar `end`, and at which bar."""
         if features is None:
             return ""
         ours, theirs = self.features[:end], features.to_numpy(dtype=np.float64)[:end]
         differ = np.abs(ours - theirs) > 1e-9 * np.maximum(np.abs(ours), np.abs(theirs))
         if not differ.any():
-            return "; the features before it are the same"
+            return "; the features before it are equal"
         t, f = (int(i) for i in np.argwhere(differ)[0])
         return (
             f"; the feature {str(features.columns[f])!r} differs from bar {t} ({self.times[t]}) "
             f"on: {float(ours[t, f])!r} bar by bar, {float(theirs[t, f])!r} in the table. Does it "
-            "look ahead, or further back than the lookback that it declares?"
+            "use later bars, or bars before its declared lookback?"
         )
 
 
@@ -141,31 +142,31 @@ def paper_trade(
     market: PaperMarket,
     broker: Broker | None = None,
 ) -> PaperResult:
-    """Trade bars one at a time, with features that are computed as the bars arrive.
+    """Trade bars one at a time, computing features as the bars arrive.
 
     Parameters
     ----------
     policy : Policy
-        Who decides; its own specifications say how its features are computed.
+        Policy to trade, with the specifications of its features.
     frame : DataFrame
-        One symbol's bars by close time (UTC), history before the first decision included.
+        Bars of one symbol by close time (UTC), including history before the first decision.
     start : int
-        Row of the first decision. Rows before it are warm-up.
+        Row of the first decision; rows before it are warm-up.
     market : PaperMarket
-        Is told the prices as they become known. Its costs are those that an order reckons with.
+        Market that receives the prices as they become known, and whose costs size the orders.
     broker : Broker, optional
-        Whose account it is, without a position yet; the market's own by default.
+        Broker to trade with, without a position; by default, the market's own account.
 
     Raises
     ------
     ConfigError
-        If the policy's specifications give other features than it was trained on.
+        If the policy's specifications yield other features than it was trained on.
     DataError
-        If there are too few bars before `start`, or a bar breaks a rule.
+        If there are too few bars before `start`, or if a bar breaks a rule.
     NonFiniteError
         If a feature or an action value is not finite.
     OrderError
-        If the broker rejects an order, or what it says of one cannot be.
+        If the broker rejects an order, or if its updates are inconsistent.
     """
     n = len(frame) - 1 - start
     if start < 0 or n < 1:
@@ -187,7 +188,7 @@ def paper_trade(
     fills: list[Fill] = []
     held = policy.flat
     for t, (open_, close) in enumerate(prices):
-        i = t - start  # of the decision at this close
+        i = t - start  # index of the decision at this close
         if i > 0:
             market.open(open_, times[t])
             if not broker.account().blocked:
@@ -220,7 +221,7 @@ def paper_trade(
 def _rebalance(
     orders: Orders, broker: Broker, market: PaperMarket, target: float, price: float, decided: int
 ) -> list[Fill]:
-    """Trade to the target; the decision's time names the order, so that it is given once."""
+    """Trade to the target; the time of the decision names the order, so it executes only once."""
     symbol = market.symbol
     shares = broker.positions().get(symbol, 0.0)
     equity = broker.account().equity

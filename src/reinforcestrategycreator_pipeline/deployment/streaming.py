@@ -1,8 +1,8 @@
-"""Features of bars that arrive one at a time, by the very code that computed the training data.
+"""Features of bars that arrive one at a time, computed by the code that made the training data.
 
-The stream is given a bar and cannot see a later one. It keeps as many bars as each feature
-declares and has the feature compute over them; features depend on the bars of their window and on
-nothing else, so that the last row has the bits of the batch.
+The stream receives one bar and cannot see a later one. It keeps as many bars as the features
+declare, and computes the features over them. A feature depends only on the bars in its window, so
+its last row is bit-identical to the batch computation.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from reinforcestrategycreator_pipeline.ohlcv import OHLCV, first_bad
 
 
 class FeatureStream:
-    """The newest row of features of one symbol.
+    """The latest row of features of one symbol.
 
     Parameters
     ----------
     specs : sequence of FeatureSpec
-        As the policy was trained with.
+        Specifications of the features that the policy was trained with.
     columns : iterable of str
-        The bars' columns: open, high, low, close, volume, then any side data.
+        Columns of the bars: open, high, low, close, volume, then any side data.
     symbol : str
-        For messages.
+        Symbol for error messages.
 
     Notes
     -----
-    A feature that declares no lookback is given all bars since the start of the stream: what its
-    window is, only its author knows.
+    A feature that declares no lookback receives all bars since the start of the stream, because
+    its window is unknown.
     """
 
     def __init__(
@@ -61,19 +61,20 @@ class FeatureStream:
         self.time: object = None
 
     def push(self, bar: Mapping[Any, float], time: object = None) -> None:
-        """Take the bar that has just closed.
+        """Add the bar that has just closed.
 
         Parameters
         ----------
         bar : mapping of str to float
-            A value for each column.
+            Value of each column.
         time : object, optional
-            Its stamp, for messages.
+            Timestamp of the bar, for error messages.
 
         Raises
         ------
         DataError
-            If a column is missing, a price not finite and > 0, or a volume not finite and >= 0.
+            If a column is missing, a price is not finite and > 0, or a volume is not finite and
+            >= 0.
         """
         at = f"at bar {self.count}" + ("" if time is None else f" ({time})")
         bad = first_bad({name: bar.get(name, np.nan) for name in OHLCV})
@@ -91,7 +92,7 @@ class FeatureStream:
 
     def _set_store(self, store: F64) -> None:
         view = store.view()
-        view.flags.writeable = False  # features may look only
+        view.flags.writeable = False  # features may only read
         self._store, self._read_only = store, tuple(zip(self.columns, view, strict=True))
 
     def _make_room(self) -> None:
@@ -106,18 +107,19 @@ class FeatureStream:
         return {name: values[self._end - bars : self._end] for name, values in self._read_only}
 
     def row(self) -> tuple[tuple[str, ...], F64] | None:
-        """Return the features of the newest bar, or None while there are too few bars.
+        """Return the features of the latest bar, or None while there are too few bars.
 
         Returns
         -------
         names : tuple of str
-            The F columns.
+            Names of the F columns.
         values : ndarray of float64, shape (F,)
+            Unscaled features of the latest bar.
 
         Raises
         ------
         FeatureError
-            If a feature has a value that is not finite.
+            If a value is not finite.
         """
         names: list[str] = []
         values = []
@@ -125,7 +127,7 @@ class FeatureStream:
             need = self.count if feature.lookback is None else feature.lookback + 1
             if need == 0 or self.count < need:
                 return None
-            # Of the window's rows only the newest has a value; the stamp is for its message.
+            # Only the latest row of the window has a value; the stamp is for its error message.
             stamps = [self.time] * need
             computed = evaluate(feature, name, self._window(need), self.symbol, stamps)
             if computed.lookback >= need:

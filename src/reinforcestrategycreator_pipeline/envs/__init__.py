@@ -1,1 +1,1 @@
-"""The exogenous market, vectorised for training and bar by bar for Gymnasium."""
+"""The exogenous market: vectorized for training, and bar by bar for Gymnasium."""

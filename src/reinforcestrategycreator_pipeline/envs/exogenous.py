@@ -1,7 +1,7 @@
-"""The exogenous market: every reward and next state of every action, known in advance.
+"""The exogenous market: a table of the rewards and next states of every action.
 
-Our orders do not move prices, so that the state at a close is (bar, previous target), and what
-each action would bring is a table. Rows are the bars of all assets, one asset behind the other;
+Orders do not move prices, so the state at a close is (bar, previous target), and the outcome of
+each action can be tabulated in advance. Rows are the bars of all assets, one asset after the other;
 the replay stores row numbers, and states are gathered from one feature matrix.
 """
 
@@ -35,32 +35,32 @@ class ExogenousMarket:
     Parameters
     ----------
     assets : sequence of AssetBars
-        All with the same number of features.
+        Bars of each asset, all with the same number of features.
     positions : sequence of float
-        The action grid: target exposures, increasing, with 0.
+        Action grid: target exposures as fractions of equity, increasing, including 0.
     costs : CostConfig
-        Of trading and carrying.
+        Costs of trading and of carrying a position.
     reward : str
         A registered reward, or ``"module:function"``.
     reward_scale : float, optional
-        Multiplies every reward; by default 1 / the root mean square of the reward of holding the
-        largest exposure, so that rewards are near unit scale on any bar length.
+        Factor of every reward. The default, 1 / the root mean square of the reward of holding the
+        largest exposure, makes rewards of order 1 for any bar length.
     scaler : FittedScaler, optional
-        Of the assets' features; without one they are taken as they are.
+        Scaler of the features; by default they are used unscaled.
 
     Attributes
     ----------
     features : ndarray of float32, shape (N, F)
-        One row a bar, assets one behind the other.
+        Scaled features, one row per bar, one asset after the other.
     rewards : ndarray of float32, shape (N, n, n)
-        Scaled reward of (row, previous target, target); zero in each asset's last row, from
-        which no decision can be taken.
+        Scaled reward of (row, previous target, target); 0 in the last row of each asset, which
+        allows no decision.
     log_growth : ndarray of float64, shape (N, n, n)
-        ln of the growth of equity, the same indices.
+        Log growth of equity, with the same indices.
     ruined : ndarray of bool, shape (N, n, n)
-        Where that bar ends in ruin (terminated).
+        Whether that bar ends in ruin (terminated).
     decision_rows : ndarray of int, shape (M,)
-        Rows with a next bar.
+        Rows that have a next bar.
     flat : int
         Index of the exposure 0.
     """
@@ -101,11 +101,11 @@ class ExogenousMarket:
         if reward_scale is None:
             held = int(np.abs(self.positions).argmax())
             size = float(np.sqrt(np.square(rewards[self.decision_rows, held, held]).mean()))
-            # A price that stands still pays rounding errors, which are no measure.
+            # A constant price yields only rounding errors, which must not set the scale.
             reward_scale = 1.0 / size if size > 1e-9 * np.abs(rewards).max() else 1.0
         self.reward_scale = reward_scale
         self.rewards = (rewards * reward_scale).astype(np.float32)
-        # Flat copies, for `take`, which is faster than indexing with tuples of arrays.
+        # Flat views for `take`, which is faster than indexing with tuples of arrays.
         self._reward_rows = self.rewards.reshape(rows * n, n)
         self._ruined_rows = self.ruined.reshape(rows * n, n)
 
@@ -115,7 +115,7 @@ class ExogenousMarket:
         return self.layout.n_inputs
 
     def states(self, rows: Picks, held: Picks) -> Annotated[F32, "n {self.n_inputs}"]:
-        """Gather states, shape (B, F + n), of rows and of previous targets (indices), both (B,)."""
+        """Return states, shape (B, F + n), for rows and indices of previous targets, both (B,)."""
         return self.layout.compose(self.features.take(rows, axis=0), held)
 
     def all_states(self) -> Annotated[F32, "rows {self.n_positions} {self.n_inputs}"]:
@@ -123,17 +123,22 @@ class ExogenousMarket:
         return self.layout.compose(self.features[:, None, :], np.arange(self.n_positions))
 
     def greedy_paths(self, predict: Callable[[F32], Array]) -> list[Ints]:
-        """Return, asset by asset, the targets that a greedy policy chooses, starting flat.
+        """Return the targets that a greedy policy chooses for each asset, starting flat.
 
         Parameters
         ----------
         predict : callable
-            States (B, n_inputs) -> action values (B, n).
+            Function from states (B, n_inputs) to action values (B, n).
+
+        Returns
+        -------
+        list of ndarray of int
+            For each asset, the index of the target of each decision.
 
         Raises
         ------
         NonFiniteError
-            If an action value is not finite: there is no best action then.
+            If an action value is not finite.
         """
         values = predict(self.all_states().reshape(-1, self.n_inputs))
         if not np.isfinite(values).all():
@@ -141,7 +146,7 @@ class ExogenousMarket:
             asset = int(np.searchsorted(self.starts, bad, side="right")) - 1
             raise NonFiniteError(
                 f"{self.assets[asset].symbol}: the action values of bar "
-                f"{bad - int(self.starts[asset])} are not finite; no order is made of them"
+                f"{bad - int(self.starts[asset])} are not finite, so no order is placed"
             )
         choice = values.argmax(axis=1).reshape(-1, self.n_positions)
         spans = zip(self.starts, self.assets, strict=True)
@@ -150,7 +155,7 @@ class ExogenousMarket:
     def path_log_growth(self, paths: Sequence[Ints]) -> Annotated[F64, "{len(paths)}"]:
         """Return the log growth of each asset's account along its path of targets.
 
-        A ruined account trades no more, so that its path ends there.
+        A ruined account stops trading, so its path ends there.
         """
         total = []
         for start, path in zip(self.starts, paths, strict=True):
@@ -162,7 +167,7 @@ class ExogenousMarket:
         return np.array(total)
 
     def gather(self, rows: Picks, held: Picks, actions: Picks) -> Batch:
-        """Return the transitions of the actions taken with the previous targets `held`."""
+        """Return the transitions of actions taken with previous targets `held`, all shape (B,)."""
         flat = rows * self.n_positions + held
         return Batch(
             self.states(rows, held),
@@ -173,7 +178,7 @@ class ExogenousMarket:
         )
 
     def gather_all_actions(self, rows: Picks, held: Picks, actions: Picks) -> Batch:
-        """Return what every action would have brought; the action taken does not matter."""
+        """Return the outcomes of every action; `actions`, the actions taken, are ignored."""
         flat = rows * self.n_positions + held
         following = self.features.take(rows + 1, axis=0)[:, None, :]
         return Batch(

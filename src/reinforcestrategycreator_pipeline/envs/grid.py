@@ -1,4 +1,4 @@
-"""The grid of target exposures that an action selects, and walks along it."""
+"""The grid of target exposures from which an action selects, and paths on it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from reinforcestrategycreator_pipeline.checks import require
 
 
 def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[float, ...]:
-    """Return the grid of target exposures, checked: increasing, finite, with 0 among them."""
+    """Return the grid of target exposures as a tuple; it must be finite, increasing, and have 0."""
     grid = tuple(float(p) for p in positions)
     ok = len(grid) >= 2 and all(np.isfinite(grid)) and all(np.diff(grid) > 0) and 0.0 in grid
-    require(
-        ok, owner, "positions", "an increasing list of exposures with 0 among them", list(positions)
-    )
+    rule = "an increasing list of finite exposures that includes 0"
+    require(ok, owner, "positions", rule, list(positions))
     return grid
 
 
 def flat_index(positions: Sequence[float]) -> int:
-    """Return the index of the exposure 0, the previous target of an account that starts."""
+    """Return the index of the exposure 0, the previous target of a new account."""
     return list(positions).index(0.0)
 
 
 def follow(
     choice: Annotated[Ints, "decisions positions"], start: int
 ) -> Annotated[Ints, "decisions"]:
-    """Walk through a table of decisions, from the target `start`.
+    """Follow a table of decisions, starting from the target `start`.
 
     Parameters
     ----------
@@ -41,7 +40,7 @@ def follow(
     Returns
     -------
     ndarray of int, shape (n,)
-        The index of the target of every decision.
+        Index of the target of each decision.
     """
     path = np.empty(len(choice), dtype=np.int64)
     held = start

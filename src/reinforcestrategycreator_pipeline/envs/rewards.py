@@ -1,4 +1,4 @@
-"""What a bar is worth to the learner, as a function of what the bar did to equity."""
+"""Rewards: functions of the growth of equity over one bar."""
 
 from __future__ import annotations
 
@@ -25,25 +25,38 @@ REWARDS: Registry[Reward] = Registry("reward", ())
 
 @REWARDS.register("log_growth")
 def log_growth(growth: F64) -> F64:
-    """Return ln(growth): their sum is the log of final equity (Kelly's criterion)."""
+    """Return ln(growth); the sum of these rewards is the log of final equity (Kelly criterion)."""
     return np.log(growth)
 
 
 @REWARDS.register("mean_variance")
 def mean_variance(growth: F64) -> F64:
-    """Return r - r^2, r = growth - 1: twice as averse to variance as the logarithm, r - r^2 / 2."""
+    """Return r - r^2 with r = growth - 1, twice as averse to variance as ln(growth) ~ r - r^2/2."""
     r = growth - 1.0
     return r - r * r
 
 
 def measure(reward: Component[Reward], growth: F64) -> F64:
-    """Return what a reward, or the one of that name, gives for each growth of equity.
+    """Evaluate a reward, given as a function or by name, for each growth of equity.
+
+    Parameters
+    ----------
+    reward : callable or str
+        The reward.
+    growth : ndarray of float64
+        Equity at the end of a bar / equity at its start, > 0.
+
+    Returns
+    -------
+    ndarray of float64
+        Rewards, of the same shape.
 
     Raises
     ------
     ConfigError
-        If it raises anything, gives another shape or a number that is not finite, or depends on
-        more than each growth alone: the rewards of all actions are known in advance only then.
+        If the reward raises an exception, returns another shape or a value that is not finite, or
+        depends on more than each single growth. Only a function of each growth alone can be
+        tabulated for all actions in advance.
     """
     function = REWARDS.build(reward)
     reward = REWARDS.name_of(function)
@@ -53,18 +66,18 @@ def measure(reward: Component[Reward], growth: F64) -> F64:
         again = np.asarray(function(some[::-1]), dtype=np.float64)[::-1]
     if values.shape != growth.shape:
         raise ConfigError(
-            f"reward {reward!r} must give one number for each growth, shape {growth.shape}. "
+            f"reward {reward!r} must return one number per growth, shape {growth.shape}. "
             f"Got shape {values.shape} instead."
         )
     bad = ~np.isfinite(values)
     if bad.any():
         raise ConfigError(
-            f"reward {reward!r} must be finite. Got {values[bad][0]} for a growth of "
+            f"reward {reward!r} must return finite numbers. Got {values[bad][0]} for a growth of "
             f"{growth[bad][0]:.6g} instead."
         )
     if not np.allclose(again, values.reshape(-1)[: len(some)], rtol=1e-9, atol=1e-12):
         raise ConfigError(
-            f"reward {reward!r} must depend on each growth alone: evaluated again, in another "
-            "order, it gives other values. Put what depends on the path into a feature."
+            f"reward {reward!r} must depend on each growth alone, but it returns different values "
+            "in another order. Put anything that depends on the path into a feature."
         )
     return values

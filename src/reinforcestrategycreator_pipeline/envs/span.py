@@ -1,4 +1,4 @@
-"""A span of market: consecutive bars of some assets, their features, and the rules of trading."""
+"""A span of the market: consecutive bars of some assets, their features, and the trading rules."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from reinforcestrategycreator_pipeline.nn.components import Component
 
 @dataclass(frozen=True)
 class TradingRules(Strict):
-    """What can be held, what it costs, what is rewarded.
+    """Allowed positions, their costs, the reward, and the initial equity.
 
     Attributes
     ----------
-    positions : list of float
-        Target exposures that an action selects, as fractions of equity; increasing, with 0.
+    positions : tuple of float
+        Target exposures, as fractions of equity, from which an action selects; increasing,
+        including 0.
     costs : CostConfig
-        Commission, spread, slippage, borrow fees and margin interest.
-    reward : str or mapping
-        A registered reward, or ``"module:function"``; ``{name: ..., **parameters}``.
+        Commission, spread, slippage, borrow fees, and margin interest.
+    reward : str, mapping, or callable
+        A registered reward, ``"module:function"``, or ``{name: ..., **parameters}``.
     initial_equity : float
-        Money at the start of a backtest, divided equally among the assets.
+        Money at the start of a backtest, > 0; divided equally among the assets.
     """
 
     positions: tuple[float, ...] = (0.0, 1.0)
@@ -51,21 +52,21 @@ class TradingRules(Strict):
 
 @dataclass(frozen=True, eq=False)
 class AssetBars:
-    """One asset's T consecutive bars, ready for trading.
+    """T consecutive bars of one asset, ready for trading.
 
     Attributes
     ----------
     symbol : str
-        Its name.
+        Symbol of the asset.
     times : ndarray of int64, shape (T,)
         Close times, nanoseconds since 1970 UTC, increasing.
     open, close : ndarray of float64, shape (T,)
         Adjusted prices, > 0.
     features : ndarray, shape (T, F)
-        Known at each bar's close; finite. Raw, as the feature store has them.
+        Unscaled features, known at each bar's close; finite.
     columns : mapping of str to ndarray of float64, shape (P + T,)
-        All columns of the bars, P bars of history before the span included; without them, of the
-        open and the close of the T bars.
+        All columns of the bars, including P bars of history before the span; by default the open
+        and the close of the T bars.
     """
 
     symbol: str
@@ -80,12 +81,13 @@ class AssetBars:
         lengths = {name: len(getattr(self, name)) for name in names}
         if len(set(lengths.values())) > 1:
             parts = ", ".join(f"{name} {n}" for name, n in lengths.items())
-            raise DataError(f"{self.symbol}: its parts must have one length. Got {parts} instead.")
+            raise DataError(f"{self.symbol}: arrays must have equal lengths. Got {parts} instead.")
         if len(self.close) < 2:
             raise DataError(
-                f"{self.symbol}: {len(self.close)} bars; a decision and its outcome need 2"
+                f"{self.symbol}: needs at least 2 bars, for a decision and its outcome. "
+                f"Got {len(self.close)} instead."
             )
-        for name in ("open", "close"):  # the kernel would read a NaN as ruin
+        for name in ("open", "close"):  # the kernel would treat NaN as ruin
             price = getattr(self, name)
             bad = np.flatnonzero(~((price > 0) & (price < np.inf)))
             if bad.size:
@@ -94,10 +96,13 @@ class AssetBars:
                     f"Got {price[bad[0]]} instead."
                 )
         if self.times.dtype != np.int64:
-            raise DataError(f"{self.symbol}: times must be int64 nanoseconds, not float")
+            raise DataError(
+                f"{self.symbol}: times must be int64 nanoseconds. Got {self.times.dtype} instead."
+            )
         backwards = np.flatnonzero(np.diff(self.times) <= 0)
         if backwards.size:
-            raise DataError(f"{self.symbol}: the close times do not rise at row {backwards[0] + 1}")
+            row = backwards[0] + 1
+            raise DataError(f"{self.symbol}: close times must increase, but row {row} does not")
         if not np.isfinite(self.features).all():
             row = int(np.argmin(np.isfinite(self.features).all(axis=1)))
             raise DataError(f"{self.symbol}: the features of row {row} are not finite")
@@ -106,7 +111,7 @@ class AssetBars:
 
     @property
     def timestamps(self) -> pd.DatetimeIndex:
-        """The close times as an index in UTC."""
+        """Close times as a UTC index."""
         return pd.DatetimeIndex(self.times, tz="UTC", name="timestamp")
 
     @property
@@ -117,7 +122,7 @@ class AssetBars:
 
     @property
     def prices(self) -> BarPrices:
-        """Prices of each of the T - 1 decisions."""
+        """Prices around each of the T - 1 decisions."""
         return prices_of(self.open, self.close, self.years)
 
 
@@ -128,13 +133,13 @@ class MarketSpan:
     Attributes
     ----------
     assets : tuple of AssetBars
-        One or more; their features are raw.
+        One or more assets; their features are unscaled.
     inputs : Inputs
-        What the features are.
+        Description of the features.
     rules : TradingRules
-        Of trading on them.
+        Rules for trading the assets.
     skipped : tuple of str
-        A sentence for each symbol with too few bars in the span.
+        One sentence for each symbol with too few bars in the span.
     """
 
     assets: tuple[AssetBars, ...]
@@ -153,24 +158,24 @@ class MarketSpan:
         data : MarketData
             All bars.
         features : FeatureSet
-            Of those bars.
+            Features of those bars.
         span : Span
-            From when to when.
+            Start and end of the span.
         rules : TradingRules
-            Of trading.
+            Trading rules.
         name : str
-            What messages call the span: ``"test"``.
+            Name of the span in messages: ``"test"``.
 
         Raises
         ------
         DataError
-            If no symbol has two bars there.
+            If no symbol has two bars in the span.
         """
         assets, skipped = [], []
         for symbol, table in features.frames.items():
             inside = span.mask(pd.DatetimeIndex(table.index))
             if (count := int(inside.sum())) < 2:
-                skipped.append(f"{symbol} has {count} bars in the {name} span; left out")
+                skipped.append(f"{symbol} has {count} bars in the {name} span; skipped")
                 continue
             times = pd.DatetimeIndex(table.index[inside]).as_unit("ns").asi8
             frame = data.bars[symbol]

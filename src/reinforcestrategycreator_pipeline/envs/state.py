@@ -1,4 +1,4 @@
-"""The layout of a state, written once: what the market, the environment and a policy compose."""
+"""The layout of a state, shared by the market, the environment, and the policy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class StateLayout:
     Parameters
     ----------
     n_features : int
-        F.
+        Number of features F.
     n_positions : int
-        Number of target exposures.
+        Number of target exposures n.
     """
 
     def __init__(self, n_features: int, n_positions: int) -> None:
@@ -33,9 +33,9 @@ class StateLayout:
         Parameters
         ----------
         features : ndarray, shape (..., F)
-            Scaled.
-        held : ndarray of int, shape (...)
-            Indices of the previous targets; broadcast against the features' leading axes.
+            Scaled features.
+        held : ndarray of int, shape (...), or int
+            Indices of the previous targets; broadcast against the leading axes of the features.
         """
         previous = self._one_hot.take(held, axis=0)
         shape = np.broadcast_shapes(features.shape[:-1], previous.shape[:-1])

@@ -1,4 +1,4 @@
-"""The Gymnasium environment: the same market, one bar at a time."""
+"""The Gymnasium environment of the same market, one bar at a time."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from reinforcestrategycreator_pipeline.nn.components import Component
 
 
 class TradingEnv(gymnasium.Env[F32, np.int64]):
-    """One asset, one decision a close, filled at the next open.
+    """One asset, with one decision per close, filled at the next open.
 
     Observation: the scaled features of the bar that just closed, then the previous target as a
-    one-hot vector. Action: an index into `positions`. Reward: of the growth of equity over the
-    next bar, net of costs. Terminated: ruin. Truncated: the data ends.
+    one-hot vector. Action: an index into `positions`. Reward: a function of the growth of equity
+    over the next bar, net of costs. Terminated: on ruin. Truncated: at the end of the data.
 
     Parameters
     ----------
     bars : AssetBars
         The asset and its features.
     positions : sequence of float
-        Target exposures, increasing, with 0.
-    costs : CostConfig
-        Of trading and carrying.
+        Target exposures as fractions of equity, increasing, including 0.
+    costs : CostConfig, optional
+        Costs of trading and of carrying a position; by default those of `CostConfig`.
     reward : str
         A registered reward, or ``"module:function"``.
     reward_scale : float
-        Multiplies every reward.
+        Factor of every reward.
     initial_equity : float
         Money at the start, > 0.
     scaler : FittedScaler, optional
-        Of the bars' features; without one they are taken as they are.
+        Scaler of the features; by default they are used unscaled.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -93,14 +93,14 @@ class TradingEnv(gymnasium.Env[F32, np.int64]):
         Raises
         ------
         ConfigError
-            If the start has no next bar.
+            If there is no bar after the start.
         """
         super().reset(seed=seed)
         start = int((options or {}).get("start", 0))
         last = len(self.bars.close) - 2
         if not 0 <= start <= last:
             raise ConfigError(
-                f"The start option of TradingEnv.reset must be from 0 to {last}. "
+                f"The start option of TradingEnv.reset must be an integer from 0 to {last}. "
                 f"Got {start} instead."
             )
         self._t, self._held, self._equity = start, self._flat, self.initial_equity
@@ -113,13 +113,14 @@ class TradingEnv(gymnasium.Env[F32, np.int64]):
         Raises
         ------
         ConfigError
-            If the episode is over, or the action is not in the action space.
+            If the episode has ended, or the action is not in the action space.
         """
         if self._over:
-            raise ConfigError("TradingEnv.step: the episode is over; call reset first")
+            raise ConfigError("TradingEnv.step: the episode has ended; call reset first")
         if not self.action_space.contains(action):
             raise ConfigError(
-                f"The action of TradingEnv.step must be an index below {len(self.positions)}. "
+                f"The action of TradingEnv.step must be an integer from 0 to "
+                f"{len(self.positions) - 1}. "
                 f"Got {action!r} instead."
             )
         t = self._t

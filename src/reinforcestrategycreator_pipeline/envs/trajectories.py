@@ -1,4 +1,4 @@
-"""Many trajectories through an exogenous market, stepped at once."""
+"""Trajectories through an exogenous market, stepped together."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket, Pi
 
 
 class MarketTrajectories:
-    """Many trajectories through an exogenous market, stepped at once.
+    """Trajectories through an exogenous market, stepped together.
 
-    At first each trajectory stands at a uniformly drawn bar, with a uniformly drawn previous
-    target. It is cut off (truncated, not terminated) at its asset's last bar, or ends in ruin, and
-    starts anew at the first bar of a uniformly drawn asset. Walking every asset from end to end
-    visits all bars equally often, which restarts at random bars would not: they crowd the ends.
+    Each trajectory starts at a uniformly drawn bar with a uniformly drawn previous target. It ends
+    at the last bar of its asset (truncated, not terminated) or in ruin, and restarts at the first
+    bar of a uniformly drawn asset. Traversing every asset from end to end visits all bars equally
+    often; restarting at random bars would visit the later ones more often.
 
     Parameters
     ----------
     market : ExogenousMarket
-        Where they walk.
+        The market.
     count : int
-        How many.
+        Number of trajectories.
     rng : numpy.random.Generator
-        Source of the starts.
+        Generator of the starting points.
     """
 
     def __init__(self, market: ExogenousMarket, count: int, rng: np.random.Generator) -> None:
@@ -42,7 +42,7 @@ class MarketTrajectories:
         return self.market.states(self.rows, self.held)
 
     def step(self, actions: Picks) -> tuple[Picks, Picks]:
-        """Take one action in each trajectory; return rows and previous targets that it had."""
+        """Take one action per trajectory; return the rows and targets held before it, (count,)."""
         rows, held = self.rows, self.held
         ended = self.market.is_last[rows + 1] | self.market.ruined[rows, held, actions]
         self.rows, self.held = rows + 1, actions.copy()

@@ -1,1 +1,1 @@
-"""Costs and the accounting kernel: the one place where money is counted."""
+"""Costs, the accounting kernel, and the independent ledger that checks it."""

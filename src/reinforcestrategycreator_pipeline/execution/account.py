@@ -1,7 +1,7 @@
-"""A ledger of cash and shares: the counter-check of the accounting kernel.
+"""A ledger of cash and shares: an independent check of the accounting kernel.
 
-It holds money and shares, never fractions of equity, and does not call the kernel; that the two
-agree is tested, and shown again by the paper trading of every run.
+It counts money and shares, never fractions of equity, and does not call the kernel. Tests and the
+paper trading of every run check that the two agree.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import BPS, CostConfig
 
-# Trades and loans below this share of equity are rounding of the ledger, none of either.
+# Trades and loans below this fraction of equity are rounding errors of the ledger.
 DUST = 1e-12
 
 
 class Trade(NamedTuple):
-    """What one trade was executed at.
+    """Execution of one trade.
 
     Attributes
     ----------
     price : float
-        Per share: the ledger's price moved against the trader by half the spread and slippage.
+        Fill price per share: the market price, moved against the trader by half the spread plus
+        slippage.
     commission : float
-        Money, on the value at `price`.
+        Commission in money, on the value at `price`.
     """
 
     price: float
@@ -34,27 +35,27 @@ class Trade(NamedTuple):
 
 
 class Ledger:
-    """Cash and shares of one asset, in money.
+    """An account with cash and shares of one asset.
 
     Parameters
     ----------
     cash : float
         Money at the start, > 0.
     costs : CostConfig
-        Of trading and carrying.
+        Costs of trading and of carrying a position.
 
     Attributes
     ----------
     cash, shares : float
-        Negative if borrowed, or sold short.
+        Money and number of shares; negative if borrowed or sold short.
     price : float
-        The newest seen; 0 before there is one.
+        Latest price; 0 before the first.
     fees_paid : float
-        Borrow fees and margin interest so far.
+        Borrow fees and margin interest paid so far, in money.
     debt_forgiven : float
-        What a ruined account owed beyond its stake.
+        Debt of a ruined account beyond its stake, in money.
     ruined : bool
-        Everything is lost: the position is taken away, and the account trades no more.
+        Whether everything is lost: the position is closed, and the account stops trading.
     """
 
     def __init__(self, cash: float, costs: CostConfig) -> None:
@@ -66,22 +67,22 @@ class Ledger:
         self.fees_paid = 0.0
         self.debt_forgiven = 0.0
         self.ruined = False
-        self._stake = float(cash)  # equity at the previous close, which ruin is measured by
+        self._stake = float(cash)  # equity at the previous close, the reference for ruin
 
     @property
     def equity(self) -> float:
-        """Cash and the value of the shares at the newest price."""
+        """Cash plus the value of the shares at the latest price."""
         return self.cash + self.shares * self.price
 
     def open(self, price: float, years: float) -> None:
-        """Charge what carrying the position cost since the previous close; mark at the open.
+        """Charge the carrying cost of the position since the previous close; mark to the open.
 
         Parameters
         ----------
         price : float
-            The bar's open.
+            Open of the bar, > 0.
         years : float
-            From the previous close to this bar's close, in years of 365 days.
+            Time from the previous close to this bar's close, in years of 365 days, >= 0.
 
         Raises
         ------
@@ -90,8 +91,10 @@ class Ledger:
         """
         _require_price("open", price)
         if not 0.0 <= years < math.inf:
-            raise DataError(f"the years between two closes must be finite and >= 0. Got {years}.")
-        # On what was carried out of the previous close: shares lent, money borrowed.
+            raise DataError(
+                f"the years between two closes must be finite and >= 0. Got {years} instead."
+            )
+        # Charged on the position at the previous close: borrowed shares or borrowed money.
         short_value = max(-self.shares * self.price, 0.0)
         borrowed = -self.cash if -self.cash > DUST * self._stake else 0.0
         fee = years * (self.costs.borrow_rate * short_value + self.costs.margin_rate * borrowed)
@@ -100,9 +103,9 @@ class Ledger:
         self._mark(price)
 
     def trade(self, shares: float) -> Trade:
-        """Buy shares (or sell, if negative) at the newest price and its costs.
+        """Buy shares (or sell, if negative) at the latest price plus costs.
 
-        A trade that leaves nothing ruins the account.
+        A trade that leaves no equity ruins the account.
         """
         offset = math.copysign(self.costs.fill_offset, shares)
         price = self.price * (1.0 + offset)
@@ -114,7 +117,7 @@ class Ledger:
         return Trade(price, commission)
 
     def close(self, price: float) -> None:
-        """Mark at the close.
+        """Mark the position to the close.
 
         Raises
         ------
@@ -131,7 +134,7 @@ class Ledger:
             self._close_account()
 
     def _close_account(self) -> None:
-        """Take the position away and forgive what is owed beyond the stake."""
+        """Close the position, and forgive any debt beyond the stake."""
         left = RUIN_GROWTH * self._stake
         self.debt_forgiven += left - self.equity
         self.cash, self.shares, self.ruined = left, 0.0, True
@@ -140,28 +143,28 @@ class Ledger:
 def shares_to_trade(
     target: float, equity: float, shares: float, price: float, costs: CostConfig
 ) -> float:
-    """Return how many shares to buy (or sell, if negative) to be exposed by `target` after costs.
+    """Return the number of shares to buy (or sell, if negative) for an exposure after costs.
 
-    With equity E, position value v and a cost c a unit of value traded, the equity after the
+    With equity E, position value v, and a cost c per unit of value traded, the equity after the
     trade is E' = E - c |target E' - v|. Solved for E': (E + c v) / (1 + c target) when buying,
     (E - c v) / (1 - c target) when selling; the new position is worth target E'.
 
     Parameters
     ----------
     target : float
-        The exposure, a fraction of equity.
+        Exposure after the trade, as a fraction of equity.
     equity, shares : float
-        Of the account now, at `price`.
+        Current equity in money at `price`, and current number of shares.
     price : float
-        At which it can trade, costs apart.
+        Price before trading costs, > 0.
     costs : CostConfig
-        Of trading.
+        Trading costs.
 
     Returns
     -------
     float
-        0 where what is missing is rounding. If closing the position costs all there is, that is
-        what it says.
+        Number of shares; 0 if the difference is a rounding error. If closing the position costs
+        more than the equity, the position is closed.
     """
     value = shares * price
     buying = target * equity > value

@@ -1,20 +1,20 @@
 """The accounting kernel: how equity grows over one bar.
 
-Decided at close(t), with the target p held since open(t) and the new target q:
+A decision at close(t) changes the target p, held since open(t), to the new target q:
 
-1. Close to open. The target p was set at open(t), so that at close(t) the exposure has drifted to
-   w = p C/O / (1 + p (C/O - 1)), with O = open(t), C = close(t). Over the gap equity earns
-   w (open(t+1)/close(t) - 1) and pays, on the position carried, borrow fees (short) or margin
-   interest (exposure above 1) for the calendar time from close(t) to close(t+1).
+1. Close to open. The target p was set at open(t), so at close(t) the exposure has drifted to
+   w = p C/O / (1 + p (C/O - 1)), with O = open(t), C = close(t). Over the gap, equity earns
+   w (open(t+1)/close(t) - 1) and pays borrow fees (short) or margin interest (exposure above 1) on
+   the position for the calendar time from close(t) to close(t+1).
 2. Rebalance at open(t+1) to the exposure q *after costs*. With equity E and exposure w' before,
-   and a cost c a unit of value traded, E' = E - c |q E' - w' E|, which gives
+   and a cost c per unit of value traded, E' = E - c |q E' - w' E|, which gives
    E' = E (1 + c w') / (1 + c q) when buying and E (1 - c w') / (1 - c q) when selling.
 3. Open to close. Equity earns q (close(t+1)/open(t+1) - 1).
 
-Because the exposure after costs is exactly the target, growth depends on (t, p, q) alone and not
-on the path: this is what makes (bar, previous target) the whole state of an account whose orders
-do not move the market. The training market, the Gymnasium environment, the backtest and the oracle
-all call it; the paper broker does not: its ledger (`account`) is held against it.
+Because the exposure after costs is exactly the target, growth depends only on (t, p, q) and not on
+the path. Hence (bar, previous target) is the complete state of an account whose orders do not move
+the market. The training market, the Gymnasium environment, the backtest, and the oracle all call
+this kernel. The paper broker does not: its ledger (`account`) is an independent check.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from numpy.typing import ArrayLike
 from reinforcestrategycreator_pipeline.arrays import F64, Bools
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
-# An account that falls to this fraction of its equity within one bar is ruined: debts are limited
-# to the stake, the logarithm stays finite, and the episode terminates.
+# An account whose equity falls to this fraction within one bar is ruined: losses are limited to the
+# stake, the logarithm stays finite, and the episode terminates.
 RUIN_GROWTH = 1e-6
 
 
 class BarPrices(NamedTuple):
-    """The prices between two decisions; arrays that broadcast together.
+    """Prices around one decision; the arrays must broadcast together.
 
     Attributes
     ----------
     open_tm1, close_tm1 : ndarray
-        Open and close of the bar at whose close the decision is taken.
+        Open and close of the bar at whose close the decision is made.
     open_t, close_t : ndarray
-        Open (the fill) and close of the next bar.
+        Open, where the order is filled, and close of the next bar.
     years : ndarray
         Calendar time between the two closes, in years of 365 days.
     """
@@ -57,22 +57,24 @@ class BarPrices(NamedTuple):
 
 
 class BarOutcome(NamedTuple):
-    """What one bar does to an equity of 1 at the previous close.
+    """Outcome of one bar, as multiples of the equity at the previous close.
 
     Attributes
     ----------
     growth : ndarray
-        Equity at this close; >= RUIN_GROWTH.
+        Equity at this close, >= RUIN_GROWTH.
     equity_at_open : ndarray
-        Equity at the open, before the rebalancing.
+        Equity at the open, before rebalancing.
     exposure_at_open : ndarray
-        Exposure at the open before the rebalancing (the drifted old target).
+        Exposure at the open before rebalancing (the drifted old target).
     traded : ndarray
-        Value traded at the open, signed (bought > 0), in the same unit as growth.
-    trading_cost, carrying_cost : ndarray
-        Commission, spread and slippage; borrow fees and margin interest. Same unit.
+        Value traded at the open; positive for a purchase.
+    trading_cost : ndarray
+        Commission, spread, and slippage.
+    carrying_cost : ndarray
+        Borrow fees and margin interest.
     ruined : ndarray of bool
-        The account lost everything, to prices or to costs; growth is RUIN_GROWTH.
+        Whether the account lost everything, to prices or to costs; growth is then RUIN_GROWTH.
     """
 
     growth: F64
@@ -85,10 +87,10 @@ class BarOutcome(NamedTuple):
 
 
 def exposure_at_close(target: ArrayLike, open_: ArrayLike, close: ArrayLike) -> F64:
-    """Return what a target exposure set at the open has drifted to at the close.
+    """Return the exposure at the close to which a target set at the open has drifted.
 
-    A target whose equity is wiped out within the bar (1 + p (C/O - 1) <= 0) was ruined then; the
-    account is flat from there on, so 0 is returned.
+    If equity is wiped out within the bar (1 + p (C/O - 1) <= 0), the account was ruined and is flat
+    from then on: the result is 0.
     """
     p = np.asarray(target, dtype=np.float64)
     move = np.asarray(close, dtype=np.float64) / np.asarray(open_, dtype=np.float64)
@@ -100,16 +102,16 @@ def exposure_at_close(target: ArrayLike, open_: ArrayLike, close: ArrayLike) -> 
 def bar_outcome(
     prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs: CostConfig
 ) -> BarOutcome:
-    """Account for one bar, elementwise over broadcast arrays.
+    """Compute the outcome of one bar, elementwise over broadcast arrays.
 
     Parameters
     ----------
     prices : BarPrices
-        Positive and finite.
+        Prices, positive and finite.
     previous, target : array_like
-        Target exposures set at the previous decision and at this one, fractions of equity.
+        Target exposures of the previous decision and of this one, as fractions of equity.
     costs : CostConfig
-        What trading and carrying cost.
+        Costs of trading and of carrying a position.
     """
     q = np.asarray(target, dtype=np.float64)
     w = exposure_at_close(previous, prices.open_tm1, prices.close_tm1)
@@ -124,7 +126,7 @@ def bar_outcome(
     q = np.where(solvent, q, 0.0)
     buying = q > w_open
     c = np.where(buying, costs.buy_cost, -costs.sell_cost)
-    payable = 1.0 + c * w_open > 0.0  # else closing costs all there is; implies 1 + c q > 0
+    payable = 1.0 + c * w_open > 0.0  # else closing costs all equity; implies 1 + c q > 0
     after = np.where(payable, at_open * (1.0 + c * w_open) / np.where(payable, 1.0 + c * q, 1.0), 0)
     growth = after * (1.0 + q * (prices.close_t / prices.open_t - 1.0))
     ruined = ~solvent | ~(growth > RUIN_GROWTH)
@@ -147,18 +149,18 @@ def bar_growth(prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs:
 def prices_of(
     open_: Annotated[F64, "bars"], close: Annotated[F64, "bars"], years: Annotated[F64, "bars-1"]
 ) -> BarPrices:
-    """Return the prices of every decision of one asset's n + 1 bars.
+    """Return the prices around each decision, for n + 1 bars of one asset.
 
     Parameters
     ----------
     open_, close : ndarray, shape (n + 1,)
         Prices of consecutive bars.
     years : ndarray, shape (n,)
-        Calendar time between consecutive closes, in years.
+        Calendar time between consecutive closes, in years of 365 days.
 
     Returns
     -------
     BarPrices
-        Arrays of shape (n,): element t is the step from close(t) to close(t + 1).
+        Arrays of shape (n,); element t covers the step from close(t) to close(t + 1).
     """
     return BarPrices(open_[:-1], close[:-1], open_[1:], close[1:], years)

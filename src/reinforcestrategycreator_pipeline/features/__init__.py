@@ -1,1 +1,1 @@
-"""Causal features of market bars, proof that they are causal, and their scaling."""
+"""Causal features of market bars, the audit of their causality, and their scaling."""

@@ -1,15 +1,15 @@
-"""Proof that a feature's row depends on its bar and the `lookback` bars before it, and on no other.
+"""Audit that a feature's row depends only on its own bar and the `lookback` bars before it.
 
-Three checks of one feature, each on bars of which some are the same:
+Three checks recompute a feature on modified bars and compare the rows with those of all bars:
 
-- *truncation*: of the bars up to a cut, every row is that of all bars;
-- *perturbation*: so it is where the bars after the cut were shuffled and rescaled, which also
-  strikes a leak that looks at how many bars there are;
-- *lookback*: of the bar at the cut and its declared lookback alone, the last row is that of all
-  bars. So a stream, which keeps no more, decides as the backtest did.
+- *truncation*: the bars after a cut are removed; no row up to the cut may change;
+- *perturbation*: the bars after the cut are shuffled and rescaled instead, which also detects a
+  leak that depends on the number of bars;
+- *lookback*: only the bar at the cut and its declared lookback are kept; the last row may not
+  change. So a stream, which keeps no more bars, decides as the backtest did.
 
-A leak from bar t + 1 into row t alone shows at the cut t alone. So only the audit of all cuts is a
-proof; a sampled one finds the leaks that strike many rows.
+A leak from bar t + 1 into row t alone shows only at the cut t. So only an audit of all cuts is a
+proof; a sampled audit finds leaks that affect many rows.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ from reinforcestrategycreator_pipeline.seeding import generator
 Check: TypeAlias = Literal["truncation", "perturbation", "lookback"]
 
 _ROUNDING = 1e-6
-"""Share of a column's deviation that a feature from outside may move by: its sums may round
-otherwise over other bars. The shipped features' may not."""
+"""Tolerance for user features, as a fraction of the column's standard deviation: their sums may
+round differently over other bars. Shipped features have no tolerance."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A feature's column that changed where it must not.
+    """A column of a feature that changed although it must not.
 
     Attributes
     ----------
     symbol, feature, column : str
-        Whose; the feature by its name in the configuration.
+        Symbol, name of the feature in the configuration, and name of the column.
     check : {"truncation", "perturbation", "lookback"}
-        Which check failed.
+        Check that failed.
     row, cut : int
-        The first row that changed, from 0, and the bar up to which, or for the lookback from which
-        on, the bars were the same.
+        First row that changed, from 0, and the last bar that was kept (for the lookback check: the
+        first one).
     count : int
-        How many (row, cut) pairs changed.
+        Number of (row, cut) pairs that changed.
     """
 
     symbol: str
@@ -89,32 +89,31 @@ def audit_features(
     seed: int = 0,
     symbol: str = "",
 ) -> tuple[Finding, ...]:
-    """Return what looks ahead, or back further than it declares; an empty tuple is a pass.
+    """Find features that look ahead, or further back than they declare.
 
     Parameters
     ----------
     frame : DataFrame
-        One symbol's bars, more than the longest lookback.
+        Bars of one symbol, more than the longest lookback.
     specs : sequence of FeatureSpec
-        The features.
+        Specifications of the features to audit.
     cuts : "all" or int
-        Cuts of each check: after every bar, or after one bar drawn in each of so many equal
-        stretches. With 16 the default features on 3,000 bars take some 0.1 s.
+        Cuts per check: after every bar, or after one random bar in each of `cuts` equal stretches.
+        With 16, the default features on 3,000 bars take about 0.1 s.
     seed : int
-        Of the draws.
+        Seed of the random cuts and perturbations.
     symbol : str
-        For messages.
+        Symbol for error messages.
 
     Returns
     -------
     tuple of Finding
-        At most one for each column and check.
+        Findings, at most one per column and check; empty if all checks pass.
 
     Raises
     ------
     FeatureError
-        If there is no bar after a feature's lookback to check, or a feature fails on some of the
-        bars.
+        If there are too few bars to check a feature, or if a feature fails on modified bars.
     """
     bars = bars_of(frame, symbol)
     rng = generator(seed, "feature-audit")
@@ -141,7 +140,7 @@ def audit_features(
 
 
 def require_none(findings: Sequence[Finding]) -> None:
-    """Raise `FeatureError` with the first finding, if there is one."""
+    """Raise `FeatureError` with the first finding, if there is any."""
     if findings:
         more = f"; {len(findings) - 1} more findings" if len(findings) > 1 else ""
         raise FeatureError(f"{findings[0]}{more}.")
@@ -157,7 +156,7 @@ def _cuts(rng: np.random.Generator, start: int, n_rows: int, count: int) -> Ints
 
 
 def _perturb(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
-    """Return bars whose rows after `cut` are shuffled, and rescaled by a factor per family."""
+    """Return bars whose rows after `cut` are shuffled and rescaled, prices by one factor."""
     order = cut + 1 + rng.permutation(len(bars["close"]) - cut - 1)
     price, other = np.exp(rng.uniform(-1.0, 1.0, size=2))
     out = {}
@@ -180,10 +179,10 @@ def _compare(
     variants: Iterator[tuple[Bars, int, int]],
     symbol: str,
 ) -> list[Finding]:
-    """Compare rows of other bars, the true ones from a start to a cut, with those of all bars."""
+    """Compare rows of modified bars, unchanged from a start to a cut, with those of all bars."""
     first: dict[int, tuple[int, int]] = {}
     counts = np.zeros(len(full.columns), dtype=np.int64)
-    back = check == "lookback"  # then the row at the cut alone counts
+    back = check == "lookback"  # compares only the row at the cut
     for bars, start, cut in variants:
         try:
             values = evaluate(feature, name, bars, symbol).values
@@ -192,12 +191,12 @@ def _compare(
             raise FeatureError(f"{error} (in {which})") from error
         if values.shape[1] != len(full.columns):
             raise FeatureError(
-                f"{symbol or 'the audit'}: feature {name!r} must always give the same number of "
+                f"{symbol or 'the audit'}: feature {name!r} must always return the same number of "
                 f"columns. Got {len(full.columns)}, and {values.shape[1]} for other bars."
             )
         begin = cut if back else 0
         seen, truth = values[begin - start : cut + 1 - start], full.values[begin : cut + 1]
-        # Bits, so that NaN equals NaN and 0 differs from -0.
+        # Compared as bits: NaN equals NaN, and 0 differs from -0.
         differs = seen.view(np.int64) != truth.view(np.int64)
         if back and differs.any():
             differs &= ~(np.abs(seen - truth) <= _rounding(feature, full))

@@ -1,4 +1,4 @@
-"""What a feature is, the registry of features, and how one is computed and checked."""
+"""The protocol of features, their registry, and their computation with checks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = F64
 Bars: TypeAlias = Mapping[str, FloatArray]
 """One symbol's columns by name, each of shape (T,), read-only: ``open``, ``high``, ``low``,
-``close``, ``volume`` and any side data. Time is not among them: a feature knows only order."""
+``close``, ``volume`` and any side data. Time is not included: a feature knows only the order."""
 
 RELATIVE_ZERO = 1e-12
-"""Moves below this share of the price are rounding, not moves."""
+"""Moves below this fraction of the price are treated as rounding."""
 
 
 class Feature(Protocol):
@@ -35,16 +35,16 @@ class Feature(Protocol):
 
     @property
     def lookback(self) -> int | None:
-        """Number of leading rows without a value; None: as many as the output leaves NaN."""
+        """Number of leading rows without a value; None for the leading NaN rows of the output."""
         ...
 
     @property
     def columns(self) -> tuple[str, ...] | str:
-        """Names of the output's columns; a string names one column, or numbers several."""
+        """Names of the output's columns; a string names one column, or is numbered for several."""
         ...
 
     def compute(self, bars: Bars) -> FloatArray:
-        """Return values of shape (T, k), or (T,) for one column; row t uses bars <= t only."""
+        """Return values of shape (T, k), or (T,) for one column; row t uses only bars <= t."""
         ...
 
 
@@ -53,14 +53,14 @@ FEATURES: Registry[type[Feature]] = Registry("feature")
 
 @dataclass(frozen=True)
 class FeatureSpec(Strict):
-    """A feature by name, as a configuration file lists it.
+    """A feature as listed in a configuration file.
 
     Parameters
     ----------
     name : str
-        A registered name, or ``"module:function"``.
+        Registered name, or ``"module:function"``.
     params : mapping
-        The feature's parameters; what is left out has its default. Lists become tuples.
+        Parameters of the feature that differ from the defaults. Lists become tuples.
     """
 
     name: Annotated[str, Len(1)]
@@ -79,7 +79,7 @@ class FeatureSpec(Strict):
 
 Periods: TypeAlias = Annotated[tuple[Annotated[int, Ge(1)], ...], Len(1, distinct=True)]
 Tail: TypeAlias = Annotated[float, Ge(1e-12), Le(0.5)]
-"""A share of weight that may be cut off an exponential mean."""
+"""Fraction of an exponential mean's weight that may be cut off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +91,9 @@ class Computed:
     columns : tuple of str
         Names of the k columns.
     values : ndarray of shape (T, k), float64
-        NaN in rows < `lookback`, finite from there on.
+        Values of the feature, NaN in rows < `lookback`, finite after them.
     lookback : int
-        The first valid row; T if there is none.
+        Index of the first valid row; T if there is none.
     """
 
     columns: tuple[str, ...]
@@ -108,26 +108,31 @@ def evaluate(
     symbol: str = "",
     timestamps: Sequence[object] | pd.Index[Any] | None = None,
 ) -> Computed:
-    """Compute `feature` and hold it to its own declaration.
+    """Compute `feature` and check the output against its declaration.
 
     Parameters
     ----------
     feature : Feature
-        What to compute.
+        Feature to compute.
     name : str
-        Its name in the configuration, for messages.
+        Name of the feature in the configuration, for error messages.
     bars : mapping of str to ndarray of shape (T,)
-        The symbol's bars.
+        Columns of the symbol's bars.
     symbol : str
-        For messages.
+        Symbol for error messages.
     timestamps : sequence of length T, optional
-        For messages.
+        Timestamps of the bars, for error messages.
+
+    Returns
+    -------
+    Computed
+        Columns, values and lookback.
 
     Raises
     ------
     FeatureError
-        If the output has a wrong shape, or a value that is not finite after the lookback; the
-        message names symbol, feature, column, row and timestamp.
+        If the feature raises, the output has a wrong shape, or a value after the lookback is not
+        finite; the message names symbol, feature, column, row and timestamp.
     """
     where = f"{symbol}: feature {name!r}" if symbol else f"feature {name!r}"
     n_rows = len(bars["close"])
@@ -141,7 +146,8 @@ def evaluate(
         values = values[:, None]
     if values.ndim != 2 or values.shape[0] != n_rows or values.shape[1] == 0:
         raise FeatureError(
-            f"{where} must give values of shape ({n_rows},) or ({n_rows}, k). Got {shape} instead."
+            f"{where} must return an array of shape ({n_rows},) or ({n_rows}, k). "
+            f"Got {shape} instead."
         )
     columns = feature.columns
     if isinstance(columns, str):
@@ -149,7 +155,7 @@ def evaluate(
         columns = (columns,) if k == 1 else tuple(f"{columns}_{i}" for i in range(k))
     if len(columns) != values.shape[1]:
         raise FeatureError(
-            f"{where} must give one column per name, {', '.join(columns)}. "
+            f"{where} must return one column per name: {', '.join(columns)}. "
             f"Got {values.shape[1]} columns instead."
         )
     finite = np.isfinite(values)

@@ -1,4 +1,4 @@
-"""All shipped features, what the configuration's list of features means, and the default list."""
+"""The shipped features, the default list, and the parsing of a configuration's list."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from reinforcestrategycreator_pipeline.registry import Description
 
 DEFAULT_FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("returns", {"horizons": (1, 2, 5, 10, 20, 60)}),
-    FeatureSpec("realised_volatility", {"periods": (10, 60)}),
+    FeatureSpec("realized_volatility", {"periods": (10, 60)}),
     FeatureSpec("rsi", {"period": 14}),
     FeatureSpec("macd", {"fast": 12, "slow": 26, "signal": 9}),
     FeatureSpec("bollinger", {"period": 20, "width": 2.0}),
@@ -33,20 +33,19 @@ DEFAULT_FEATURES: tuple[FeatureSpec, ...] = (
     FeatureSpec("moving_average_distance", {"periods": (20, 50, 200)}),
     FeatureSpec("volume_zscore", {"period": 20}),
 )
-"""17 columns at several time scales; the first 240 bars of a series have no value."""
+"""17 columns at several time scales; the first 240 bars of a series have no features."""
 
 
 def build_feature(spec: FeatureSpec) -> Feature:
     """Return the feature that `spec` describes.
 
-    A name with a colon is imported: a function becomes a `UserFunction`, a dataclass is used as a
-    shipped feature is.
+    A name with a colon is imported: a function becomes a `UserFunction`, a dataclass is used like a
+    shipped feature.
 
     Raises
     ------
     ConfigError
-        For an unknown name or parameter (the message offers the nearest), or a value that the
-        feature refuses.
+        If a name or parameter is unknown (the message suggests the nearest), or a value is invalid.
     """
     found: object = FEATURES.get(spec.name)
     if inspect.isclass(found) and dataclasses.is_dataclass(found):
@@ -59,18 +58,18 @@ def build_feature(spec: FeatureSpec) -> Feature:
 
 
 def parse_specs(items: Sequence[FeatureSpec | Mapping[str, Any] | str]) -> tuple[FeatureSpec, ...]:
-    """Return the configuration's list of features, every entry checked by building it.
+    """Parse the configuration's list of features, checking each entry by building it.
 
     Parameters
     ----------
     items : sequence
-        Mappings ``{"name": ..., **parameters}``, or names alone, or ready specifications.
+        Entries: mappings ``{"name": ..., **parameters}``, names, or ready specifications.
 
     Raises
     ------
     ConfigError
-        For an entry of another form, an unknown name or parameter, or a refused value; the message
-        gives the entry's place in the list, from 0.
+        If an entry has another form, an unknown name or parameter, or an invalid value; the message
+        gives its position in the list, from 0.
     """
     if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
         raise ConfigError(f"features must be a list. Got {items!r} instead.")

@@ -1,4 +1,4 @@
-"""What the features are that a policy reads; needs NumPy alone."""
+"""The description of a policy's features; it needs only NumPy."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the features are.
+    """The features that a policy reads.
 
     Attributes
     ----------
     names : tuple of str
-        The F columns, all different.
+        Names of the F columns, all different; none for a policy that reads prices alone.
     lookback : int
-        Bars before the first one that has all its features: the largest of all symbols.
+        Number of bars before the first one with all features, >= 0; the largest of all symbols.
     specs : tuple of mapping
-        What computes them, in the configuration's form: ``{"name": ..., **parameters}``.
+        Specifications of the features as in the configuration: ``{"name": ..., **parameters}``.
 
     Raises
     ------
     ConfigError
-        If the names are not different, or the lookback is no integer >= 0.
+        If two names are equal, or if the lookback is not an integer >= 0.
     """
 
     names: tuple[str, ...]
@@ -38,23 +38,23 @@ class Inputs:
 
     def __post_init__(self) -> None:
         names = self.names
-        if not names or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
+        if len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
             raise ConfigError(f"feature names must all be different. Got {names!r}.")
         if not is_int(self.lookback) or self.lookback < 0:
             raise ConfigError(f"a lookback must be an integer >= 0. Got {self.lookback!r}.")
 
     def parsed(self) -> tuple[FeatureSpec, ...]:
-        """Return the specifications, ready to compute with."""
+        """Return the parsed specifications."""
         from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 
         return parse_specs(self.specs)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready mapping."""
+        """Return a mapping for JSON."""
         specs = [dict(spec) for spec in self.specs]
         return {"names": list(self.names), "lookback": self.lookback, "specs": specs}
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> Inputs:
-        """Rebuild what `to_json` gave."""
+        """Restore inputs from the result of `to_json`."""
         return cls(tuple(mapping["names"]), mapping["lookback"], tuple(mapping["specs"]))

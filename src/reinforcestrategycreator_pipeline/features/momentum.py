@@ -35,10 +35,10 @@ class Rsi(Strict):
     Parameters
     ----------
     period : int
-        Wilder's smoothing, in bars.
+        Period of Wilder's smoothing, in bars, >= 1.
     tail : float
-        Share of the smoothing's weight that is cut off: less is nearer to the endless mean and
-        needs more bars.
+        Fraction of the smoothing's weight that is cut off; a smaller one is closer to the infinite
+        mean and needs more bars.
     """
 
     period: Annotated[int, Ge(1)] = 14
@@ -67,21 +67,22 @@ class Rsi(Strict):
 @FEATURES.register("macd")
 @dataclass(frozen=True)
 class Macd(Strict):
-    """Moving average convergence/divergence (Appel), line and histogram, as shares of the close.
+    """Moving average convergence/divergence (Appel): line and histogram, as fractions of the close.
 
-    Line: EMA(fast) - EMA(slow); histogram: line - EMA(signal) of the line. A flat price gives 0.
+    The line is EMA(fast) - EMA(slow), the histogram is the line minus EMA(signal) of the line. A
+    flat price gives 0.
 
     Parameters
     ----------
     fast, slow, signal : int
-        Periods in bars, fast < slow.
+        Periods in bars, fast < slow, signal >= 2.
     tail : float
-        Share of each mean's weight that is cut off.
+        Fraction of each mean's weight that is cut off.
     """
 
     fast: Annotated[int, Ge(1)] = 12
     slow: Annotated[int, Ge(1)] = 26
-    signal: Annotated[int, Ge(2)] = 9  # of 1, the histogram is always 0
+    signal: Annotated[int, Ge(2)] = 9  # with 1, the histogram would always be 0
     tail: Tail = 1e-6
 
     def __post_init__(self) -> None:

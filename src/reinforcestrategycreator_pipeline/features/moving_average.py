@@ -1,4 +1,4 @@
-"""Where the price stands against its moving averages and bands."""
+"""The position of the price relative to its moving averages and bands."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class MovingAverageDistance(Strict):
     Parameters
     ----------
     periods : tuple of int
-        In bars.
+        Periods of the averages, in bars, >= 1.
     average : {"sma", "ema"}
-        Simple, or exponential with alpha = 2 / (period + 1).
+        Kind of average: simple, or exponential with alpha = 2 / (period + 1).
     tail : float
-        Share of an exponential mean's weight that is cut off; a simple mean has none.
+        Fraction of an exponential mean's weight that is cut off; unused for a simple mean.
     """
 
     periods: Periods = (20, 50, 200)
@@ -73,15 +73,15 @@ class MovingAverageDistance(Strict):
 class Bollinger(Strict):
     """Position within the Bollinger bands: (close - mean) / (width * deviation).
 
-    +1 and -1 are the upper and the lower band. The deviation is the population's (ddof 0). A flat
-    price gives 0.
+    The upper band is +1, the lower band -1. The deviation is the population standard deviation
+    (ddof 0). A flat price gives 0.
 
     Parameters
     ----------
     period : int
-        Bars of the mean and the deviation, >= 2.
+        Number of bars for mean and deviation, >= 2.
     width : float
-        Distance of a band from the mean, in deviations.
+        Distance of a band from the mean, in standard deviations, > 0.
     """
 
     period: Annotated[int, Ge(2)] = 20

@@ -25,17 +25,17 @@ from reinforcestrategycreator_pipeline.features.windows import (
 @FEATURES.register("atr")
 @dataclass(frozen=True)
 class Atr(Strict):
-    """Average true range as a share of the close (Wilder 1978).
+    """Average true range as a fraction of the close (Wilder 1978).
 
-    True range: max(high - low, |high - previous close|, |low - previous close|), smoothed by
+    The true range is max(high - low, |high - previous close|, |low - previous close|), smoothed by
     Wilder's mean. A flat price gives 0.
 
     Parameters
     ----------
     period : int
-        Wilder's smoothing, in bars.
+        Period of Wilder's smoothing, in bars, >= 1.
     tail : float
-        Share of the smoothing's weight that is cut off.
+        Fraction of the smoothing's weight that is cut off.
     """
 
     period: Annotated[int, Ge(1)] = 14
@@ -43,7 +43,7 @@ class Atr(Strict):
 
     @property
     def lookback(self) -> int:
-        """Rows without a value; the first bar has no previous close."""
+        """Number of rows without a value; the first bar has no previous close."""
         return exponential_window(wilder_decay(self.period), self.tail)
 
     @property
@@ -53,7 +53,7 @@ class Atr(Strict):
     def compute(self, bars: Bars) -> FloatArray:
         """Return values of shape (T, 1), as fractions of the close."""
         high, low, previous = bars["high"][1:], bars["low"][1:], bars["close"][:-1]
-        # The bar's range, stretched to the previous close: the same as the maximum of the three.
+        # The range of the bar and the previous close equals the maximum of the three.
         true_range = np.maximum(high, previous) - np.minimum(low, previous)
         smooth = exponential_mean(true_range, wilder_decay(self.period), self.tail)
         return (late(smooth) / bars["close"])[:, None]

@@ -1,4 +1,4 @@
-"""Log returns over several horizons, and their size."""
+"""Log returns over several horizons, and their volatility."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Returns(Strict):
     Parameters
     ----------
     horizons : tuple of int
-        In bars.
+        Horizons in bars, >= 1.
     """
 
     horizons: Periods = (1, 2, 5, 10, 20, 60)
@@ -46,17 +46,17 @@ class Returns(Strict):
         return out
 
 
-@FEATURES.register("realised_volatility")
+@FEATURES.register("realized_volatility")
 @dataclass(frozen=True)
-class RealisedVolatility(Strict):
-    """Root mean square of the last log returns, per bar (not annualised, no mean taken off).
+class RealizedVolatility(Strict):
+    """Root mean square of the last log returns, per bar (not annualized, mean not subtracted).
 
     A flat price gives 0.
 
     Parameters
     ----------
     periods : tuple of int
-        Numbers of returns.
+        Numbers of returns, >= 1.
     """
 
     periods: Periods = (10, 60)
@@ -67,10 +67,10 @@ class RealisedVolatility(Strict):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(f"realised_volatility_{p}" for p in self.periods)
+        return tuple(f"realized_volatility_{p}" for p in self.periods)
 
     def compute(self, bars: Bars) -> FloatArray:
-        """Return values of shape (T, len(periods)), fractions per bar."""
+        """Return values of shape (T, len(periods)), as fractions per bar."""
         close = bars["close"]
         squares = np.square(np.log(close[1:] / close[:-1]))
         return stack([late(np.sqrt(mean)) for mean in moving_means(squares, self.periods)])

@@ -1,4 +1,4 @@
-"""Feature scaling, fitted on training rows only; the fitted scaler needs NumPy alone."""
+"""Feature scaling, fitted only on training rows; the fitted scaler needs only NumPy."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 _KINDS = ("standard", "robust", "none")
 
 _NORMAL_IQR = 1.3489795003921634
-"""Distance between the quartiles of a standard normal distribution."""
+"""Interquartile range of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
 class ScalerConfig(Strict):
-    """How features are scaled.
+    """Scaling of the features.
 
     Parameters
     ----------
     kind : {"standard", "robust", "none"}
-        ``standard``: mean and population standard deviation. ``robust``: median, and the distance
-        between the quartiles over 1.349 (a normal distribution's is 1); a column whose quartiles
-        coincide has its standard deviation instead. ``none``: values pass as they are, unclipped.
+        Center and scale: ``standard`` uses mean and population standard deviation, ``robust`` the
+        median and the interquartile range over 1.349 (1 for a standard normal distribution), or
+        the standard deviation if the quartiles coincide. ``none`` keeps values unchanged,
+        unclipped.
     clip : float or None
-        Scaled values are limited to [-clip, clip]; None for no limit.
+        Limit of scaled values to [-clip, clip], > 0; None for no limit.
     floor : float
-        A column whose deviation is at most `floor` times its largest absolute value is constant
-        but for rounding: it scales to exactly 0.
+        Smallest deviation relative to the largest absolute value of a column, in [1e-14, 1). A
+        column at or below it is constant up to rounding and scales to exactly 0.
     """
 
     kind: Literal["standard", "robust", "none"] = "standard"
@@ -41,17 +42,17 @@ class ScalerConfig(Strict):
     floor: Annotated[float, Ge(1e-14), Lt(1)] = 1e-8
 
     def fit(self, values: Floats) -> FittedScaler:
-        """Fit to training rows.
+        """Fit a scaler to training rows.
 
         Parameters
         ----------
         values : ndarray of shape (N, F)
-            Finite; N >= 2. Statistics are two-pass float64, whatever the type.
+            Finite training rows, N >= 2, of any float type; statistics are two-pass float64.
 
         Raises
         ------
         ConfigError
-            If the shape is another.
+            If the shape is different.
         NonFiniteError
             If a value is not finite.
         """
@@ -65,11 +66,11 @@ class ScalerConfig(Strict):
         if self.kind == "none":
             return FittedScaler(np.zeros(x.shape[1]), np.ones(x.shape[1]), None)
         size = np.abs(x).max(axis=0)
-        # A power of two near the size keeps squares from overflow and costs no bit.
+        # Dividing by a power of two avoids overflow of the squares and is exact.
         unit = np.exp2(np.frexp(np.where(size > 0.0, size, 1.0))[1] - 1)
         x = x / unit
         mean = x.mean(axis=0)
-        mean += (x - mean).mean(axis=0)  # second pass: the first rounds at the column's level
+        mean += (x - mean).mean(axis=0)  # second pass removes the rounding error of the first
         deviation = np.sqrt(np.square(x - mean).mean(axis=0))
         center, scale = mean, deviation
         floor = self.floor * size / unit
@@ -83,14 +84,15 @@ class ScalerConfig(Strict):
 
 @dataclass(frozen=True, eq=False)
 class FittedScaler:
-    """``(x - center) / scale``, limited to [-clip, clip].
+    """The transformation ``(x - center) / scale``, limited to [-clip, clip].
 
     Parameters
     ----------
     center, scale : ndarray of shape (F,), float64
-        A `scale` of 0 marks a column that was constant in training: it gives exactly 0.
+        Center and scale of each column; a column with scale 0 was constant in training and gives
+        exactly 0.
     clip : float or None
-        The limit, or None.
+        Limit of scaled values, > 0; None for no limit.
     """
 
     center: F64
@@ -101,7 +103,7 @@ class FittedScaler:
         center, scale = self.center, self.scale
         if center.ndim != 1 or center.shape != scale.shape:
             raise ConfigError(
-                f"a scaler's center and scale must have one shape (F,). "
+                f"a scaler's center and scale must have the same shape (F,). "
                 f"Got {center.shape} and {scale.shape} instead."
             )
         if not (np.isfinite(center).all() and np.isfinite(scale).all() and (scale >= 0.0).all()):
@@ -112,24 +114,26 @@ class FittedScaler:
     def transform(self, values: Floats, dtype: DTypeLike = np.float32) -> Array:
         """Return scaled values of the same shape.
 
-        The difference is taken in float64, so that a price level of 60,000 loses nothing.
+        The difference is computed in float64, so a price level of 60,000 loses no precision.
 
         Parameters
         ----------
         values : ndarray of shape (F,) or (T, F)
-            Finite.
+            Finite, unscaled features.
         dtype : dtype
-            Of the result.
+            Type of the result.
 
         Raises
         ------
+        ConfigError
+            If the shape is different.
         NonFiniteError
-            If a value is not finite: clipping would hide an infinity.
+            If a value is not finite, as clipping would hide an infinity.
         """
         x = np.asarray(values, dtype=np.float64)
         if x.ndim not in (1, 2) or x.shape[-1] != len(self.center):
             raise ConfigError(
-                f"a scaler of {len(self.center)} features must be given values of shape "
+                f"a scaler of {len(self.center)} features needs values of shape "
                 f"({len(self.center)},) or (T, {len(self.center)}). Got {x.shape} instead."
             )
         _require_finite(x, "given")
@@ -140,12 +144,12 @@ class FittedScaler:
         return out.astype(dtype)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready mapping; `from_dict` gives back the same bits."""
+        """Return a mapping for JSON; `from_dict` restores it bit-identically."""
         return {"center": self.center.tolist(), "scale": self.scale.tolist(), "clip": self.clip}
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> FittedScaler:
-        """Rebuild what `to_dict` gave.
+        """Restore a scaler from the result of `to_dict`.
 
         Raises
         ------

@@ -19,15 +19,15 @@ from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 @FEATURES.register("column")
 @dataclass(frozen=True)
 class Column(Strict):
-    """Columns of side data, as they are.
+    """Columns of side data, unchanged.
 
-    The price and volume columns are refused: their level changes when a later split or dividend is
-    adjusted for, and with it every past decision.
+    Price and volume columns are rejected: adjusting for a later split or dividend changes their
+    level, and with it every past decision.
 
     Parameters
     ----------
     columns : tuple of str
-        Names of columns of the data; they keep their names.
+        Names of columns in the data; the features keep these names.
     """
 
     columns: Annotated[tuple[str, ...], Len(1)]
@@ -35,7 +35,7 @@ class Column(Strict):
     def __post_init__(self) -> None:
         super().__post_init__()
         barred = [n for n in self.columns if n in OHLCV]
-        rule = f"names of side data, not {', '.join(OHLCV)}, whose level a later split rescales"
+        rule = f"names of side data, not {', '.join(OHLCV)}, whose level a later split changes"
         require(not barred, "Column", "columns", rule, self.columns)
 
     @property

@@ -1,9 +1,9 @@
-"""Raw features of every symbol as the stages hand them on; no split and no scaler is in them."""
+"""Storage of the unscaled features of all symbols between stages, before any split."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,27 +11,55 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.files import atomic_path, write_json
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Features of every symbol, and what they are.
+    """The features of all symbols, and their description.
 
     Attributes
     ----------
     inputs : Inputs
-        Columns, warm-up, specifications.
+        Columns, lookback and specifications of the features.
     frames : mapping of str to DataFrame
-        Raw float64 features by symbol, warm-up rows left out; index: close times.
+        Unscaled float64 features by symbol, indexed by close time, without warm-up rows.
     """
 
     inputs: Inputs
     frames: Mapping[str, pd.DataFrame]
 
+    @classmethod
+    def compute(cls, bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec]) -> FeatureSet:
+        """Compute the features of every symbol; without specifications there are no columns.
+
+        Raises
+        ------
+        ConfigError, FeatureError
+            As `compute_features`.
+        """
+        if not specs:
+            frames = {symbol: pd.DataFrame(index=frame.index) for symbol, frame in bars.items()}
+            return cls(Inputs(()), frames)
+        tables = {symbol: compute_features(frame, specs, symbol) for symbol, frame in bars.items()}
+        frames = {
+            symbol: pd.DataFrame(
+                table.values[table.lookback :],
+                index=bars[symbol].index[table.lookback :],
+                columns=list(table.names),
+            )
+            for symbol, table in tables.items()
+        }
+        first = next(iter(tables.values()))
+        lookback = max(table.lookback for table in tables.values())
+        inputs = Inputs(first.names, lookback, tuple(spec.to_mapping() for spec in specs))
+        return cls(inputs, frames)
+
     def write(self, table_path: Path, spec_path: Path) -> None:
-        """Write the values as one long Parquet table, the rest as JSON; both atomically."""
+        """Write the values as one long Parquet table and the inputs as JSON, both atomically."""
         parts = []
         for symbol, frame in self.frames.items():
             part = frame.rename_axis("timestamp").reset_index()
@@ -44,7 +72,7 @@ class FeatureSet:
 
     @classmethod
     def read(cls, table_path: Path, spec_path: Path) -> FeatureSet:
-        """Read what `write` wrote."""
+        """Read files that `write` wrote."""
         inputs = Inputs.from_json(json.loads(spec_path.read_text(encoding="utf-8")))
         table = pq.read_table(table_path).to_pandas()
         frames = {

@@ -21,16 +21,16 @@ from reinforcestrategycreator_pipeline.ohlcv import OHLCV, first_bad
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
-    """The features of one symbol, a row for each bar.
+    """The features of one symbol, one row per bar.
 
     Attributes
     ----------
     names : tuple of str
-        The F columns, all different.
+        Names of the F columns, all different.
     values : ndarray of shape (T, F), float64
-        NaN in rows < `lookback`, finite from there on.
+        Unscaled features, NaN in rows < `lookback`, finite after them.
     lookback : int
-        The first row in which every feature has a value. May be T or more: then there is none.
+        Index of the first row in which all features have a value; T or more if there is none.
     """
 
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ def bars_of(frame: pd.DataFrame, symbol: str = "") -> Bars:
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
             raise FeatureError(f"{who}column {name!r} must be numeric. Got {frame[name].dtype}.")
-        # Contiguous, so that a column's bits do not depend on how the frame was put together.
+        # Contiguous, as the frame's memory layout could change rounding.
         array = np.array(frame[name], dtype=np.float64)
         array.flags.writeable = False
         bars[str(name)] = array
@@ -74,16 +74,16 @@ def compute_features(
     frame : DataFrame
         Bars by time: open, high, low, close, volume and any side data, adjusted consistently.
     specs : sequence of FeatureSpec
-        At least one.
+        Specifications of the features, at least one.
     symbol : str
-        For messages.
+        Symbol for error messages.
 
     Raises
     ------
     ConfigError
-        If `specs` is empty, or a name or parameter is wrong, or two columns have the same name.
+        If `specs` is empty, a name or parameter is invalid, or two columns have the same name.
     FeatureError
-        If the bars break a rule, or a feature has no finite value after its lookback.
+        If the bars break a rule, or a feature has a non-finite value after its lookback.
     """
     if not specs:
         raise ConfigError("features must list at least one feature. Got an empty list instead.")
@@ -98,11 +98,11 @@ def compute_features(
             if column in owners:
                 raise ConfigError(
                     f"features must have different column names. Got {column!r} from "
-                    f"{owners[column]!r} and from {spec.name!r}."
+                    f"{owners[column]!r} and {spec.name!r}."
                 )
             owners[column] = spec.name
         blocks.append(computed.values)
-        # The declared one, also when the series is shorter: callers say how many bars are needed.
+        # The declared lookback even for a shorter series, so callers can report the shortage.
         declared = computed.lookback if feature.lookback is None else feature.lookback
         lookback = max(lookback, declared)
     values = np.concatenate(blocks, axis=1)

@@ -1,4 +1,4 @@
-"""Any indicator of TA-Lib by its name, made causal, bounded in memory and free of price levels."""
+"""TA-Lib indicators by name: causal, with bounded memory, independent of price levels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Info:
 
 @functools.cache
 def _info(function: str) -> _Info:
-    # Imported here: the package costs a few tenths of a second, and few runs use it.
+    # Imported here: loading takes some tenths of a second, and few runs need it.
     import talib
     from talib import abstract
 
@@ -58,24 +58,24 @@ def _info(function: str) -> _Info:
 @FEATURES.register("talib")
 @dataclass(frozen=True)
 class TalibFunction(Strict):
-    """One of TA-Lib's indicators, by TA-Lib's name.
+    """A TA-Lib indicator, by its TA-Lib name.
 
-    Each row is TA-Lib's last value over the last `window` bars alone. So functions whose values
-    depend on where the series begins (ADX, SAR, ...) are as reproducible bar by bar as the others.
+    Each row is TA-Lib's last value over the last `window` bars only. So functions whose values
+    depend on the start of the series (ADX, SAR, ...) are as reproducible bar by bar as others.
 
     Parameters
     ----------
     function : str
-        Such as ``ADX``.
+        TA-Lib name of the indicator, such as ``ADX``.
     parameters : mapping
-        TA-Lib's own parameters, such as ``{"timeperiod": 14}``.
+        Parameters of the TA-Lib function, such as ``{"timeperiod": 14}``.
     units : {"none", "price", "level"}
-        What TA-Lib's values are measured in: ``none`` leaves them (RSI, ADX), ``price`` divides
-        them by the close (MOM, MACD), ``level`` gives value / close - 1 (SMA, SAR, bands). The
-        wrong choice is refused when the values move with the price level.
+        Conversion of the values: ``none`` keeps them (RSI, ADX), ``price`` divides them by the
+        close (MOM, MACD), ``level`` gives value / close - 1 (SMA, SAR, bands). A choice for which
+        values depend on the price level is rejected.
     window : int, optional
-        Bars that a row sees. By default what TA-Lib needs, or 250 for functions whose values
-        depend on the start of the series.
+        Number of bars per row. By default, the number that TA-Lib needs, or 250 for functions
+        whose values depend on the start of the series.
     """
 
     function: str
@@ -108,8 +108,8 @@ class TalibFunction(Strict):
         about = abstract.Function(self.function)  # type: ignore[attr-defined]
         about.set_parameters(dict(self.parameters))
         lookback = int(about.lookback)
-        if lookback < 0:  # TA-Lib's way to say that a parameter is out of its range
-            raise ConfigError(f"talib's {self.function} refuses the values {self.parameters!r}.")
+        if lookback < 0:  # TA-Lib signals a parameter out of range this way
+            raise ConfigError(f"talib's {self.function} rejects the values {self.parameters!r}.")
         return lookback + 1
 
     @property
@@ -148,16 +148,16 @@ class TalibFunction(Strict):
         return last
 
     def _check_scale_free(self, bars: Bars) -> None:
-        """Raise if the last row moves with the level of prices or of volume."""
+        """Raise if the last row depends on the level of prices or of volume."""
         n_rows = len(bars["close"])
         truth = self._last(bars, n_rows)
-        # A factor of 4 is exact in binary, so a scale-free value moves by rounding only.
+        # A factor of 4 is exact in binary, so a scale-free value changes only by rounding.
         for what, names in (("prices", PRICES), ("volume", ("volume",))):
             scaled = {k: 4.0 * v if k in names else v for k, v in bars.items()}
             if not np.allclose(self._last(scaled, n_rows), truth, rtol=1e-6, atol=1e-9):
                 raise FeatureError(
-                    f"{self.function} in units {self.units!r} moves with the level of {what}, "
-                    "which a later split or dividend rescales: use units 'price' (divides by the "
+                    f"{self.function} in units {self.units!r} depends on the level of {what}, "
+                    "which a later split or dividend changes: use units 'price' (divides by the "
                     "close) or 'level' (value / close - 1), or another function."
                 )
 

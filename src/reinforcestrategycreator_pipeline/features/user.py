@@ -1,4 +1,4 @@
-"""A user's own function as a feature, by the name ``"module:function"``."""
+"""A user's function as a feature, by the name ``"module:function"``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from reinforcestrategycreator_pipeline.features.base import Bars, FloatArray
 
 @dataclass(frozen=True)
 class UserFunction:
-    """``function(bars, **params)``, which gives values of shape (T,) or (T, k).
+    """A feature computed by ``function(bars, **params)``, with values of shape (T,) or (T, k).
 
     Parameters
     ----------
     function : callable
-        The user's function. An attribute ``lookback`` of it, an integer, declares its lookback.
+        Function of the user; its integer attribute ``lookback``, if any, declares the lookback.
     name : str
-        As the configuration names it.
+        Name of the feature in the configuration.
     params : mapping
-        Keyword arguments. Unless the function itself takes a ``lookback``, that key is not passed
-        on: it declares the lookback, before the function's attribute.
+        Keyword arguments. If the function takes no ``lookback``, that key is not passed to it: it
+        declares the lookback and overrides the attribute.
 
     Notes
     -----
-    Without a declaration the lookback is the number of leading rows that hold a NaN.
+    Without a declaration, the lookback is the number of leading rows with a NaN.
     """
 
     function: Callable[..., FloatArray]
@@ -57,12 +57,12 @@ class UserFunction:
     def _signature(self) -> inspect.Signature | None:
         try:
             return inspect.signature(self.function)
-        except ValueError:  # a compiled function may have none; its call will tell
+        except ValueError:  # a compiled function may have none; errors then show at the call
             return None
 
     @property
     def _declares(self) -> bool:
-        """Whether the key ``lookback`` is a declaration, not the function's own parameter."""
+        """Whether the key ``lookback`` declares the lookback instead of being an argument."""
         signature = self._signature
         return signature is None or "lookback" not in signature.parameters
 
@@ -80,10 +80,10 @@ class UserFunction:
 
     @property
     def columns(self) -> str:
-        """The function's name and its arguments' values; several columns are numbered."""
+        """The function's name and the values of its arguments; several columns are numbered."""
         function = self.name.rpartition(":")[2].replace(".", "_")
         return "_".join([function, *(str(v) for _, v in sorted(self._arguments.items()))])
 
     def compute(self, bars: Bars) -> FloatArray:
-        """Return what the function returns."""
+        """Return the function's result."""
         return self.function(bars, **self._arguments)

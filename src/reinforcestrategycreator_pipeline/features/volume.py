@@ -1,4 +1,4 @@
-"""How unusual the bar's volume is."""
+"""The z-score of a bar's volume."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reinforcestrategycreator_pipeline.features.base import FEATURES, Bars, Floa
 from reinforcestrategycreator_pipeline.features.windows import moving_mean
 
 _LOG_QUIET = math.log(0.01)
-"""Log share of the window's mean volume below which volumes are not told apart."""
+"""Log fraction of the window's mean volume below which volumes are treated as equal."""
 
 
 def _sum_rows(rows: FloatArray) -> FloatArray:
-    """Return the sum over the first axis, halving it each time.
+    """Return the sum over the first axis by repeated halving.
 
-    NumPy's own sum along an axis may order its terms by the array's shape, and so give a window
-    other bits when there are fewer windows.
+    NumPy's sum along an axis may order its terms by the array's shape, so the same window could
+    round differently when there are fewer windows.
     """
     while len(rows) > 1:
         half = len(rows) // 2
@@ -35,16 +35,16 @@ def _sum_rows(rows: FloatArray) -> FloatArray:
 @FEATURES.register("volume_zscore")
 @dataclass(frozen=True)
 class VolumeZscore(Strict):
-    """Log volume against its own last bars: (ln v - mean) / deviation.
+    """Z-score of log volume over the last bars: (ln v - mean) / deviation.
 
-    Mean and deviation (ddof 0) are over the window that ends at the bar. Volumes under 1% of the
-    window's mean, zero too, count as that 1%. Constant volume, or none at all, gives 0. The level
-    of volume does not matter, so a split changes nothing.
+    Mean and standard deviation (ddof 0) are over the window that ends at the bar. Volumes below 1%
+    of the window's mean, including zero, count as 1%. Constant or zero volume gives 0. The result
+    does not depend on the level of volume, so a split changes nothing.
 
     Parameters
     ----------
     period : int
-        Bars of the window, >= 2.
+        Number of bars in the window, >= 2.
     """
 
     period: Annotated[int, Ge(2)] = 20
@@ -67,7 +67,7 @@ class VolumeZscore(Strict):
         level = moving_mean(volume, n)[n - 1 :]
         traded = level > 0.0
         log_level = np.log(level, out=np.zeros(valid), where=traded)
-        # ln 0 stands at the bottom of the numbers, so that the floor lifts it.
+        # ln 0 becomes the smallest number, which the floor raises.
         bottom = np.full(len(volume), np.finfo(np.float64).min)
         log_volume = np.log(volume, out=bottom, where=volume > 0.0)
         windows = np.lib.stride_tricks.sliding_window_view(log_volume, n).T
@@ -77,7 +77,7 @@ class VolumeZscore(Strict):
         above = logs - _sum_rows(logs) / n
         deviation = np.sqrt(_sum_rows(np.square(above)) / n)
         zscore = np.zeros(valid)
-        # Logarithms of relative volume are of order 1, so this floor is far above their rounding.
+        # Logs of relative volume are of order 1, so this threshold is far above their rounding.
         np.divide(above[-1], deviation, out=zscore, where=deviation > 1e-9)
         out[n - 1 :, 0] = zscore
         return out

@@ -1,10 +1,10 @@
-"""Statistics over moving windows that depend on the bars of the window and on nothing else.
+"""Statistics over moving windows that depend only on the bars of the window.
 
-A running sum or a recursive mean carries its whole past in its rounding, and a recursive mean also
-in its value. Here the window of `n` bars is put together from blocks of 1, 2, 4, 8, ... bars, each
-made of two halves, so that the result costs log2(n) vector operations, rounds like a pairwise sum,
-and has the same bits wherever the series begins or ends. A bar-by-bar caller that keeps the last
-`n` bars therefore gets the very numbers of the batch.
+The rounding of a running sum or a recursive mean depends on the whole past, and so does the value
+of a recursive mean. Here a window of `n` bars is assembled from blocks of 1, 2, 4, 8, ... bars,
+each made of two halves. The result takes log2(n) vector operations, rounds like a pairwise sum, and
+is bit-identical wherever the series begins or ends. A bar-by-bar caller that keeps the last `n`
+bars therefore gets exactly the numbers of the batch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from reinforcestrategycreator_pipeline.features.base import FloatArray
 
 Merge = Callable[[FloatArray, FloatArray, int, int], FloatArray]
-"""``merge(newer, older, n_newer, n_older)`` joins the statistics of two neighbouring blocks."""
+"""``merge(newer, older, n_newer, n_older)`` combines the statistics of two adjacent blocks."""
 
 
 def _assemble(single: FloatArray, windows: Sequence[int], merge: Merge) -> list[FloatArray]:
-    """Return, for each of `windows`, the statistics of every full window.
+    """Return the statistics of every full window, for each of `windows`.
 
-    `single` holds the statistics of blocks of one bar, time along the last axis; element i of a
-    result is for the window that ends at bar ``i + window - 1``. A window longer than the series
-    has an empty result.
+    `single` holds the statistics of single bars, with time along the last axis. Element i of a
+    result belongs to the window that ends at bar ``i + window - 1``. A window longer than the
+    series gives an empty result.
     """
     n_rows = single.shape[-1]
     longest = max((w for w in windows if w <= n_rows), default=0)
@@ -50,7 +50,7 @@ def _assemble(single: FloatArray, windows: Sequence[int], merge: Merge) -> list[
 
 @functools.lru_cache(maxsize=4096)
 def _older_share(n_newer: int, n_older: int, decay: float) -> float:
-    """Return the older block's share of the weight in the mean of both."""
+    """Return the older block's fraction of the weight in the mean of both."""
 
     def weight(n: int) -> float:
         if decay == 1.0:
@@ -68,25 +68,25 @@ def _pad(valid: FloatArray, n_rows: int) -> FloatArray:
 
 
 def moving_means(x: FloatArray, windows: Sequence[int], decay: float = 1.0) -> list[FloatArray]:
-    """Return, for each of `windows`, the mean of the last values.
+    """Return the moving means of `x`, one array for each of `windows`.
 
-    A window of equal values gives that value exactly.
+    The mean of equal values is exactly that value.
 
     Parameters
     ----------
     x : ndarray of shape (..., T)
-        Finite values.
+        Finite values, with time along the last axis.
     windows : sequence of int
-        Numbers of values in a window, >= 1. Several share their work.
+        Numbers of values in a window, >= 1. Several windows share work.
     decay : float
-        In [0, 1]: 1 is the simple mean; with less, a value that is `i` bars old weighs
-        ``decay**i``: an exponential mean that is cut off after the window, its weights summing
-        to 1.
+        Decay of the weights per bar, in [0, 1]. 1 gives the simple mean; otherwise a value that is
+        `i` bars old has a weight proportional to ``decay**i``, and the weights sum to 1: an
+        exponential mean that is cut off after the window.
 
     Returns
     -------
     list of ndarray of shape (..., T)
-        NaN in the first ``window - 1`` rows.
+        Means, NaN in the first ``window - 1`` rows.
     """
 
     def merge(newer: FloatArray, older: FloatArray, n_newer: int, n_older: int) -> FloatArray:
@@ -99,28 +99,28 @@ def moving_means(x: FloatArray, windows: Sequence[int], decay: float = 1.0) -> l
 
 
 def moving_mean(x: FloatArray, window: int, decay: float = 1.0) -> FloatArray:
-    """Return the one of `moving_means` for one window."""
+    """Return `moving_means` for a single window."""
     return moving_means(x, (window,), decay)[0]
 
 
 def moving_mean_and_deviation(x: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
     """Return mean and population standard deviation (ddof 0) of the last `window` values.
 
-    Pairwise merging of Chan, Golub and LeVeque 1983 ("Algorithms for computing the sample
-    variance", The American Statistician 37(3)): no cancellation at high price levels, and a window
-    of equal values has a deviation of exactly 0.
+    Blocks are merged pairwise as in Chan, Golub and LeVeque 1983 ("Algorithms for computing the
+    sample variance", The American Statistician 37(3)): no cancellation occurs at high price levels,
+    and the deviation of equal values is exactly 0.
 
     Parameters
     ----------
     x : ndarray of shape (T,)
-        Finite values.
+        Finite values in order of time.
     window : int
         Number of values in a window, >= 1.
 
     Returns
     -------
     mean, deviation : ndarray of shape (T,)
-        NaN in the first ``window - 1`` rows.
+        Mean and deviation, NaN in the first ``window - 1`` rows.
     """
 
     def merge(newer: FloatArray, older: FloatArray, n_newer: int, n_older: int) -> FloatArray:
@@ -136,14 +136,14 @@ def moving_mean_and_deviation(x: FloatArray, window: int) -> tuple[FloatArray, F
 
 
 def exponential_window(decay: float, tail: float) -> int:
-    """Return how many bars an exponential mean needs until only `tail` of its weight is cut off."""
+    """Return the number of bars after which only `tail` of an exponential mean's weight is left."""
     if decay == 0.0:
         return 1
     return max(1, math.ceil(math.log(tail) / math.log(decay)))
 
 
 def exponential_mean(x: FloatArray, decay: float, tail: float) -> FloatArray:
-    """Return the exponential mean over `exponential_window(decay, tail)` bars, shape as `x`."""
+    """Return the exponential mean over `exponential_window(decay, tail)` bars, shaped like `x`."""
     return moving_mean(x, exponential_window(decay, tail), decay)
 
 
@@ -158,7 +158,7 @@ def wilder_decay(period: int) -> float:
 
 
 def late(x: FloatArray, rows: int = 1) -> FloatArray:
-    """Return `x` with `rows` NaN put in front: aligns what began `rows` bars late."""
+    """Return `x` with `rows` NaN in front, to align values that start `rows` bars late."""
     return np.concatenate([np.full((*x.shape[:-1], rows), np.nan), x], axis=-1)
 
 

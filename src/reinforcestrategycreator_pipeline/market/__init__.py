@@ -1,1 +1,1 @@
-"""Market data: sources, validation, adjustment, splits."""
+"""Market data: sources, validation, adjustment and splits."""

@@ -1,7 +1,7 @@
-"""Back-adjustment for splits and dividends, and the corporate actions that it reveals.
+"""Back-adjustment for splits and dividends, and detection of corporate actions.
 
-A vendor's adjusted close holds, beside the raw close, the cumulated adjustment
-``factor = adj_close / close``. It jumps where a corporate action takes effect: by p/q for a p:q
+A vendor's adjusted close, divided by the raw close, gives the cumulative adjustment
+``factor = adj_close / close``. It jumps when a corporate action takes effect: by p/q for a p:q
 split (p new shares for q old), by (close + dividend) / close for a cash dividend that is
 reinvested at the close of its ex-date.
 """
@@ -25,35 +25,35 @@ def _with_inverses(ratios: set[Fraction]) -> tuple[Fraction, ...]:
     return tuple(sorted(ratios | {1 / r for r in ratios}))
 
 
-# Beside an adjusted close a ratio is known to many digits, so that uncommon splits are told
-# apart. In prices alone only the common ones are: 6:5 is an ordinary jump on earnings.
+# With an adjusted close, a ratio is known to many digits, so uncommon splits can be recognized.
+# From prices alone, only common ones can: earnings often move a price by 6:5.
 SPLIT_RATIOS = _with_inverses(
     {Fraction(p) for p in _WHOLE}
     | {Fraction(p, q) for q in range(2, 6) for p in range(q + 1, 11) if 5 * p >= 6 * q}
 )
 COMMON_RATIOS = _with_inverses({Fraction(p) for p in _WHOLE} | {Fraction(3, 2), Fraction(5, 2)})
 
-_EVENT = 1e-6  # smallest relative jump of the factor that is not float32 noise of the vendor's
-_EXACT = 1e-4  # a factor this near to p/q is a split
-_WITH_DIVIDEND = 0.02  # and this far above it a split with a dividend on the same day
-_WINDOW = 60  # bars before a jump that tell what an ordinary overnight gap is
+_EVENT = 1e-6  # smallest relative jump of the factor above a vendor's float32 noise
+_EXACT = 1e-4  # relative distance from p/q at which a jump is a split
+_WITH_DIVIDEND = 0.02  # relative excess over p/q for a split and a dividend on the same day
+_WINDOW = 60  # bars before a jump from which ordinary overnight gaps are estimated
 _TOLERANCE_FLOOR, _TOLERANCE_CAP = 0.005, 0.05  # in log price
 
 
 @dataclass(frozen=True)
 class CorporateAction:
-    """What took effect between the close before and the open of the bar at `timestamp`.
+    """A corporate action, effective before the open of the bar at `timestamp`.
 
     Attributes
     ----------
     timestamp : Timestamp
-        Close of the first bar that trades ex.
+        Close time of the first bar that trades ex.
     factor : float
-        Jump of adj_close / close.
+        Relative jump of adj_close / close, > 0.
     split : Fraction or None
-        New shares for one old.
+        Number of new shares per old share; None without a split.
     dividend : float or None
-        Cash a (new) share, in the prices of that day.
+        Cash per (new) share, in the prices of that day; None without a dividend.
     """
 
     timestamp: pd.Timestamp
@@ -62,7 +62,7 @@ class CorporateAction:
     dividend: float | None
 
     def describe(self) -> str:
-        """Return, for instance, ``"2000-06-21 split 2:1"``."""
+        """Return a description such as ``"2000-06-21 split 2:1"``."""
         parts = []
         if self.split is not None:
             parts.append(f"split {ratio_text(self.split)}")
@@ -77,7 +77,7 @@ def ratio_text(ratio: Fraction) -> str:
 
 
 def find_actions(frame: pd.DataFrame) -> tuple[CorporateAction, ...]:
-    """Find the corporate actions in raw prices that stand beside an adjusted close.
+    """Find the corporate actions in raw and adjusted closes.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def find_actions(frame: pd.DataFrame) -> tuple[CorporateAction, ...]:
     Returns
     -------
     tuple of CorporateAction
-        In order of time. A factor that falls without a split, or that jumps by a split's ratio
-        where the raw price does not, is neither split nor dividend; both fields are None.
+        Actions in order of time. If the factor falls without a split, or jumps by a split ratio
+        although the raw price does not, `split` and `dividend` are both None.
     """
     close = frame["close"].to_numpy(np.float64)
     adjusted = frame[ADJUSTED_CLOSE].to_numpy(np.float64)
@@ -109,12 +109,12 @@ def find_actions(frame: pd.DataFrame) -> tuple[CorporateAction, ...]:
 
 
 def adjust(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[CorporateAction, ...]]:
-    """Adjust raw bars for splits and dividends, as seen from the last bar.
+    """Adjust raw bars for splits and dividends, relative to the last bar.
 
-    The last bar keeps its traded prices; every earlier bar's open, high, low and close are
-    multiplied by one factor, so that returns are total returns. Volume is divided by the same
-    splits, and not by dividends, which change no number of shares. What happens after a bar
-    scales everything up to it by one constant: past returns do not change.
+    The last bar keeps its traded prices. Open, high, low and close of each earlier bar are
+    multiplied by one factor, so returns are total returns. Volume is adjusted for splits, but not
+    for dividends, which do not change the number of shares. A later action scales all earlier bars
+    by one constant, so past returns do not change.
 
     Parameters
     ----------
@@ -124,9 +124,9 @@ def adjust(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[CorporateAction, ..
     Returns
     -------
     DataFrame
-        Without ``adj_close``; side data untouched.
+        Adjusted bars without ``adj_close``; side data are unchanged.
     tuple of CorporateAction
-        What `find_actions` finds.
+        Actions from `find_actions`.
     """
     actions = find_actions(frame)
     factor = (frame[ADJUSTED_CLOSE] / frame["close"]).to_numpy(np.float64)
@@ -147,14 +147,19 @@ def adjust(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[CorporateAction, ..
 def unadjusted_splits(frame: pd.DataFrame) -> tuple[tuple[pd.Timestamp, Fraction], ...]:
     """Find overnight jumps that look like splits for which the prices were not adjusted.
 
-    The gap close(t-1) -> open(t) must be a common split ratio to within three robust standard
-    deviations of the gaps before it, and an outlier among them. This is a suspicion, not a
-    proof: prices do sometimes halve.
+    The gap close(t-1) -> open(t) must be within three robust standard deviations of a common split
+    ratio, and an outlier among the gaps before it. This is a suspicion, not proof: prices do
+    sometimes halve.
 
     Parameters
     ----------
     frame : DataFrame
-        ``open`` and ``close``, validated, indexed by close time.
+        Columns ``open`` and ``close``, validated, indexed by close time.
+
+    Returns
+    -------
+    tuple of (Timestamp, Fraction)
+        Close time of each suspected bar, and the number of new shares per old share.
     """
     opens = np.log(frame["open"].to_numpy(np.float64))
     closes = np.log(frame["close"].to_numpy(np.float64))
@@ -173,7 +178,7 @@ def unadjusted_splits(frame: pd.DataFrame) -> tuple[tuple[pd.Timestamp, Fraction
 
 
 def _split_in(jump: float, log_return: float, noise: float) -> Fraction | None:
-    """Return the split in a jump of the factor, if the raw price jumped with it."""
+    """Return the split in a jump of the factor, if the raw price jumped as well."""
     best: tuple[float, Fraction] | None = None
     for ratio in SPLIT_RATIOS:
         rest = jump / float(ratio) - 1
@@ -187,13 +192,13 @@ def _split_in(jump: float, log_return: float, noise: float) -> Fraction | None:
 
 
 def _nearest_ratio(value: float, ratios: tuple[Fraction, ...]) -> tuple[Fraction, float]:
-    """Return the ratio nearest to `value` in log, and that distance."""
+    """Return the ratio nearest to `value` on a log scale, and the distance."""
     nearest = min(ratios, key=lambda r: abs(log(value) - log(r)))
     return nearest, abs(log(value) - log(nearest))
 
 
 def _rounding_noise(adjusted: F64) -> F64:
-    """Return the relative error of each jump that rounding of the adjusted close can make."""
+    """Return the largest relative error in each jump due to rounding of the adjusted close."""
     for decimals in range(2, 7):
         scaled = adjusted * 10.0**decimals
         if np.all(np.abs(scaled - np.round(scaled)) <= 1e-9 * np.maximum(1, np.abs(scaled))):
@@ -202,7 +207,7 @@ def _rounding_noise(adjusted: F64) -> F64:
 
 
 def _robust_sigma(values: F64) -> float:
-    """Return the standard deviation that the median absolute deviation implies."""
+    """Return the standard deviation implied by the median absolute deviation."""
     if len(values) == 0:
         return 0.0
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))

@@ -1,4 +1,4 @@
-"""Market data as every other part sees it: one frame of bars a symbol, stamped at the close."""
+"""Market data: one frame of bars per symbol, indexed by close time."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class MarketData(Mapping[str, pd.DataFrame]):
     Attributes
     ----------
     bars : mapping of str to DataFrame
-        By symbol, in sorted order. The index, ``timestamp``, is the close time of the bar, in
-        UTC at nanosecond resolution, strictly increasing. The columns are float64 and finite:
-        ``open, high, low, close, volume``, adjusted consistently, then any side data.
+        Bars of each symbol, sorted by symbol. The index, ``timestamp``, is the close time in UTC
+        at nanosecond resolution, strictly increasing. The columns are float64 and finite: ``open,
+        high, low, close, volume``, adjusted consistently, then any side data.
     bar_seconds : float
-        Median spacing of the bars, in seconds.
+        Median spacing of the bars, in seconds, > 0.
     notes : tuple of str
-        What validation found or did, one sentence each.
+        Findings and repairs of validation, one sentence each.
     provenance : mapping
-        Where the data come from: source, files, hashes, licence. Must be fit for JSON.
+        Origin of the data: source, files, hashes, license. Must be valid as JSON.
 
     Raises
     ------
     DataError
-        If the frames are not of this form.
+        If a frame does not have this form.
     """
 
     bars: Mapping[str, pd.DataFrame]
@@ -81,28 +81,28 @@ class MarketData(Mapping[str, pd.DataFrame]):
 
     @property
     def timestamps(self) -> pd.DatetimeIndex:
-        """The sorted union of all symbols' stamps."""
+        """The sorted union of the close times of all symbols."""
         values = [pd.DatetimeIndex(frame.index).asi8 for frame in self.bars.values()]
         return pd.DatetimeIndex(np.unique(np.concatenate(values)), tz="UTC", name="timestamp")
 
 
 def utc_index(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Return `values` (with a time zone) as an index of the form that `MarketData` demands."""
+    """Return `values` (with a time zone) as an index of the form that `MarketData` requires."""
     return values.tz_convert("UTC").as_unit("ns").rename("timestamp")
 
 
 def median_step(indexes: list[pd.DatetimeIndex]) -> int:
-    """Return the median spacing in nanoseconds over all indexes, of at least two stamps each."""
+    """Return the median spacing over all indexes, in nanoseconds; each needs at least two times."""
     steps = np.sort(np.concatenate([np.diff(index.as_unit("ns").asi8) for index in indexes]))
     middle = steps[[(len(steps) - 1) // 2, len(steps) // 2]]
-    return int(middle.sum()) // 2  # exact, where a float holds nanoseconds up to 104 days only
+    return int(middle.sum()) // 2  # exact; a float64 counts nanoseconds only up to 104 days
 
 
 def write_bars(path: Path, data: MarketData) -> None:
     """Write `data` to one Parquet file, atomically; the same data give the same bytes.
 
-    One row a bar: symbol, timestamp, then the columns; what a symbol lacks is null. Notes and
-    provenance are in the schema's metadata.
+    Each row is one bar: symbol, timestamp, then the columns, null where a symbol lacks one. Notes
+    and provenance are in the schema's metadata.
     """
     columns: dict[str, list[str]] = {s: [str(c) for c in f] for s, f in data.bars.items()}
     every = list(dict.fromkeys(name for names in columns.values() for name in names))
@@ -138,12 +138,12 @@ def write_bars(path: Path, data: MarketData) -> None:
 
 
 def read_bars(path: Path) -> MarketData:
-    """Read what `write_bars` wrote, bit for bit.
+    """Read a file that `write_bars` wrote; the result is bit-identical.
 
     Raises
     ------
     DataError
-        If the file is missing, damaged, or not of that form.
+        If the file is missing, damaged, or not written by `write_bars`.
     """
     try:
         table = pq.ParquetFile(path).read()
@@ -153,7 +153,7 @@ def read_bars(path: Path) -> MarketData:
         raise DataError(f"{path}: cannot be read as Parquet: {_one_line(error)}") from error
     metadata = table.schema.metadata or {}
     if _METADATA_KEY not in metadata:
-        raise DataError(f"{path}: is Parquet, but was not written by write_bars.")
+        raise DataError(f"{path}: is a Parquet file, but was not written by write_bars.")
     header = json.loads(metadata[_METADATA_KEY])
     if header["format"] != _FORMAT:
         raise DataError(f"{path}: has format {header['format']!r}; this version reads {_FORMAT}.")
@@ -168,13 +168,13 @@ def read_bars(path: Path) -> MarketData:
 
 
 def _check_frame(symbol: str, frame: pd.DataFrame) -> None:
-    """Refuse a frame that breaks the form; values' own rules are `validation`'s business."""
+    """Check the form of a frame; `validation` checks the values."""
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex) or str(index.tz) != "UTC":
         raise DataError(f"{symbol}: the index must be a DatetimeIndex in UTC. Got {index.dtype}.")
     if index.name != "timestamp" or index.unit != "ns":
         raise DataError(
-            f"{symbol}: the index must be called 'timestamp' and be in nanoseconds. "
+            f"{symbol}: the index must be named 'timestamp' and be in nanoseconds. "
             f"Got {index.name!r} in {index.unit!r}."
         )
     if len(index) < 2 or not (index.is_monotonic_increasing and index.is_unique):

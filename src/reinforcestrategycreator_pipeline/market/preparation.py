@@ -1,4 +1,4 @@
-"""From the rows that a source read to market data: validate, adjust, look for what is odd."""
+"""Preparation of market data from a source's rows: validate, adjust, look for oddities."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ def prepare(
     clock: pd.Timestamp | None = None,
     weekdays_in: str | None = None,
 ) -> MarketData:
-    """Make market data of raw rows.
+    """Make market data from raw rows.
 
     Parameters
     ----------
     raws : sequence of RawBars
-        One for each symbol.
+        Rows of each symbol.
     provenance : mapping
-        Fit for JSON; the corporate actions found are added to it.
+        Origin of the data, valid as JSON; the corporate actions found are added.
     notes : sequence of str
-        What the source itself has to say; first in the result's notes.
+        Notes of the source, which come first in the result.
     as_of, clock : Timestamp, optional
-        See `validation.validate`.
+        Latest allowed close, and current time, as in `validation.validate`.
     weekdays_in : str, optional
-        Report the weekdays of this time zone that have no bar.
+        IANA time zone in which weekdays without a bar are reported; None disables the report.
 
     Raises
     ------
     DataError
-        What `validation.validate` refuses.
+        If the rows break a rule of `validation.validate`.
     """
     said = list(notes)
     bars: dict[str, pd.DataFrame] = {}
     actions: dict[str, list[dict[str, Any]]] = {}
     for raw in sorted(raws, key=lambda r: r.symbol):
         if raw.symbol in bars:
-            raise DataError(f"{raw.origin}: the symbol {raw.symbol!r} comes twice.")
+            raise DataError(f"{raw.origin}: the symbol {raw.symbol!r} occurs twice.")
         frame, found = validate(raw, as_of=as_of, clock=clock)
         said += found
         if ADJUSTED_CLOSE in frame:
@@ -104,14 +104,14 @@ def _adjustment_notes(raw: RawBars, actions: tuple[CorporateAction, ...]) -> lis
     dividends = sum(a.dividend is not None for a in actions)
     listed = f" ({', '.join(a.describe() for a in splits)})" if splits else ""
     notes = [
-        f"{raw.origin}: {raw.symbol}: adjusted as seen from its last bar for "
+        f"{raw.origin}: {raw.symbol}: adjusted relative to its last bar for "
         f"{_count(len(splits), 'split')}{listed} and {_count(dividends, 'dividend')}."
     ]
     if odd:
         shown = ", ".join(a.describe() for a in odd[:3])
         notes.append(
-            f"{raw.origin}: {raw.symbol}: the adjusted close jumps as neither a split nor a "
-            f"dividend does, {_count(len(odd), 'time')}: {shown}."
+            f"{raw.origin}: {raw.symbol}: the adjusted close jumps {_count(len(odd), 'time')} "
+            f"without a split or dividend: {shown}."
         )
     return notes
 
@@ -139,7 +139,7 @@ def _session_notes(raw: RawBars, frame: pd.DataFrame, timezone: str) -> list[str
 
 
 def _lone_gaps(bars: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Say where a symbol has no bar between its first and last, though most others have."""
+    """Report bars that a symbol lacks between its first and last, though most others have them."""
     if len(bars) < 2:
         return []
     held = {s: pd.DatetimeIndex(frame.index).asi8 for s, frame in bars.items()}
@@ -151,7 +151,7 @@ def _lone_gaps(bars: Mapping[str, pd.DataFrame]) -> list[str]:
         lone = np.setdiff1d(within, stamps, assume_unique=True)
         if len(lone):
             notes.append(
-                f"{symbol}: misses {_count(len(lone), 'bar')} that at least half of the symbols "
+                f"{symbol}: lacks {_count(len(lone), 'bar')} that at least half of the symbols "
                 f"have, the first at {pd.Timestamp(int(lone[0]))} UTC."
             )
     return notes

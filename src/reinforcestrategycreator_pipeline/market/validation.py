@@ -1,7 +1,7 @@
-"""The rules that bars must keep before anything learns from them.
+"""The rules that bars must satisfy before anything learns from them.
 
-What breaks a rule is refused, with the rows; what can be put right without a guess (order,
-identical duplicates, a last bar that is not over) is put right, and said.
+Rows that break a rule are rejected and named. Problems that can be repaired without guessing
+(order, identical duplicates, an unfinished last bar) are repaired and reported.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from reinforcestrategycreator_pipeline.ohlcv import (
     out_of_bounds,
 )
 
-_ROUNDING = 1e-9  # relative; a vendor's own adjustment may leave high below close by an ulp
-_SHOWN = 3  # rows in a message
+_ROUNDING = 1e-9  # relative; a vendor's adjustment may leave high below close by one ulp
+_SHOWN = 3  # rows per message
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class RawBars:
     Attributes
     ----------
     symbol, origin : str
-        For messages; the origin is the file's path, or the source's name.
+        Symbol, and path of the file or name of the source, for error messages.
     frame : DataFrame
-        Columns open, high, low, close, volume, perhaps ``adj_close``, then side data, all
-        float64, NaN where a number is missing. Index: close times, with a time zone.
+        Columns open, high, low, close, volume, optionally ``adj_close``, then side data, all
+        float64, NaN where a number is missing. The index holds close times with a time zone.
     lines : ndarray of int, optional
-        Line in the file of each row; without it, messages name the stamps.
+        Line number of each row in the file; without it, error messages name the timestamps.
     """
 
     symbol: str
@@ -46,13 +46,13 @@ class RawBars:
     lines: Ints | None = None
 
     def place(self, row: int) -> str:
-        """Return how a message calls the row at this position."""
+        """Return the name of the row at this position for error messages."""
         if self.lines is not None:
             return f"line {self.lines[row]}"
         return str(self.frame.index[row])
 
     def places(self, rows: list[int], details: list[str] | None = None) -> str:
-        """Return the first rows' names, with details, and how many more there are."""
+        """Return the names of the first rows, with details, and the number of further rows."""
         shown = [
             self.place(row) + (f" ({details[i]})" if details else "")
             for i, row in enumerate(rows[:_SHOWN])
@@ -64,28 +64,28 @@ class RawBars:
 def validate(
     raw: RawBars, *, as_of: pd.Timestamp | None = None, clock: pd.Timestamp | None = None
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Check one symbol's rows and bring them in order.
+    """Check one symbol's rows and sort them by time.
 
     Parameters
     ----------
     raw : RawBars
-        The rows.
+        Rows of the symbol.
     as_of : Timestamp, optional
-        Bars that close later are left out: a look at the past.
+        Latest allowed close; later bars are omitted.
     clock : Timestamp, optional
-        The present. One bar that closes later is not over and is dropped; more are refused.
+        Current time. One bar that closes later is unfinished and is dropped; more are an error.
 
     Returns
     -------
     DataFrame
-        Strictly increasing in time.
+        Rows, strictly increasing in time.
     list of str
-        What was put right, one sentence each.
+        Repairs, one sentence each.
 
     Raises
     ------
     DataError
-        One line with the origin, the symbol, the rule and the rows.
+        If a rule is broken; one line names origin, symbol, rule and rows.
     """
     if len(raw.frame) == 0:
         raise DataError(f"{raw.origin}: {raw.symbol} has no rows.")
@@ -98,12 +98,12 @@ def validate(
         newest_first = bool(frame.index.is_monotonic_decreasing)
         frame = frame.sort_index(kind="stable")
         order = "newest first" if newest_first else "not in order of time"
-        notes.append(f"{where}: the rows were {order}; they have been sorted.")
+        notes.append(f"{where}: the rows were {order}; they were sorted.")
     if as_of is not None:
         later = int((frame.index > as_of).sum())
         if later > 0:
             frame = frame.iloc[: len(frame) - later]
-            notes.append(f"{where}: bars that close after {as_of} were left out: {later}.")
+            notes.append(f"{where}: bars that close after {as_of} were omitted: {later}.")
     if clock is not None:
         frame = _without_unfinished(raw, frame, clock, notes)
     if len(frame) < 2:
@@ -117,12 +117,12 @@ def check_values(raw: RawBars) -> None:
     Raises
     ------
     DataError
-        With the first rows of up to two broken rules, the gravest first.
+        If a rule is broken; the message names the first rows of up to two rules.
     """
     columns = {str(name): raw.frame[name].to_numpy(np.float64) for name in raw.frame}
     bars = {name: x for name, x in columns.items() if name in (*OHLCV, ADJUSTED_CLOSE)}
     opens, highs, lows, closes = (columns[name] for name in PRICES)
-    # fmax, fmin and "<" pass over a NaN, which a rule of its own reports.
+    # fmax, fmin and "<" ignore NaN, which has its own rule.
     too_low = highs < np.fmax(np.fmax(opens, closes), lows) * (1 - _ROUNDING)
     too_high = lows > np.fmin(np.fmin(opens, closes), highs) * (1 + _ROUNDING)
     rules = [
@@ -155,7 +155,7 @@ def missing_sessions(frame: pd.DataFrame, timezone: str) -> list[str]:
 
 
 def _without_duplicates(raw: RawBars, notes: list[str]) -> Indices:
-    """Return the positions to keep; rows of one stamp must be identical."""
+    """Return the positions to keep; rows with the same timestamp must be identical."""
     stamps = pd.DatetimeIndex(raw.frame.index)
     again = stamps.duplicated()
     if not again.any():
@@ -193,7 +193,7 @@ def _without_unfinished(
     if count:
         stamp = frame.index[-1]
         notes.append(
-            f"{raw.origin}: {raw.symbol}: the last bar, which closes at {stamp}, is not over yet; "
+            f"{raw.origin}: {raw.symbol}: the last bar, which closes at {stamp}, is unfinished; "
             "it was dropped."
         )
         return frame.iloc[:-1]

@@ -1,4 +1,4 @@
-"""Windows of market time: training, validation and test, one after another, with embargoes."""
+"""Windows of market time: training, validation and test in sequence, separated by embargoes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from reinforcestrategycreator_pipeline.arrays import Bools
 from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 
-_SMALLEST = 2  # bars: a decision at one close needs the next bar for its fill and its reward
+_SMALLEST = 2  # bars: a decision at a close needs the next bar for its fill and reward
 
 
 @dataclass(frozen=True)
 class SplitConfig(Strict):
-    """How the bars are divided, oldest first, into train, validation and test.
+    """Split of the bars into train, validation and test, oldest first.
 
     Parameters
     ----------
     validation, test : float
-        Fractions of all bars, in (0, 1); together below 1. A date below takes precedence.
+        Fractions of all bars, each in (0, 1), together below 1. A start date takes precedence.
     embargo_bars : int
-        Bars between two spans that belong to neither, taken from the end of the earlier one.
+        Number of unused bars between two spans, >= 0, taken from the end of the earlier one.
     validation_start, test_start : str, optional
-        ISO 8601 date, or time (UTC unless it has an offset): the span begins with the first bar
+        ISO 8601 date or time (UTC unless it has an offset). The span starts with the first bar
         that closes after it.
     """
 
@@ -62,55 +62,55 @@ class SplitConfig(Strict):
 
 @dataclass(frozen=True)
 class Span:
-    """The closed interval [start, end] of bar close stamps."""
+    """A closed interval [start, end] of close times."""
 
     start: pd.Timestamp
     end: pd.Timestamp
 
     def mask(self, timestamps: pd.DatetimeIndex) -> Bools:
-        """Tell which of `timestamps` lie in the span."""
+        """Return a mask of the `timestamps` in the span."""
         return np.asarray((timestamps >= self.start) & (timestamps <= self.end))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Three spans; each ends before the next begins. One split is one window."""
+    """Three spans, each ending before the next begins."""
 
     train: Span
     validation: Span
     test: Span
 
     def items(self) -> tuple[tuple[str, Span], ...]:
-        """Return (name, span) in order of time."""
+        """Return name and span of each part, in order of time."""
         return (("train", self.train), ("validation", self.validation), ("test", self.test))
 
     def to_json(self) -> dict[str, list[str]]:
-        """Return each span's first and last stamp, ISO 8601 to the nanosecond."""
+        """Return the first and last close time of each span, ISO 8601 to the nanosecond."""
         return {name: [span.start.isoformat(), span.end.isoformat()] for name, span in self.items()}
 
     @classmethod
     def from_json(cls, spans: Mapping[str, Sequence[str]]) -> Window:
-        """Rebuild what `to_json` gave."""
+        """Restore a window from the result of `to_json`."""
         return cls(**{name: Span(*map(pd.Timestamp, ends)) for name, ends in spans.items()})
 
 
 def chronological_split(timestamps: pd.DatetimeIndex, config: SplitConfig) -> Window:
-    """Divide the bars' stamps.
+    """Split close times into training, validation and test.
 
     Parameters
     ----------
     timestamps : DatetimeIndex
-        The union of all symbols' close stamps, UTC, strictly increasing.
+        Union of the close times of all symbols, UTC, strictly increasing.
     config : SplitConfig
-        The fractions or dates.
+        Fractions or dates, and embargo.
 
     Raises
     ------
     DataError
-        If a span would hold fewer than 2 bars; the message gives the numbers.
+        If a span would have fewer than 2 bars; the message gives the numbers.
     """
     if not (timestamps.is_monotonic_increasing and timestamps.is_unique):
-        raise DataError("the stamps to split must be strictly increasing.")
+        raise DataError("the timestamps to split must be strictly increasing.")
     n = len(timestamps)
     test, validation = _starts(timestamps, config)
     ends = (validation - config.embargo_bars, test - config.embargo_bars, n)
@@ -131,19 +131,18 @@ def require_bars(n_available: int, needed: int, what: str) -> None:
     Parameters
     ----------
     n_available, needed : int
-        Bars.
+        Number of available and of required bars.
     what : str
-        Who needs them and why: ``"AAPL: the features' lookback (60) and the three spans"``.
+        Purpose of the bars: ``"AAPL: the features' lookback (60 bars) and the three spans (12)"``.
     """
     if n_available < needed:
         raise DataError(
-            f"{what}: {needed} bars are needed, {n_available} are there "
-            f"({needed - n_available} more are needed)."
+            f"{what}: {needed} bars are needed. Got {n_available}, {needed - n_available} too few."
         )
 
 
 def parse_instant(owner: str, name: str, value: object) -> pd.Timestamp:
-    """Return an ISO 8601 date or time as a UTC stamp; `ConfigError` names the parameter."""
+    """Return an ISO 8601 date or time as a UTC timestamp; `ConfigError` names the parameter."""
     rule = "an ISO 8601 date or time such as '2012-06-30'"
     require(isinstance(value, str), owner, name, rule, value)
     try:
@@ -179,7 +178,7 @@ def _too_short(timestamps: pd.DatetimeIndex, config: SplitConfig, sizes: list[in
     )
     text = (
         f"too few bars for the split: {n} bars with an embargo of {config.embargo_bars} give "
-        f"{spans}; each needs at least {_SMALLEST}."
+        f"{spans}; each span needs at least {_SMALLEST}."
     )
     if config.validation_start is None and config.test_start is None:
         return f"{text} At least {bars_needed(config)} bars are needed."
@@ -189,7 +188,7 @@ def _too_short(timestamps: pd.DatetimeIndex, config: SplitConfig, sizes: list[in
 
 
 def bars_needed(config: SplitConfig) -> int:
-    """Return the smallest number of bars that the fractions of `config` can divide."""
+    """Return the smallest number of bars that can be split by the fractions of `config`."""
     n = 3 * _SMALLEST
     while True:
         test, validation = round(n * config.test), round(n * config.validation)

@@ -1,1 +1,1 @@
-"""Learners: the deep Q-network and its family. They know nothing of markets."""
+"""Learners: the deep Q-network and its variants, independent of markets."""

@@ -1,4 +1,4 @@
-"""What the pipeline needs of a model, and the registry of models."""
+"""The interface of models, and their registry."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ M = TypeVar("M", bound="Model")
 
 
 class LearningSettings(Protocol):
-    """The hyperparameters that a training loop reads."""
+    """Hyperparameters that a training loop reads."""
 
     @property
     def buffer_size(self) -> int:
-        """Transitions that the replay keeps."""
+        """Capacity of the replay, in transitions."""
         ...
 
     @property
     def learning_starts(self) -> int:
-        """Transitions stored before the first training step."""
+        """Number of transitions stored before the first training step."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """Transitions a training step."""
+        """Transitions per training step."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class LearningSettings(Protocol):
 
     @property
     def gradient_steps(self) -> int:
-        """Training steps a round; -1: as many as environment steps."""
+        """Training steps per round; -1 for as many as environment steps."""
         ...
 
     @property
@@ -57,21 +57,21 @@ class Model(Protocol):
 
     @property
     def diagnostics(self) -> Mapping[str, float]:
-        """Of the newest logged training step, by name; each is a column of the history."""
+        """Diagnostics of the latest logged training step; each is a column of the history."""
         ...
 
     @property
     def squared_error(self) -> bool:
-        """Whether `train_step`'s loss is the plain mean of squared errors of the action values."""
+        """Whether the loss is the unweighted mean of squared errors of the action values."""
         ...
 
     @property
     def hyperparameters(self) -> LearningSettings:
-        """What the training loop must know."""
+        """Hyperparameters for the training loop."""
         ...
 
     def set_progress(self, progress: float) -> None:
-        """Set `exploration_rate`, and what else is scheduled, for a progress from 0 to 1."""
+        """Set `exploration_rate` and all other scheduled values, for a progress from 0 to 1."""
 
     def build(
         self,
@@ -79,17 +79,17 @@ class Model(Protocol):
         output_shape: tuple[int, ...],
         replay: Replay | None = None,
     ) -> None:
-        """Make what is learned; a replay that is given may be told how to draw."""
+        """Create the networks; may set the sampler of a given replay."""
 
     def predict(self, states: Array) -> Array:
         """Return the action values of one state or a batch."""
         ...
 
     def observe(self, states: Array) -> None:
-        """Take note of states (E, n_inputs) that were met; a model may normalise by them."""
+        """Update the running normalization, if any, with states (E, n_inputs)."""
 
     def select_actions(self, states: Array, exploration_rate: float = 0.0) -> Ints:
-        """Return an action for each state (E, n_inputs), random ones at the given rate."""
+        """Return an action for each state (E, n_inputs), random with the given probability."""
         ...
 
     def train_step(self) -> float:
@@ -97,23 +97,23 @@ class Model(Protocol):
         ...
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return everything that learning depends on: tensors, and a JSON-ready header."""
+        """Return the complete training state: tensors, and a JSON-serializable header."""
         ...
 
     def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
-        """Set everything that `state` returned."""
+        """Restore a state returned by `state`."""
 
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy of the network whose largest value is the greedy action."""
         ...
 
     def save(self, path: Path) -> str:
-        """Write the model, and return the SHA-256 of its content."""
+        """Write the model to a file, and return the SHA-256 of its content."""
         ...
 
     @classmethod
     def load(cls: type[M], path: Path) -> M:
-        """Read what `save` wrote."""
+        """Read a model written by `save`."""
         ...
 
 

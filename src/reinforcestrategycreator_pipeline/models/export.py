@@ -1,7 +1,7 @@
-"""A trained network as ONNX, to be run without this project and without Python.
+"""Export of a trained network to ONNX, to run it without this package and without Python.
 
-Standard operators of opset 13 alone (ONNX 1.8, 2020), so that old runtimes take it; layer
-normalisation, which became an operator later, is spelled out.
+The graph uses only standard operators of opset 13 (ONNX 1.8, 2020), so old runtimes accept it;
+layer normalization, which became an operator later, is composed of simpler ones.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha256
 
 OPSET = 13
-IR_VERSION = 7  # of ONNX 1.8: a newer one would be refused by the runtimes that know this opset
+IR_VERSION = 7  # of ONNX 1.8; runtimes of that age would reject a newer one
 PROJECT = "reinforcestrategycreator-pipeline"
 
 
 class Trained(Protocol):
-    """A model that has a greedy policy, such as `DQN`."""
+    """A model with a greedy policy, such as `DQN`."""
 
     def policy_network(self) -> PolicyNetwork:
         """Return the network whose largest value is the greedy action."""
@@ -36,19 +36,19 @@ class Trained(Protocol):
 
 
 class Graph:
-    """Nodes and constants of an ONNX graph in the making.
+    """Nodes and constants of an ONNX graph under construction.
 
     Parameters
     ----------
     onnx : module
-        The package.
+        The onnx package.
     dtype : dtype
-        Of the network.
+        Number type of the network.
 
     Attributes
     ----------
     nodes, constants : list
-        ONNX's own.
+        Nodes and constants (initializers) added so far, as ONNX objects.
     """
 
     def __init__(self, onnx: Any, dtype: np.dtype[Any]) -> None:
@@ -57,19 +57,19 @@ class Graph:
         self.constants: list[Any] = []
 
     def constant(self, name: str, value: Any, dtype: Any = None) -> str:
-        """Add a constant, of the network's dtype if none is given, and return its name."""
+        """Add a constant, by default of the network's dtype, and return its name."""
         array = np.array(value, dtype=self.dtype if dtype is None else dtype, order="C")
         self.constants.append(self._onnx.numpy_helper.from_array(array, name))
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name."""
+        """Add a node with one output, and return the name of the output."""
         made = self._onnx.helper.make_node(operator, inputs, [output], output, **attributes)
         self.nodes.append(made)
         return output
 
     def cast(self, x: str, dtype: Any, output: str) -> str:
-        """Add a conversion to `dtype`."""
+        """Add a conversion to `dtype`, and return the name of its output."""
         to = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.node("Cast", [x], output, to=to)
 
@@ -96,18 +96,19 @@ def _qr(graph: Graph, outputs: str, network: PolicyNetwork) -> str:
 
 
 HEAD_GRAPHS: dict[str, HeadGraph] = {"expected": _expected, "c51": _c51, "qr": _qr}
-"""By the head's name, ``f(graph, outputs, network) -> values``: from the name of the outputs, shape
-(N, A, n), to that of the action values, (N, A). A head of your own is added under its name."""
+"""Functions ``f(graph, outputs, network) -> values`` by name of the head. Each adds the nodes that
+compute the action values, shape (N, A), from the outputs, shape (N, A, n), and returns the name of
+the values. Add an entry for a custom head."""
 
 
 def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
-    """Write a greedy policy as an ONNX model, atomically; the same source gives the same bytes.
+    """Write a greedy policy as an ONNX model, atomically; equal sources give equal bytes.
 
     Parameters
     ----------
     source : DQN or PolicyNetwork
-        What was trained.
-    path : path
+        The trained model or network.
+    path : str or Path
         The file.
 
     Returns
@@ -118,25 +119,25 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     Raises
     ------
     ConfigError
-        If the package onnx is not installed, or the head has no ONNX form.
+        If the package onnx is not installed, or the head has no ONNX export.
     RunError
         If the file cannot be written.
 
     Notes
     -----
-    Input: ``states``, (N, n_inputs) with any N, of the network's dtype; as `PolicyNetwork.values`
-    takes them, a normalisation of the observations being part of the graph. Outputs: ``q_values``,
-    (N, A), and ``actions``, (N,), int64, the first largest of each row. A NaN or an infinity in a
-    row makes all its q_values NaN; its action means nothing then.
+    Input: ``states``, (N, n_inputs) with any N, of the network's dtype, as for
+    `PolicyNetwork.values`; normalization of the observations is part of the graph. Outputs:
+    ``q_values``, (N, A), and ``actions``, (N,), int64, the first largest of each row. A NaN or an
+    infinity in a row makes all its q_values NaN, and its action meaningless.
 
-    Metadata: project_version, network, head, head_settings, observation_clip, weights_sha256 and,
-    of a model with a `config`, config_sha256.
+    Metadata: project_version, network, head, head_settings, observation_clip, weights_sha256, and
+    for a model with a `config` also config_sha256.
     """
     onnx = _import_onnx()
     network = source if isinstance(source, PolicyNetwork) else source.policy_network()
     if network.head_name not in HEAD_GRAPHS:
         raise ConfigError(
-            f"the head {network.head_name!r} has no ONNX form; add one to HEAD_GRAPHS in "
+            f"the head {network.head_name!r} has no ONNX export; add one to HEAD_GRAPHS in "
             f"models.export."
         )
     graph = Graph(onnx, network.dtype)
@@ -193,9 +194,10 @@ def _metadata(source: Trained | PolicyNetwork, network: PolicyNetwork) -> Iterat
 
 def _build(graph: Graph, network: PolicyNetwork) -> None:
     """Add everything between ``states`` and the two outputs."""
-    x = _normalised(graph, network)
+    x = _normalized(graph, network)
     values = HEAD_GRAPHS[network.head_name](graph, _outputs(graph, network, x), network)
-    # What Relu and Clip do to NaN is the runtime's choice. This is 0, or NaN for NaN and infinity.
+    # Runtimes differ in how Relu and Clip treat NaN, so NaN is added here: states - states is 0, or
+    # NaN for NaN and infinity.
     zero = graph.node("Sub", ["states", "states"], "zero_or_nan")
     axis = graph.constant("states_axis", [1], np.int64)
     row = graph.node("ReduceSum", [zero, axis], "zero_or_nan_of_row", keepdims=1)
@@ -203,8 +205,8 @@ def _build(graph: Graph, network: PolicyNetwork) -> None:
     graph.node("ArgMax", [q], "actions", axis=1, keepdims=0)
 
 
-def _normalised(graph: Graph, network: PolicyNetwork) -> str:
-    """Add (states - mean) / scale, clipped, in double: a level of 60,000 loses nothing."""
+def _normalized(graph: Graph, network: PolicyNetwork) -> str:
+    """Add (states - mean) / scale, clipped, in double precision as in `nn.normalization`."""
     n = network.normalization
     if n is None:
         return "states"
@@ -215,7 +217,7 @@ def _normalised(graph: Graph, network: PolicyNetwork) -> str:
     )
     least, most = (graph.constant(name, limit, double) for name, limit in limits.items())
     x = graph.cast("states", double, "states_double")
-    x = graph.node("Sub", [x, mean], "centred")
+    x = graph.node("Sub", [x, mean], "centered")
     x = graph.node("Div", [x, scale], "scaled")
     x = graph.node("Clip", [x, least, most], "clipped")
     return graph.cast(x, network.dtype, "observations")
@@ -256,7 +258,7 @@ def _dense(
     stream: str = "",
     part: slice = slice(None),
 ) -> str:
-    """Add x W_i + b_i, or the columns of it that are one stream."""
+    """Add x W_i + b_i, or its columns that belong to one stream."""
     w, b = (_weight(graph, network, f"{kind}{i}", stream, part) for kind in "Wb")
     return graph.node("Gemm", [x, w, b], f"dense{i}{stream}")
 
@@ -269,17 +271,17 @@ def _hidden(
     stream: str = "",
     part: slice = slice(None),
 ) -> str:
-    """Add hidden layer `i`, or the columns of it that are one stream."""
+    """Add hidden layer `i`, or its columns that belong to one stream."""
     z, end = _dense(graph, network, x, i, stream, part), f"{i}{stream}"
     if network.spec.layer_norm:
         mean = graph.node("ReduceMean", [z], f"mean{end}", axes=[1], keepdims=1)
-        centred = graph.node("Sub", [z, mean], f"centred{end}")
-        square = graph.node("Mul", [centred, centred], f"square{end}")
+        centered = graph.node("Sub", [z, mean], f"centered{end}")
+        square = graph.node("Mul", [centered, centered], f"square{end}")
         variance = graph.node("ReduceMean", [square], f"variance{end}", axes=[1], keepdims=1)
         epsilon = graph.constant(f"epsilon{end}", LAYER_NORM_EPSILON)
         spread = graph.node("Add", [variance, epsilon], f"spread{end}")
         spread = graph.node("Sqrt", [spread], f"deviation{end}")
-        z = graph.node("Div", [centred, spread], f"normal{end}")
+        z = graph.node("Div", [centered, spread], f"normal{end}")
         gain, offset = (
             _weight(graph, network, f"{kind}{i}", stream, part) for kind in ("gain", "offset")
         )

@@ -1,6 +1,6 @@
-"""What the loop on a market and the loop on a Gymnasium task share.
+"""Shared parts of the training loops on a market and on a Gymnasium environment.
 
-When training steps are due, the model as it was at its best, and checkpoints of the whole.
+They count the training steps that are due, keep the best model, and write checkpoints.
 """
 
 from __future__ import annotations
@@ -23,27 +23,29 @@ FORMAT = "training/2"
 
 
 def stored_before_training(settings: LearningSettings) -> int:
-    """Return the transitions that a replay must hold before the first training step."""
-    # A ring that is smaller than `learning_starts` never holds so many.
+    """Return the number of transitions that a replay must hold before the first training step."""
+    # A replay smaller than `learning_starts` never holds that many.
     return min(max(settings.learning_starts, settings.batch_size), settings.buffer_size)
 
 
 def training_steps(settings: LearningSettings, rounds: int, environment_steps: int) -> int:
-    """Return the training steps that so many rounds of environment steps make due."""
+    """Return the number of training steps due after `rounds` rounds of environment steps."""
     steps = settings.gradient_steps
     return environment_steps if steps == -1 else rounds * steps
 
 
 @dataclass
 class Best:
-    """The best look at a model, and the model as it was then.
+    """The best evaluation of a model, and the state of the model at that time.
 
     Attributes
     ----------
     value, step : float, int or None
-        Of the best look; the first of equals.
-    tensors, header
-        What `Model.state` returned; None: it was not kept.
+        Value and step of the best evaluation; the earliest wins ties.
+    tensors : dict of str to ndarray
+        Tensors of `Model.state`; empty if the model was not kept.
+    header : dict or None
+        Header of `Model.state`; None if the model was not kept.
     """
 
     value: float = -math.inf
@@ -52,7 +54,7 @@ class Best:
     header: dict[str, Any] | None = None
 
     def look(self, value: float, step: int, model: Model | None) -> bool:
-        """Tell whether a look is the best so far; if so, keep it and the model, if given."""
+        """Record an evaluation, and keep `model` if given; tell whether it is the best so far."""
         if not value > self.value:
             return False
         self.value, self.step = value, step
@@ -62,15 +64,25 @@ class Best:
         return True
 
     def put_into(self, model: Model) -> None:
-        """Leave the model as it was at the best look, if that was kept."""
+        """Restore the best state into `model`, if one was kept."""
         if self.header is not None:
             model.restore(self.tensors, self.header)
 
 
 class Checkpoints:
-    """Checkpoints of one training: model, best model, replay, and what else its loop remembers.
+    """Checkpoints of one training: model, best model, replay, and the state of the loop.
 
-    `identity`, JSON-ready, is what a checkpoint must have been made from, to be continued here.
+    Parameters
+    ----------
+    store : CheckpointStore
+        Store that reads and writes them.
+    model : Model
+        Model whose state is saved and restored.
+    replay : RingStore
+        Replay whose content is saved and restored.
+    identity : mapping of str to object
+        JSON-serializable description of the training; only checkpoints with an equal one can be
+        resumed.
     """
 
     def __init__(
@@ -88,13 +100,13 @@ class Checkpoints:
         Parameters
         ----------
         step : int
-            Its number.
+            Step at which it is written.
         best : Best
-            The best look so far.
+            Best evaluation so far.
         progress : dataclass instance
-            What else the future depends on, JSON-ready.
+            JSON-serializable state of the loop.
         parts : mapping of str to mapping of str to ndarray
-            Tensors beside the model's and the replay's, by a name for `resume`.
+            Further tensors, beside those of model and replay, under a name for `resume`.
         """
         tensors, header = self.model.state()
         parts = {"model": tensors, "best": best.tensors, "replay": self.replay.arrays(), **parts}
@@ -111,21 +123,21 @@ class Checkpoints:
         )
 
     def resume(self, best: Best) -> tuple[dict[str, Any] | None, Part, list[str]]:
-        """Restore model, replay and `best` from the newest sound checkpoint, if there is one.
+        """Restore model, replay, and `best` from the newest valid checkpoint, if there is one.
 
         Returns
         -------
         progress : dict or None
-            The fields of what `save` was given; None: there is no checkpoint.
+            Fields of the `progress` passed to `save`; None if there is no checkpoint.
         part : callable
-            Returns what `save` was given as parts, by its name.
+            Returns one of the `parts` passed to `save`, by name.
         skipped : list of str
-            A sentence for each checkpoint that is damaged.
+            One sentence for each damaged checkpoint.
 
         Raises
         ------
         CheckpointError
-            If no checkpoint is sound, or they belong to another training.
+            If there are checkpoints and none is valid, or they belong to another training.
         """
         found, skipped = self.store.load_newest()
         if found is None:
@@ -134,12 +146,12 @@ class Checkpoints:
         folder = self.store.folder
         if header.get("format") != FORMAT:
             raise CheckpointError(
-                f"{folder}: its checkpoints are of another version of this project and cannot be "
-                f"continued (format {header.get('format')!r}, not {FORMAT!r})"
+                f"{folder}: cannot resume: the checkpoints are of another version of this project "
+                f"(format {header.get('format')!r}, not {FORMAT!r})"
             )
         if header["identity"] != self.identity:
             raise CheckpointError(
-                f"{folder}: its checkpoints are of another training and cannot be continued: "
+                f"{folder}: cannot resume: the checkpoints belong to another training: "
                 f"{_differences(header['identity'], self.identity)}"
             )
         self.model.restore(part(tensors, "model."), header["model"])
@@ -151,7 +163,7 @@ class Checkpoints:
 
 
 def _differences(saved: Any, own: Any) -> str:
-    """Name what two nested mappings differ in, three at most."""
+    """Describe up to three differences between two nested mappings."""
     found: list[str] = []
 
     def compare(a: Any, b: Any, path: str) -> None:

@@ -1,10 +1,10 @@
-"""K deep Q-networks trained together, as stacks of matrix products.
+"""K deep Q-networks trained together, with stacked matrix products.
 
-A network of trading's size is so small that most of a training step is the calls, not the numbers.
-A population pays for each call once: the weights of all agents are rows of one buffer, and every
-operation of a step runs over a leading axis of agents. NumPy multiplies a stack of matrices with
-the routine that a single matrix gets, and the rest is elementwise, so that every agent's bits are
-those that it would have alone: the training step is `models.learner.learner`'s, for one or for K.
+Networks for trading are so small that calls take more of a training step than arithmetic. A
+population makes each call once: the weights of all agents are rows of one buffer, and every
+operation of a step runs over a leading axis of agents. NumPy multiplies stacked matrices with the
+routine for a single matrix, and everything else is elementwise, so every agent is bit-identical to
+one trained alone. The training step in `models.learner.learner` serves one agent or K.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ SAME = (
     "huber_delta",
     "normalize_observations",
 )
-"""Hyperparameters in which the agents of a population must agree: they shape the computation."""
+"""Hyperparameters that must be equal in all agents of a population: they shape the computation."""
 
 SAME_LOOP = ("learning_starts", "train_frequency", "gradient_steps")
-"""And in these too, to `learn` together."""
+"""Hyperparameters that must also be equal for `Population.learn`."""
 
 
 class Population:
-    """Agents that are trained in step.
+    """Agents that are trained in lockstep.
 
     Parameters
     ----------
     configs : sequence of mapping or DQNConfig
-        One an agent. They agree in what shapes the computation (`SAME`) and in the dtype; seed,
-        learning rate, gamma, exploration and the rest may differ.
+        One configuration per agent. The hyperparameters in `SAME` and the dtype must be equal;
+        seed, learning rate, gamma, exploration, and others may differ.
 
     Attributes
     ----------
     agents : list of DQN
-        Each is whole: it predicts, trains, saves and loads by itself, too.
+        The agents. Each is complete and can also predict, train, save, and load on its own.
 
     Raises
     ------
     ConfigError
-        If there is no config, one is wrong, or two do not go together.
+        If there is no configuration, one is invalid, or two are incompatible.
 
     Examples
     --------
@@ -81,13 +81,13 @@ class Population:
 
     def __init__(self, configs: Sequence[Mapping[str, Any] | DQNConfig]) -> None:
         if not configs:
-            raise ConfigError("a population needs one config or more. Got none.")
+            raise ConfigError("a population needs at least one config. Got none.")
         self.agents = [DQN(config) for config in configs]
         self._require_same(SAME)
         dtypes = {agent.dtype for agent in self.agents}
         if len(dtypes) > 1:
             raise ConfigError(
-                f"the agents of a population must have one dtype. "
+                f"the agents of a population must have the same dtype. "
                 f"Got {', '.join(sorted(map(str, dtypes)))}."
             )
 
@@ -113,22 +113,23 @@ class Population:
         output_shape: tuple[int, ...],
         replays: Sequence[Replay] | None = None,
     ) -> None:
-        """Make all networks and replays; see `DQN.build`.
+        """Create all networks and replays; see `DQN.build`.
 
         Parameters
         ----------
         input_shape, output_shape : tuple of int
-            One for all.
+            Shapes of a state and of the action values, the same for all agents.
         replays : sequence of Replay, optional
-            One an agent.
+            One replay per agent; by default new ones.
 
         Raises
         ------
         ConfigError
-            What `DQN.build` refuses, or if there are not as many replays as agents.
+            If `DQN.build` raises it, or the number of replays is not that of agents.
         """
         if replays is not None and len(replays) != len(self.agents):
-            raise ConfigError(f"{len(self.agents)} agents need as many replays, not {len(replays)}")
+            n = len(self.agents)
+            raise ConfigError(f"{n} agents need {n} replays. Got {len(replays)}.")
         for k, agent in enumerate(self.agents):
             agent.build(input_shape, output_shape, None if replays is None else replays[k])
         learners = [agent.learner for agent in self.agents]
@@ -160,24 +161,24 @@ class Population:
             agent.set_progress(progress)
 
     def train_step(self) -> F64:
-        """Learn from one batch of every agent's replay.
+        """Train every agent on one batch of its replay.
 
         Returns
         -------
         ndarray, shape (K,)
-            The agents' losses before the update.
+            Loss of each agent before the update.
 
         Raises
         ------
         NonFiniteError, DivergenceError
-            As `DQN.train_step`, naming the agent; no agent is updated then.
+            As in `DQN.train_step`; the message names the agent, and no agent is updated.
         """
         gammas = [agent.hyperparameters.gamma for agent in self.agents]
         adams = [agent.adam for agent in self.agents]
         return np.array(self._together.train(self._sample(), gammas, adams))
 
     def _sample(self) -> Batch:
-        """Return a batch of every agent, stacked."""
+        """Return the stacked batches of all agents."""
         size = self.agents[0].hyperparameters.batch_size
         if self._rings is not None:
             return self._rings.sample(size)
@@ -189,31 +190,30 @@ class Population:
         return Batch(*stacked)
 
     def learn(self, envs: Sequence[Any], total_steps: int) -> list[LearningResult]:
-        """Train every agent on an environment of its own, each as `DQN.learn` would alone.
+        """Train every agent on its own environment, bit-identical to `DQN.learn` for each alone.
 
         Parameters
         ----------
         envs : sequence of gymnasium.Env or gymnasium.vector.VectorEnv
-            One an agent, alike.
+            One environment per agent, all of the same kind.
         total_steps : int
-            Environment steps an agent.
+            Environment steps per agent, >= 0.
 
         Returns
         -------
         list of LearningResult
-            One an agent.
+            One result per agent.
 
         Raises
         ------
         ConfigError
-            What `DQN.learn` refuses, if there are not as many environments as agents, or the
-            agents do not agree in when to train (`SAME_LOOP`).
+            If `DQN.learn` raises it, the number of environments is not that of agents, or the
+            hyperparameters in `SAME_LOOP` differ.
         """
         self._require_same(SAME_LOOP)
         if len(envs) != len(self.agents):
-            raise ConfigError(
-                f"{len(self.agents)} agents need as many environments. Got {len(envs)}."
-            )
+            n = len(self.agents)
+            raise ConfigError(f"{n} agents need {n} environments. Got {len(envs)}.")
         if not hasattr(self, "_together"):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))

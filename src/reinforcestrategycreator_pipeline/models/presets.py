@@ -1,13 +1,14 @@
-"""Hyperparameters that belong together, by name.
+"""Named sets of hyperparameters.
 
-``rainbow`` has the parts of Hessel et al. 2018 (arXiv:1710.02298), with the numbers of its table 1
-that belong to them. What table 1 sets for 200 million frames of Atari is left at the defaults:
-network, learning rate, replay size, target period, the support of c51's returns.
+``rainbow`` has the components of Hessel et al. 2018 (arXiv:1710.02298), with their values in its
+table 1. Settings in table 1 made for 200 million frames of Atari keep the defaults here: network,
+learning rate, replay size, target update interval, and the support of c51.
 
-The ``zoo_`` presets are rl-baselines3-zoo's for stable-baselines3's DQN (``hyperparams/dqn.yml``),
-which has no double DQN, a Huber loss, and gradients clipped at a norm of 10. The ``best_`` presets
-are ours, chosen on the seeds 100 to 107, for 50,000 steps of CartPole, 100,000 of Acrobot and
-150,000 of LunarLander; their benchmark keeps the best model of 20 evaluations (`keep_best`).
+The ``zoo_`` presets are those of rl-baselines3-zoo for the DQN of stable-baselines3
+(``hyperparams/dqn.yml``), without double DQN, with a Huber loss, and with gradients clipped at a
+norm of 10. The ``best_`` presets are this project's, chosen on seeds 100 to 107, for 50,000 steps
+of CartPole, 100,000 of Acrobot, and 150,000 of LunarLander; their benchmark keeps the best model of
+20 evaluations (`keep_best`).
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "batch_size": 64,
             "buffer_size": 100_000,
             "learning_starts": 1_000,
-            # The zoo's 10 counts steps in the task, none of which lie within a round of training:
-            # the target network is copied once a round.
+            # The zoo's interval of 10 counts environment steps, and there are none within a round
+            # of training: in effect, the target network is copied once per round.
             "target_update_interval": 128,
             "train_frequency": 256,
             "gradient_steps": 128,
@@ -76,8 +77,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "hidden_layers": [128, 128],
             "learning_rate": 2.3e-3,
             "batch_size": 128,
-            "train_frequency": 256,  # every 256 steps in the task ...
-            "gradient_steps": 128,  # ... 128 of training, towards one fixed target network
+            "train_frequency": 256,  # every 256 environment steps ...
+            "gradient_steps": 128,  # ... 128 training steps, with one fixed target network
             "target_update_interval": 128,
             "exploration_fraction": 0.16,
             "exploration_final": 0.1,
@@ -108,13 +109,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def preset(name: str) -> dict[str, Any]:
-    """Return the hyperparameters of the preset `name`, to be changed at will.
+    """Return a copy of the hyperparameters of the preset `name`.
 
     Raises
     ------
     ConfigError
-        If there is none of that name; the message offers the nearest.
+        If there is no preset of that name; the message offers the nearest.
     """
     if not isinstance(name, str) or name not in PRESETS:
-        raise ConfigError(f"no preset is called {name!r}.{nearest(str(name), PRESETS)}")
+        raise ConfigError(f"unknown preset {name!r}.{nearest(str(name), PRESETS)}")
     return copy.deepcopy(dict(PRESETS[name]))

@@ -1,1 +1,1 @@
-"""The network's mathematics in NumPy: layers, backpropagation, Adam, storage."""
+"""Neural networks in NumPy: layers, backpropagation, Adam, losses, heads, and schedules."""

@@ -1,4 +1,4 @@
-"""Adam (Kingma & Ba 2015, arXiv:1412.6980), algorithm 1, on flat buffers; and AdamW."""
+"""Adam (Kingma & Ba 2015, arXiv:1412.6980), algorithm 1, and AdamW, on flat buffers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array
 
-# Measured: one block is fastest up to some 64,000 parameters, where the calls that blocks cost
-# outweigh the cache misses they save; above, a block's five arrays stay in the L3 cache.
+# Measured: up to about 64,000 parameters, one block is fastest, because extra calls cost more than
+# the cache misses they save; above, the five arrays of one block stay in the L3 cache.
 BLOCK = 65_536
-# Moments of dead units decay into denormals, which slow the processor down many times.
+# Moments of dead units decay to denormals, which are many times slower to compute with.
 FLUSH_BELOW = 1e-30
 FLUSH_INTERVAL = 100
 
 
 @lru_cache(maxsize=16)
 def flush_interval(beta: float) -> int:
-    """Return the updates between two flushes: FLUSH_BELOW stays above float32's 1.2e-38 till then.
+    """Return the number of updates between two flushes of tiny moments.
 
-    0.9^100 is 2.7e-5, far from the 1e-8 that would be too small; a beta of 0.5 gets there in 26.
+    Short enough that a moment of FLUSH_BELOW does not decay to float32's smallest normal number,
+    1.2e-38, in between: a factor above 1e-8. 0.9^100 is 2.7e-5; 0.5^26 is 1.5e-8.
     """
     if beta <= 0.0:
         return FLUSH_INTERVAL
@@ -38,7 +39,7 @@ def adam_step(
     scratch: Array,
     numbers: Coefficients | Sequence[Any],
 ) -> None:
-    """Apply one update in place.
+    """Apply one update of Adam in place.
 
         m <- beta1 m + (1 - beta1) g
         v <- beta2 v + (1 - beta2) g^2
@@ -46,21 +47,34 @@ def adam_step(
                - learning_rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 
     Epsilon is added to the square root of the bias-corrected second moment, as in the paper's
-    algorithm 1 (not "epsilon hat" of its section 2). The bias corrections are computed in float64.
+    algorithm 1 (not the "epsilon hat" of its section 2). Bias corrections are computed in float64.
     The decay is decoupled (AdamW: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2).
 
     Parameters
     ----------
     parameters, gradients, m, v : ndarray, shape (P,)
-        Flat buffers of one dtype; all but `gradients` are changed.
+        Weights, gradients, and first and second moments, flat, of one dtype. All but `gradients`
+        are updated in place.
     scratch : ndarray, shape (>= min(P, BLOCK),)
-        Of the same dtype; overwritten.
+        Work space of the same dtype; overwritten.
     numbers : Coefficients
-        Of this update; or its `Coefficients.as_arrays`.
+        Coefficients of this update, or the result of `Coefficients.as_arrays`.
 
     See Also
     --------
-    flush : to be called after the update.
+    flush : Call it after each update.
+
+    Examples
+    --------
+    At t = 1 the corrected moments are g and g^2, whatever the betas. With a learning rate of 0.1
+    and an epsilon of 0.5, w moves by -0.1 g / (|g| + 0.5): by -0.08 for g = 2, by 0.05 for -0.5.
+
+    >>> w, g = np.array([1.0, 1.0, 1.0]), np.array([2.0, -0.5, 0.0])
+    >>> m, v, scratch = np.zeros(3), np.zeros(3), np.empty(3)
+    >>> numbers = Adam(learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=0.5).at(t=1)
+    >>> adam_step(w, g, m, v, scratch, numbers)
+    >>> w, m
+    (array([0.92, 1.05, 1.  ]), array([ 0.2 , -0.05,  0.  ]))
     """
     size = parameters.size
     if size <= BLOCK:
@@ -80,16 +94,16 @@ def adam_step_of_agents(
     scratch: Array,
     numbers: Sequence[Coefficients],
 ) -> None:
-    """Apply an update of each agent in place, to the bits of `adam_step`.
+    """Apply one update of each of K agents in place, bit-identical to `adam_step`.
 
     Parameters
     ----------
     parameters, gradients, m, v : ndarray, shape (K, P)
-        One row an agent; contiguous.
+        As in `adam_step`, one row per agent; contiguous.
     scratch : ndarray, shape (>= min(K P, max(P, BLOCK)),)
-        Overwritten.
+        Work space of the same dtype; overwritten.
     numbers : sequence of Coefficients
-        One an agent.
+        Coefficients of this update, one entry per agent.
     """
     arrays = [parameters, gradients, m, v]
     k, size = parameters.shape
@@ -107,7 +121,7 @@ def adam_step_of_agents(
 
 
 class Adam(NamedTuple):
-    """The algorithm's alpha, beta1, beta2 and epsilon, and AdamW's lambda."""
+    """Parameters of the algorithm: alpha, beta1, beta2, and epsilon, and lambda of AdamW."""
 
     learning_rate: float
     beta1: float
@@ -116,8 +130,8 @@ class Adam(NamedTuple):
     weight_decay: float = 0.0
 
     def at(self, t: int) -> Coefficients:
-        """Return what update `t` needs; the first one is 1."""
-        # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c): one pass less over memory.
+        """Return the coefficients of update `t`, counted from 1."""
+        # sqrt(v / c) + epsilon = (sqrt(v) + epsilon sqrt(c)) / sqrt(c) saves one pass over memory.
         rate, beta1, beta2, epsilon, decay = self
         root_correction = math.sqrt(1.0 - beta2**t)
         step = rate * root_correction / (1.0 - beta1**t)
@@ -127,23 +141,27 @@ class Adam(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """What an update multiplies by and adds, computed in float64."""
+    """Coefficients of update t, computed in float64.
+
+    ``m <- beta1 m + new1 g``, ``v <- beta2 v + new2 g^2``, and
+    ``w <- keep w - step m / (sqrt(v) + epsilon)``.
+    """
 
     beta1: Any
     new1: Any  # 1 - beta1
     beta2: Any
     new2: Any  # 1 - beta2
-    step: Any
-    epsilon: Any
-    keep: Any  # what weight decay leaves of a weight; None: all
+    step: Any  # learning_rate sqrt(1 - beta2^t) / (1 - beta1^t)
+    epsilon: Any  # epsilon sqrt(1 - beta2^t)
+    keep: Any  # factor of weight decay, 1 - learning_rate weight_decay; None: no decay
 
     def as_arrays(self, into: list[Array]) -> list[Any]:
-        """Return the numbers as arrays () of a buffer's dtype: NumPy takes those faster.
+        """Return the coefficients as arrays of a buffer's dtype, which NumPy handles faster.
 
         Parameters
         ----------
         into : list of ndarray, shape ()
-            One a number; overwritten.
+            One array per coefficient; overwritten.
         """
         for array, number in zip(into, self, strict=True):
             if number is not None:
@@ -179,7 +197,7 @@ def _apply(
 def flush(
     m: Annotated[Array, "*size"], v: Annotated[Array, "*size"], t: int, beta1: float, beta2: float
 ) -> None:
-    """Set moments below 1e-30 to zero, when it is due after update `t`."""
+    """Set moments below FLUSH_BELOW to zero if that is due after update `t`."""
     if t % flush_interval(beta1) == 0:
         m[np.abs(m) < FLUSH_BELOW] = 0.0
     if t % flush_interval(beta2) == 0:

@@ -1,4 +1,4 @@
-"""Losses, heads and schedules, as hyperparameters hold them."""
+"""Losses, heads, and schedules as values of hyperparameters."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from reinforcestrategycreator_pipeline.registry import Description, Registry
 C = TypeVar("C")
 
 Component: TypeAlias = str | Mapping[str, Any] | C
-"""A name, ``{"name": ..., **parameters}``, or the object itself: what `Registry.build` takes."""
+"""A name, ``{"name": ..., **parameters}``, or the object itself, as `Registry.build` accepts."""
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Stands for a component that cannot be imported, while nothing needs it.
+    """Placeholder for a component that cannot be imported; it raises only when called.
 
     Attributes
     ----------
     reference : str or mapping
-        What was to be imported.
+        The component that could not be imported.
     reason : str
-        Why that failed, and what needs it.
+        Message of the error: why the import failed, and what needs it.
     """
 
     reference: Any
@@ -37,18 +37,18 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Specified:
-    """Annotation of a field that keeps a component as it was given, checked but not built.
+    """Annotation of a field that holds a component as given, validated but not built.
 
     Attributes
     ----------
     registry : Registry
-        Its family.
+        Registry of the component's family.
     """
 
     registry: Registry[Any]
 
     def component(self, value: object, path: KeyPath, wrong: list[ConfigError]) -> Any:
-        """Return `value`; append to `wrong` why it cannot be built (see `checks.fit`)."""
+        """Return `value`; append to `wrong` the errors of building it (see `checks.fit`)."""
         if isinstance(value, (str, Mapping)) or callable(value):
             self.registry.component(value, path, wrong)
         else:
@@ -57,33 +57,33 @@ class Specified:
         return value
 
     def spec(self, component: Component[Any]) -> Any:
-        """Return the component as a file names it."""
+        """Return the component as it is written in a file."""
         named = isinstance(component, (str, Mapping))
         return component if named else self.registry.spec(component)
 
     def get(self, name: str) -> Any:
-        """Return the member called `name`."""
+        """Return the member named `name`."""
         return self.registry.get(name)
 
     def describe(self) -> tuple[Description, ...]:
-        """Return every registered member."""
+        """Return a description of every registered member."""
         return self.registry.describe()
 
 
 def name_of(registry: Registry[Any], component: Component[Any]) -> str:
-    """Return a component's name, without its parameters."""
+    """Return the name of a component, without its parameters."""
     if isinstance(component, Mapping):
         return str(component["name"])
     return component if isinstance(component, str) else registry.name_of(component)
 
 
 def reference(registry: Registry[Any], component: Any) -> Any:
-    """Return a component as a file can name it, JSON-ready.
+    """Return a component by name, as JSON-serializable values.
 
     Raises
     ------
     ConfigError
-        If it is an object that no module has under its name.
+        If it is an object that cannot be imported by its name.
     """
     if isinstance(component, Unavailable):
         return component.reference
@@ -96,7 +96,7 @@ def reference(registry: Registry[Any], component: Any) -> Any:
         known = False
     if not known:
         raise ConfigError(
-            f"the {registry.family} {name!r} cannot be saved: no module has it under that name. "
-            f"Define it at the top of a module of its own."
+            f"the {registry.family} {name!r} cannot be saved: it cannot be imported by that name. "
+            f"Define it at the top level of a module."
         )
     return found

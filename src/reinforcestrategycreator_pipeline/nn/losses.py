@@ -1,7 +1,7 @@
-"""What an error costs: functions of prediction - target, with their derivatives.
+"""Loss functions of the error, prediction - target, with their derivatives.
 
-A loss of your own is one function of this form, given as it is, or named in the configuration by
-its registered name or as ``"module:function"``. Keyword arguments beyond are its parameters.
+A custom loss is one function of the form below, passed as an object, or given in the configuration
+by its registered name or as ``"module:function"``. Further keyword arguments are its parameters.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class Loss(Protocol):
 
 
 LOSSES: Registry[Loss] = Registry("loss", ())
-"""``loss(error, delta) -> (values, derivatives)``.
+"""Functions ``loss(error, delta) -> (values, derivatives)``.
 
 `error` is prediction - target, of any shape; `derivatives` are with respect to the prediction.
-Both are new arrays of `error`'s shape and dtype, element by element; NaN in, NaN out. `delta` is
-the hyperparameter `huber_delta`; a loss without a threshold ignores it.
+Both results are new arrays of `error`'s shape and dtype, computed elementwise; NaN in, NaN out.
+`delta` is the hyperparameter `huber_delta`; a loss without a threshold ignores it.
 """
 
 
 @LOSSES.register("squared")
 def squared(error: Errors, delta: float) -> tuple[Errors, Errors]:
-    """Return e^2 and 2 e.
+    """Return the squared error e^2 and its derivative 2 e.
 
-    Beyond |e| = 1.8e19 the square overflows to infinity in float32; NumPy warns of it, unless the
-    caller has silenced and checks it. `delta` is not used.
+    For |e| above 1.8e19 the square overflows to infinity in float32, with a NumPy warning unless
+    the caller suppresses it.
 
     Parameters
     ----------
@@ -52,32 +52,32 @@ def squared(error: Errors, delta: float) -> tuple[Errors, Errors]:
     Returns
     -------
     values, derivatives : ndarray
-        Of the error's shape and dtype.
+        Arrays of the error's shape and dtype.
     """
     return error * error, error + error
 
 
 @LOSSES.register("huber")
 def huber(error: Errors, delta: float) -> tuple[Errors, Errors]:
-    """Return Huber's loss, quadratic within `delta` and linear beyond, and its derivative.
+    """Return the Huber loss, quadratic within `delta` and linear beyond, and its derivative.
 
         H(e) = e^2 / 2                    where |e| <= delta
         H(e) = delta (|e| - delta / 2)    beyond
 
-    With c = min(max(e, -delta), delta), both are c (e - c / 2), and the derivative is c. So that
-    no square of a large error is ever taken: nothing overflows while delta |e| does not.
+    With c = min(max(e, -delta), delta), both cases are c (e - c / 2), and the derivative is c. A
+    large error is never squared, so nothing overflows unless delta |e| does.
 
     Parameters
     ----------
     error : ndarray
         Prediction - target.
     delta : float
-        The threshold, > 0.
+        Threshold between the quadratic and the linear part, > 0.
 
     Returns
     -------
     values, derivatives : ndarray
-        Of the error's shape and dtype.
+        Arrays of the error's shape and dtype.
 
     References
     ----------
@@ -89,12 +89,12 @@ def huber(error: Errors, delta: float) -> tuple[Errors, Errors]:
 
 
 def require_slope(component: Component[Any], delta: float) -> None:
-    """Require that a loss gives values of the error's shape, and the slope of its values.
+    """Check that a loss returns arrays of the error's shape and its correct derivative.
 
     Raises
     ------
     ConfigError
-        If it does not, or raises anything.
+        If it does not, or raises an exception.
     """
     error, step = np.array([-2.3, -0.7, 0.4, 1.9]), 1e-6
     title = f"loss {name_of(LOSSES, component)!r}"
@@ -104,11 +104,13 @@ def require_slope(component: Component[Any], delta: float) -> None:
         above, below = (np.asarray(loss(error + d, delta)[0]) for d in (step, -step))
     if derivatives.shape != error.shape or above.shape != error.shape:
         got = f"{above.shape} and {derivatives.shape}"
-        raise ConfigError(f"{title} must keep the error's shape. Got {got} instead.")
+        raise ConfigError(
+            f"{title} must return arrays of the error's shape {error.shape}. Got {got} instead."
+        )
     slope = (above - below) / (2 * step)
     if not np.allclose(derivatives, slope, rtol=1e-3, atol=1e-3):
         i = int(np.abs(derivatives - slope).argmax())
         raise ConfigError(
-            f"{title} must give its own derivative. Got {derivatives[i]:.6g} at an error of "
-            f"{error[i]:g}, where its values have the slope {slope[i]:.6g}."
+            f"{title} must return its own derivative. Got {derivatives[i]:.6g} at an error of "
+            f"{error[i]:g}, where the slope of its values is {slope[i]:.6g}."
         )

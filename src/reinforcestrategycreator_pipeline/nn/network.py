@@ -1,21 +1,24 @@
-"""The Q-network in NumPy: its parameters, and its forward and backward pass, batched.
+"""The Q-network in NumPy: its parameters, and batched forward and backward passes.
 
-Shapes: N rows, widths n_0 (inputs), n_1, ..., A actions, n outputs an action. For hidden layer l
+Shapes: N rows, widths n_0 (inputs), n_1, ..., A actions, n outputs per action. For hidden layer l
 
     z_l = a_l W_l + b_l                                              (N, n_{l+1}),  a_0 = x
     y_l = gain_l (z_l - mean) / sqrt(var + 1e-5) + offset_l          with `layer_norm`, else z_l
     a_{l+1} = max(y_l, 0)
 
-and, with the last hidden a, the outputs (N, A n) are linear: a W + b. With `dueling` the last
-hidden layer is two streams of its width side by side, the first for the value V (N, n), the second
-for the advantages D (N, A, n), and the outputs are V + D - mean over the actions of D.
+and the outputs (N, A n) are linear in the last hidden a: a W + b. With `dueling` the last hidden
+layer consists of two streams of its width side by side: the first gives the value V (N, n), the
+second the advantages D (N, A, n), and the outputs are V + D - mean over the actions of D.
 
-Every array may have a leading axis of K agents, each with weights of its own: NumPy multiplies
-stacks of matrices one by one with the routine that a single matrix gets, so that an agent's bits
-do not depend on the company it keeps.
+Every array may have a leading axis of K agents, each with its own weights. NumPy multiplies stacked
+matrices one by one with the routine for a single matrix, so an agent's results are bit-identical
+whatever the other agents are.
 
-Sources: layer normalisation: Ba et al. 2016 (arXiv:1607.06450), eq. 4; dueling: Wang et al. 2016
-(arXiv:1511.06581), eq. 9; initialisation: He et al. 2015 (arXiv:1502.01852), eq. 10; noisy
+More than half of this file serves speed (buffers, padding, views); `apply` is the same forward pass
+in plain form.
+
+Sources: layer normalization: Ba et al. 2016 (arXiv:1607.06450), eq. 4; dueling: Wang et al. 2016
+(arXiv:1511.06581), eq. 9; initialization: He et al. 2015 (arXiv:1502.01852), eq. 10; noisy
 networks: see `nn.noise`.
 """
 
@@ -34,25 +37,25 @@ from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
 
 LAYER_NORM_EPSILON = 1e-5
-_ALIGN = 16  # numbers: rows begin at 64 bytes, where the matrix product is fastest
+_ALIGN = 16  # numbers; rows start at multiples of 64 bytes, where the matrix product is fastest
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a Q-network is made of.
+    """Architecture of a Q-network.
 
     Attributes
     ----------
     n_inputs : int
         Length of a state vector.
     hidden_layers : tuple of int
-        Units of each hidden layer; with `dueling`, the last one is the width of each stream.
+        Units of each hidden layer; with `dueling`, the last entry is the width of each stream.
     n_actions : int
-        Actions.
+        Number of actions.
     n_outputs : int
-        Numbers an action: 1, or the atoms or quantiles of its distribution.
+        Outputs per action: 1, or the number of atoms or quantiles of its distribution.
     dueling, layer_norm, noisy : bool
-        See the module; `noisy` adds a ``sigma_`` to each W and b.
+        Options described in the module's docstring; `noisy` adds a ``sigma_`` to each W and b.
     """
 
     n_inputs: int
@@ -65,13 +68,13 @@ class NetworkSpec:
 
     @cached_property
     def hidden(self) -> tuple[int, ...]:
-        """Widths of the hidden layers as they are computed: two streams count as one layer."""
+        """Widths of the hidden layers as computed: two streams count as one layer."""
         *trunk, last = self.hidden_layers
         return (*trunk, 2 * last if self.dueling else last)
 
     @cached_property
     def dense(self) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of W0, W1, ..."""
+        """Shapes (fan_in, fan_out) of W0, W1, ..."""
         layers = list(itertools.pairwise((self.n_inputs, *self.hidden)))
         last, outputs = self.hidden_layers[-1], self.n_actions * self.n_outputs
         heads = [(last, self.n_outputs), (last, outputs)] if self.dueling else [(last, outputs)]
@@ -79,12 +82,12 @@ class NetworkSpec:
 
     @cached_property
     def n_dense(self) -> int:
-        """Numbers in all W and b."""
+        """Total size of all W and b."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.dense)
 
     @cached_property
     def effective_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what a forward pass uses, in the buffer's order."""
+        """Names and shapes of the tensors that a forward pass uses, in buffer order."""
         shapes: dict[str, tuple[int, ...]] = {}
         for i, (fan_in, fan_out) in enumerate(self.dense):
             shapes[f"W{i}"] = (fan_in, fan_out)
@@ -96,7 +99,7 @@ class NetworkSpec:
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of what is learned, in the buffer's order."""
+        """Names and shapes of the trained tensors, in buffer order."""
         shapes = dict(self.effective_shapes)
         if self.noisy:
             for i, (fan_in, fan_out) in enumerate(self.dense):
@@ -105,15 +108,15 @@ class NetworkSpec:
         return shapes
 
 
-def initialise(
+def initialize(
     weights: NamedTensors, spec: NetworkSpec, rng: np.random.Generator, noisy_sigma: float
 ) -> None:
-    """Set the first weights, in place.
+    """Initialize weights in place.
 
-    W from N(0, 2 / fan_in) and b = 0 (He et al. 2015, eq. 10); with noise W and b from
-    U(-1/sqrt(fan_in), 1/sqrt(fan_in)) and every sigma noisy_sigma / sqrt(fan_in) (Fortunato et al.
-    2018, section 3.2). Gains are 1, offsets 0. The draws are float64, so that float32 and float64
-    networks of one seed start from the same numbers.
+    W ~ N(0, 2 / fan_in) and b = 0 (He et al. 2015, eq. 10); in a noisy network W and b ~
+    U(-1/sqrt(fan_in), 1/sqrt(fan_in)) and every sigma = noisy_sigma / sqrt(fan_in) (Fortunato et
+    al. 2018, section 3.2). Gains are 1, offsets 0. Draws are float64, so float32 and float64
+    networks with the same seed start from the same numbers.
     """
     for i, (fan_in, _) in enumerate(spec.dense):
         w, b = weights.layers[i]
@@ -133,30 +136,31 @@ def initialise(
 
 @lru_cache(maxsize=256)
 def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    # NumPy's maximum and greater run several times faster against an array than against a scalar.
+    # np.maximum and np.greater are several times faster with an array than with a scalar.
     zeros = np.zeros(shape, dtype=dtype)
     zeros.flags.writeable = False
     return zeros
 
 
 class Views:
-    """A flat buffer of one or K networks, cut into layers.
+    """Views of each layer in the flat buffer of one network, or of K.
 
     Parameters
     ----------
     flat : ndarray, shape (P,) or (K, P)
         Weights or gradients, in the order of ``spec.effective_shapes``.
     spec : NetworkSpec
-        The network.
+        Architecture of the network.
 
     Attributes
     ----------
     folded : list of ndarray, shape (..., fan_in + 1, fan_out)
-        W with b as its last row: they lie side by side, so that one matrix product with a column
-        of ones does both, in the forward pass and for the gradients.
+        W with b as its last row. They are adjacent in the buffer, so one matrix product with a
+        column of ones covers both, in the forward pass and in the gradients.
     w, b : list of ndarray, shape (..., fan_in, fan_out) and (..., 1, fan_out)
+        The two parts of each entry of `folded`.
     gain, offset : list of ndarray, shape (..., 1, width)
-        Empty without layer normalisation.
+        Parameters of layer normalization; empty without it.
     """
 
     def __init__(self, flat: Array, spec: NetworkSpec) -> None:
@@ -184,7 +188,7 @@ class Views:
 
 
 class _Rows:
-    """The (..., N, width) input of a dense layer, with a column of ones beside it."""
+    """The input of a dense layer, (..., N, width), followed by a column of ones."""
 
     def __init__(self, lead: tuple[int, ...], rows: int, width: int, dtype: Any) -> None:
         padded = -(-(width + 1) // _ALIGN) * _ALIGN
@@ -195,33 +199,33 @@ class _Rows:
         self.zeros = _zeros(self.full.shape, self.full.dtype)
 
     def rectify(self) -> None:
-        # The column of ones and the zeros behind it stay as they are. NaN stays NaN.
+        # The column of ones and the zero padding are unaffected. NaN stays NaN.
         np.maximum(self.full, self.zeros, out=self.full)
 
 
 class Pass:
-    """The forward pass of N rows through one network (or K), with all its buffers.
+    """Forward pass of N rows through one network (or K), with all its buffers.
 
     Parameters
     ----------
     spec : NetworkSpec
-        The network.
+        Architecture of the network.
     weights : Views
-        Of the effective weights; read at every call.
+        Views of the effective weights; read at every call.
     rows : int
-        N.
-    inputs : ndarray, optional
-        Where the inputs with their column of ones are, (..., N, n_inputs + 1), if another pass
-        holds them; else `x` is to be filled before each call.
+        Number of rows N.
+    inputs : ndarray, shape (..., N, n_inputs + 1), optional
+        Inputs with their column of ones, shared with another pass. By default the pass has its own
+        buffer, and the caller fills `x` before each call.
 
     Attributes
     ----------
     x, inputs : ndarray, shape (..., N, n_inputs) and (..., N, n_inputs + 1)
-        The inputs, and the same with their column of ones.
+        The inputs, without and with their column of ones.
     outputs : ndarray, shape (..., N, A n)
-        The result of the newest `forward`.
+        Result of the latest `forward`.
     hidden : list of ndarray, shape (..., N, n_l)
-        The outputs of the hidden layers.
+        Outputs of the hidden layers.
     """
 
     def __init__(
@@ -249,11 +253,11 @@ class Pass:
     def forward(
         self,
     ) -> Annotated[Array, "*agents {self.rows} {self.spec.n_actions*self.spec.n_outputs}"]:
-        """Compute `outputs` of `x`. NaN in, NaN out: ``np.maximum`` does not hide it."""
+        """Compute `outputs` from `x`. NaN in, NaN out: ``np.maximum`` propagates it."""
         if self.spec.layer_norm:
             self._spread.clear()
             for i, (x, w, layer) in enumerate(self._plan):
-                self._normalise(i, np.matmul(x, w, out=self._normal[i]), layer.plain)
+                self._normalize(i, np.matmul(x, w, out=self._normal[i]), layer.plain)
                 layer.rectify()
         else:
             for x, w, layer in self._plan:
@@ -274,10 +278,10 @@ class Pass:
         np.add(advantage, mean, out=outputs)
         return self.outputs
 
-    def _normalise(
+    def _normalize(
         self, i: int, z: Annotated[Array, "*rows units"], out: Annotated[Array, "*rows units"]
     ) -> None:
-        """Write gain * (z - mean) / sqrt(var + epsilon) + offset; keep what backward needs."""
+        """Write gain * (z - mean) / sqrt(var + epsilon) + offset; keep values for `Backward`."""
         for stream in self._streams(z, i):
             stream -= stream.mean(axis=-1, keepdims=True)
             spread = np.einsum("...j,...j->...", stream, stream)[..., None]
@@ -290,7 +294,7 @@ class Pass:
         out += self.weights.offset[i]
 
     def _streams(self, z: Array, i: int) -> list[Array]:
-        """Return the parts of layer `i` that are normalised by themselves."""
+        """Return the parts of layer `i` that are normalized separately."""
         if self.spec.dueling and i == len(self.spec.hidden) - 1:
             width = self.spec.hidden_layers[-1]
             return [z[..., :width], z[..., width:]]
@@ -305,7 +309,7 @@ class Backward:
         dW_l = a_l^T delta_l,   db_l = sum over rows of delta_l   (one product: [a_l 1]^T delta_l)
         d a_l = delta_l W_l^T,  delta_{l-1} = d a_l * ReLU'
 
-    and, with u = (z - mean) / s and s = sqrt(var + epsilon), through layer normalisation
+    and through layer normalization, with u = (z - mean) / s and s = sqrt(var + epsilon),
 
         d gain = sum over rows of dy * u,   d offset = sum over rows of dy,
         dz = (du - mean(du) - u mean(du * u)) / s,   du = dy * gain
@@ -313,9 +317,9 @@ class Backward:
     Parameters
     ----------
     forward : Pass
-        Whose newest `forward` is differentiated.
+        The pass whose latest `forward` is differentiated.
     rows : int
-        N, at most the pass's.
+        Number of rows N, at most that of the pass.
     gradients : Views
         Receives dLoss/dW, dLoss/db, ...
     """
@@ -328,7 +332,7 @@ class Backward:
         self._weights = [w.swapaxes(-1, -2) for w in forward.weights.w]
         self._normal = [u[..., :rows, :] for u in forward._normal]
         self._rows = rows
-        # The deltas are padded as the activations are, so that the mask is one contiguous pass.
+        # Deltas are padded like the activations, so masking is one contiguous pass.
         padded = [np.zeros((*lead, rows, layer.full.shape[-1]), dtype) for layer in forward._layers]
         self._deltas = [d[..., :width] for d, width in zip(padded, spec.hidden, strict=True)]
         self._masked = [
@@ -342,7 +346,7 @@ class Backward:
             Array, "*agents {self._rows} {self._spec.n_actions*self._spec.n_outputs}"
         ],
     ) -> None:
-        """Fill the gradients from dLoss/d outputs, shape (..., N, A n)."""
+        """Compute the gradients from dLoss/d outputs, shape (..., N, A n)."""
         folded, top = self._gradients.folded, len(self._spec.hidden)
         if self._spec.dueling:
             delta = self._dueling(d_outputs)
@@ -354,7 +358,7 @@ class Backward:
             np.greater(active, zeros, out=mask)
             padded *= mask
             if self._spec.layer_norm:
-                self._through_normalisation(i, delta)
+                self._through_normalization(i, delta)
             np.matmul(self._transposed[i], delta, out=folded[i])
             if i:
                 delta = np.matmul(delta, self._weights[i], out=self._deltas[i - 1])
@@ -374,8 +378,8 @@ class Backward:
         np.matmul(d_advantage, self._weights[-1], out=delta[..., width:])
         return delta
 
-    def _through_normalisation(self, i: int, delta: Array) -> None:
-        """Turn dLoss/dy of hidden layer `i` into dLoss/dz, in place."""
+    def _through_normalization(self, i: int, delta: Array) -> None:
+        """Convert dLoss/dy of hidden layer `i` to dLoss/dz, in place."""
         normal = self._normal[i]
         np.einsum("...ij,...ij->...j", delta, normal, out=self._gradients.gain[i][..., 0, :])
         np.add.reduce(delta, axis=-2, keepdims=True, out=self._gradients.offset[i])
@@ -389,27 +393,27 @@ class Backward:
             d /= self._pass._spread[i + k][..., : self._rows, :]
 
 
-# Whether a product of infinities warns depends on the processor's BLAS kernel; callers check.
+# Whether a product with infinities warns depends on the BLAS kernel; callers check the values.
 @np.errstate(over="ignore", invalid="ignore")
 def apply(
     spec: NetworkSpec, weights: Mapping[str, Array], x: Annotated[Array, "*rows {spec.n_inputs}"]
 ) -> Annotated[Array, "*rows {spec.n_actions} {spec.n_outputs}"]:
-    """Return the outputs of any weights by name, in fresh arrays.
+    """Return the outputs of a network with the given weights, in new arrays.
 
     Parameters
     ----------
     spec : NetworkSpec
-        The network.
+        Architecture of the network.
     weights : mapping of str to ndarray
-        ``W0, b0, ...``, and ``gain0, offset0, ...`` with layer normalisation. ``sigma_`` is not
-        read: this is the network without noise.
+        ``W0, b0, ...``, and with layer normalization ``gain0, offset0, ...``. Any ``sigma_`` is
+        ignored: the pass is without noise.
     x : ndarray, shape (..., N, n_inputs)
         States.
 
     Returns
     -------
     ndarray, shape (..., N, A, n)
-        NaN in, NaN out.
+        The outputs. NaN in, NaN out.
     """
     a, width = x, spec.hidden_layers[-1]
     top = len(spec.hidden)
@@ -437,19 +441,24 @@ def apply(
 def apply_rowwise(
     spec: NetworkSpec, weights: Mapping[str, Array], x: Annotated[Array, "rows {spec.n_inputs}"]
 ) -> Annotated[Array, "rows {spec.n_actions} {spec.n_outputs}"]:
-    """Return `apply` of each row by itself, so that its bits do not depend on the batch around it.
+    """Apply the network to each row separately; results are bit-identical for any batch size.
 
-    A matrix product sums in an order that depends on its shape. Decisions that are taken bar by
-    bar in production, and all at once in a backtest, must not differ by that.
+    The order of summation in a matrix product depends on its shape. Decisions made bar by bar in
+    production must nevertheless equal those made all at once in a backtest.
 
     Parameters
     ----------
+    spec : NetworkSpec
+        Architecture of the network.
+    weights : mapping of str to ndarray
+        Weights as in `apply`.
     x : ndarray, shape (N, n_inputs)
         States.
 
     Returns
     -------
     ndarray, shape (N, A, n)
+        The outputs. NaN in, NaN out.
     """
-    rows = np.ascontiguousarray(x)[:, None, :]  # a strided row takes another path, with other bits
+    rows = np.ascontiguousarray(x)[:, None, :]  # strided rows are summed in another order
     return apply(spec, weights, rows)[:, 0]

@@ -1,10 +1,10 @@
-"""Factorised Gaussian noise on the weights (Fortunato et al. 2018, arXiv:1706.10295).
+"""Factorized Gaussian noise on the weights (Fortunato et al. 2018, arXiv:1706.10295).
 
 The effective weights are W + sigma_W * e_W and b + sigma_b * e_b with (eq. 10 and 11)
 
     e_W[i, j] = f(e_i) f(e_j),   e_b[j] = f(e_j),   f(x) = sgn(x) sqrt(|x|)
 
-and e_i, e_j standard normal: one draw for each input and output of a layer instead of each weight.
+and standard normal e_i, e_j: one draw per input and output of a layer instead of one per weight.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, Views
 
 
 class Noise:
-    """The noise of one network, and the weights with it.
+    """Noise of one network, and its effective weights.
 
     Parameters
     ----------
     spec : NetworkSpec
-        A noisy network.
+        Architecture of a noisy network.
     learned : ndarray, shape (P,)
-        Its weights, in the order of ``spec.shapes``.
+        Trained weights, in the order of ``spec.shapes``.
     effective : ndarray, shape (P',)
         Receives the weights with noise, in the order of ``spec.effective_shapes``.
     rng : numpy.random.Generator
-        Source of the noise.
+        Generator of the noise.
 
     Attributes
     ----------
     epsilon : ndarray, shape (n_dense,)
-        e_W and e_b of all layers, in the buffer's order.
+        e_W and e_b of all layers, in buffer order.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Noise:
         self._effective, self._effective_rest = effective[:n], effective[n:]
 
     def named(self) -> dict[str, Array]:
-        """Return e_W and e_b by the names of the weights."""
+        """Return e_W and e_b, under the names of their weights."""
         named = {}
         for i, view in enumerate(self._views):
             named[f"W{i}"], named[f"b{i}"] = view[:-1], view[-1]
@@ -69,7 +69,7 @@ class Noise:
             place += fan_in + fan_out
 
     def apply(self) -> None:
-        """Compute the effective weights from what is learned now and the noise."""
+        """Compute the effective weights from the current weights and noise."""
         np.multiply(self._sigma, self.epsilon, out=self._effective)
         self._effective += self._mean
         self._effective_rest[...] = self._rest

@@ -1,4 +1,4 @@
-"""What the greedy policy needs of a trained network, frozen: nothing of learning is in it."""
+"""A trained network frozen for its greedy policy, without anything that only training needs."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 
 OWNER = "PolicyNetwork"
 MEAN, SCALE = "observation_mean", "observation_scale"
-ANY_LOSS = "squared"  # a head may ask for its loss, perhaps code of the user's; no value needs it
+ANY_LOSS = "squared"  # a head may require a loss, perhaps user code, but no value depends on it
 _HEADER = ("network", "head", "head_settings", "observation_clip")
 
 
 @dataclass(frozen=True, eq=False)
 class Normalization:
-    """Observations become ``(x - mean) / scale``, limited to [-clip, clip].
+    """Parameters of ``(x - mean) / scale``, limited to [-clip, clip], for observations.
 
     Attributes
     ----------
     mean, scale : ndarray of float64, shape (n_inputs,)
-        Subtracted, and divided by, in float64.
+        Offset and divisor of each input, `scale` > 0; applied in float64.
     clip : float
-        The limit, > 0.
+        Limit of the result, > 0.
     """
 
     mean: F64
@@ -52,21 +52,21 @@ class Normalization:
 
 @dataclass(frozen=True, eq=False)
 class PolicyNetwork:
-    """A network without its noise, with its head and its normalisation of the observations.
+    """A network without noise, with its head and the normalization of its observations.
 
     Parameters
     ----------
     spec : NetworkSpec
-        The network; not noisy.
+        Architecture; not noisy.
     weights : mapping of str to ndarray
-        ``W0, b0, ...``, with layer normalisation ``gain0, offset0, ...`` too; all float32 or all
-        float64, finite. They are copied.
+        ``W0, b0, ...``, and with layer normalization ``gain0, offset0, ...``; all float32 or all
+        float64, and finite. They are copied.
     head : str or mapping
         A name in `HEADS`, or ``"module:Class"``; with parameters, ``{"name": ..., **parameters}``.
     head_settings : mapping
-        The hyperparameters that the head reads, JSON-ready; its loss apart.
+        Hyperparameters that the head reads, except its loss; JSON-serializable.
     normalization : Normalization, optional
-        Of the observations. Its arrays are copied.
+        Normalization of the observations. Its arrays are copied.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class PolicyNetwork:
         object.__setattr__(self, "_head", _build_head(self.head, settings))
         if self._head.n_outputs != self.spec.n_outputs:
             raise ConfigError(
-                f"the head {self.head_name!r} reads {self._head.n_outputs} outputs an action; "
+                f"the head {self.head_name!r} reads {self._head.n_outputs} outputs per action; "
                 f"the network has {self.spec.n_outputs}."
             )
         if self.normalization is not None:
@@ -108,22 +108,22 @@ class PolicyNetwork:
         hyperparameters: Any,
         normalizer: RunningNormalizer | None = None,
     ) -> Self:
-        """Return what the greedy policy needs of a learner.
+        """Return the policy network of a learner in its current state.
 
         Parameters
         ----------
         spec : NetworkSpec
-            The learner's; noisy or not.
+            Architecture of the learner's networks; may be noisy.
         weights : mapping of str to ndarray
-            The online network's; ``sigma_`` is left out.
+            Weights of the online network; any ``sigma_`` is dropped.
         hyperparameters : object
-            ``head``, and what that head reads; what else it has is left out.
+            Attribute ``head``, and the attributes that the head reads; others are dropped.
         normalizer : RunningNormalizer, optional
-            As it is now.
+            Normalization of the observations; its current state is used.
         """
         reads = _Reads(hyperparameters)
         head = build_head(reads)
-        head.values(np.zeros((1, head.n_outputs)))  # it may read there, too
+        head.values(np.zeros((1, head.n_outputs)))  # the head may read hyperparameters here too
         quiet = dataclasses.replace(spec, noisy=False)
         return cls(
             spec=quiet,
@@ -139,12 +139,12 @@ class PolicyNetwork:
 
     @property
     def head_name(self) -> str:
-        """Of the head, without its parameters."""
+        """Name of the head, without its parameters."""
         return name_of(HEADS, self.head)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the weights and the values."""
+        """Type of the weights and the values."""
         return next(iter(self.weights.values())).dtype
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -154,18 +154,18 @@ class PolicyNetwork:
         Parameters
         ----------
         states : array_like, shape (N, n_inputs)
-            Observations, rounded to `dtype`.
+            Observations; converted to `dtype`.
 
         Returns
         -------
         ndarray, shape (N, n_actions)
-            Of `dtype`. NaN in, NaN out. Each row is computed by itself: its bits do not depend on
-            the rows around it.
+            Action values, of `dtype`. NaN in, NaN out. Each row is computed separately, so results
+            are bit-identical for any N.
 
         Raises
         ------
         ConfigError
-            If the shape is another.
+            If the shape is different.
         """
         x = np.asarray(states, dtype=self.dtype)
         if x.ndim != 2 or x.shape[1] != self.spec.n_inputs:
@@ -178,14 +178,14 @@ class PolicyNetwork:
         return self._head.values(apply_rowwise(self.spec, self.weights, x))
 
     def to_tensors(self) -> dict[str, Array]:
-        """Return the weights and, if there are some, the observations' mean and scale, by name."""
+        """Return the weights and, with normalization, the mean and scale, by name."""
         tensors = dict(self.weights)
         if self.normalization is not None:
             tensors |= {MEAN: self.normalization.mean, SCALE: self.normalization.scale}
         return tensors
 
     def to_header(self) -> dict[str, Any]:
-        """Return all but the tensors, JSON-ready."""
+        """Return everything but the tensors, as JSON-serializable values."""
         network = dataclasses.asdict(self.spec)
         del network["noisy"]
         network["hidden_layers"] = list(self.spec.hidden_layers)
@@ -199,15 +199,15 @@ class PolicyNetwork:
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Self:
-        """Build what `to_tensors` and `to_header` returned; a header may have more keys.
+        """Rebuild a network from `to_tensors` and `to_header`; further keys are ignored.
 
-        No module is imported for it: a head ``"module:Class"`` must have been imported by the
-        caller, who trusts it by that.
+        No module is imported: for a head ``"module:Class"``, the caller must have imported the
+        module already, and so shown that it is trusted.
 
         Raises
         ------
         ConfigError
-            If a part is missing, unknown, of another shape or type, or not finite.
+            If a part is missing, unknown, not finite, or has the wrong shape or type.
         """
         for key in _HEADER:
             if key not in header:
@@ -231,9 +231,9 @@ class PolicyNetwork:
         )
 
     def describe(self) -> str:
-        """Return one line for people: layers, options, head, normalisation, size."""
+        """Return a one-line description: layers, options, head, normalization, and size."""
         spec = self.spec
-        chosen = {"dueling": spec.dueling, "layer normalisation": spec.layer_norm}
+        chosen = {"dueling": spec.dueling, "layer normalization": spec.layer_norm}
         options = [name for name, on in chosen.items() if on]
         layers = ", ".join(map(str, spec.hidden_layers))
         text = f"{spec.n_inputs} inputs, hidden layers {layers}"
@@ -243,13 +243,13 @@ class PolicyNetwork:
         text += f" ({', '.join(shown)})" if shown else ""
         if self.normalization is not None:
             clip = _short(self.normalization.clip)
-            text += f"; inputs normalised by the training's mean and deviation, clipped at {clip}"
+            text += f"; inputs normalized by mean and deviation in training, clipped at {clip}"
         count = sum(w.size for w in self.weights.values())
         return f"{text}; {count:,} weights, {self.dtype}"
 
 
 class _Reads:
-    """Hands on the attributes of an object, and keeps those that were read."""
+    """A proxy for an object that records which attributes are read."""
 
     def __init__(self, source: Any) -> None:
         self._source, self.seen = source, dict[str, Any]()
@@ -264,11 +264,11 @@ def _short(value: object) -> str:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a head's setting as JSON keeps it, lists as tuples."""
+    """Return a setting of a head with lists as tuples; it must be JSON-serializable."""
     if isinstance(value, list | tuple):
         return tuple(_plain(name, item) for item in value)
     ok = value is None or isinstance(value, bool | str) or is_int(value) or is_number(value)
-    require(ok, OWNER, f"head_settings[{name!r}]", "fit for JSON, and finite", value)
+    require(ok, OWNER, f"head_settings[{name!r}]", "JSON-serializable and finite", value)
     return value
 
 
@@ -284,28 +284,28 @@ def _check_spec(spec: NetworkSpec) -> None:
     require(bool(ok), OWNER, "hidden_layers", "one or more integers >= 1", layers)
     for name in ("dueling", "layer_norm"):
         require_bool(OWNER, name, getattr(spec, name))
-    require(spec.noisy is False, OWNER, "noisy", "False: a policy has no noise", spec.noisy)
+    require(spec.noisy is False, OWNER, "noisy", "False (a policy has no noise)", spec.noisy)
 
 
 def _build_head(head: str | Mapping[str, Any], settings: Mapping[str, Any]) -> Head:
-    """Return the head, from its settings and nothing else; imports nothing."""
+    """Build the head from its settings alone, without importing anything."""
     name = name_of(HEADS, head)
     for text in (name, *settings.values()):
         module, colon, _ = text.partition(":") if isinstance(text, str) else ("", "", "")
         if colon and module not in sys.modules:
             raise ConfigError(
-                f"a policy's head needs {text!r}, code from outside of this project: import "
+                f"a policy's head needs {text!r}, which is not part of this package: import "
                 f"{module} first, if you trust it."
             )
     require(isinstance(HEADS.get(name), type), OWNER, "head", "the name of a class", name)
     try:
         return build_head(SimpleNamespace(**{"loss": ANY_LOSS, **settings, "head": head}))
     except AttributeError as error:
-        raise ConfigError(f"the settings of the head {name!r} lack one: {error}.") from error
+        raise ConfigError(f"a setting of the head {name!r} is missing: {error}.") from error
 
 
 def _names(expected: Iterable[str], found: Iterable[str], what: str) -> None:
-    """Refuse names that are missing or unknown; the message offers the nearest."""
+    """Raise `ConfigError` for missing or unknown names; the message offers the nearest."""
     expected, found = list(expected), list(found)
     missing = [n for n in expected if n not in set(found)]
     extra = sorted(set(found) - set(expected))
@@ -318,7 +318,7 @@ def _names(expected: Iterable[str], found: Iterable[str], what: str) -> None:
 
 
 def _checked_weights(spec: NetworkSpec, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Return read-only copies of the weights, in the buffer's order; they must fit the network."""
+    """Return read-only copies of the weights in buffer order, checked against the network."""
     shapes = spec.effective_shapes
     _names(shapes, weights, "a policy network of this kind")
     dtypes = {weights[name].dtype for name in shapes}
@@ -329,14 +329,14 @@ def _checked_weights(spec: NetworkSpec, weights: Mapping[str, Array]) -> dict[st
 
 
 def _frozen(name: str, array: Array, shape: tuple[int, ...]) -> Array:
-    """Return a read-only copy of a tensor that must have a shape and be finite."""
+    """Return a read-only copy of a tensor, checked for its shape and finite values."""
     if array.shape != shape:
         raise ConfigError(
             f"a policy's tensor {name} must have the shape {shape}. Got {array.shape} instead."
         )
     if not np.isfinite(array).all():
         raise ConfigError(f"a policy's tensor {name} must be finite.")
-    copy = np.array(array, order="C")  # foreign strides would give other bits
+    copy = np.array(array, order="C")  # results are bit-identical only for equal strides
     copy.flags.writeable = False
     return copy
 

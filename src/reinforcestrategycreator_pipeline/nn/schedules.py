@@ -1,7 +1,8 @@
-"""Values that change while training goes on: learning rate, exploration, importance weights.
+"""Schedules of values that change during training: learning rate and exploration rate.
 
-A schedule of your own is one function of this form, given as it is, or named in the configuration
-by its registered name or as ``"module:function"``. Keyword arguments beyond are its parameters.
+A custom schedule is one function of the form below, passed as an object, or given in the
+configuration by its registered name or as ``"module:function"``. Further keyword arguments are its
+parameters.
 """
 
 from __future__ import annotations
@@ -24,29 +25,29 @@ class Schedule(Protocol):
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", ())
-"""``function(initial, final, share) -> float`` for a share from 0 to 1 of the way.
+"""Functions ``schedule(initial, final, share) -> float``, where `share` in [0, 1] is the progress.
 
-What it returns is a finite number >= 0, and a rate of exploration at most 1.
+The result must be a finite number >= 0; for an exploration rate, at most 1.
 """
 
 
 def checked_schedule(component: Component[Schedule], largest: float = math.inf) -> Schedule:
-    """Return a schedule that takes any share, clipped to [0, 1], and whose values are checked.
+    """Return a schedule that clips its share to [0, 1] and checks its values.
 
     Parameters
     ----------
     component : Component
         "constant", "linear", "cosine", "exponential", ``"module:function"``, ...
     largest : float
-        No value may exceed it.
+        Largest allowed value.
 
     Returns
     -------
     callable
-        ``schedule(initial, final, share) -> float``: exactly `initial` at share 0 and, but for
-        "constant", exactly `final` at share 1, if it is a shipped one. It raises `ConfigError`,
-        which names the schedule, for a value that is not finite or beyond 0 or `largest`, for a
-        share of NaN, and if "exponential" is given a value <= 0.
+        ``schedule(initial, final, share) -> float``. The shipped schedules return exactly `initial`
+        at share 0 and, except "constant", exactly `final` at share 1. The callable raises
+        `ConfigError` for a value that is not finite or outside [0, `largest`], for a share of NaN,
+        and in "exponential" for an `initial` or `final` <= 0.
 
     Raises
     ------
@@ -56,12 +57,12 @@ def checked_schedule(component: Component[Schedule], largest: float = math.inf) 
     function = SCHEDULES.build(component)
 
     def value(initial: float, final: float, share: float) -> float:
-        require(share == share, "schedule", "share", "a number", share)  # min and max hide NaN
+        require(share == share, "schedule", "share", "a number", share)  # min and max drop NaN
         share = min(max(float(share), 0.0), 1.0)
         found = function(float(initial), float(final), share)
         number = float(found) if hasattr(found, "__float__") else found
         if not (is_number(number) and 0.0 <= number <= largest):
-            bounds = ">= 0" if largest == math.inf else f"from 0 to {largest:g}"
+            bounds = ">= 0" if largest == math.inf else f"in [0, {largest:g}]"
             name = name_of(SCHEDULES, component)
             raise ConfigError(
                 f"the schedule {name!r} must return finite numbers {bounds}. Got"
@@ -80,8 +81,8 @@ def constant(initial: float, final: float, share: float) -> float:
 
 @SCHEDULES.register("linear")
 def linear(initial: float, final: float, share: float) -> float:
-    """Return initial + share (final - initial): Mnih et al. 2015's exploration."""
-    # The sum may miss `final` by a rounding.
+    """Return initial + share (final - initial), as for exploration in Mnih et al. 2015."""
+    # The sum may differ from `final` by a rounding error.
     return final if share == 1.0 else initial + share * (final - initial)
 
 
@@ -97,14 +98,14 @@ def cosine(initial: float, final: float, share: float) -> float:
 
 @SCHEDULES.register("exponential")
 def exponential(initial: float, final: float, share: float) -> float:
-    """Return initial (final / initial)^share, which falls by equal ratios in equal times.
+    """Return initial (final / initial)^share, which changes by equal ratios in equal times.
 
     Raises
     ------
     ConfigError
-        If a value is not > 0.
+        If `initial` or `final` is not > 0.
     """
     for name, value in (("initial", initial), ("final", final)):
         require(value > 0.0, "schedule 'exponential'", name, "> 0", value)
-    # In this form no ratio overflows, and both ends are exact.
+    # In this form, no ratio overflows and both ends are exact.
     return float(initial ** (1.0 - share) * final**share)

@@ -1,8 +1,8 @@
 """Named tensors that are views into one flat buffer.
 
-One buffer lets the optimiser work through all parameters in a few long passes; the names
-(``W0, b0, W1, ...``) are how people and files see them. Assigning to a name writes into the
-buffer, so that the two views cannot drift apart.
+With one buffer, the optimizer updates all parameters in a few long passes; users and files see them
+by name (``W0, b0, W1, ...``). Assigning to a name writes into the buffer, so the two views cannot
+diverge.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ V = TypeVar("V")
 
 
 class _FixedNames(dict[str, V]):
-    """A dict whose every way of writing goes through ``__setitem__`` and whose names stay."""
+    """A dict with a fixed set of names, where every write goes through ``__setitem__``."""
 
     def update(self, *others: Any, **values: Any) -> None:
         """Assign the given items, as `dict.update` does."""
@@ -35,31 +35,32 @@ class _FixedNames(dict[str, V]):
         return self
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise ConfigError(f"a network's parts ({', '.join(self)}) cannot be removed or added")
+        raise ConfigError(f"the parts of a network are fixed: {', '.join(self)}")
 
     __delitem__ = pop = popitem = clear = _refuse
     setdefault = _refuse  # pyright: ignore[reportAssignmentType]
 
 
 class NamedTensors(_FixedNames[Array]):
-    """A dict of arrays that live in one flat buffer.
+    """A dict of arrays that are views into one flat buffer.
 
     Parameters
     ----------
     shapes : mapping of str to tuple of int
-        Names and shapes, in the buffer's order.
+        Names and shapes, in buffer order.
     dtype : dtype
-        Of every tensor.
+        Type of all tensors.
     buffer : ndarray, shape (total,), optional
-        The buffer to use: a row of several agents' buffer.
+        Existing buffer to use, such as one row of the buffer of several agents; by default a new
+        one, filled with zeros.
 
     Attributes
     ----------
     flat : ndarray, shape (total,)
-        The buffer, zeros at the start. The dict's values are views into it, for good: assigning
-        to a name copies the value into its view.
+        The buffer. The dict's values are always views into it: assigning to a name copies the value
+        into its view.
     layers : tuple of (W, b)
-        The views ``W0, b0, W1, ...`` in pairs.
+        The views in pairs, ``(W0, b0), (W1, b1), ...``.
     """
 
     def __init__(
@@ -100,18 +101,19 @@ class NamedTensors(_FixedNames[Array]):
             odd = sorted(values.keys() ^ self.keys())
             raise ConfigError(f"the tensors must be {', '.join(self)}; missing or extra: {odd}")
         arrays = {name: self._checked(name, value) for name, value in values.items()}
-        for name, array in arrays.items():  # after all are checked: all or nothing
+        for name, array in arrays.items():  # only after all are checked: all or nothing
             self[name][...] = array
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        # copy and deepcopy give a plain dict of arrays: a snapshot that shares nothing.
+        # copy and deepcopy give a plain dict of arrays: a snapshot that shares no memory.
         return dict, ({name: array.copy() for name, array in self.items()},)
 
 
 class NetworkState(_FixedNames[Any]):
-    """``{"weights": ..., "optimizer_state": {"t", "m", "v"}}`` whose tensors stay in their buffers.
+    """The dict ``{"weights": ..., "optimizer_state": {"t", "m", "v"}}`` of a network.
 
-    Assigning a mapping to ``"weights"`` or ``"optimizer_state"`` copies its tensors in.
+    Assigning a mapping to ``"weights"`` or ``"optimizer_state"`` copies its tensors into the
+    existing buffers.
     """
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -126,7 +128,7 @@ class NetworkState(_FixedNames[Any]):
             super().__setitem__(key, value)
 
     def replace(self, parts: Mapping[str, Any]) -> None:
-        """Assign every part from `parts`; a part that is not there stays as it is."""
+        """Assign every part in `parts`; others are unchanged."""
         for key, value in parts.items():
             self[key] = value
 

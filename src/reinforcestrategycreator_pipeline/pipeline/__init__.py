@@ -1,1 +1,1 @@
-"""Composition: configuration, stages, and the runner."""
+"""The pipeline: configuration, stages and runner."""

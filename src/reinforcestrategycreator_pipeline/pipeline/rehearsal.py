@@ -1,6 +1,6 @@
-"""Calls every configured component on a few made-up bars, so that a mistake shows in a second.
+"""Rehearsal of a configuration: call every component on a few synthetic bars, within seconds.
 
-``rsc config check`` does it. Nothing is read but code: no data, no run.
+``rsc config check`` uses it. It loads code, but no data, and creates no run.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Work
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
 BARS = 40
-"""Decisions that the strategy rehearses with."""
+"""Number of decisions in the strategy's rehearsal."""
 
 
 class _AnyColumns(dict[str, F64]):
-    """Bars that have whatever column is asked for: which side data there is, is not known yet."""
+    """Bars with any column that is requested, as the side data are not known yet."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -47,7 +47,7 @@ def rehearse(config: RunConfig) -> None:
     Raises
     ------
     ConfigError
-        For the first that raises, or gives what it may not; the message says whose code it is.
+        If a component raises or returns an invalid value; the message names its code.
     """
     steps = (
         ("trading.reward", lambda: measure(config.trading.reward, np.linspace(0.8, 1.25, 12))),
@@ -114,5 +114,8 @@ def _broker(config: RunConfig) -> None:
         broker = config.deployment.broker(market)
     missing = [m for m in ("submit", "poll", "positions", "account") if not hasattr(broker, m)]
     if missing:
-        raise ConfigError(f"the broker {name!r} made a {type(broker).__name__}, which lacks "
-                          f"{', '.join(missing)}.")  # fmt: skip
+        kind = type(broker).__name__
+        raise ConfigError(
+            f"the broker {name!r} returned an object of type {kind}, which lacks "
+            f"{', '.join(missing)}."
+        )

@@ -1,4 +1,4 @@
-"""Runs the stages in order, skips what is unchanged, and keeps the manifest true."""
+"""The runner: runs the stages in order, skips unchanged ones, and keeps the manifest current."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ UNFINISHED = ("running", "failed", "interrupted")
 
 
 class StageDefect(RscError):
-    """An exception escaped from a stage that is not meant for the user: a defect of ours."""
+    """An unexpected exception in a stage: a defect of this package."""
 
     exit_code = 70
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """A run that is complete.
+    """A completed run.
 
     Attributes
     ----------
     run_dir : Path
-        Its folder.
+        Folder of the run.
     manifest : Manifest
-        Its manifest, as on disk.
+        Manifest of the run, as on disk.
     unchanged : tuple of str
-        The stages that were not run again.
+        Names of the stages that were not run again.
     """
 
     run_dir: Path
@@ -63,16 +63,16 @@ class RunOutcome:
 
 
 class Runner:
-    """The pipeline's engine; it knows stages, artifacts and nothing of what they mean.
+    """The engine of the pipeline; it knows stages and artifacts, but not their meaning.
 
     Parameters
     ----------
     stages : sequence of Stage
-        In order of execution.
+        Stages in order of execution.
     artifacts : mapping of str to str
-        Artifact name -> relative path of a file or a folder in the run's folder.
+        Path of each artifact's file or folder, relative to the run's folder, by name.
     console : rich.console.Console
-        For progress.
+        Console for progress.
     """
 
     def __init__(self, stages: Sequence[Stage], artifacts: Mapping[str, str], console: Any) -> None:
@@ -84,23 +84,23 @@ class Runner:
     def start(
         self, config: Any, runs_dir: Path, run_id: str | None = None, folder: Path | None = None
     ) -> RunOutcome:
-        """Make a new run and run all stages.
+        """Create a run and run all stages.
 
         Parameters
         ----------
         config : dataclass
-            The resolved root configuration; it has a ``seed``.
+            Resolved root configuration, with a ``seed``.
         runs_dir : Path
-            The run store.
+            Folder of the run store.
         run_id : str, optional
-            A name for the run; by default the time and a random suffix.
+            Name of the run; by default, the time and a random suffix.
         folder : Path, optional
-            Where the configuration file is: a resume looks for modules there, too.
+            Folder of the configuration file, where a resume also looks for modules.
 
         Raises
         ------
         RscError
-            What a stage refused; `Interrupted` after Ctrl-C or SIGTERM; `StageDefect`.
+            If a stage fails; `Interrupted` after Ctrl-C or SIGTERM; `StageDefect` for a defect.
         """
         run_dir = run_folder.create_run(runs_dir, run_id)
         manifest = Manifest(run_dir.name, config.seed, __version__, to_plain(config))
@@ -113,19 +113,19 @@ class Runner:
             return self._work(config, run_dir, manifest)
 
     def resume(self, run_dir: Path, config: Any) -> RunOutcome:
-        """Continue a run; stages whose key and outputs are unchanged are not run again.
+        """Continue a run, skipping stages whose key and outputs are unchanged.
 
         Parameters
         ----------
         run_dir : Path
-            The run's folder.
+            Folder of the run.
         config : dataclass
-            The run's own configuration, or a changed one.
+            Configuration of the run, original or changed.
 
         Raises
         ------
         RscError
-            As `start`, and if the run is damaged or another process works on it.
+            If a stage fails as in `start`, if the run is damaged, or if another process uses it.
         """
         with run_folder.locked(run_dir):
             manifest = load_manifest(run_dir)
@@ -147,7 +147,7 @@ class Runner:
 
         unchanged: list[str] = []
         hashes: dict[str, str] = {}
-        code: dict[str, dict[str, str]] = {}  # artifact -> the code from outside behind it
+        code: dict[str, dict[str, str]] = {}  # user code behind each artifact
         with (
             open_log(run_dir, self._warn) as log,
             threadpoolctl.threadpool_limits(limits=1),
@@ -195,25 +195,24 @@ class Runner:
             ended = Interrupted(f"interrupted {where}{said}; continue with: {resume}")
         elif (full := _full_disk(error)) is not None:
             said = str(error) if isinstance(error, RscError) else f"{where}: {full.strerror}"
-            ended = RunError(f"{said}; what was saved is intact. Make room, then: {resume}")
+            ended = RunError(f"{said}; saved files are intact. Free some space, then: {resume}")
         elif isinstance(error, RscError):
             ended = error
         elif isinstance(error, MemoryError):
             detail = f" ({shorten(str(error))})" if str(error) else ""
-            ended = RunError(f"{where}: there is not enough memory{detail}.")
+            ended = RunError(f"{where}: not enough memory{detail}.")
         elif line := blame(error):
             ended = RunError(
-                f"{where}: {line}, code from outside, raised {type(error).__name__}: "
-                f"{shorten(str(error))}"
+                f"{where}: user code at {line} raised {type(error).__name__}: {shorten(str(error))}"
             )
         else:
             ended = StageDefect(
                 f"internal error {where}: {type(error).__name__}: {shorten(str(error))}; "
                 f"details in {run_dir / LOG}"
             )
-        # On a full disk neither log nor manifest can be written; the user still gets the line.
+        # A full disk blocks log and manifest, but the user still gets the message.
         with contextlib.suppress(OSError):
-            # What the code of the user's raised is for its author.
+            # The author of user code needs the traceback of its exception.
             raised = error.__cause__ if isinstance(error, RscError) else error
             expected = isinstance(ended, Interrupted) or isinstance(raised, (RscError, OSError))
             trace = None if expected else raised
@@ -230,7 +229,7 @@ class Runner:
 
 
 def _full_disk(error: BaseException) -> OSError | None:
-    """Return the operating system's refusal to store more, if that is what is behind `error`."""
+    """Return the system's error for a full disk or quota, if it caused `error`."""
     for found in (error, error.__cause__):
         if isinstance(found, OSError) and found.errno in (
             errno.ENOSPC,
@@ -242,7 +241,7 @@ def _full_disk(error: BaseException) -> OSError | None:
 
 
 class _StageWork:
-    """One stage in one run: verify, run, record."""
+    """The work on one stage in one run: verify, run, record."""
 
     def __init__(
         self,
@@ -266,12 +265,12 @@ class _StageWork:
         self._title = f"[{names.index(stage.name) + 1}/{len(names)}] {stage.name}"
 
     def run(self, hashes: dict[str, str]) -> bool:
-        """Run the stage, unless it is unchanged; add its outputs' hashes; tell if unchanged."""
+        """Run the stage unless it is unchanged; add its outputs' hashes; return if unchanged."""
         stage, manifest = self._stage, self._manifest
         before = manifest.stages[stage.name]
         inputs = {name: hashes[name] for name in stage.inputs}
         section = stage.section(self._config)
-        # What another's code made is read with that code: a policy, say, with its own class.
+        # An artifact may need the user code that made it: a policy, for example, its class.
         code = fingerprints(section)
         for name in stage.inputs:
             code |= self._code[name]
@@ -288,7 +287,7 @@ class _StageWork:
                 hashes.update(before.outputs)
                 self._say("unchanged, not run again")
                 return True
-            self._say(f"{', '.join(damaged)} is missing or damaged; run again")
+            self._say(f"{', '.join(damaged)} missing or damaged; running again")
         resume = before.status in UNFINISHED and before.key == key
         if not resume:
             self._clear(before)
@@ -336,7 +335,7 @@ class _StageWork:
         return hash_artifact(self._run_dir / self._artifacts[artifact])
 
     def _clear(self, record: StageRecord) -> None:
-        """Remove what an attempt with another key, or a damaged one, left."""
+        """Remove the files of an attempt that is damaged or has another key."""
         for relative in [*(self._artifacts[name] for name in self._stage.outputs), *record.scratch]:
             path = self._run_dir / relative
             if path.is_dir() and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""What three stages read first: bars, features, windows; and the spans that they cut from them."""
+"""The bars, features and windows that three stages share, and the spans cut from them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Spans:
     Attributes
     ----------
     data : MarketData
-        All bars.
+        Bars of all spans.
     features : FeatureSet
-        Of those bars.
+        Features of these bars.
     window : Window
-        Training, validation and test.
+        Training, validation and test spans.
     rules : TradingRules
-        Of trading.
+        Positions, costs and reward.
     """
 
     data: MarketData

@@ -1,4 +1,4 @@
-"""What a stage is, and what the runner hands it."""
+"""The protocol of stages, and the context that the runner passes to them."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ class Stage(Protocol):
     Attributes
     ----------
     name : str
-        Unique in the pipeline, such as ``"training"``.
+        Name that is unique in the pipeline, such as ``"training"``.
     inputs, outputs : tuple of str
-        Artifact names. Every input is an output of an earlier stage.
+        Names of artifacts. Every input is an output of an earlier stage.
     """
 
     @property
     def name(self) -> str:
-        """The stage's name."""
+        """The name of the stage."""
         ...
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What the stage reads."""
+        """The artifacts that the stage reads."""
         ...
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What the stage writes, all of it."""
+        """All artifacts that the stage writes."""
         ...
 
     def section(self, config: Any) -> Any:
-        """Return, JSON-ready, the part of `config` on which the outputs depend.
+        """Return the part of `config` on which the outputs depend, ready for JSON.
 
-        A change of it, of the seed, of an input or of the package's version runs the stage
-        again. Fingerprints of files outside the run belong in here, too; code from outside that it
-        names, or that made an input, counts by itself.
+        The stage runs again if this part, the seed, an input or the package's version changes. Add
+        fingerprints of files outside the run. User code that the section names, or that made an
+        input, is tracked by the runner.
         """
         ...
 
     def run(self, context: StageContext) -> None:
-        """Read the inputs and write all outputs; on failure raise."""
+        """Read the inputs and write all outputs; raise on failure."""
 
 
 @dataclass
 class StageContext:
-    """What a stage may use.
+    """The run as a stage sees it.
 
     Attributes
     ----------
     config : Any
-        The resolved configuration.
+        Resolved configuration of the run.
     seed : int
-        The run's seed.
+        Seed of the run.
     run_dir : Path
-        The run's folder, to name in messages; files are had through `path` and `scratch`.
+        Folder of the run, for messages; use `path` and `scratch` to access files.
     stage : Stage
-        Whose context this is.
+        Stage that receives this context.
     log : Any
-        A structlog logger, bound to the stage, that writes ``log.jsonl``.
+        structlog logger, bound to the stage, that writes ``log.jsonl``.
     console : rich.console.Console
-        For progress; on standard error.
+        Console for progress, on standard error.
     resume : bool
-        Whether `scratch` may hold the state of an attempt with the very same key that did not
-        finish. If False, scratch and outputs are empty.
+        Whether `scratch` may hold the state of an unfinished attempt with the same key. If False,
+        scratch and outputs are empty.
     summary : dict
-        What the stage wants the manifest to say of it; JSON-ready, NumPy scalars allowed.
+        Key results for the manifest, ready for JSON; NumPy scalars are allowed.
     """
 
     config: Any
@@ -86,14 +86,14 @@ class StageContext:
     summary: dict[str, Any] = field(default_factory=dict)
 
     def path(self, artifact: str) -> Path:
-        """Return the place of one of the stage's own inputs or outputs.
+        """Return the path of an input or output of the stage.
 
-        The folder around an output exists.
+        The parent folder of an output is created.
 
         Raises
         ------
         ValueError
-            For any other artifact: what a stage does not declare, its key does not cover.
+            If the stage does not declare the artifact, as its key would not cover it.
         """
         if artifact not in (*self.stage.inputs, *self.stage.outputs):
             raise ValueError(
@@ -106,14 +106,14 @@ class StageContext:
         return path
 
     def scratch(self, name: str) -> Path:
-        """Return an existing folder of the stage's own, ``<run>/<stage>/<name>``.
+        """Create and return the stage's folder ``<run>/<stage>/<name>``.
 
-        What is in there survives an interruption and is no artifact: nothing is hashed.
+        Its files survive an interruption; they are not artifacts and are not hashed.
 
         Raises
         ------
         ValueError
-            If the name is no plain name, or the folder would lie inside an artifact.
+            If the name is not a plain name, or if the folder would be inside an artifact.
         """
         relative = PurePosixPath(self.stage.name) / name
         if relative.parts != (self.stage.name, name) or name == "..":
@@ -128,25 +128,25 @@ class StageContext:
 
 
 def overlap(a: str, b: str) -> bool:
-    """Tell whether one of two relative paths is, or contains, the other."""
+    """Return whether one of two relative paths equals or contains the other."""
     parts_a, parts_b = PurePosixPath(a).parts, PurePosixPath(b).parts
     shorter = min(len(parts_a), len(parts_b))
     return parts_a[:shorter] == parts_b[:shorter]
 
 
 def check_wiring(stages: Sequence[Stage], artifacts: Mapping[str, str]) -> None:
-    """Check that the stages fit together; a mistake here is a defect of ours.
+    """Check that the stages fit together; a mistake here is a defect of the pipeline.
 
     Raises
     ------
     ValueError
-        If a name is used twice, an artifact has no place or a place outside the run, two
-        artifacts overlap, or an input is not made by an earlier stage.
+        If a name is used twice, an artifact has no path or a path outside the run, two artifacts
+        overlap, or no earlier stage writes an input.
     """
     for name, where in artifacts.items():
         parts = PurePosixPath(where).parts
         if not parts or where.startswith("/") or ".." in parts or parts[0] in RESERVED:
-            raise ValueError(f"artifact {name!r} has the impossible place {where!r}")
+            raise ValueError(f"artifact {name!r} has the invalid path {where!r}")
     names = list(artifacts)
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
@@ -156,15 +156,15 @@ def check_wiring(stages: Sequence[Stage], artifacts: Mapping[str, str]) -> None:
     seen: set[str] = set()
     for stage in stages:
         if stage.name in seen:
-            raise ValueError(f"two stages are called {stage.name!r}")
+            raise ValueError(f"two stages are named {stage.name!r}")
         seen.add(stage.name)
         for artifact in (*stage.inputs, *stage.outputs):
             if artifact not in artifacts:
-                raise ValueError(f"stage {stage.name!r}: artifact {artifact!r} has no place")
+                raise ValueError(f"stage {stage.name!r}: artifact {artifact!r} has no path")
         for artifact in stage.inputs:
             if artifact not in made:
-                raise ValueError(f"stage {stage.name!r}: nothing before it makes {artifact!r}")
+                raise ValueError(f"stage {stage.name!r}: no earlier stage writes {artifact!r}")
         for artifact in stage.outputs:
             if artifact in made:
-                raise ValueError(f"stage {stage.name!r}: artifact {artifact!r} is made twice")
+                raise ValueError(f"stage {stage.name!r}: artifact {artifact!r} is written twice")
         made.update(stage.outputs)

@@ -1,1 +1,1 @@
-"""What decides: strategies, and the policies that they give."""
+"""Strategies, and the policies that they return."""

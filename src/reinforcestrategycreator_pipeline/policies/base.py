@@ -1,8 +1,8 @@
-"""What decides: a strategy is fitted on a span of market and gives a policy.
+"""Strategies and policies: a strategy is fitted on a span of the market and returns a policy.
 
-A strategy is a frozen dataclass whose fields are its configuration, with a method `fit`. What it
-gives is a `Policy`: a grid of target exposures, and for any bars the choice from each previous
-target. Nothing above this package knows how either works.
+A strategy is a frozen dataclass whose fields are its configuration, with a method `fit`. It returns
+a `Policy`: a grid of target exposures, and for any bars the choice from each previous target. No
+package above this one depends on how either works.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Columns = Mapping[str, F64]
 Row = dict[str, float | None]
 
 FORMAT = "policy/3"
-_CHUNK = 2048  # bars at once: bounds the memory of a long table
+_CHUNK = 2048  # bars at once, to limit memory for a long table
 
 
 def _say_nothing(*_: Any, **__: Any) -> None:
@@ -51,26 +51,26 @@ def _say_nothing(*_: Any, **__: Any) -> None:
 
 @dataclass
 class Work:
-    """What a fit may use, and where it leaves what it has to tell.
+    """Resources for a fit, and places for its results.
 
     Attributes
     ----------
     seeds : Seeds
-        The only source of randomness.
+        The only source of random numbers.
     folder : Path or None
-        For checkpoints; without one the fit cannot be resumed.
+        Folder for checkpoints; with None, the fit cannot be resumed.
     resume : bool
-        Whether `folder` may hold the state of the same fit, which did not finish.
+        Whether `folder` may hold the state of the same fit, interrupted earlier.
     progress : callable
-        ``progress(done, total, **texts)``, whenever something has been done.
+        ``progress(done, total, **texts)`` reports progress.
     say : callable
-        ``say(sentence)``: what the user should know.
+        ``say(sentence)`` tells the user something.
     log : callable
-        ``log(event, **values)``: what only the run's log should know.
+        ``log(event, **values)`` writes to the log of the run only.
     history : list of dict
-        One row a logged step; the fit appends.
+        One row per logged step; the fit appends.
     facts : dict
-        What the fit found out, JSON-ready; the fit fills it.
+        JSON-serializable facts about the fit; the fit fills it.
     """
 
     seeds: Seeds
@@ -84,15 +84,22 @@ class Work:
 
 
 class Strategy(Protocol):
-    """A frozen dataclass; its fields are its configuration."""
+    """Interface of a strategy: a frozen dataclass whose fields are its configuration."""
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Return the policy that these spans lead to; nothing else of the market may be seen.
+        """Fit a policy on these spans, using no other market data.
+
+        Parameters
+        ----------
+        train, validation : MarketSpan
+            Spans for fitting and for selection, the second after the first.
+        work : Work
+            Random numbers, folder, and callbacks.
 
         Raises
         ------
         KeyboardInterrupt
-            When the user asked to stop, after what is needed to resume was saved.
+            If the user asked to stop, after the state needed to resume was saved.
         """
         ...
 
@@ -102,17 +109,17 @@ STRATEGIES: Registry[type[Strategy]] = Registry("strategy", ("fit",))
 
 @dataclass(frozen=True, eq=False)
 class Policy(ABC):
-    """Decides at each close for a target exposure: for a whole span, or bar by bar, equally.
+    """Chooses a target exposure at each close, with equal results bar by bar and for a whole span.
 
-    A subclass adds fields and defines `choose`. Fields that are arrays, fitted scalers or fit for
-    JSON are saved and loaded by themselves.
+    A subclass adds fields and defines `choose`. Fields that are arrays, fitted scalers, or
+    JSON-serializable are saved and loaded automatically.
 
     Parameters
     ----------
     positions : tuple of float
-        The grid of target exposures (fractions of equity), increasing, with 0.
+        Grid of target exposures as fractions of equity, increasing, including 0.
     inputs : Inputs
-        The features that it reads.
+        Description of the features that the policy reads.
 
     Raises
     ------
@@ -124,19 +131,28 @@ class Policy(ABC):
     inputs: Inputs
 
     causal: ClassVar[bool] = True
-    """Whether it decides from what is known; the oracle does not."""
+    """Whether decisions use only past data; false for the oracle."""
+
+    def __init_subclass__(cls) -> None:
+        if "__repr__" not in cls.__dict__:  # else dataclass makes one that lists all arrays
+            setattr(cls, "__repr__", Policy.__repr__)  # noqa: B010  mypy forbids the assignment
+
+    def __repr__(self) -> str:
+        grid = ", ".join(f"{position:g}" for position in self.positions)
+        name, n = type(self).__name__, len(self.inputs.names)
+        return f"{name}({self.describe()}; exposures {grid}; {n} features)"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions", check_positions(self.positions, "Policy"))
 
     @property
     def flat(self) -> int:
-        """Index of the exposure 0, the previous target of an account that starts."""
+        """Index of the exposure 0, the previous target of a new account."""
         return flat_index(self.positions)
 
     @property
     def history(self) -> int:
-        """Bars that a decision looks back on, itself included, beside the features; 0: none."""
+        """Number of bars that a decision reads beside the features, the current one included."""
         return 0
 
     @abstractmethod
@@ -146,20 +162,20 @@ class Policy(ABC):
         Parameters
         ----------
         features : ndarray of float64, shape (R, F)
-            Raw, finite.
+            Unscaled features, finite.
         bars : mapping of str to ndarray of float64, shape (P + R,)
-            The bars by column, P bars of history first; row r of the features is that of bar
-            P + r. P is at least `history` - 1 where there are as many bars.
+            Bars by column, with P bars of history first; row r of the features belongs to bar
+            P + r. P is at least `history` - 1 if that many bars exist.
 
         Returns
         -------
         ndarray of int, shape (R, n)
-            Indices in `positions`. A row depends on nothing behind it, and its bits not on the
-            rows around it.
+            Indices in `positions`. A row must not depend on later rows, and must be bit-identical
+            whatever other rows are computed with it.
         """
 
     def describe(self) -> str:
-        """Return one line for people: what decides."""
+        """Return a one-line description of the policy."""
         return type(self).__name__
 
     def table(
@@ -170,16 +186,17 @@ class Policy(ABC):
         Parameters
         ----------
         asset : AssetBars
-            T bars, with raw features.
+            T bars with unscaled features.
 
         Returns
         -------
         ndarray of int, shape (T - 1, n)
+            Indices in `positions`.
 
         Raises
         ------
         NonFiniteError
-            If a feature or what is computed from it is not finite: no order comes from a NaN.
+            If a feature, or a value computed from it, is not finite.
         """
         n, past = len(asset.times) - 1, len(asset.columns["close"]) - len(asset.times)
         features = self._checked(asset.features[:-1], asset.symbol)
@@ -191,25 +208,25 @@ class Policy(ABC):
         return np.concatenate(parts)
 
     def targets(self, asset: AssetBars) -> Annotated[F64, "{len(asset.times)-1}"]:
-        """Return the target exposure of every bar but the last, starting flat, shape (T - 1,)."""
+        """Return the target exposures of every bar but the last, starting flat, shape (T - 1,)."""
         return np.array(self.positions)[follow(self.table(asset), self.flat)]
 
     def decide(self, features: ArrayLike, held: int, bars: Columns | None = None) -> int:
-        """Return the index in `positions` of the target, at the close of the newest bar.
+        """Return the index in `positions` of the target chosen at the close of the latest bar.
 
         Parameters
         ----------
         features : array_like of float, shape (F,)
-            Raw features of that bar.
+            Unscaled features of that bar.
         held : int
             Index in `positions` of the previous target.
         bars : mapping of str to ndarray, optional
-            The newest bars by column, that bar last: at least `history` of them, if there are.
+            The latest bars by column, that bar last: at least `history`, if that many exist.
 
         Raises
         ------
         NonFiniteError
-            If a feature or what is computed from it is not finite: no order comes from a NaN.
+            If a feature, or a value computed from it, is not finite.
         ConfigError
             If a shape or the index is wrong, or the bars are missing.
         """
@@ -223,7 +240,7 @@ class Policy(ABC):
                 f"Got {held!r} instead."
             )
         if bars is None and self.history:
-            raise ConfigError(f"{type(self).__name__} looks back on {self.history} bars. Got none.")
+            raise ConfigError(f"{type(self).__name__} needs the last {self.history} bars.")
         if self.history:
             bars = {name: values[-self.history :] for name, values in (bars or {}).items()}
         return int(self.choose(self._checked(row[None]), bars or {})[0, held])
@@ -238,19 +255,19 @@ class Policy(ABC):
             t, f = (int(i) for i in np.argwhere(~finite)[0])
             who = f"{symbol}: " if symbol else ""
             raise NonFiniteError(
-                f"{who}the feature {names[f]!r} of row {t} is {raw[t, f]}; no order is made of it"
+                f"{who}the feature {names[f]!r} of row {t} is {raw[t, f]}, so no order is placed"
             )
         return raw
 
     def _refuse_shape(self, raw: Array) -> None:
         raise ConfigError(
-            f"the policy needs {len(self.inputs.names)} features a bar. Got the shape {raw.shape}."
+            f"the policy needs {len(self.inputs.names)} features per bar. Got shape {raw.shape}."
         )
 
     # -- files --------------------------------------------------------------------------------
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the tensors and the JSON-ready header that `from_parts` takes."""
+        """Return the tensors and the JSON-serializable header for `from_parts`."""
         tensors: dict[str, Array] = {}
         header: dict[str, Any] = {}
         for f in dataclasses.fields(self):
@@ -265,7 +282,7 @@ class Policy(ABC):
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Policy:
-        """Build what `to_parts` gave."""
+        """Rebuild a policy from the result of `to_parts`."""
         values: dict[str, Any] = dict(tensors)
         for f in dataclasses.fields(cls):
             if f.name in tensors or not f.init:
@@ -286,10 +303,10 @@ class Policy(ABC):
 
 
 def load_policy(path: Path) -> Policy:
-    """Read what `Policy.save` wrote.
+    """Read a policy written by `Policy.save`.
 
-    No module from outside is imported for it: whoever trusts a policy of a class of his own
-    imports that class first.
+    No user module is imported: to load a policy of your own class, import its module first, if you
+    trust it.
 
     Raises
     ------
@@ -307,13 +324,13 @@ def load_policy(path: Path) -> Policy:
     package = __name__.partition(".")[0]
     if module not in sys.modules and not module.startswith(f"{package}.policies."):
         raise CheckpointError(
-            f"{path}: its policy is {shorten(kind)!r}, code from outside of this project: import "
+            f"{path}: the policy is a {shorten(kind)!r}, which is not part of this package: import "
             f"{shorten(module)} first, if you trust it"
         )
     try:
         found = load_object(kind)
         if not (isinstance(found, type) and issubclass(found, Policy)):
-            raise ConfigError(f"{kind!r} is no policy")
+            raise ConfigError(f"{kind!r} is not a policy")
         return found.from_parts(tensors, header)
     except KeyError as error:
         raise CheckpointError(f"{path}: the policy lacks {error}") from error

@@ -1,4 +1,4 @@
-"""Strategies that every other must be compared with; nothing is learned."""
+"""Baseline strategies for comparison; none of them learns."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from reinforcestrategycreator_pipeline.policies.base import (
 
 @dataclass(frozen=True, eq=False)
 class ConstantPolicy(Policy):
-    """Always the same target.
+    """Always chooses the same target.
 
     Parameters
     ----------
     target : int
-        Its index in `positions`.
+        Index of the target in `positions`.
     """
 
     target: int
 
     def choose(self, features: Features, bars: Columns) -> Choices:
-        """Return that target; see `Policy.choose`."""
+        """Return the target for every bar; see `Policy.choose`."""
         return np.full((len(features), len(self.positions)), self.target)
 
     def describe(self) -> str:
@@ -48,13 +48,15 @@ class Constant(Strict):
     Attributes
     ----------
     exposure : float
-        As a fraction of equity; negative is short.
+        Fraction of equity; negative for short.
     """
+
+    learns: ClassVar[bool] = False
 
     exposure: float = 1.0
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Return the policy; nothing is looked at."""
+        """Return the policy; the spans are not used."""
         grid = tuple(sorted({0.0, self.exposure or 1.0}))
         return ConstantPolicy(grid, train.inputs, grid.index(self.exposure))
 
@@ -65,9 +67,10 @@ class BuyAndHold:
     """Hold exposure 1 from the first fill to the last close."""
 
     label: ClassVar[str] = "buy and hold"
+    learns: ClassVar[bool] = False
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Return the policy; nothing is looked at."""
+        """Return the policy; the spans are not used."""
         return Constant(1.0).fit(train, validation, work)
 
 
@@ -76,8 +79,10 @@ class BuyAndHold:
 class Flat:
     """Hold nothing."""
 
+    learns: ClassVar[bool] = False
+
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Return the policy; nothing is looked at."""
+        """Return the policy; the spans are not used."""
         return Constant(0.0).fit(train, validation, work)
 
 
@@ -85,10 +90,12 @@ class Flat:
 class CrossoverPolicy(Policy):
     """Highest exposure while the fast average of closes is above the slow one, else the lowest.
 
+    The position is flat until there are `slow` bars.
+
     Parameters
     ----------
     fast, slow : int
-        Bars of the averages. Flat where there are fewer than `slow`.
+        Lengths of the averages in bars, 1 <= fast < slow.
     """
 
     fast: int
@@ -96,21 +103,21 @@ class CrossoverPolicy(Policy):
 
     @property
     def history(self) -> int:
-        """The bars of the slow average."""
+        """Number of bars in the slow average."""
         return self.slow
 
     def choose(self, features: Features, bars: Columns) -> Choices:
         """Compare the averages; see `Policy.choose`."""
         close = np.concatenate([np.full(self.slow - 1, np.nan), bars["close"]])
         windows = np.lib.stride_tricks.sliding_window_view(close, self.slow)[-len(features) :]
-        windows = np.ascontiguousarray(windows)  # a sum's order must not depend on the rows
+        windows = np.ascontiguousarray(windows)  # the order of sums must not depend on the rows
         fast, slow = windows[:, -self.fast :].copy().mean(axis=1), windows.mean(axis=1)
         target = np.where(fast > slow, len(self.positions) - 1, 0)
         target = np.where(np.isnan(slow), self.flat, target)
         return np.repeat(target[:, None], len(self.positions), axis=1)
 
     def describe(self) -> str:
-        """Return the averages' lengths."""
+        """Return the lengths of the averages."""
         return f"crossover of the averages of {self.fast} and {self.slow} closes"
 
 
@@ -122,10 +129,11 @@ class MovingAverageCrossover(Strict):
     Attributes
     ----------
     fast, slow : int
-        Bars of the simple averages of closes.
+        Lengths of the simple averages of closes, in bars; 1 <= fast < slow.
     """
 
     label: ClassVar[str] = "moving-average crossover"
+    learns: ClassVar[bool] = False
 
     fast: Annotated[int, Ge(1)] = 20
     slow: Annotated[int, Ge(2)] = 100
@@ -136,6 +144,6 @@ class MovingAverageCrossover(Strict):
         require(self.fast < self.slow, "MovingAverageCrossover", "slow", rule, self.slow)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Return the policy; only the rules' grid is looked at."""
+        """Return the policy; of the spans, only the grid of positions is used."""
         below = min(*train.rules.positions, 0.0)
         return CrossoverPolicy(tuple(sorted({below, 0.0, 1.0})), train.inputs, self.fast, self.slow)

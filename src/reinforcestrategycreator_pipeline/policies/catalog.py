@@ -1,4 +1,4 @@
-"""All strategies: importing this registers the shipped ones."""
+"""All strategies; importing this module registers the shipped ones."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ BENCHMARKS = (
     baselines.MovingAverageCrossover(),
     oracle.Oracle(),
 )
-"""What a policy is compared with unless the configuration says otherwise."""
+"""Default benchmarks that a policy is compared with."""
 
-__all__ = ["BENCHMARKS", "SHIPPED", "STRATEGIES", "Strategy", "label_of", "labelled"]
+__all__ = ["BENCHMARKS", "SHIPPED", "STRATEGIES", "Strategy", "label_of", "labeled"]
 
 
 def label_of(strategy: object) -> str:
-    """Return what people call a strategy: its own `label`, or the last part of its name."""
+    """Return the display name of a strategy: its `label`, or the last part of its name."""
     own = getattr(strategy, "label", None)
     return str(own or STRATEGIES.name_of(strategy).rpartition(":")[2])
 
 
-def labelled(strategies: Sequence[Any]) -> dict[str, Any]:
-    """Return strategies by label, in their order; a label that is taken gets a number."""
+def labeled(strategies: Sequence[Any]) -> dict[str, Any]:
+    """Return strategies by label, in the same order; duplicate labels are numbered."""
     found: dict[str, Any] = {}
     for strategy in strategies:
         label = first = label_of(strategy)

@@ -1,4 +1,4 @@
-"""The deep Q-network as a strategy: trained on the exogenous market of the training span."""
+"""The deep Q-network as a strategy, trained on the exogenous market of the training span."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from reinforcestrategycreator_pipeline.policies.dqn_training import (
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
-# Chosen on the sample's training and validation splits, never on a test split: a larger network
-# learns the training bars by heart within seconds. A training step sees 128 bars, all actions.
+# Chosen on the training and validation splits of the sample, never on a test split. Larger networks
+# memorize the training bars within seconds. A training step sees all actions of 128 bars.
 MARKET_HYPERPARAMETERS = DQNHyperparameters(
     hidden_layers=(32, 32),
     learning_rate=3e-4,
@@ -53,15 +53,15 @@ class DQNStrategy(Strict):
     Attributes
     ----------
     model : str
-        A registered model, or ``"module:Class"``: a variant of the DQN.
+        A registered model, or ``"module:Class"`` for a variant of the DQN.
     hyperparameters : DQNHyperparameters
-        Of the network and its learning; the defaults here suit markets.
+        Hyperparameters of the network and its training; these defaults suit markets.
     scaler : ScalerConfig
-        How the features are scaled; fitted on the training span.
+        Scaling of the features; fitted on the training span.
     dtype : {"float32", "float64"}
-        Of the network's numbers.
+        Number type of the network.
     training : TrainingConfig
-        How long to train, and how to select the best weights.
+        Length of training, and selection of the best weights.
     """
 
     model: str = "dqn"
@@ -77,20 +77,20 @@ class DQNStrategy(Strict):
         with at("model"):
             MODELS.get(self.model)
         with at("hyperparameters"):
-            build_head(self.hyperparameters)  # refuses what its numbers may not be
+            build_head(self.hyperparameters)  # raises for invalid hyperparameters of the head
 
     @property
     def label(self) -> str:
-        """What people call it: a model from outside by its own name."""
+        """Display name: "DQN", or the name of the user's model class."""
         return "DQN" if self.model == "dqn" else self.model.rpartition(":")[2]
 
     def rehearsal(self) -> DQNStrategy:
-        """Return this with so little training that it only shows whether the parts work.
+        """Return a copy with minimal training, to check that all parts work together.
 
         Raises
         ------
         ConfigError
-            If the loss's derivative is not its slope.
+            If the derivative of the loss is wrong.
         """
         if self.hyperparameters.head == "expected":
             require_slope(self.hyperparameters.loss, self.hyperparameters.huber_delta)
@@ -102,7 +102,7 @@ class DQNStrategy(Strict):
         )
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Train, or go on from the newest sound checkpoint; the best weights on validation win."""
+        """Train, or resume from the newest valid checkpoint; return the best validated policy."""
         scaler = self.scaler.fit(np.concatenate([a.features for a in train.assets]))
         rules = train.rules
         grid = rules.positions, rules.costs, rules.reward
@@ -140,7 +140,7 @@ class DQNStrategy(Strict):
 
 
 def _texts(row: Row) -> dict[str, str]:
-    """Return what a row of the history says beside the progress bar."""
+    """Return the texts beside the progress bar for a row of the history."""
     texts = {"loss": f"{row['loss']:.4g}", "speed": f"{row['steps_per_second']:,.0f} steps/s"}
     if row["validation_growth"] is not None:
         texts["validation"] = f"{row['validation_growth']:+.1%}"

@@ -1,4 +1,4 @@
-"""Trains an action-value model on the exogenous market; can be stopped anywhere and resumed."""
+"""Training of an action-value model on the exogenous market; resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ Row = dict[str, float | None]
 
 @dataclass(frozen=True)
 class TrainingConfig(Strict):
-    """How long and how to train on the market.
+    """Settings of training on the market.
 
     Attributes
     ----------
     steps : int
-        Training (gradient) steps at most.
+        Maximum number of training (gradient) steps.
     trajectories : int
-        Walks through the market that are stepped at once to feed the replay.
+        Trajectories through the market that are stepped together to fill the replay.
     counterfactual : bool
-        Learn from every action of a sampled bar, since the market tells what each would have
-        brought; else from the action taken.
+        Learn from every action at a sampled bar, since the market determines the outcome of each;
+        otherwise only from the action taken.
     validation_interval : int
-        Training steps between two looks at the validation split.
+        Training steps between two validations.
     patience : int
-        Looks without a new best after which training stops; 0: never.
+        Number of validations without improvement after which training stops; 0 disables this.
     checkpoint_interval : int
         Training steps between two checkpoints.
     """
@@ -83,22 +83,22 @@ class TrainingConfig(Strict):
 
 @dataclass
 class Progress:
-    """Where a training is, beside its model, replay and trajectories.
+    """State of a training besides its model, replay, and trajectories.
 
     Attributes
     ----------
     step : int
         Training steps done.
     history : list of dict
-        See `TrainingResult`.
+        Rows logged so far; see `TrainingResult`.
     loss_sum, loss_count : float, int
-        Of the losses since the last row.
+        Sum and number of the losses since the last row.
     stale : int
-        Looks at the validation split since the best one.
+        Validations since the best one.
     unlogged : float or None
-        Validation growth since the last row.
+        Latest validation growth since the last row.
     generators : list of dict
-        State of the generators of trajectories and replay; of a checkpoint.
+        States of the generators of trajectories and replay; filled only in a checkpoint.
     """
 
     step: int = 0
@@ -112,22 +112,22 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training leaves.
+    """Result of a training.
 
     Attributes
     ----------
     history : list of dict
-        One row a logged step, keys `HISTORY_COLUMNS` and the model's own; None where a row has no
-        such value. The loss is the mean since the row before, the validation growth the newest
-        since then.
+        One row per logged step, with the keys `HISTORY_COLUMNS` and those of the model; None where
+        a row has no such value. The loss is the mean since the previous row, the validation growth
+        the latest one since then.
     best_step : int
-        The step whose weights the model holds now.
+        Step whose weights the model has now.
     best_validation_growth : float
         Mean log growth of the assets' accounts over the validation split at that step.
     steps : int
         Training steps done.
     stopped_early : bool
-        Whether patience ended it before its last step.
+        Whether training stopped before the last step because patience ran out.
     """
 
     history: list[Row]
@@ -138,35 +138,35 @@ class TrainingResult:
 
 
 class MarketTrainer:
-    """The training loop.
+    """Training loop of a model on the exogenous market.
 
-    Many trajectories, in which the model explores, feed an index replay. The model learns from
-    batches of it, drawn uniformly, or by priority if its hyperparameters have `prioritized_replay`.
-    A round is `train_frequency` steps of all trajectories at once, then `gradient_steps` training
-    steps; -1: as many as each trajectory has just made.
+    Trajectories in which the model explores fill an index replay. The model learns from batches of
+    the replay, drawn uniformly, or by priority with the hyperparameter `prioritized_replay`. A
+    round is `train_frequency` steps of all trajectories, then `gradient_steps` training steps; -1
+    means as many as each trajectory has just made.
 
-    Every `validation_interval` steps the greedy policy trades the validation split; the weights
-    with the best growth there are what training returns.
+    Every `validation_interval` training steps, the greedy policy trades the validation split;
+    training returns the weights with the best growth there.
 
     Parameters
     ----------
     model : Model
-        Not yet built.
+        The model; not built yet.
     market, validation : ExogenousMarket
-        The training and the validation split, one grid of positions.
+        Training and validation split, with the same features and positions.
     config : TrainingConfig
-        See there.
+        Settings of the training.
     seed : int
-        Of trajectories and replay; the model explores with a generator of its own.
+        Seed of trajectories and replay, >= 0; the model explores with its own generator.
     store : CheckpointStore, optional
-        Where checkpoints go; without one nothing is written.
+        Store for checkpoints; by default none are written.
     on_row : callable, optional
         Called with every new row of the history.
 
     Raises
     ------
     ConfigError
-        If the markets do not fit each other, or the model wants n-step returns.
+        If the two markets do not match, or the model's `n_step` is above 1.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class MarketTrainer:
         data = {"features": market.features, "rewards": market.rewards}
         identity = {
             "data": tensors_sha256(data),
-            # How often one saves changes nothing.
+            # The checkpoint interval does not affect the result.
             "training": dataclasses.asdict(replace(config, checkpoint_interval=1)),
             "seed": seed,
         }
@@ -213,16 +213,16 @@ class MarketTrainer:
         return self.progress.step
 
     def run(self) -> TrainingResult:
-        """Train to the end, and leave the best weights in the model.
+        """Train to the end, and set the model to the best weights.
 
         Raises
         ------
         NonFiniteError
-            If learning or validation meets a number that is not finite.
+            If a number in training or validation is not finite.
         DivergenceError
-            If the model notices that its values diverge.
+            If the action values diverge, and `on_divergence` is "stop".
         KeyboardInterrupt
-            On Ctrl-C or SIGTERM, after a checkpoint was written.
+            On Ctrl-C or SIGTERM, after writing a checkpoint.
         """
         settings, config, progress = self.model.hyperparameters, self.config, self.progress
         starts = stored_before_training(settings)
@@ -254,7 +254,7 @@ class MarketTrainer:
         return 0 < self.config.patience <= self.progress.stale
 
     def _collect(self) -> None:
-        """Step every trajectory once, as the model explores, and store what happened."""
+        """Step every trajectory once with exploration, and store the transitions."""
         states = self.trajectories.states()
         self.model.set_progress(self.step / self.config.steps)
         self.model.observe(states)
@@ -299,16 +299,19 @@ class MarketTrainer:
             self.on_row(row)
 
     def loss_floor(self) -> float | None:
-        """Return the loss that the market's own noise leaves to any forecast.
+        """Return the loss that remains for any forecast because of the market's noise.
 
-        None if the loss is not the plain mean of squared errors, with which it could be compared:
-        of another head or loss, or weighted by priority.
+        It is the variance of the reward over the training bars, given only (previous target,
+        target), averaged over these pairs as frequently as the replay holds them. To the extent
+        that next-bar returns are unpredictable, no forecast has a smaller squared error. The loss
+        can still end slightly below: by memorizing bars, and because the second part of the target,
+        the learned value of the next state, is correlated with the first (-0.2 on the sample).
 
-        The variance of a bar's reward over the training bars, given (previous target, target) and
-        nothing of the bar, averaged as often as the replay holds each pair. As far as next-bar
-        returns cannot be forecast, no forecast of them has a smaller squared error. The loss can
-        end somewhat below: by learning bars by heart, and because the target's second part, the
-        next state's learned value, is correlated with the first (measured on the sample: -0.2).
+        Returns
+        -------
+        float or None
+            None if the loss is not the unweighted mean of squared errors, and therefore not
+            comparable: with another head or loss, or with prioritized replay.
         """
         if not self.model.squared_error:
             return None
@@ -318,12 +321,12 @@ class MarketTrainer:
         n = self.market.n_positions
         pairs = stored["positions"].astype(np.int64) * n + stored["actions"]
         weight = np.bincount(pairs, minlength=n * n).reshape(n, n) / max(len(pairs), 1)
-        if self.config.counterfactual:  # each bar teaches every action
+        if self.config.counterfactual:  # each bar trains every action
             weight = np.repeat(weight.sum(axis=1, keepdims=True) / n, n, axis=1)
         return float((variance * weight).sum())
 
     def save(self) -> None:
-        """Write a checkpoint of everything that the future depends on."""
+        """Write a checkpoint of the complete state."""
         if self.checkpoints is None:
             raise CheckpointError("this training has no checkpoint store")
         generators = [generator_state(g) for g in (self._walk, self._draw)]
@@ -332,17 +335,17 @@ class MarketTrainer:
         self.checkpoints.save(self.step, self.best, progress, {"trajectories": walks})
 
     def resume(self) -> list[str]:
-        """Continue from the newest sound checkpoint, if there is one.
-
-        Raises
-        ------
-        CheckpointError
-            If no checkpoint is sound, or they belong to another training.
+        """Continue from the newest valid checkpoint, if there is one.
 
         Returns
         -------
         list of str
-            A sentence for each checkpoint that had to be skipped.
+            One sentence for each damaged checkpoint that was skipped.
+
+        Raises
+        ------
+        CheckpointError
+            If there are checkpoints and none is valid, or they belong to another training.
         """
         if self.checkpoints is None:
             return []
@@ -360,7 +363,7 @@ class MarketTrainer:
 def require_single_steps(settings: DQNHyperparameters) -> None:
     """Raise `ConfigError` for hyperparameters with `n_step` above 1."""
     rule = (
-        "1 on a market, whose replay holds single bars, of which every action's outcome is known "
+        "1 on a market, whose replay holds single bars with known outcomes of every action "
         "(n-step returns would need the bars that followed, under the actions taken there)"
     )
     require(settings.n_step == 1, "DQN", "n_step", rule, settings.n_step)

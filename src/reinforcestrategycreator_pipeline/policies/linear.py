@@ -1,4 +1,4 @@
-"""A linear forecast of returns, traded where it pays for its costs."""
+"""A linear forecast of returns, traded when it exceeds the costs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from reinforcestrategycreator_pipeline.policies.base import (
 
 @dataclass(frozen=True, eq=False)
 class LinearPolicy(Policy):
-    """Moves to the target q that maximizes q * forecast - cost of moving there from the last.
+    """Chooses the target q that maximizes q * forecast - cost of moving from the last target to q.
 
     Parameters
     ----------
     scaler : FittedScaler
-        As fitted on the training rows.
+        Scaler of the features, fitted on the training span.
     weights : ndarray of float64, shape (F,)
-        Forecast log return for each unit of a scaled feature.
+        Forecast log return per unit of each scaled feature.
     intercept : float
-        Forecast where all scaled features are 0.
+        Forecast log return if all scaled features are 0.
     buy_cost, sell_cost : float
-        Of trading a value of 1.
+        Costs of buying or selling a value of 1.
     """
 
     scaler: FittedScaler
@@ -47,7 +47,7 @@ class LinearPolicy(Policy):
     def choose(self, features: Features, bars: Columns) -> Choices:
         """Weigh the forecast against the cost; see `Policy.choose`."""
         scaled = self.scaler.transform(features, np.float64)
-        # Not a matrix product, whose bits depend on the number of rows.
+        # Not a matrix product, whose rounding depends on the number of rows.
         forecast = (scaled * self.weights).sum(axis=1) + self.intercept
         grid = np.array(self.positions)
         move = grid - grid[:, None]
@@ -57,7 +57,7 @@ class LinearPolicy(Policy):
 
     def describe(self) -> str:
         """Return the number of weights."""
-        return f"linear forecast of {len(self.weights)} weights, traded where it pays for its costs"
+        return f"linear forecast with {len(self.weights)} weights, traded when it exceeds the costs"
 
 
 @STRATEGIES.register("linear")
@@ -68,11 +68,11 @@ class Linear(Strict):
     Attributes
     ----------
     alpha : float
-        Penalty on the squared weights, for each training row.
+        Penalty on the squared weights, per training row, >= 0.
     horizon : int
-        Bars over which the forecast return is earned, from the next open on.
+        Number of bars of the forecast return, starting at the next open, >= 1.
     scaler : ScalerConfig
-        How the features are scaled; fitted on the training span.
+        Scaling of the features; fitted on the training span.
     """
 
     alpha: Annotated[float, Ge(0)] = 1e-3
@@ -80,7 +80,7 @@ class Linear(Strict):
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Solve the normal equations on the training span; the validation span is not looked at.
+        """Solve the normal equations on the training span; the validation span is not used.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Linear(Strict):
         scaler = self.scaler.fit(np.concatenate([a.features for a in train.assets]))
         long = [a for a in train.assets if len(a.close) > h + 1]
         if not long:
-            raise DataError(f"a forecast over {h} bars needs {h + 2} training bars of an asset")
+            raise DataError(f"a forecast over {h} bars needs an asset with {h + 2} training bars")
         x = np.concatenate([scaler.transform(a.features[:-h], np.float64) for a in long])
         y = np.concatenate([np.log(a.close[h:] / a.open[1 : len(a.open) - h + 1]) for a in long])
         center = x.mean(axis=0)

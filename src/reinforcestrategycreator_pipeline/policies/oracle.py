@@ -1,4 +1,4 @@
-"""Dynamic programming with perfect foresight: the best that was possible after costs."""
+"""Dynamic programming with perfect foresight: the best possible result after costs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def best_choices(
 ) -> tuple[Annotated[F64, "k"], Annotated[Ints, "n k"]]:
     """Return the largest attainable log growth, and the decisions that attain it.
 
-    Bellman's backward recursion with perfect foresight, exact because equity compounds and orders
-    do not move prices: V_t(p) = max_q [g_t(p, q) + V_{t+1}(q)], V_n = 0. An upper bound for any
-    policy on the same grid; no causal policy can be expected to reach it on real data.
+    Computed with perfect foresight by Bellman's backward recursion, which is exact because equity
+    compounds and orders do not move prices: V_t(p) = max_q [g_t(p, q) + V_{t+1}(q)], V_n = 0. It is
+    an upper bound for any policy on the same grid; no causal policy can be expected to reach it on
+    real data.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ def best_choices(
     Returns
     -------
     value : ndarray, shape (k,)
-        V_0: the sum of log growth along the best path from each target.
+        V_0, the total log growth along the best path from each target.
     choice : ndarray of int, shape (n, k)
-        Index of the best target from each previous one; ties go to the lowest index.
+        Index of the best target from each previous target; the lowest index wins ties.
     """
     n, k, _ = log_growth.shape
     value = np.zeros(k)
@@ -55,46 +56,47 @@ def best_choices(
 
 @dataclass(frozen=True, eq=False)
 class OraclePolicy(Policy):
-    """Decides with the prices of all bars before it: for a whole span only.
+    """Decides with knowledge of all prices, and therefore only for a whole span.
 
     Parameters
     ----------
     costs : CostConfig
-        Commission, spread, slippage, borrow fees and margin interest.
+        Commission, spread, slippage, borrow fees, and margin interest.
     """
 
     costs: CostConfig
     causal: ClassVar[bool] = False
 
     def choose(self, features: F64, bars: Columns) -> Ints:
-        """Refuse: at the close of a bar, nobody knows the next one."""
-        raise ConfigError("the oracle knows the future; it cannot decide bar by bar")
+        """Raise `ConfigError`: the next bar is not known at a close."""
+        raise ConfigError("the oracle needs future prices and cannot decide bar by bar")
 
     def table(
         self, asset: AssetBars
     ) -> Annotated[Ints, "{len(asset.times)-1} {len(self.positions)}"]:
-        """Return the best decision of every bar; see `best_choices`."""
+        """Return the best decision at every bar; see `best_choices`."""
         grid, prices = np.array(self.positions), asset.prices.at(np.s_[:, None, None])
         return best_choices(np.log(bar_growth(prices, grid[:, None], grid, self.costs)))[1]
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the costs by name, and the rest; see `Policy.to_parts`."""
+        """Return the parts, with the costs by name; see `Policy.to_parts`."""
         tensors, header = super().to_parts()
         return tensors, {**header, "costs": dataclasses.asdict(self.costs)}
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Policy:
-        """Build what `to_parts` gave."""
+        """Rebuild a policy from the result of `to_parts`."""
         return super().from_parts(tensors, {**header, "costs": CostConfig(**header["costs"])})
 
 
 @STRATEGIES.register("oracle")
 @dataclass(frozen=True)
 class Oracle:
-    """The best path with perfect foresight on the rules' grid: an upper bound, no strategy."""
+    """Best path with perfect foresight on the grid of positions: an upper bound, not a strategy."""
 
     benchmark_only: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Return the policy; only the rules are looked at."""
+        """Return the policy; of the spans, only the trading rules are used."""
         return OraclePolicy(train.rules.positions, train.inputs, train.rules.costs)

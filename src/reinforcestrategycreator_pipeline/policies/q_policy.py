@@ -1,4 +1,4 @@
-"""The greedy policy of a network of action values."""
+"""The greedy policy of an action-value network."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from reinforcestrategycreator_pipeline.policies.base import Choices, Columns, Fe
 
 @dataclass(frozen=True, eq=False)
 class QPolicy(Policy):
-    """Chooses the target of the largest action value; of equal ones the lowest.
+    """Chooses the target with the largest action value; the lowest index wins ties.
 
-    The state is what training saw: the features of the bar that just closed, scaled and cast to
-    float32, then the previous target as a one-hot vector. Each row is propagated by itself, so
-    that a decision has the same bits bar by bar and in a table of many bars.
+    The state is the same as in training: the features of the bar that just closed, scaled and cast
+    to float32, then the previous target as a one-hot vector. Each row is computed separately, so
+    results are bit-identical bar by bar and in a table of many bars.
 
     Parameters
     ----------
     scaler : FittedScaler
-        As fitted on the training rows.
+        Scaler of the features, fitted on the training span.
     network : PolicyNetwork
-        Its inputs are the features and the one-hot vector, its actions the positions.
+        Network with the features and the one-hot vector as inputs, and one action per position.
     """
 
     scaler: FittedScaler
@@ -41,13 +41,13 @@ class QPolicy(Policy):
         n_features, n = len(self.inputs.names), len(self.positions)
         if len(self.scaler.center) != n_features:
             raise ConfigError(
-                f"a policy of {n_features} features needs a scaler of as many. "
+                f"a policy with {n_features} features needs a scaler for {n_features} features. "
                 f"Got {len(self.scaler.center)} instead."
             )
         spec, needed = self.network.spec, (n_features + n, n)
         if (spec.n_inputs, spec.n_actions) != needed:
             raise ConfigError(
-                f"a policy of {n_features} features and {n} positions needs a network of "
+                f"a policy with {n_features} features and {n} positions needs a network with "
                 f"{needed[0]} inputs and {needed[1]} actions. "
                 f"Got {spec.n_inputs} and {spec.n_actions} instead."
             )
@@ -59,22 +59,23 @@ class QPolicy(Policy):
         return best
 
     def values(self, features: F64) -> Array:
-        """Return the action values under each previous target.
+        """Return the action values for each previous target.
 
         Parameters
         ----------
         features : ndarray of float64, shape (R, F)
-            Raw.
+            Unscaled features.
 
         Returns
         -------
         ndarray, shape (R, n, n)
-            Of the network's dtype; finite. Element (r, i, q): of going from target i to q.
+            Finite values of the network's dtype. Element (r, i, q) is the value of moving from
+            target i to target q at row r.
 
         Raises
         ------
         NonFiniteError
-            If a feature or a value is not finite: no order comes from a NaN.
+            If a feature or a value is not finite.
         """
         n = len(self.positions)
         layout: StateLayout = self._layout  # type: ignore[attr-defined]
@@ -84,17 +85,17 @@ class QPolicy(Policy):
         finite = np.isfinite(q).all(axis=(1, 2))
         if not finite.all():
             raise NonFiniteError(
-                f"the action values of row {int(finite.argmin())} are not finite; no order is made "
-                f"of them"
+                f"the action values of row {int(finite.argmin())} are not finite, so no order is "
+                f"placed"
             )
         return q
 
     def describe(self) -> str:
-        """Return one line about the network."""
-        return f"network of action values: {self.network.describe()}"
+        """Return a one-line description of the network."""
+        return f"action-value network: {self.network.describe()}"
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the network's tensors, and everything else."""
+        """Return the tensors of the network, and a header with everything else."""
         header = {
             "positions": list(self.positions),
             "inputs": self.inputs.to_json(),
@@ -105,7 +106,7 @@ class QPolicy(Policy):
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> QPolicy:
-        """Build what `to_parts` gave; a header may have more keys."""
+        """Rebuild a policy from the result of `to_parts`; further keys are ignored."""
         return cls(
             positions=tuple(header["positions"]),
             inputs=Inputs.from_json(header["inputs"]),

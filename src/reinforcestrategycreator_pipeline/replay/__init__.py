@@ -1,1 +1,1 @@
-"""Replay memories: what happened, drawn uniformly or by priority, over one step or several."""
+"""Replay memories: transitions of one or several steps, sampled uniformly or by priority."""

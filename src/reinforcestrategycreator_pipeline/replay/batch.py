@@ -1,4 +1,4 @@
-"""What a replay gives to a learner."""
+"""Batches of transitions, and the interface of a replay."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Batch(NamedTuple):
     s_tm1 : ndarray, shape (B, n_inputs)
         States in which the actions were chosen.
     a_tm1 : ndarray of int, shape (B,), or None
-        Actions taken. None: the batch tells what every action would have led to.
+        Actions taken. None: the batch holds the outcome of every action.
     r_t : ndarray, shape (B,) or (B, n_actions)
-        Rewards; of several steps, their discounted sum.
+        Rewards; their discounted sum if a transition spans several steps.
     s_t : ndarray, shape (B, n_inputs) or (B, n_actions, n_inputs)
-        The states that followed.
+        States that followed.
     terminated : ndarray of bool, shape (B,) or (B, n_actions)
-        Where no reward follows any more. A truncated episode is not terminated.
+        True where no further rewards follow. A truncated episode is not terminated.
     steps : ndarray of int, shape (B,), or None
-        Environment steps from s_tm1 to s_t, over which r_t sums. None: one each.
+        Environment steps from s_tm1 to s_t, the number of rewards in r_t. None: 1 each.
     weights : ndarray, shape (B,), or None
-        Importance of each transition's loss, above 0 and at most 1. None: all the same.
+        Importance weight of each transition's loss, in (0, 1]. None: all equal.
     indices : ndarray of int64, shape (B,), or None
-        The replay's slots of the transitions, for `update_priorities`.
+        Slots of the transitions in the replay, for `update_priorities`.
     """
 
     s_tm1: Array
@@ -40,12 +40,12 @@ class Batch(NamedTuple):
     indices: Ints | None = None
 
     def agent(self, k: int) -> Batch:
-        """Return the part of agent `k` of a batch with a leading axis of agents."""
+        """Return the batch of agent `k`, of a batch with a leading axis of agents."""
         return Batch._make(None if column is None else column[k] for column in self)
 
 
 class Replay(Protocol):
-    """What a learner needs of a replay."""
+    """Interface of a replay, as a learner uses it."""
 
     def __len__(self) -> int:
         """Return the number of transitions that can be sampled."""

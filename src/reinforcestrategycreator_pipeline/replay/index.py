@@ -1,8 +1,8 @@
-"""A ring buffer of indices, for tasks whose states can be gathered again.
+"""A ring buffer of indices, for tasks whose states can be recomputed from them.
 
-In an exogenous market a transition is (row, position, action): the row of one feature matrix, the
-index of the previous target, the index of the new one. Eight bytes a transition instead of two
-state vectors, and no copy of a state until it is sampled.
+In an exogenous market a transition is (row, position, action): a row of the feature matrix, the
+index of the previous target, and the index of the new one. That takes eight bytes per transition
+instead of two state vectors, and states are copied only when sampled.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Gather = Callable[[Ints, Ints, Ints], Batch]
 
 
 class IndexReplay(RingStore):
-    """Keeps the last `capacity` index triples; its sampler draws from them.
+    """A replay of the last `capacity` index triples.
 
     Parameters
     ----------
     capacity : int
-        Triples kept; the oldest are overwritten.
+        Maximum number of triples, >= 1; the oldest are overwritten.
     gather : callable
-        ``gather(rows, positions, actions) -> Batch``: makes the states and rewards.
+        ``gather(rows, positions, actions) -> Batch``, which computes states and rewards.
     rng : numpy.random.Generator
-        Source of the sampling.
+        Generator for sampling.
     sampler : Sampler, optional
-        Uniform without replacement if None.
+        Chooses the triples of a batch; by default uniformly, without replacement.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class IndexReplay(RingStore):
         self._gather = gather
 
     def push_many(self, rows: Ints, positions: Ints, actions: Ints) -> None:
-        """Store N triples, shape (N,) each, N <= capacity."""
+        """Store N <= capacity triples, given as three arrays of shape (N,)."""
         n = len(rows)
         self._require_room(n)
         self._append(n, (rows, positions, actions))
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` triples and gather them.
+        """Draw `batch_size` triples and gather their states and rewards.
 
-        The batch has the slots as `indices` and, if the sampler weighs, `weights` in the type of
-        the rewards (float64 if those are integers).
+        The batch has the slots as `indices` and, if the sampler computes importance weights,
+        `weights` of the rewards' dtype (float64 if that is an integer type).
 
         Raises
         ------

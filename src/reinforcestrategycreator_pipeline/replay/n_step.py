@@ -1,12 +1,12 @@
-"""Returns of several steps: transitions that wait until n rewards are there.
+"""n-step returns: transitions that are held back until their n rewards are known.
 
 Sutton 1988 (doi:10.1007/BF00115009); in deep Q-learning: Hessel et al. 2018, arXiv:1710.02298.
 A transition from step t spans m steps, and the learner's target is
 
     r_{t+1} + gamma r_{t+2} + ... + gamma^{m-1} r_{t+m} + gamma^m max_a Q(s_{t+m}, a)
 
-with m = n, or fewer where the episode ends before: behind a termination without the last term,
-behind a truncation with the episode's final observation as s_{t+m}.
+with m = n, or less if the episode ends earlier: after a termination without the last term, after a
+truncation with the final observation of the episode as s_{t+m}.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 
 
 class NStepWindows:
-    """The steps of E environments, stepped together, whose n rewards are not yet complete.
+    """Steps of E environments, stepped together, whose n rewards are not yet complete.
 
-    Each environment has n columns, filled in a circle, the same column in all of them: so one
-    clock tells the age of every column, and no loop runs over environments.
+    Each environment has n columns, filled cyclically, the same column in all of them. One clock
+    therefore gives the age of every column, and no loop over environments is needed.
 
     Parameters
     ----------
     n_step : int
-        Rewards of a whole transition.
+        Rewards per complete transition, n.
     gamma : float
-        Discount of one step.
+        Discount per step, in [0, 1].
     n_environments, n_inputs : int
-        E, and the length of a state.
+        Number of environments E, and length of a state.
     dtype : dtype
-        Of states. Rewards are summed in float64.
+        Type of the states. Rewards are summed in float64.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class NStepWindows:
             "returns": np.zeros(shape),
         }
         columns = np.arange(n_step)
-        # By the newest column: each column's discount, its age being the exponent.
+        # Row: the newest column. Discounts of all columns; the exponent is a column's age.
         self._discounts = float(gamma) ** ((columns[:, None] - columns) % n_step)
-        # By the oldest column: the columns in the order of their ages.
+        # Row: the oldest column. All columns, oldest first.
         self._oldest_first = (columns[:, None] + columns) % n_step
 
     def __len__(self) -> int:
-        """Return the number of steps that wait."""
+        """Return the number of pending steps."""
         return int(self._state["pending"].sum())
 
     def push(
@@ -78,19 +78,22 @@ class NStepWindows:
         Annotated[Bools, "n"],
         Annotated[Array, "n"],
     ]:
-        """Take one step of every environment; return the transitions that it completes.
+        """Add one step of every environment; return the transitions that it completes.
 
         Parameters
         ----------
         states, next_states : ndarray, shape (E, n_inputs)
+            States before and after the step.
         actions, rewards, terminated, truncated : ndarray, shape (E,)
+            The step of each environment.
         present : ndarray of bool, shape (E,), optional
-            Which environments made a step. The others were reset: what waits of them is dropped.
+            Environments that made a step; by default all. The others were reset, and their pending
+            steps are dropped.
 
         Returns
         -------
         s_tm1, a_tm1, r_t, s_t, terminated, steps : ndarray, shape (m, n_inputs) or (m,)
-            By environment, the oldest first. m is from 0 to E n.
+            m transitions, 0 <= m <= E n, ordered by environment, the oldest first.
         """
         window, n = self._state, self.n_step
         column = int(window["clock"][0] % n)
@@ -105,7 +108,7 @@ class NStepWindows:
             pending[:, column] = present
             self.drop(~present)
         window["clock"] += 1
-        # A column that does not wait is set to 0 before it is used: what it adds up is lost.
+        # Columns that are not pending accumulate garbage here; they are set to 0 before use.
         window["returns"] += rewards[:, None] * self._discounts[column]
         ended = terminated | truncated
         k: Any
@@ -129,27 +132,27 @@ class NStepWindows:
         )
 
     def drop(self, environments: Array) -> None:
-        """Forget the steps of some environments, given by index or mask, that wait."""
+        """Drop the pending steps of some environments, given by indices or a mask."""
         self._state["pending"][environments] = False
 
     def arrays(self) -> dict[str, Array]:
-        """Return the state, for a checkpoint: views."""
+        """Return the state for a checkpoint, as views."""
         return dict(self._state)
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state to what `arrays` returned.
+        """Restore a state returned by `arrays`.
 
         Raises
         ------
         ConfigError
-            If it is of windows of another shape.
+            If it has another shape.
         """
         for name, array in self._state.items():
             stored = arrays.get(name)
             if stored is None or stored.shape != array.shape:
-                got = "nothing" if stored is None else f"the shape {stored.shape}"
+                got = "nothing" if stored is None else f"shape {stored.shape}"
                 raise ConfigError(
-                    f"stored windows of {self.n_step} steps must hold {name} of the shape "
+                    f"stored windows of {self.n_step} steps must have {name} of shape "
                     f"{array.shape}. Got {got} instead."
                 )
         for name, array in self._state.items():

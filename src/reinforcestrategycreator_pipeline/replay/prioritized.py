@@ -1,9 +1,9 @@
 """Prioritized experience replay, proportional variant: Schaul et al. 2016, arXiv:1511.05952.
 
-With the temporal-difference error delta_i of transition i when it was last learnt from:
+With the temporal-difference error delta_i from the last time transition i was used for training:
 
-    p_i = (|delta_i| + epsilon)^alpha      the largest seen for a transition that is new, at first 1
-    P(i) = p_i / sum_k p_k                 the chance to be drawn, B times, from B equal strata
+    p_i = (|delta_i| + epsilon)^alpha      for a new transition the largest p seen, initially 1
+    P(i) = p_i / sum_k p_k                 probability; B draws, one from each of B equal strata
     w_i = (N P(i))^-beta / max_j w_j       over the batch; N and the sum cancel
         = (min_j p_j / p_i)^beta
 """
@@ -24,28 +24,29 @@ from reinforcestrategycreator_pipeline.replay.sum_tree import SumTree, require_v
 
 
 class PrioritizedSampler:
-    """Draws in proportion to priorities, with replacement, stratified.
+    """Stratified sampling in proportion to priorities, with replacement.
 
     Parameters
     ----------
     capacity : int
-        Of the replay.
+        Capacity of the replay.
     alpha : float
-        From 0, where all are as likely, to 1, where the chance is proportional to the error.
+        Exponent of the priorities, in [0, 1]: 0 samples uniformly, 1 in proportion to the error.
     epsilon : float
-        Above 0, at most 1: a transition without an error stays possible.
+        Added to each error, in (0, 1], so a transition with zero error can still be drawn.
 
     Attributes
     ----------
     beta : float
-        From 0, no correction of the bias, to 1, the whole of it; the learner raises it.
+        Exponent of the importance weights, in [0, 1]: 0 leaves the bias of sampling, 1 corrects it
+        fully. The learner increases it during training.
     max_priority : float
-        The largest p seen: of a new transition.
+        Largest p seen, which new transitions get.
 
     Raises
     ------
     ConfigError
-        If a parameter is out of its range.
+        If a parameter is out of range.
     """
 
     def __init__(self, capacity: int, alpha: float = 0.6, epsilon: float = 1e-6) -> None:
@@ -59,7 +60,7 @@ class PrioritizedSampler:
         self.max_priority = 1.0
 
     def added(self, slots: int | Ints) -> None:
-        """Give the new transitions in `slots`, shape (n,) or one, the largest priority seen."""
+        """Give new transitions, in one slot or slots (n,), the largest priority seen."""
         if isinstance(slots, int):
             self._tree.set_one(slots, self.max_priority)
         else:
@@ -68,9 +69,9 @@ class PrioritizedSampler:
     def draw(
         self, rng: np.random.Generator, size: int, batch_size: int
     ) -> tuple[Annotated[Ints, "{batch_size}"], Annotated[F64, "{batch_size}"]]:
-        """Return slots in ascending order and their weights, shape (batch_size,) each.
+        """Return slots in ascending order, and their importance weights, shape (batch_size,) each.
 
-        One slot may come several times. Slots that were never written do not come.
+        A slot may occur several times. Slots never written do not occur.
 
         Raises
         ------
@@ -84,21 +85,21 @@ class PrioritizedSampler:
         return i, (np.minimum.reduce(p) / p) ** self.beta
 
     def update(self, indices: ArrayLike, priorities: ArrayLike) -> None:
-        """Set priorities from errors; of a slot that comes twice, the last one counts.
+        """Set priorities from errors; if a slot occurs twice, the last error counts.
 
         Parameters
         ----------
         indices : array_like of int, shape (B,)
-            Slots as `draw` gave them.
+            Slots returned by `draw`.
         priorities : array_like, shape (B,)
-            |delta|, or what else tells how much there is to learn; alpha and epsilon are applied
-            here, in float64.
+            |delta|, or another measure >= 0 of how much there is to learn. alpha and epsilon are
+            applied here, in float64.
 
         Raises
         ------
         ConfigError
-            If a priority is negative, their number is not that of the slots, or a slot was never
-            written; nothing is changed then.
+            If a priority is negative, the two lengths differ, or a slot was never written; nothing
+            is changed then.
         NonFiniteError
             If a priority is NaN or infinite; nothing is changed then.
         """
@@ -106,8 +107,8 @@ class PrioritizedSampler:
         errors = np.asarray(priorities, dtype=np.float64)
         if i.ndim != 1 or i.shape != errors.shape:
             raise ConfigError(
-                f"update needs one priority for each index. Got the shapes {errors.shape} of "
-                f"priorities and {i.shape} of indices instead."
+                f"update needs one priority per index. Got priorities of shape {errors.shape} "
+                f"and indices of shape {i.shape} instead."
             )
         if not i.size:
             return
@@ -117,7 +118,7 @@ class PrioritizedSampler:
         self.max_priority = max(self.max_priority, float(np.maximum.reduce(p)))
 
     def arrays(self) -> dict[str, Array]:
-        """Return priorities up to the last slot written, the largest seen, and beta."""
+        """Return the priorities up to the last slot written, the largest seen, and beta."""
         written = self._tree.values.nonzero()[0]
         return {
             "priorities": self._tree.values[: written[-1] + 1 if written.size else 0],
@@ -126,23 +127,23 @@ class PrioritizedSampler:
         }
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state to what `arrays` returned; the sums are computed anew, to the same bits.
+        """Restore a state returned by `arrays`; recomputed sums are bit-identical.
 
         Raises
         ------
         ConfigError
-            If the state is of another sampler, or its priorities do not fit the capacity or are
+            If the state belongs to another sampler, or its priorities exceed the capacity or are
             not above 0; nothing is changed then.
         NonFiniteError
             If a priority is NaN or infinite; nothing is changed then.
         """
         if set(arrays) != {"priorities", "max_priority", "beta"}:
             got = ", ".join(sorted(arrays)) or "no priorities"
-            raise ConfigError(f"the stored replay has {got}; this one draws by priority")
+            raise ConfigError(f"the stored replay has {got}; this one samples by priority")
         priorities, largest = arrays["priorities"], arrays["max_priority"]
         require_values(largest)
         if not (priorities.all() and largest.all()):
-            raise ConfigError("a stored priority must be above 0. Got 0 instead.")
+            raise ConfigError("a stored priority must be > 0. Got 0 instead.")
         self._tree.fill(priorities)
         self.max_priority = float(largest[0])
         self.beta = float(arrays["beta"][0])

@@ -1,4 +1,4 @@
-"""A ring buffer of whole transitions, for any task."""
+"""A ring buffer of complete transitions, for any task."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 
 
 class RingReplay(RingStore):
-    """Keeps the last `capacity` transitions; its sampler draws from them.
+    """A replay of the last `capacity` transitions.
 
     Parameters
     ----------
     capacity : int
-        Transitions kept; the oldest is overwritten.
+        Maximum number of transitions, >= 1; the oldest are overwritten.
     n_inputs : int
         Length of a state vector.
     rng : numpy.random.Generator
-        Source of the sampling.
+        Generator for sampling.
     dtype : dtype
-        Of states, rewards and importance weights.
+        Type of states, rewards, and importance weights.
     n_actions : int, optional
-        Actions from 0 to n_actions - 1 are taken; without it, any.
+        Number of actions; others are rejected. By default any action is accepted.
     n_step : int
-        Environment steps that a transition spans (see `n_step.NStepWindows`); with more than 1, a
-        step is not stored before its rewards are there.
+        Environment steps that a transition spans, >= 1 (see `n_step.NStepWindows`). Above 1, a
+        step is stored only once its rewards are complete.
     gamma : float
-        Discount of one step, of the sums of rewards; without effect if `n_step` is 1.
+        Discount per step in the sums of rewards, in [0, 1]; not used if `n_step` is 1.
     sampler : Sampler, optional
-        Uniform without replacement if None.
+        Chooses the transitions of a batch; by default uniformly, without replacement.
 
     Raises
     ------
     ConfigError
-        If `n_step` or `gamma` is out of its range or the sampler of another capacity.
+        If `n_step` or `gamma` is out of range, or the sampler's capacity differs.
     """
 
     def __init__(
@@ -91,30 +91,30 @@ class RingReplay(RingStore):
 
         Parameters
         ----------
-        state, next_state : array_like
-            State vectors; any shape with `n_inputs` elements.
+        state : array_like
+            State in which the action was chosen; any shape with `n_inputs` elements.
         action : int
             Index of the action taken.
         reward : float
             Reward received.
         next_state : array_like
-            The state that followed.
+            State that followed; any shape with `n_inputs` elements.
         terminated : bool
-            True where the task ended; False where an episode was only cut off.
+            True if the task ended; False if the episode was only truncated.
         truncated : bool
-            True where an episode was cut off: the next state pushed belongs to another one. Without
-            effect if `n_step` is 1.
+            True if the episode was truncated, so the next state pushed belongs to another one. Not
+            used if `n_step` is 1.
 
         Raises
         ------
         ConfigError
-            If a state has another length or there is no such action; nothing is stored then.
+            If a state has another length, or there is no such action; nothing is stored then.
         """
         s_tm1, s_t = np.ravel(state), np.ravel(next_state)
         if not s_tm1.size == s_t.size == self.n_inputs:
             raise ConfigError(
-                f"a state must hold {self.n_inputs} numbers. "
-                f"Got {s_tm1.size} and, for the next state, {s_t.size} instead."
+                f"a state must have {self.n_inputs} numbers. "
+                f"Got {s_tm1.size} for the state and {s_t.size} for the next state instead."
             )
         if self.n_actions is not None and not 0 <= action < self.n_actions:
             raise ConfigError(
@@ -146,29 +146,29 @@ class RingReplay(RingStore):
     ) -> None:
         """Store one transition of each of E environments that are stepped together.
 
-        With E = 1 the content is that of `push`. Transitions are stored by environment.
+        Transitions are stored in the order of the environments. With E = 1 this equals `push`.
 
         Parameters
         ----------
         states, next_states : array_like, shape (E, ...)
-            States of `n_inputs` elements. Where an episode ended, the next state is the final
-            observation, not the first one of the next episode.
+            States of `n_inputs` elements. Where an episode ended, the next state is its final
+            observation, not the first observation of the next episode.
         actions : array_like of int, shape (E,)
             Indices of the actions taken.
         rewards : array_like, shape (E,)
             Rewards received.
         terminated, truncated : array_like of bool, shape (E,)
-            Where the task ended, and where an episode was cut off.
+            Where the task ended, and where an episode was truncated.
         present : ndarray of bool, shape (E,), optional
-            Which environments made a step; all if None. The others, of which nothing is stored,
-            were only reset (Gymnasium's vectors do so in the step after an episode's end).
+            Environments that made a step; by default all. The others were only reset, as
+            Gymnasium's vectors do in the step after the end of an episode, and store nothing.
 
         Raises
         ------
         ConfigError
-            If a shape is wrong, there is no such action, E transitions (E n_step if that is more
-            than 1) exceed the capacity, or windows of another number of environments wait; nothing
-            is stored then.
+            If a shape is wrong, there is no such action, the E transitions (with n_step > 1, E
+            n_step) exceed the capacity, or steps of another number of environments are pending;
+            nothing is stored then.
         """
         a_tm1, r_t = np.asarray(actions), np.asarray(rewards)
         ended, cut = np.asarray(terminated, dtype=bool), np.asarray(truncated, dtype=bool)
@@ -176,13 +176,13 @@ class RingReplay(RingStore):
         n = a_tm1.size
         if not a_tm1.shape == r_t.shape == ended.shape == cut.shape == (n,):
             raise ConfigError(
-                f"actions, rewards, terminated and truncated must have the shape ({n},). "
-                f"Got {a_tm1.shape}, {r_t.shape}, {ended.shape} and {cut.shape} instead."
+                f"actions, rewards, terminated, and truncated must have the shape ({n},). "
+                f"Got {a_tm1.shape}, {r_t.shape}, {ended.shape}, and {cut.shape} instead."
             )
         if not s_tm1.size == s_t.size == n * self.n_inputs or {*s_tm1.shape[:1], n} != {n}:
             raise ConfigError(
-                f"{n} states must hold {self.n_inputs} numbers each. "
-                f"Got {s_tm1.shape} and, for the next states, {s_t.shape} instead."
+                f"{n} states must have {self.n_inputs} numbers each. "
+                f"Got shapes {s_tm1.shape} for the states and {s_t.shape} for the next states."
             )
         if not n:
             return
@@ -214,14 +214,14 @@ class RingReplay(RingStore):
         truncated: Bools,
         present: Bools | None = None,
     ) -> None:
-        """Hand a step of every environment to the windows and store what it completes."""
+        """Add a step of every environment to the windows, and store completed transitions."""
         n = len(a_tm1)
         if self._windows is None or self._windows.n_environments != n:
             if self._windows is not None and len(self._windows):
                 raise ConfigError(
-                    f"{len(self._windows)} steps of {self._windows.n_environments} environments "
-                    f"wait for their rewards, and {n} environments cannot go on with them; "
-                    f"call drop_pending before another task begins"
+                    f"cannot push steps of {n} environments while steps of "
+                    f"{self._windows.n_environments} are pending ({len(self._windows)} of them); "
+                    f"call drop_pending before starting another task"
                 )
             self._require_room(n * self.n_step)
             self._windows = self._new_windows(n)
@@ -233,10 +233,10 @@ class RingReplay(RingStore):
         return NStepWindows(self.n_step, self.gamma, environments, self.n_inputs, self._dtype)
 
     def drop_pending(self, environments: Sequence[int] | None = None) -> None:
-        """Forget the steps that wait for rewards, of all or some environments, by index.
+        """Drop the pending steps of all environments, or of those with the given indices.
 
-        To be called where an environment is reset before its episode has ended; the next step
-        would be taken for the continuation. Without effect if `n_step` is 1.
+        Call this when an environment is reset before the end of its episode; otherwise the next
+        step would count as its continuation. Has no effect if `n_step` is 1.
         """
         if environments is None:
             self._windows = None
@@ -249,8 +249,8 @@ class RingReplay(RingStore):
         Returns
         -------
         Batch
-            Copies, with the slots as `indices`; `steps` if `n_step` is more than 1, and `weights`
-            if the sampler weighs.
+            Copies, with the slots as `indices`, `steps` if `n_step` is above 1, and `weights` if
+            the sampler computes importance weights.
 
         Raises
         ------
@@ -266,25 +266,23 @@ class RingReplay(RingStore):
         return Batch(*fields)
 
     def arrays(self) -> dict[str, Array]:
-        """Return all content for a checkpoint, the steps that wait included."""
+        """Return all content for a checkpoint, including pending steps."""
         windows = {} if self._windows is None else self._windows.arrays()
         return {**super().arrays(), **{f"window.{k}": v for k, v in windows.items()}}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the content to what `arrays` returned, of a replay made with the same parameters.
+        """Restore content returned by `arrays` of a replay with the same parameters.
 
         Raises
         ------
         ConfigError
-            If the replay that was stored had another capacity, other columns, another `n_step` or
-            another sampler; the content is as before then.
+            If the stored replay has another capacity, `n_step`, or sampler, or other columns; the
+            content is unchanged then.
         """
         stored = part(arrays, "window.")
         windows = None
         if stored and self.n_step == 1:
-            raise ConfigError(
-                "the stored replay has windows of several steps; this one has n_step 1"
-            )
+            raise ConfigError("the stored replay has n-step transitions; this one has n_step 1")
         if stored:
             windows = self._new_windows(len(stored["pending"]))
             windows.restore(stored)

@@ -1,6 +1,6 @@
-"""How a replay draws: the interface of samplers, and the uniform one.
+"""The interface of samplers, and uniform sampling.
 
-Uniform sampling of distinct indices, fast for small batches from large memories.
+Uniform sampling draws distinct indices, and is fast for small batches from large replays.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 
 
 class Sampler(Protocol):
-    """Chooses the slots of a batch.
+    """Interface of an object that chooses the slots of a batch.
 
     Attributes
     ----------
     beta : float
-        Exponent of the importance weights, set by the learner as training goes on.
+        Exponent of the importance weights, in [0, 1]; set by the learner during training.
     """
 
     beta: float
 
     def added(self, slots: int | Ints) -> None:
-        """Take note that the transitions in `slots` are new."""
+        """Record that the transitions in `slots` are new."""
 
     def draw(self, rng: np.random.Generator, size: int, batch_size: int) -> tuple[Ints, F64 | None]:
         """Return `batch_size` slots below `size` and their importance weights."""
@@ -37,20 +37,20 @@ class Sampler(Protocol):
         """Set the priorities of the slots `indices`."""
 
     def arrays(self) -> dict[str, Array]:
-        """Return the state, for a checkpoint."""
+        """Return the state for a checkpoint."""
         ...
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the state to what `arrays` returned."""
+        """Restore a state returned by `arrays`."""
 
 
 class UniformSampler:
-    """Every transition is as likely; a batch holds none twice. It has no state."""
+    """Uniform sampling without replacement. It has no state."""
 
     beta = 1.0
 
     def added(self, slots: int | Ints) -> None:
-        """Do nothing: nothing distinguishes a new transition."""
+        """Do nothing: new transitions are treated like all others."""
 
     def draw(self, rng: np.random.Generator, size: int, batch_size: int) -> tuple[Ints, None]:
         """Return `batch_size` distinct slots below `size`, shape (batch_size,), and None.
@@ -70,33 +70,33 @@ class UniformSampler:
         return {}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Accept what `arrays` returned.
+        """Restore the empty state that `arrays` returns.
 
         Raises
         ------
         ConfigError
-            If the state is of a sampler that has one.
+            If the state is not empty: it belongs to another sampler.
         """
         if arrays:
-            raise ConfigError(
-                f"the stored replay drew by {', '.join(sorted(arrays))}; this one draws uniformly"
-            )
+            got = ", ".join(sorted(arrays))
+            raise ConfigError(f"the stored replay has {got}; this one samples uniformly")
 
 
 def require_enough(size: int, count: int) -> None:
     """Raise `ConfigError` unless 1 <= `count` <= `size`."""
     if count < 1:
-        raise ConfigError(f"a batch must hold 1 transition or more. Got {count} instead.")
+        raise ConfigError(f"a batch must have at least 1 transition. Got {count} instead.")
     if count > size:
-        raise ConfigError(f"a batch of {count} needs as many transitions; the replay holds {size}")
+        many = "1 transition" if count == 1 else f"{count} transitions"
+        raise ConfigError(f"cannot sample {many}: the replay holds {size}")
 
 
 def distinct_indices(rng: np.random.Generator, size: int, count: int) -> Annotated[Ints, "{count}"]:
-    """Draw `count` distinct indices below `size`, uniformly over the sets of that many.
+    """Draw `count` distinct indices below `size`; all sets of that many are equally likely.
 
-    Where repeats are rare (count^2 <= size), a draw with replacement that has one is thrown away
-    as a whole, which leaves the sets without repeats equally likely and costs a third of
-    ``Generator.choice``. Order carries no meaning: such draws come sorted.
+    Where repeats are rare (count^2 <= size), indices are drawn with replacement, and the whole draw
+    is repeated if it contains a duplicate. All sets stay equally likely, and it takes a third of
+    the time of ``Generator.choice``. Such draws are sorted; the order has no meaning.
 
     Raises
     ------

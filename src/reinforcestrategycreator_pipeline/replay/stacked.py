@@ -1,4 +1,4 @@
-"""Several ring replays in one store, sampled together."""
+"""Several ring replays with shared storage, sampled together."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler, di
 
 
 class StackedRings:
-    """K ring replays whose columns become parts of one array each.
+    """K ring replays that store each column in one shared array.
 
-    Every ring keeps its own generator, content and interface; only the storage is shared, so that
-    a batch of all of them is one gather a column. Each ring draws what it would draw alone.
+    Every ring keeps its own generator, content, and interface; only the storage is shared, so
+    sampling all of them takes one gather per column. Each ring draws what it would draw alone.
 
     Parameters
     ----------
     rings : sequence of RingReplay
-        Alike (see `fits`); their columns are moved.
+        Rings of the same form (see `fits`); their columns are moved.
     """
 
     def __init__(self, rings: Sequence[RingReplay]) -> None:
@@ -42,7 +42,7 @@ class StackedRings:
 
     @staticmethod
     def fits(replays: Sequence[Any]) -> bool:
-        """Tell whether all are rings of one form that draw uniformly."""
+        """Tell whether all replays are rings of the same form that sample uniformly."""
 
         def form(ring: Any) -> Any:
             columns = [(n, c.shape, c.dtype) for n, c in ring._columns.items()]
@@ -54,7 +54,7 @@ class StackedRings:
         return alike and all(form(r) == form(replays[0]) for r in replays)
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` transitions of each ring; arrays have a leading axis of K.
+        """Draw `batch_size` transitions from each ring; arrays have a leading axis of length K.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class StackedRings:
         return Batch(*fields)
 
     def _draw(self, count: int) -> Ints:
-        """Return what `distinct_indices` gives each ring, shape (K, count)."""
+        """Return the `distinct_indices` of each ring, shape (K, count)."""
         sizes = [len(ring) for ring in self.rings]
         if count < 1 or count * count > min(sizes):
             return np.stack(

@@ -1,4 +1,4 @@
-"""The ring under every replay: columns of equal length, the oldest row overwritten first."""
+"""The ring buffer behind every replay: columns of equal length; the oldest row is overwritten."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from reinforcestrategycreator_pipeline.replay.sampling import Sampler, UniformSa
 
 
 class RingStore:
-    """Keeps the last `capacity` rows of some columns, and the sampler that chooses among them.
+    """The last `capacity` rows of some columns, and the sampler that chooses among them.
 
     Parameters
     ----------
     capacity : int
-        Rows kept.
+        Maximum number of rows, >= 1.
     columns : mapping of str to (shape, dtype)
-        Of one row's entry in each column.
+        Shape and type of one row's entry in each column.
     rng : numpy.random.Generator
-        Source of the sampling.
+        Generator for sampling.
     sampler : Sampler, optional
-        Uniform without one.
+        Chooses the rows of a batch; by default uniformly, without replacement.
 
     Raises
     ------
     ConfigError
-        If the sampler has another capacity.
+        If the sampler's capacity differs.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class RingStore:
     ) -> None:
         self.capacity = capacity
         self.rng = rng
-        # np.empty: the operating system commits memory only as the ring fills.
+        # np.empty: the operating system allocates memory only as the ring fills.
         self._columns: dict[str, Array] = {
             name: np.empty((capacity, *shape), dtype=dtype)
             for name, (shape, dtype) in columns.items()
@@ -60,9 +60,9 @@ class RingStore:
         self.draw_by(UniformSampler() if sampler is None else sampler)
 
     def draw_by(self, sampler: Sampler) -> None:
-        """Set the sampler, of the store's capacity; what is stored already is new to it."""
+        """Set the sampler, which must have the store's capacity; all stored rows are new to it."""
         of_sampler = getattr(sampler, "capacity", self.capacity)
-        rule = f"one of the replay's capacity {self.capacity}"
+        rule = f"a sampler of the replay's capacity, {self.capacity}"
         require(of_sampler == self.capacity, type(self).__name__, "sampler", rule, of_sampler)
         self.sampler = sampler
         if self._size:
@@ -75,14 +75,14 @@ class RingStore:
         return self._size
 
     def _require_room(self, rows: int) -> None:
-        """Raise `ConfigError` if `rows` at once would overwrite one another."""
+        """Raise `ConfigError` if `rows` rows added at once would overwrite one another."""
         if rows > self.capacity:
             raise ConfigError(
-                f"{rows} transitions at once exceed a replay's capacity {self.capacity}"
+                f"cannot store {rows} transitions at once: the replay's capacity is {self.capacity}"
             )
 
     def _append(self, rows: int, values: Iterable[Array]) -> None:
-        """Store `rows` rows, at most `capacity`, given by column."""
+        """Store at most `capacity` rows, given as columns."""
         start, before_end = self._next, min(rows, self.capacity - self._next)
         for column, value in zip(self._columns.values(), values, strict=True):
             column[start : start + before_end] = value[:before_end]
@@ -94,39 +94,40 @@ class RingStore:
         self.sampler.added(start if one else (start + np.arange(rows)) % self.capacity)
 
     def update_priorities(self, indices: ArrayLike, priorities: ArrayLike) -> None:
-        """Hand the errors of a batch to the sampler; uniform sampling ignores them.
+        """Pass the errors of a batch to the sampler; uniform sampling ignores them.
 
         Parameters
         ----------
         indices : array_like of int, shape (B,)
-            A batch's `indices`, before anything else is pushed.
+            The `indices` of a batch; call this before pushing anything else.
         priorities : array_like, shape (B,)
-            |delta| of each transition, or what else tells how much there is to learn.
+            |delta| of each transition, or another measure >= 0 of how much there is to learn.
 
         Raises
         ------
         ConfigError, NonFiniteError
-            What the sampler refuses; nothing is changed then.
+            If the sampler rejects a value; nothing is changed then.
         """
         self.sampler.update(indices, priorities)
 
     def arrays(self) -> dict[str, Array]:
-        """Return all content for a checkpoint: rows by column, the next place, the sampler's.
+        """Return all content for a checkpoint: columns, the next slot, and the sampler's state.
 
-        The generator's state is not in it. Most are views: write them before the next push.
+        The state of the generator is not included. Most arrays are views: write them to a file
+        before the next push.
         """
         stored = {name: column[: self._size] for name, column in self._columns.items()}
         sampler = {f"sampler.{name}": array for name, array in self.sampler.arrays().items()}
         return {**stored, "next": np.array([self._next]), **sampler}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Set the content to what `arrays` returned, of a replay made with the same parameters.
+        """Restore content returned by `arrays` of a replay with the same parameters.
 
         Raises
         ------
         ConfigError
-            If the replay that was stored had another capacity (its place would not fit this one),
-            other columns or another sampler; the rows are as before then.
+            If the stored replay has another capacity or sampler, or other columns; the rows are
+            unchanged then.
         """
         missing = [name for name in (*self._columns, "next") if name not in arrays]
         if missing:
@@ -135,7 +136,7 @@ class RingStore:
         place = int(arrays["next"][0])
         if not (place == n < self.capacity or 0 <= place < n == self.capacity):
             raise ConfigError(
-                f"{n} stored transitions with the next place {place} do not fit "
+                f"{n} stored transitions with the next slot {place} do not fit "
                 f"a replay of capacity {self.capacity}"
             )
         for name, column in self._columns.items():
@@ -148,7 +149,7 @@ class RingStore:
         of_sampler = part(arrays, "sampler.")
         if len(of_sampler.get("priorities", range(n))) != n:
             raise ConfigError(
-                f"{n} stored transitions need as many priorities. "
+                f"{n} stored transitions need {n} priorities. "
                 f"Got {len(of_sampler['priorities'])} instead."
             )
         self.sampler.restore(of_sampler)
@@ -158,5 +159,5 @@ class RingStore:
 
 
 def part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    """Return the arrays whose names begin with `prefix`, without it."""
+    """Return the arrays whose names start with `prefix`, under their names without it."""
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -1,1 +1,1 @@
-"""A run's pages."""
+"""The report pages and the model card of a run."""

@@ -1,4 +1,4 @@
-"""The words and tables of a report, made once for all its forms."""
+"""The text and tables of a report, composed once for HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AssetContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """A report without form: what it was made from, and all words and tables."""
+    """The contents of a report, independent of its format: its data, text and tables."""
 
     data: ReportData
     verdict: Verdict
@@ -50,7 +50,7 @@ class Contents:
 
 
 def contents(data: ReportData) -> Contents:
-    """Compose everything that the report says."""
+    """Compose the text and tables of a report."""
     assets = []
     for index, asset in enumerate(data.assets):
         result = data.results[asset][data.policy]

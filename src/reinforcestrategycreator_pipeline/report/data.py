@@ -1,4 +1,4 @@
-"""What a report says, before it has a form."""
+"""The data of a report, independent of its format."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ class ReportData:
     Attributes
     ----------
     run_id, created, version : str
-        The run's name, the ISO time of its start, the package's version.
+        Name of the run, ISO time of its start, and version of the package.
     seed : int
-        The run's one seed.
+        Seed of the run.
     config_yaml : str
-        The resolved configuration.
+        Resolved configuration, as YAML.
     spans : mapping of str to (Timestamp, Timestamp)
         First and last bar of ``"train"``, ``"validation"`` and ``"test"``.
     bar_counts : mapping of str to int
-        Bars per asset, or over all assets, in each span.
+        Number of bars in each span, per asset or over all assets.
     costs : mapping
-        The cost settings, name to number.
+        Cost settings by name: basis points, and yearly rates.
     positions : sequence of float
-        The grid of target exposures.
+        Grid of target exposures, as fractions of equity.
     features : sequence of str
-        What the policy sees of a bar.
+        Names of the features that the policy receives.
     lookback : int
-        Bars before the first one that has all its features.
+        Number of bars before the first one with all features.
     results : mapping of str to mapping of str to StrategyResult
-        Symbol (or ``"PORTFOLIO"``, shown first) to strategy name to result.
+        Results by symbol (or ``"PORTFOLIO"``, shown first), then by strategy.
     judgement : Judgement
-        The judged strategy's name, the metrics of all results, and the decision.
+        Name of the judged strategy, the metrics of all results, and the decision.
     prices : mapping of str to DataFrame
         Test bars of each symbol, with a ``close`` column and close times as index.
     history : DataFrame
-        One row a logged step: ``step``, ``loss``, and where known ``grad_norm``, ``update_norm``,
+        One row per logged step: ``step``, ``loss``, and where known ``grad_norm``, ``update_norm``,
         ``q_mean``, ``q_max``, ``exploration_rate``, ``steps_per_second``, ``validation_growth``
         (NaN between validations).
     notes : sequence of str
-        What validation did to the data or found in it, a sentence each.
+        Repairs and findings of data validation, one sentence each.
     provenance : mapping
-        Where the data come from: source, files, licence, hashes. May nest.
+        Origin of the data: source, files, license, hashes. May nest.
     loss_floor : float or None
-        The variance of the reward when nothing of a bar is known, if the loss can be compared
-        with it; a training loss can end below it, see `words.floor_note`.
+        Variance of the reward over the training bars, if the loss can be compared with it; the
+        training loss can end below it, see `words.floor_note`.
     best_step : int or None
-        The training step of the checkpoint that was evaluated.
+        Training step of the evaluated checkpoint.
     stage_seconds : mapping of str to float
-        Duration of the stages so far.
+        Duration of each completed stage, in seconds.
     """
 
     run_id: str
@@ -110,23 +110,23 @@ class ReportData:
         return [asset for asset in self.results if asset != PORTFOLIO]
 
     def value(self, asset: str, strategy: str, metric: str) -> MetricValue:
-        """Return one metric; a strategy or metric that was not computed says so."""
+        """Return one metric; if it was not computed, a value that says so."""
         return self.judgement.value(asset, strategy, metric)
 
     def info(self, metric: str) -> MetricInfo:
-        """Return what a metric is."""
+        """Return the description of a metric."""
         return self.judgement.infos[metric]
 
 
 def stamp_texts(stamps: pd.DatetimeIndex, like: pd.DatetimeIndex | None = None) -> list[str]:
-    """Return ISO dates if a date names a bar, else dates and minutes, in UTC.
+    """Return ISO dates if each date has one bar, else dates with minutes, in UTC.
 
     Parameters
     ----------
     stamps : DatetimeIndex
-        What to write; NaT becomes empty.
+        Times to format; NaT becomes an empty text.
     like : DatetimeIndex, optional
-        The bars, if `stamps` are only some of them.
+        Times of all bars, if `stamps` are only some of them.
     """
     utc = stamps.tz_convert("UTC").tz_localize(None) if stamps.tz is not None else stamps
     texts = np.datetime_as_string(utc.to_numpy(), unit="m").tolist()

@@ -22,21 +22,21 @@ _FULL_HEAT = {"month": 0.12, "year": 0.40}
 
 
 def render_html(page: Contents) -> str:
-    """Return the report as one HTML page that loads nothing from anywhere.
+    """Return the report as one HTML page that loads no other resource.
 
-    Plotly's script is inlined. A content security policy forbids every load from outside, and
-    every script but the two whose hashes it lists, so that nothing in the data can run. The
-    same contents give the same bytes.
+    Plotly's script is inlined. A content security policy blocks all external loads and every
+    script but the two whose hashes it lists, so nothing in the data can run. The same contents
+    give the same bytes.
 
     Parameters
     ----------
     page : Contents
-        What to show.
+        Data, text and tables of the report.
 
     Returns
     -------
     str
-        UTF-8 text of about 5 MB, nearly all of it Plotly's script.
+        The page, about 5 MB, nearly all of it Plotly's script.
     """
     plotly, script = get_plotlyjs(), _source("report.js")
     charts = draw_charts(page.data)
@@ -69,7 +69,7 @@ def script_json(value: Any) -> Markup:
 
 
 def heat(value: float, full: float) -> str:
-    """Return the tint of a return, from 0 to 1; it is 1 from `full` on."""
+    """Return the strength of a return's tint, from 0 to 1 (at `full` and above)."""
     return f"{min(abs(value) / full, 1.0):.2f}"
 
 
@@ -94,7 +94,7 @@ def _environment() -> Environment:
 
 @cache
 def _source(name: str) -> str:
-    """Return a file of this package as it is, not as a template."""
+    """Return the text of a file of this package, unrendered."""
     environment = _environment()
     loader = environment.loader
     assert loader is not None

@@ -1,4 +1,4 @@
-"""The report in Markdown: the same words and numbers, without charts."""
+"""The report in Markdown: the same text and numbers, without charts."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def render_markdown(page: Contents) -> str:
         parts.append(table(["Item", "Value"], page.provenance))
     parts += ["## Configuration", configuration(data.config_yaml)]
     terms = [f"- **{plain(label)}**: {plain(text)}" for label, text in page.definitions]
-    parts += ["## How to read it", "\n".join(terms)]
+    parts += ["## How to read this report", "\n".join(terms)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def configuration(text: str) -> str:
-    """Return the configuration as it stands in the report."""
+    """Return the configuration as the report shows it."""
     return fenced(text, "yaml")
 
 
 def checks_table(decision: Decision) -> str:
-    """Return the conditions for promotion, and how each came out."""
+    """Return the conditions for promotion and their outcomes as a table."""
     rows = [[c.name, c.rule, c.value, "yes" if c.passed else "no"] for c in decision.checks]
-    return table(["Threshold", "Must be", "Is", "Passed"], rows)
+    return table(["Threshold", "Required", "Actual", "Passed"], rows)
 
 
 def _cell(cell: tables.Cell) -> str:
@@ -81,12 +81,10 @@ def _training(data: ReportData) -> str:
     loss = data.history["loss"]
     head, tail = (max(1, len(loss) // 10),) * 2
     text = (
-        f"{len(loss):,} logged steps, the last is {int(data.history['step'].iloc[-1]):,}. "
-        f"Mean loss of the first tenth {loss.iloc[:head].mean():.4g}, "
-        f"of the last tenth {loss.iloc[-tail:].mean():.4g}."
+        f"{len(loss):,} logged steps, up to step {int(data.history['step'].iloc[-1]):,}. "
+        f"Mean loss: {loss.iloc[:head].mean():.4g} over the first tenth, "
+        f"{loss.iloc[-tail:].mean():.4g} over the last tenth."
     )
-    if data.loss_floor is not None:
-        text += f" Floor {data.loss_floor:.4g}."
     return f"{text} {plain(floor_note(data.loss_floor))}"
 
 
@@ -102,7 +100,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def plain(text: str) -> str:
-    """Escape what Markdown or HTML would read as markup, and join lines."""
+    """Escape Markdown and HTML markup, and join lines."""
     text = " ".join(text.split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", text)

@@ -1,4 +1,4 @@
-"""The model card: what a person must know before using a package, in Markdown."""
+"""The model card, in Markdown: what a person must know before using a package."""
 
 from __future__ import annotations
 
@@ -19,40 +19,41 @@ CARD_METRICS = (
 _LOADING = """```python
 from reinforcestrategycreator_pipeline.deployment.package import load_package
 policy = load_package("PATH/TO/THIS/FOLDER")  # checks every file's SHA-256
-held = policy.flat  # index of the exposure held now
+held = policy.flat  # index of the current exposure
 held = policy.decide(raw_features, held)  # at the close; raw_features: shape ({n},), unscaled
-target = policy.positions[held]  # exposure to trade to at the next open
+target = policy.positions[held]  # target exposure at the next open
 ```"""
 
 
 def compose_model_card(data: ReportData) -> str:
-    """Return the card of a run's package; names from outside are escaped."""
+    """Return the card of a run's package, with the user's names escaped."""
     decision, description = data.judgement.decision, data.judgement.description
-    licence = data.provenance.get("licence")
     source = f"Source: {data.provenance.get('source', 'not named')}"
+    if terms := data.provenance.get("licence"):
+        source += f"; license: {terms}"
     days = {name: (start.date(), end.date()) for name, (start, end) in data.spans.items()}
-    verdict, _, reason = decision.sentence.partition(": ")
+    verdict, _, reason = decision.sentence.partition(". ")
     parts = [
         f"# Model card: {plain(data.run_id)}",
-        f"A policy, {plain(data.policy)}, that chooses, at each bar's close, a target exposure "
-        "for the next open. It is a research result, not investment advice.",
-        f"**{verdict}**: {plain(reason)}",
-        "## What it is",
+        f"The policy {plain(data.policy)} chooses a target exposure at each bar's close, to be "
+        "traded at the next open. It is a research result, not investment advice.",
+        f"**{verdict}.** {plain(reason)}",
+        "## Description",
         "\n".join(
             [
                 "- Target exposures (fractions of equity; negative is short): "
                 + ", ".join(f"{p:g}" for p in data.positions),
-                f"- Inputs: {len(data.features)} features and the previous target; the first "
-                f"{data.lookback} bars of a series have no features",
+                f"- Inputs: {len(data.features)} features and the previous target; features start "
+                f"after the first {data.lookback} bars of a series",
                 f"- Features: {', '.join(map(plain, data.features))}",
                 *([f"- Policy: {plain(description)}"] if description else []),
                 f"- Seed {data.seed}, version {plain(data.version)}",
             ]
         ),
-        "## What it was trained on",
+        "## Training data",
         "\n".join(
             [
-                f"- {plain(source + (f'; licence: {licence}' if licence else ''))}",
+                f"- {plain(source)}",
                 f"- Assets: {', '.join(map(plain, data.symbols))}",
                 *(f"- {plain(name)}: {a} to {b}" for name, (a, b) in days.items()),
                 "- Costs assumed: "
@@ -60,16 +61,16 @@ def compose_model_card(data: ReportData) -> str:
             ]
         ),
         "## Results on the test bars",
-        "Never seen in training; equal-weight portfolio, net of costs.",
+        "The equal-weight portfolio on held-out bars, net of costs.",
         _results(data),
         "## Promotion",
-        checks_table(decision) if decision.checks else "No condition was set.",
+        checks_table(decision) if decision.checks else "No checks were set.",
         "## Use",
-        "Needs this project, NumPy and safetensors; the features' own computation needs more.",
+        "Requires this project, NumPy and safetensors; computing the features may require more.",
         _LOADING.replace("{n}", str(len(data.features))),
         "## Limits",
-        "One test split cannot prove an edge. The policy knows nothing of assets, bar sizes and "
-        "market regimes unlike those above, and its orders were assumed not to move prices.",
+        "One test split cannot prove an edge. The policy has not seen assets, bar sizes or market "
+        "regimes unlike those above, and its orders were assumed not to move prices.",
     ]
     return "\n\n".join(parts) + "\n"
 

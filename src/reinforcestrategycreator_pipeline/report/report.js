@@ -15,7 +15,7 @@
     return getComputedStyle(root).getPropertyValue(name).trim();
   }
 
-  // Give a copy in which colour names are this theme's colours and references are the time axes.
+  // Return a copy with the theme's colors for color names and time axes for references.
   function resolve(value, key) {
     if (Array.isArray(value)) {
       return key === "colorscale" ? value.map(([at, name]) => [at, color(name)]) : value;
@@ -62,7 +62,7 @@
     if (!figure) return;
     const layout = themed(figure);
     if (logScale.has(element.dataset.chart)) layout.yaxis.type = "log";
-    // On paper the width must be known at once; on a touch screen the buttons would hide the legend.
+    // Printing needs the width at once; on small screens the buttons would hide the legend.
     if (root.classList.contains("paper")) layout.width = element.clientWidth;
     const bar = window.innerWidth < 640 ? false : "hover";
     const traces = figure.data.map((trace) => resolve(trace, ""));
@@ -123,7 +123,7 @@
     button.addEventListener("click", () => sort(button.closest("th")));
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  // Paper is white whatever the screen is.
+  // Paper is white whatever the screen's theme.
   window.addEventListener("beforeprint", () => { root.classList.add("paper"); drawAll(); });
   window.addEventListener("afterprint", () => { root.classList.remove("paper"); drawAll(); });
   drawAll();

@@ -1,4 +1,4 @@
-"""A run's folder -> its pages: everything that they say is read from disk when they are made."""
+"""Render a run's pages from its folder; nothing is kept in memory from the run itself."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 def read_run(run_dir: Path) -> ReportData:
-    """Read what the pages of a run show.
+    """Read the data that the pages of a run show.
 
     Parameters
     ----------
     run_dir : Path
-        The folder of a run that has been evaluated.
+        Folder of a run that has been evaluated.
 
     Raises
     ------
@@ -79,12 +79,12 @@ def read_run(run_dir: Path) -> ReportData:
 
 
 def render_run(run_dir: Path) -> None:
-    """Make the pages of a run, in place of those that are there.
+    """Render the pages of a run, replacing existing ones.
 
     Raises
     ------
     RscError
-        As `read_run`, and if a chart or a page cannot be made.
+        If `read_run` raises, or if a chart or a page cannot be rendered.
     """
     from reinforcestrategycreator_pipeline.report.contents import contents
     from reinforcestrategycreator_pipeline.report.html import render_html
@@ -96,16 +96,16 @@ def render_run(run_dir: Path) -> None:
 
 
 def remove_pages(run_dir: Path) -> None:
-    """Remove the pages of a run, which are of another result than what will be there."""
+    """Remove the pages of a run before its results are replaced."""
     for page in (REPORT_HTML, REPORT_MD):
         (run_dir / page).unlink(missing_ok=True)
 
 
 def keep_current(run_dir: Path) -> None:
-    """Make the pages again if they are gone or show another configuration than the run's.
+    """Render the pages again if they are missing or show an outdated configuration.
 
-    A run that was resumed with another broker was not evaluated again, but its pages show the
-    whole configuration. A run without results has no pages.
+    A run that is resumed with another broker is not evaluated again, yet its pages show the whole
+    configuration. A run without results has no pages.
     """
     from reinforcestrategycreator_pipeline.report.markdown import configuration
 

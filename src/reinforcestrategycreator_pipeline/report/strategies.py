@@ -1,4 +1,4 @@
-"""How the known strategies look, by the names under which they are registered."""
+"""Names, notes and line styles of the known strategies in the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD, ORA
 
 
 class Look(NamedTuple):
-    """What a strategy is, in a clause for the reader, and its line: a CSS color, width, dash."""
+    """A strategy's note for the reader, and its line: CSS color, width in pixels, dash."""
 
     note: str
     color: str
@@ -17,18 +17,18 @@ class Look(NamedTuple):
 
     @property
     def line(self) -> dict[str, Any]:
-        """What Plotly is told."""
+        """The line as Plotly's ``line`` option."""
         return {"color": self.color, "width": self.width, "dash": self.dash}
 
 
-# Okabe and Ito's palette tells apart under all common color blindness; dashes do it in print.
-POLICY = Look("the policy that is judged", "--c-policy", 2.4)
+# Okabe and Ito's palette stays distinguishable under color blindness; dashes help in print.
+POLICY = Look("the strategy under evaluation", "--c-policy", 2.4)
 OTHER = Look("", "--c-other", 1.3, "longdashdot")
 LOOKS = {
     BUY_AND_HOLD: Look("long from the first bar to the last", "--c-hold", 1.8),
     "flat": Look("never in the market", "--c-flat", 1.2, "dot"),
     "random (same turnover)": Look(
-        "random positions that trade as much as the policy", "--c-random", 1.3, "dash"
+        "the policy's positions at random times, median draw", "--c-random", 1.3, "dash"
     ),
     "moving-average crossover": Look(
         "long while the fast average is above the slow one", "--c-average", 1.5, "dashdot"
@@ -43,5 +43,5 @@ LOOKS = {
 
 
 def look_of(name: str, policy: str) -> Look:
-    """Return the look of a strategy, where `policy` is the judged one's name."""
+    """Return the look of a strategy; `policy` is the name of the judged one."""
     return POLICY if name == policy else LOOKS.get(name, OTHER)

@@ -1,4 +1,4 @@
-"""The report's tables as plain rows, for both forms."""
+"""The report's tables as plain rows, for HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_text
 TRADES_SHOWN = 100
 ITEMS_SHOWN = 6
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Where doing nothing does not win by definition, the best cell of a row is marked.
+# The best cell is marked only in groups that doing nothing cannot win by definition.
 _RANKED_GROUPS = ("Return", "Return for risk")
 _OVERVIEW = ("annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of a metrics table: as text, exactly, or with the reason why there is none."""
+    """A number of a metrics table: text and exact value, or the reason why it is undefined."""
 
     text: str
     value: float | None = None
@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One metric over all strategies."""
+    """One metric of all strategies."""
 
     metric: MetricInfo
     cells: list[Cell]
@@ -52,7 +52,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class YearRow:
-    """Twelve monthly returns (None without bars) and the year's."""
+    """Twelve monthly returns as fractions (None without bars) and the return of the year."""
 
     year: int
     months: list[float | None]
@@ -60,7 +60,7 @@ class YearRow:
 
 
 def metric_table(data: ReportData, asset: str) -> list[MetricRow]:
-    """Return the metrics (rows) of the strategies (columns) of an asset, in a table's order."""
+    """Return the metrics (rows) of an asset's strategies (columns), in the order of the tables."""
     rows = []
     for name, metric in data.judgement.infos.items():
         if name not in data.judgement.metrics[asset][data.policy]:
@@ -87,7 +87,7 @@ def grouped(rows: list[MetricRow]) -> list[list[MetricRow]]:
 
 
 def overview(data: ReportData) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """Return one row an asset: the policy's main figures beside buy and hold's return."""
+    """Return one row per asset: the policy's main figures and the return of buy and hold."""
     labels = [data.info(key).label for key in _OVERVIEW]
     columns = [labels[0], f"{labels[0]}, {BUY_AND_HOLD}", *labels[1:]]
     rows = []
@@ -99,17 +99,17 @@ def overview(data: ReportData) -> tuple[list[str], list[tuple[str, list[Cell]]]]
 
 
 def cell(metric: MetricInfo, value: MetricValue, *, best: bool = False) -> Cell:
-    """Return a metric's value as a table's cell."""
+    """Return a metric's value as a table cell."""
     if value.value is None:
         return Cell("—", reason=value.reason)
     return Cell(format_value(metric.unit, value.value), value.value, best=best)
 
 
 def monthly_returns(result: StrategyResult) -> list[YearRow]:
-    """Return the returns per calendar month and year, in UTC, by the bars' close times.
+    """Return the returns by calendar month and year, in UTC, according to the bars' close times.
 
     A month runs from the last close before it to its last close; the first and the last may be
-    partial. After ruin there are none.
+    partial. Returns after ruin are None.
     """
     stamps = result.timestamps
     keys = (stamps.year * 12 + stamps.month - 1).to_numpy()
@@ -133,7 +133,7 @@ def monthly_returns(result: StrategyResult) -> list[YearRow]:
 
 
 def _ends(keys: Array) -> Array:
-    """Return, per run of equal keys, the index in the equity array of its last close."""
+    """Return the index in the equity array of the last close of each run of equal keys."""
     if not len(keys):
         return np.empty(0, dtype=np.int64)
     return np.append(np.flatnonzero(np.diff(keys)), len(keys) - 1) + 1
@@ -146,7 +146,7 @@ def _growth(equity: Array, start: int, end: int) -> float | None:
 
 
 def shown_trades(result: StrategyResult, limit: int = TRADES_SHOWN) -> list[dict[str, Any]]:
-    """Return the `limit` trades of the largest absolute result, in order of time, as mappings."""
+    """Return the `limit` trades with the largest absolute result, by time, as mappings."""
     trades = result.trades
     if not len(trades):
         return []
@@ -192,7 +192,7 @@ def _item_text(item: Any) -> str:
 
 
 def run_facts(data: ReportData) -> list[tuple[str, str]]:
-    """Return what identifies and describes the run."""
+    """Return the facts that identify and describe the run."""
     rows = [
         ("Run", data.run_id),
         ("Created", data.created),
@@ -219,7 +219,7 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def definitions(data: ReportData) -> list[tuple[str, str]]:
-    """Return (label, definition) of the metrics that the report shows."""
+    """Return label and definition of each metric in the report."""
     shown = data.judgement.metrics[data.assets[0]][data.policy]
     infos = data.judgement.infos.values()
     return [(info.label, info.definition) for info in infos if info.key in shown]

@@ -12,7 +12,7 @@ from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_
 
 @dataclass(frozen=True)
 class Verdict:
-    """Two sentences: what happened, and what that does not prove."""
+    """The result in words, and what it does not prove."""
 
     finding: str
     caveat: str
@@ -20,7 +20,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Tile:
-    """A key figure: its name, its text, and a line to compare it with."""
+    """A key figure: name, formatted value, and a line that puts it in context."""
 
     label: str
     text: str
@@ -28,55 +28,59 @@ class Tile:
 
 
 def verdict(data: ReportData) -> Verdict:
-    """Say what the policy did on the test bars, against buy and hold, and whether it is promoted.
+    """State the policy's result on the test bars beside buy and hold, and the decision.
 
-    How far the Sharpe ratio can be trusted is `sharpe_standard_error`.
+    The caveat gives the standard error of the Sharpe ratio, see `sharpe_standard_error`.
     """
     asset = data.assets[0]
     result = data.results[asset][data.policy]
     bars = len(result.exposure)
     days = stamp_texts(result.timestamps)
     what = "the portfolio" if asset == PORTFOLIO else asset
-    own, hold = (data.value(asset, name, "annual_return") for name in (data.policy, BUY_AND_HOLD))
+
+    def beside(key: str) -> str:
+        if BUY_AND_HOLD not in data.results[asset]:
+            return ""
+        hold = data.value(asset, BUY_AND_HOLD, key)
+        text = f"undefined, {hold.reason}" if hold.value is None else _text(data, key, hold)
+        return f" (buy and hold: {text})"
+
+    own, sharpe = (data.value(asset, data.policy, key) for key in ("annual_return", "sharpe"))
     finding = (
-        f"On the untouched test bars ({days[0]} to {days[-1]}, {bars:,} bars) the policy "
-        f"returned {_text(data, 'annual_return', own)} a year net of costs on {what}"
+        f"On the held-out test bars ({days[0]} to {days[-1]}, {bars:,} bars), the policy's annual "
+        f"return on {what}, net of costs, was {_text(data, 'annual_return', own)}"
+        f"{beside('annual_return')}; its Sharpe ratio was {_text(data, 'sharpe', sharpe)}"
+        f"{beside('sharpe')}."
     )
-    if BUY_AND_HOLD in data.results[asset]:
-        finding += f", against {_text(data, 'annual_return', hold)} for buy and hold"
-    sharpe = data.value(asset, data.policy, "sharpe")
-    finding += f", with a Sharpe ratio of {_text(data, 'sharpe', sharpe)}"
-    if BUY_AND_HOLD in data.results[asset]:
-        finding += f" against {_text(data, 'sharpe', data.value(asset, BUY_AND_HOLD, 'sharpe'))}"
     return Verdict(
-        f"{finding}. {data.judgement.decision.sentence}",
+        f"{finding} {data.judgement.decision.sentence}",
         _caveat(sharpe, bars, data.judgement.periods_per_year),
     )
 
 
 def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float) -> str:
-    text = "One test split cannot prove an edge: luck is not excluded"
+    text = "One test split cannot prove an edge: the result may be luck."
     if sharpe.value is None:
-        return text + "."
+        return text
     error = sharpe_standard_error(sharpe.value, bars, periods_per_year)
-    text += f". With {bars:,} bars the Sharpe ratio has a standard error of about {error:.2f}"
+    text += f" With {bars:,} bars, the Sharpe ratio has a standard error of about {error:.2f}"
     if abs(sharpe.value) < 1.96 * error:
-        return text + ", so that it cannot be told from 0."
-    return text + "; other splits, seeds and a count of everything that was tried must agree."
+        return text + ", so it is statistically indistinguishable from zero."
+    return text + "; confirm it on other splits and seeds, and count everything that was tried."
 
 
 def floor_note(floor: float | None) -> str:
-    """Say what the floor of the loss is, and why the loss can end below it."""
+    """Explain the noise floor of the loss, and why the loss can end below it."""
     if floor is None:
-        return "This loss is no plain mean of squared errors: the market's noise gives it no floor."
+        return "No noise floor is shown: it is defined only for the unweighted squared loss."
     return (
-        f"The floor ({floor:.4g}) is the market's own noise: the variance of a bar's reward over "
-        "the training bars when nothing of the bar is known. As far as next-bar returns cannot be "
-        "forecast, no forecast of them has a smaller squared error. The training loss can end "
-        "somewhat below it without any edge, for two reasons: its target adds the learned value "
-        "of the next state, which tends to be lower after a high return and so cancels part of "
-        "that bar's noise; and training bars can be learned by heart. That is why unseen bars, "
-        "not the loss, decide."
+        f"The floor ({floor:.4g}) is the market's own noise: the variance of the reward over the "
+        "training bars, which is the squared error when nothing is known about a bar. To the "
+        "extent that next-bar returns cannot be forecast, no forecast has a smaller squared "
+        "error. The training loss can end somewhat below the floor without any edge, for two "
+        "reasons: its target adds the learned value of the next state, which tends to be lower "
+        "after a high return and so cancels part of that bar's noise; and training bars can be "
+        "memorized. That is why held-out bars decide, not the loss."
     )
 
 
@@ -106,5 +110,5 @@ def tiles(data: ReportData) -> list[Tile]:
 
 def _text(data: ReportData, key: str, found: MetricValue) -> str:
     if found.value is None:
-        return f"an undefined value ({found.reason})"
+        return f"undefined ({found.reason})"
     return format_value(data.info(key).unit, found.value)

@@ -1,1 +1,1 @@
-"""A run's folder: names, manifest, lock, log, machine."""
+"""The folder of a run: names, manifest, lock, log, machine."""

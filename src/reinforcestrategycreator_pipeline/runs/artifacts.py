@@ -1,4 +1,4 @@
-"""Where a run's artifacts are, in its folder."""
+"""Paths of a run's artifacts, relative to its folder."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ MANIFEST = "manifest.json"
 LOG = "log.jsonl"
 LOCK = ".lock"
 RESERVED = (MANIFEST, CONFIG, LOG, LOCK)
-# Made from the artifacts at any time, so no stage's output.
+# Rendered from the artifacts at any time, so these belong to no stage.
 REPORT_HTML = "evaluation/report.html"
 REPORT_MD = "evaluation/report.md"

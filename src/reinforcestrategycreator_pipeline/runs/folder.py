@@ -1,4 +1,4 @@
-"""The run store ``runs/``: names, exclusive creation, ``latest``, and one process a run."""
+"""The run store ``runs/``: names, exclusive creation, ``latest``, and one process per run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from reinforcestrategycreator_pipeline.files import replace_link
 from reinforcestrategycreator_pipeline.runs.artifacts import LOCK, MANIFEST
 
 RUNS = Path("runs")
-"""The run store, where none is named."""
+"""The default run store."""
 LATEST = "latest"
 PROMOTED = "promoted"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def new_run_id() -> str:
-    """Return a name that sorts by time: ``20261122-183000-a1b2c3``, UTC."""
+    """Return a name that sorts by time (UTC): ``20261122-183000-a1b2c3``."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def check_run_id(run_id: str) -> str:
-    """Return `run_id` if it may name a run's folder.
+    """Return `run_id` if it is a valid name for a run's folder.
 
     Raises
     ------
     RunError
-        For separators, a leading dot, control characters, ``latest`` and the like.
+        If the name has a separator, a leading dot or a control character, or is ``latest``.
     """
     if not _RUN_ID.fullmatch(run_id) or run_id.lower() == LATEST:
         raise RunError(
@@ -44,12 +44,12 @@ def check_run_id(run_id: str) -> str:
 
 
 def create_run(runs_dir: Path, run_id: str | None = None) -> Path:
-    """Make the folder of a new run; no two processes ever get the same.
+    """Create the folder of a new run; no two processes ever get the same one.
 
     Raises
     ------
     RunError
-        If the name is taken or not allowed, or the folder cannot be made.
+        If the name is taken or invalid, or if the folder cannot be created.
     """
     if run_id is not None:
         check_run_id(run_id)
@@ -63,25 +63,25 @@ def create_run(runs_dir: Path, run_id: str | None = None) -> Path:
                 raise RunError(f"{runs_dir}: is not a folder.") from error
             if run_id is not None:
                 raise RunError(
-                    f"the run {run_id!r} exists already in {runs_dir}. Continue it with "
+                    f"the run {run_id!r} already exists in {runs_dir}. Continue it with "
                     f"--resume {run_id}, or choose another name."
                 ) from error
         except OSError as error:
-            raise RunError(f"{run_dir}: cannot be made: {error.strerror}.") from error
+            raise RunError(f"{run_dir}: cannot be created: {error.strerror}.") from error
         else:
             return run_dir
 
 
 def find_run(runs_dir: Path, run: str) -> Path:
-    """Return the folder of the run that an id, ``latest`` or a path to a run's folder names.
+    """Return the folder of the run given by ID, by path, or as ``latest``.
 
     Raises
     ------
     RunError
-        If there is none; the message offers the nearest name.
+        If there is no such run; the message suggests the nearest name.
     """
     if "\0" in run:
-        raise RunError(f"a run's name has no NUL character. Got {run!r} instead.")
+        raise RunError(f"a run's name cannot contain a NUL character. Got {run!r} instead.")
     if "/" in run:
         folder = Path(run)
         if not folder.is_dir():
@@ -94,12 +94,12 @@ def find_run(runs_dir: Path, run: str) -> Path:
     if not folder.is_dir():
         names = [run_dir.name for run_dir in list_runs(runs_dir)]
         hint = nearest(run, names) if names else f" There are no runs in {runs_dir}."
-        raise RunError(f"{runs_dir}: no run is called {run!r}.{hint}")
+        raise RunError(f"{runs_dir}: no run named {run!r}.{hint}")
     return folder
 
 
 def list_runs(runs_dir: Path = RUNS) -> list[Path]:
-    """Return the folders of all runs, by name: those with names of ours sort by time."""
+    """Return the folders of all runs, sorted by name; generated names sort by time."""
     if not runs_dir.is_dir():
         return []
     folders = [p for p in runs_dir.iterdir() if p.is_dir() and not p.is_symlink()]
@@ -111,9 +111,9 @@ def _latest(runs_dir: Path) -> Path:
     if not link.is_symlink():
         raise RunError(f"{link}: there is no latest run yet.")
     target = str(link.readlink())
-    # The link is ours and relative; one that leads out of the store is not followed.
+    # The link is relative; one that points out of the store is not followed.
     if not _RUN_ID.fullmatch(target) or not (runs_dir / target).is_dir():
-        raise RunError(f"{link}: points to {target!r}, which is no run in {runs_dir}.")
+        raise RunError(f"{link}: points to {target!r}, which is not a run in {runs_dir}.")
     return runs_dir / target
 
 
@@ -123,18 +123,18 @@ def point_latest(run_dir: Path) -> None:
     Raises
     ------
     RunError
-        If something that is not a link is in the way, or links cannot be made.
+        If the path exists and is not a link, or if links cannot be created.
     """
     replace_link(run_dir.parent / LATEST, Path(run_dir.name))
 
 
 def point_promoted(run_dir: Path, package: Path) -> Path:
-    """Make ``runs/promoted`` a relative link to a package of the run, atomically; return it.
+    """Make ``runs/promoted`` a relative link to a package of the run, atomically; return its path.
 
     Raises
     ------
     RunError
-        If something that is not a link is in the way, or links cannot be made.
+        If the path exists and is not a link, or if links cannot be created.
     """
     link = run_dir.parent / PROMOTED
     replace_link(link, package.relative_to(link.parent))
@@ -142,7 +142,7 @@ def point_promoted(run_dir: Path, package: Path) -> Path:
 
 
 def withdraw_promoted(run_dir: Path) -> None:
-    """Remove ``runs/promoted`` if it leads to this run."""
+    """Remove ``runs/promoted`` if it points to this run."""
     link = run_dir.parent / PROMOTED
     if link.is_symlink() and run_dir.resolve() in link.resolve().parents:
         link.unlink()
@@ -150,12 +150,12 @@ def withdraw_promoted(run_dir: Path) -> None:
 
 @contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
-    """Hold the run for this process; the lock goes with the process, however that ends.
+    """Lock the run for this process; the lock ends with the process, even if it is killed.
 
     Raises
     ------
     RunError
-        If another process works on the run.
+        If another process is working on the run.
     """
     path = run_dir / LOCK
     try:
@@ -169,7 +169,7 @@ def locked(run_dir: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read(20).strip() or "unknown"
             raise RunError(
-                f"the run {run_dir.name!r} is being worked on by another process ({owner})."
+                f"the run {run_dir.name!r} is in use by another process ({owner})."
             ) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

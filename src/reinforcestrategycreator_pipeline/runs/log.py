@@ -1,4 +1,4 @@
-"""``log.jsonl``: one JSON object a line, flushed line by line, through structlog."""
+"""``log.jsonl``: one JSON object per line, flushed line by line, written with structlog."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PACKAGE = __name__.partition(".")[0]
 
 @contextmanager
 def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterator[Any]:
-    """Give a structlog logger that appends to the run's ``log.jsonl``.
+    """Yield a structlog logger that appends to the run's ``log.jsonl``.
 
-    What the package warns of through Python's own `logging` goes there, too, and to `say`.
+    Warnings that the package issues through Python's `logging` go there and to `say`.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterato
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(serializer=_serialise),
+                structlog.processors.JSONRenderer(serializer=_serialize),
             ],
             wrapper_class=structlog.BoundLogger,
             context_class=dict,
@@ -57,7 +57,7 @@ def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterato
 
 
 class _Bridge(logging.Handler):
-    """Hands records of Python's `logging` on to a structlog logger."""
+    """A handler that passes records of Python's `logging` to a structlog logger."""
 
     def __init__(self, log: Any, say: Callable[[str], None] | None) -> None:
         super().__init__(logging.WARNING)
@@ -73,7 +73,7 @@ class _Bridge(logging.Handler):
 
 
 def _end_torn_line(path: Path) -> None:
-    """Close the line in whose middle a killed process stopped."""
+    """End the line that a killed process left unfinished."""
     if not path.is_file() or path.stat().st_size == 0:
         return
     with path.open("rb+") as file:
@@ -82,8 +82,8 @@ def _end_torn_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _serialise(event: Any, **_: Any) -> str:
-    """Render an event; what JSON cannot hold is logged as its repr, for a log must not fail."""
+def _serialize(event: Any, **_: Any) -> str:
+    """Render an event; values without a JSON form become their repr: logging must not fail."""
     return json.dumps({key: _loggable(value) for key, value in event.items()}, ensure_ascii=False)
 
 

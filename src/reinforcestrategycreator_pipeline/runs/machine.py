@@ -1,4 +1,4 @@
-"""On what a run was computed: versions, processor and BLAS, on which its bits depend."""
+"""The environment of a run: versions, processor and BLAS, on which its exact results depend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-# What can change a number or a file's bytes.
+# Libraries that can change a number or the bytes of a file.
 _LIBRARIES = (
     "gymnasium",
     "jinja2",
@@ -23,7 +23,7 @@ _LIBRARIES = (
 
 
 def describe() -> dict[str, Any]:
-    """Return Python, platform, processor, BLAS (as now limited) and library versions."""
+    """Return Python, platform, processor, BLAS (with its current limits) and library versions."""
     import numpy as np  # threadpoolctl sees only the libraries that are loaded
     import threadpoolctl  # type: ignore[import-untyped]
 

@@ -1,7 +1,7 @@
-"""``manifest.json``: what a run was asked, on what machine, and how far each stage came.
+"""``manifest.json``: the configuration of a run, its environment, and the state of each stage.
 
-The file is rewritten atomically after every change of state, so that whatever kills the
-process leaves a manifest that a resume can trust.
+The file is rewritten atomically after every change of state, so a resume can rely on it however
+the process ended.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ STATUSES = ("pending", "running", "complete", "failed", "interrupted")
 
 @dataclass
 class StageRecord:
-    """What the manifest says of one stage.
+    """The manifest's record of one stage.
 
     Attributes
     ----------
     status : str
-        One of `STATUSES`; "running" in a run that no process works on means it was killed.
+        One of `STATUSES`; "running" without a running process means that the stage was killed.
     key : str or None
-        Hash of all that the stage's outputs depend on; see `stage_key`.
+        Hash of everything that the stage's outputs depend on; see `stage_key`.
     inputs, outputs : dict of str to str
-        Artifact name -> SHA-256.
+        SHA-256 of each artifact, by name.
     seconds : float or None
-        Wall time of the last attempt.
+        Wall time of the last attempt, in seconds.
     summary : dict
-        What the stage had to say, JSON-ready.
+        Key results of the stage, ready for JSON.
     scratch : list of str
-        Paths, relative to the run, of what the stage keeps for its own resumption.
+        Paths, relative to the run, of files that the stage keeps for resuming.
     error : str or None
-        The line that the user saw, if the stage failed.
+        Message that the user saw, if the stage failed.
     """
 
     status: str = "pending"
@@ -70,23 +70,23 @@ class Manifest:
     Attributes
     ----------
     run_id, status : str
-        The run's name; one of `STATUSES`.
+        Name of the run, and one of `STATUSES`.
     created, updated : str
-        UTC, ISO 8601.
+        Times of creation and of the last change, UTC, ISO 8601.
     seed : int
-        The run's one seed.
+        Seed of the run.
     package_version : str
-        The version that worked on the run last.
+        Version of the package that last worked on the run.
     config : dict
-        The resolved configuration, complete.
+        Complete resolved configuration.
     environment : dict
-        Versions, processor and BLAS of the last process; see `environment.describe`.
+        Versions, processor and BLAS of the last process; see `machine.describe`.
     stages : dict of str to StageRecord
-        In order of execution.
+        Records by stage name, in order of execution.
     resumed : list of str
-        When the run was continued, UTC.
+        Times at which the run was resumed, UTC, ISO 8601.
     folder : str
-        Where the configuration file was, and with it perhaps modules that it names.
+        Folder of the configuration file, which may hold modules that it names.
     """
 
     run_id: str
@@ -102,7 +102,7 @@ class Manifest:
     folder: str = ""
 
     def save(self, run_dir: Path) -> None:
-        """Write the manifest into its run, atomically."""
+        """Write the manifest into the run's folder, atomically."""
         self.updated = now()
         self.created = self.created or self.updated
         files.write_json(run_dir / MANIFEST, jsonable({"format": FORMAT, **asdict(self)}))
@@ -114,13 +114,13 @@ def load_manifest(run_dir: Path) -> Manifest:
     Raises
     ------
     RunError
-        If it is missing, damaged or of another format.
+        If the manifest is missing, damaged or of another format.
     """
     path = run_dir / MANIFEST
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file: this run never started, or is no run.") from error
+        raise RunError(f"{path}: no such file: the run never started, or is not a run.") from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -130,8 +130,8 @@ def load_manifest(run_dir: Path) -> Manifest:
     if (made := found.pop("format")) != FORMAT:
         version = shorten(repr(found.get("package_version", "unknown")))
         raise RunError(
-            f"{path}: was made by another version ({version}, format {made!r}; this one needs "
-            f"{FORMAT}). Read it with that version, or start a new run."
+            f"{path}: was written by another version ({version}, format {made!r}; this version "
+            f"needs format {FORMAT}). Read it with that version, or start a new run."
         )
     try:
         stages = {name: StageRecord(**record) for name, record in found.pop("stages").items()}
@@ -142,14 +142,14 @@ def load_manifest(run_dir: Path) -> Manifest:
     for name, record in stages.items():
         _check(path, f"stage {name!r}", record)
         for folder in record.scratch:
-            # A resume removes these folders: nothing outside the stage's own may be among them.
+            # A resume removes these folders, so all of them must be inside the stage's own.
             if PurePosixPath(folder).parts[:1] != (name,) or ".." in folder or "\0" in folder:
-                raise RunError(f"{path}: is damaged: {folder!r} is no folder of stage {name!r}.")
+                raise RunError(f"{path}: is damaged: {folder!r} is not a folder of stage {name!r}.")
     return manifest
 
 
 def _check(path: Path, owner: str, found: Manifest | StageRecord) -> None:
-    """Require the types that the dataclass declares; JSON from a file may hold anything."""
+    """Require the types that the dataclass declares, as JSON may hold any."""
     if found.status not in STATUSES:
         raise RunError(f"{path}: is damaged: {owner} is {found.status!r}.")
     for field_ in fields(found):
@@ -166,20 +166,20 @@ def _check(path: Path, owner: str, found: Manifest | StageRecord) -> None:
 def stage_key(
     name: str, section: Any, seed: int, inputs: Mapping[str, str], package_version: str
 ) -> str:
-    """Return the hash of all that a stage's outputs depend on.
+    """Return the hash of everything that a stage's outputs depend on.
 
     Parameters
     ----------
     name : str
-        The stage.
+        Name of the stage.
     section : Any
-        The part of the configuration that the stage reads, JSON-ready.
+        Part of the configuration that the stage reads, ready for JSON.
     seed : int
-        The run's seed.
+        Seed of the run.
     inputs : mapping of str to str
-        Artifact name -> SHA-256.
+        SHA-256 of each input artifact, by name.
     package_version : str
-        Another version of the code may compute something else.
+        Version of the package, as another version may compute something else.
     """
     text = json.dumps(
         [name, jsonable(section), seed, dict(inputs), package_version],
@@ -192,8 +192,8 @@ def stage_key(
 def hash_artifact(path: Path) -> str | None:
     """Return the SHA-256 of a file, or of a folder's sorted relative paths and file hashes.
 
-    None if there is nothing at `path`. A symbolic link inside a folder is hashed as what it
-    points to.
+    Return None if nothing exists at `path`. A symbolic link inside a folder is hashed as its
+    target.
     """
     if path.is_file():
         return files.sha256_file(path)
@@ -207,18 +207,18 @@ def hash_artifact(path: Path) -> str | None:
 
 
 def jsonable(value: Any) -> Any:
-    """Return `value` as JSON can hold it: NumPy scalars unpacked, NaN and infinities as null.
+    """Convert `value` for JSON: NumPy scalars to Python's, NaN and infinities to None.
 
     Raises
     ------
     TypeError
-        For anything else that JSON has no form for: a defect of whoever made the value.
+        If a value has no JSON form, which is a defect of the code that made it.
     """
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [jsonable(item) for item in value]
-    if isinstance(value, float):  # NumPy's float64 is one, too
+    if isinstance(value, float):  # includes NumPy's float64
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -228,9 +228,9 @@ def jsonable(value: Any) -> Any:
         return jsonable(value.item())
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    raise TypeError(f"JSON has no form for a {type(value).__name__}: {value!r}")
+    raise TypeError(f"cannot write an object of type {type(value).__name__} as JSON: {value!r}")
 
 
 def now() -> str:
-    """Return the current time, UTC, ISO 8601, to the millisecond."""
+    """Return the current time in UTC, ISO 8601, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,1 +1,1 @@
-"""What numbers can prove: pure functions behind the verdict."""
+"""Statistics behind the verdict, as pure functions."""

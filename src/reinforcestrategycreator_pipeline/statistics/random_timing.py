@@ -1,4 +1,4 @@
-"""A policy's exposures at random times: what is left of it is turnover and time in the market."""
+"""A policy's exposures at random times, with its turnover and its time in the market."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from reinforcestrategycreator_pipeline.arrays import F64
 def redraw_timing(
     targets: Annotated[F64, "bars"], draws: int, rng: np.random.Generator
 ) -> Annotated[F64, "{draws} bars"]:
-    """Hold a policy's exposures, in its order, for random lengths of time.
+    """Redraw how long a policy holds each of its exposures, keeping their order.
 
-    Each exposure's total time is divided among its runs by a uniformly drawn composition into parts
-    of at least one bar. Turnover and time in each exposure stay the policy's own.
+    The total time of each exposure is divided among its runs by a uniformly drawn composition into
+    parts of at least one bar. Turnover and the time in each exposure stay as they were.
 
     Parameters
     ----------
     targets : ndarray, shape (n,)
-        The policy's target exposures.
+        Target exposures of the policy, as fractions of equity.
     draws : int
-        How many to draw.
+        Number of sequences to draw.
     rng : numpy.random.Generator
         Source of the draws.
 
     Returns
     -------
     ndarray, shape (draws, n)
+        Target exposures, one sequence a row.
     """
     starts = np.concatenate([[0], np.flatnonzero(np.diff(targets)) + 1])
     values = targets[starts]
@@ -46,8 +47,8 @@ def redraw_timing(
 
 
 def percent_below(drawn: Annotated[F64, "draws"], own: float) -> float:
-    """Return the percentage of the drawn values that are below `own`, beyond rounding.
+    """Return the percentage of the drawn values that are below `own` by more than rounding.
 
-    A policy that random timing only repeats (one that never changes) is not above itself.
+    A policy that never changes its exposure is only repeated by the draws; it scores 0.
     """
     return float((drawn < own * (1.0 - 1e-12)).mean() * 100.0)

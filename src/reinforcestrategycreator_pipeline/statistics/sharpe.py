@@ -1,4 +1,4 @@
-"""How far a Sharpe ratio can be trusted."""
+"""The standard error of a Sharpe ratio."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 
 def sharpe_standard_error(sharpe: float, bars: int, periods_per_year: float) -> float:
-    """Return the standard error of an annualised Sharpe ratio of `bars` returns.
+    """Return the standard error of an annualized Sharpe ratio of `bars` returns.
 
-    That of independent, identically distributed returns: sqrt((1 + S**2 / 2) / n), with S the
-    ratio per bar, times sqrt(bars per year).
+    The returns are taken as independent and identically distributed. The standard error is
+    sqrt((1 + S**2 / 2) / n) times sqrt(bars per year), with S the ratio per bar.
 
     References
     ----------

@@ -1,1 +1,1 @@
-"""Sealed tensor files and numbered checkpoints."""
+"""Tensor files sealed with a checksum, and numbered checkpoints."""

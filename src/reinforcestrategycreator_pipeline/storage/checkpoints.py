@@ -1,4 +1,4 @@
-"""Numbered checkpoints in a folder: written whole or not at all, the newest sound one is used."""
+"""Numbered checkpoints in a folder: written atomically; the newest valid one is used."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
-# What a process that was killed while it wrote leaves behind; see `files.atomic_path`.
+# Temporary file left behind by a process killed while writing; see `files.atomic_path`.
 _LEFTOVER = re.compile(r"\.step-\d+\.safetensors\.[a-z0-9_]{8}")
 
 
 class CheckpointStore:
-    """Keeps the newest checkpoints of one training.
+    """The newest checkpoints of one training.
 
     Parameters
     ----------
     folder : Path
-        Where ``step-00001000.safetensors`` and its siblings are.
+        Folder of the files ``step-0000001000.safetensors``, ...
     keep : int
-        How many; two or more, so that a damaged one has a predecessor.
+        Number of checkpoints to keep, >= 2, so a damaged one still has a predecessor.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -41,7 +41,8 @@ class CheckpointStore:
     def save(self, step: int, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Path:
         """Write one checkpoint, then remove all but it and its `keep` - 1 predecessors.
 
-        Those of later steps go too: they are damaged, or of a training that this one replaces.
+        Checkpoints of later steps are removed too: they are damaged, or belong to a training that
+        this one replaces.
         """
         path = self.folder / f"step-{step:010d}.safetensors"
         if self.folder.is_dir():
@@ -58,19 +59,19 @@ class CheckpointStore:
     def load_newest(
         self,
     ) -> tuple[tuple[dict[str, Array], dict[str, Any]] | None, list[str]]:
-        """Return the newest sound checkpoint, and a sentence for each that had to be skipped.
+        """Return the newest valid checkpoint, and a sentence for each damaged one skipped.
 
         Returns
         -------
         state : (tensors, header) or None
-            None: there is no checkpoint at all.
+            None if there are no checkpoints.
         skipped : list of str
-            What is wrong with the newer ones.
+            The errors of the newer, damaged checkpoints.
 
         Raises
         ------
         CheckpointError
-            If there are checkpoints and none is sound.
+            If there are checkpoints and none is valid.
         """
         skipped: list[str] = []
         for path in reversed(self._files()):

@@ -1,7 +1,7 @@
-"""Tensors plus a JSON header in one safetensors file, sealed by a SHA-256.
+"""Tensors and a JSON header in one safetensors file, sealed with a SHA-256.
 
-safetensors keeps tensors without executing anything, but accepts a flipped bit silently; the
-seal covers the header and every byte of every tensor.
+Loading safetensors executes no code, but a flipped bit goes unnoticed; the seal covers the header
+and every byte of every tensor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_HEADER_BYTES = 100 * 1024**2
 
 
 def tensors_sha256(tensors: Mapping[str, Array], header_json: str = "") -> str:
-    """Return the SHA-256 over a header and, by name, each tensor's dtype, shape and bytes."""
+    """Return the SHA-256 of a header and of the name, dtype, shape, and bytes of each tensor."""
     digest = hashlib.sha256(header_json.encode("utf-8"))
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
@@ -34,27 +34,28 @@ def tensors_sha256(tensors: Mapping[str, Array], header_json: str = "") -> str:
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> str:
-    """Write atomically, and return the seal.
+    """Write tensors and a header to one file atomically, and return the seal.
 
     Parameters
     ----------
-    path : path
-        The file; it appears whole or not at all.
+    path : str or Path
+        The file; after a crash it is either complete or absent.
     tensors : mapping of str to ndarray
         Numeric or boolean arrays.
     header : mapping
-        JSON-ready.
+        JSON-serializable values; NaN raises `ValueError`.
 
     Returns
     -------
     str
-        The SHA-256 that `read_tensors` will check.
+        The SHA-256 that `read_tensors` verifies.
     """
-    from safetensors.numpy import save  # here, so that importing the learner needs NumPy alone
+    from safetensors.numpy import save  # lazy: importing the learner requires only NumPy
 
     header_json = json.dumps(header, sort_keys=True, allow_nan=False)
     seal = tensors_sha256(tensors, header_json)
-    # One metadata key: safetensors does not keep the order of several, and bytes must repeat.
+    # One metadata key: safetensors does not keep the order of several, and equal content must give
+    # equal bytes.
     metadata = {"rsc": json.dumps({"header": header_json, "sha256": seal})}
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     write_bytes(Path(path), save(contiguous, metadata=metadata))
@@ -62,17 +63,19 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Array], header: Mappin
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Read what `write_tensors` wrote, and check its seal.
+    """Read a file written by `write_tensors`, and verify its seal.
 
     Returns
     -------
     tensors : dict of str to ndarray
+        The tensors by name.
     header : dict
+        The header.
 
     Raises
     ------
     CheckpointError
-        If the file is missing, too large, truncated, altered or of another kind.
+        If the file is missing, too large, truncated, altered, or of another kind.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -81,7 +84,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise CheckpointError(f"{path}: {size} bytes is above the cap of {MAX_FILE_BYTES}")
+            raise CheckpointError(f"{path}: {size} bytes exceed the limit of {MAX_FILE_BYTES}")
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read: {error.strerror or error}") from error
@@ -102,7 +105,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         RecursionError,
         struct.error,
     ) as error:
-        raise CheckpointError(f"{path}: not a whole file of this project: {error}") from error
+        raise CheckpointError(f"{path}: not a complete file of this project: {error}") from error
     if tensors_sha256(tensors, header_json) != seal:
-        raise CheckpointError(f"{path}: its content does not match its SHA-256; it is damaged")
+        raise CheckpointError(f"{path}: damaged: the content does not match its SHA-256")
     return tensors, header

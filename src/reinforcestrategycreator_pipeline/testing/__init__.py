@@ -1,6 +1,6 @@
-"""Contract suites: what every component of a family must do, as tests to inherit.
+"""Contract suites: tests to inherit that state what every component of a family must do.
 
-Needs pytest, and hypothesis for some; nothing else of the package imports this.
+They need pytest, and some of them hypothesis; no other part of the package imports them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What every broker must do. Inherit `BrokerContract`, override the fixture `desk`, and run.
+"""The contract of brokers. Inherit `BrokerContract`, override the fixture `desk`, and run.
 
 class TestMyBroker(BrokerContract):
     @pytest.fixture
     def desk(self):
-        return PaperDesk(MyBroker)  # or a desk of yours: the vendor's sandbox, or a fake server
+        return PaperDesk(MyBroker)  # or your own desk: the vendor's sandbox, or a fake server
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DAY_NS = 86_400 * 10**9
 
 
 class Desk(Protocol):
-    """A market that the test rules, and an account there."""
+    """A market that the test controls, and an account there."""
 
     symbol: str
     cash: float
@@ -41,18 +41,18 @@ class Desk(Protocol):
         """Return a new client of the same account."""
 
     def trade_at(self, price: float) -> None:
-        """Let the market trade at this price from now on."""
+        """Set the price at which the market trades from now on."""
 
 
 class PaperDesk:
-    """A desk of brokers that trade on a `PaperMarket`.
+    """A desk for brokers that trade on a `PaperMarket`.
 
     Parameters
     ----------
     make : callable
-        Gives the broker of a market.
+        Function from a market to its broker.
     costs : CostConfig
-        Of trading and carrying there.
+        Costs of trading and of holding positions on the market.
     """
 
     def __init__(self, make: Callable[[PaperMarket], Broker], costs: CostConfig = DEAR) -> None:
@@ -65,14 +65,14 @@ class PaperDesk:
         return self._make(self.market)
 
     def trade_at(self, price: float) -> None:
-        """End the session at this price, and open the next one at it."""
+        """End the session at this price, and open the next one at the same price."""
         self.market.close(price, self._bars * DAY_NS)
         self._bars += 1
         self.market.open(price, self._bars * DAY_NS)
 
 
 def trade(broker: Broker, orders: Orders, order: Order, patience: float = 5.0) -> list[OrderUpdate]:
-    """Send an order and poll until it is done; return what was told."""
+    """Send an order, poll until it is done, and return the updates."""
     orders.submit(order)
     updates, end = orders.poll(), time.monotonic() + patience
     while TRANSITIONS[orders.states[order.client_id]] and time.monotonic() < end:
@@ -88,10 +88,10 @@ def fills_of(updates: list[OrderUpdate]) -> list[Fill]:
 
 
 class BrokerContract:
-    """The promises of a broker, each a test."""
+    """The contract of a broker, one test per promise."""
 
     shorts = True
-    """Whether the account may sell what it does not hold."""
+    """Whether the account may sell short."""
 
     @pytest.fixture
     def desk(self) -> Desk:
@@ -181,7 +181,7 @@ class BrokerContract:
         again = desk.connect()
         assert dict(again.positions()) == dict(broker.positions())
         assert again.account() == broker.account()
-        again.submit(order)  # as after a restart that forgot that it had ordered
+        again.submit(order)  # as a client would after a restart that lost its state
         again.poll()
         assert again.positions()[desk.symbol] == pytest.approx(3.0)
 

@@ -1,4 +1,4 @@
-"""What every data source must keep. Inherit, and return an instance from `source`.
+"""The contract of data sources. Inherit it, and return an instance from the fixture `source`.
 
 class TestMySource(DataSourceContract):
     @pytest.fixture
@@ -47,8 +47,8 @@ class DataSourceContract:
         assert from_mapping(type(source), as_json, "it") == source
 
     def test_unknown_parameter_is_refused(self, source):
-        with pytest.raises(ConfigError, match="no parameter 'colour'"):
-            from_mapping(type(source), {"colour": 1}, "it")
+        with pytest.raises(ConfigError, match="no parameter 'flavor'"):
+            from_mapping(type(source), {"flavor": 1}, "it")
 
     def test_fingerprint_is_of_text_and_stays(self, source):
         first = fingerprint_source(source, "it")

@@ -1,4 +1,4 @@
-"""What every feature must do. Inherit `FeatureContract`, override the fixture `spec`, and run.
+"""The contract of features. Inherit `FeatureContract`, override the fixture `spec`, and run.
 
 class TestMyFeature(FeatureContract):
     @pytest.fixture
@@ -53,7 +53,7 @@ def make_flat_bars(n_rows: int, level: float = 37.3, volume: float = 1000.0) -> 
 
 
 class FeatureContract:
-    """The promises of a feature, each a test."""
+    """The contract of a feature, one test per promise."""
 
     @pytest.fixture
     def spec(self) -> FeatureSpec:
@@ -67,7 +67,7 @@ class FeatureContract:
         return evaluate(build_feature(spec), spec.name, bars_of(frame))
 
     def lookback(self, spec):
-        """The declared lookback, or the one that a long series shows."""
+        """Return the declared lookback, or the one observed in a long series."""
         declared = build_feature(spec).lookback
         return self.compute(spec, make_bars(1000)).lookback if declared is None else declared
 
@@ -154,7 +154,7 @@ class FeatureContract:
 
 
 def with_halt(frame: pd.DataFrame, bars: int = 120) -> pd.DataFrame:
-    """Return `frame` with its price frozen and no volume over `bars` bars before the last 100."""
+    """Return `frame` with a frozen price and no volume over `bars` bars before the last 100."""
     frame = frame.copy()
     stop = len(frame) - 100
     rows = frame.index[stop - bars : stop]

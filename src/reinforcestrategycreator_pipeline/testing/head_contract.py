@@ -1,9 +1,9 @@
-"""What every head must do. Inherit `HeadContract`, override the fixture `head`, and run.
+"""The contract of heads. Inherit `HeadContract`, override the fixture `head`, and run.
 
 class TestMyHead(HeadContract):
     @pytest.fixture
     def head(self):
-        return MyHead(SimpleNamespace(n_atoms=7))  # few outputs: the tests are short then
+        return MyHead(SimpleNamespace(n_atoms=7))  # few outputs keep the tests short
 
     @pytest.fixture
     def largest(self):  # only for a head that overflows float32 before 1e30
@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
 
 def make_case(head, rows=ROWS, seed=0, dtype="float64"):
-    """Random arguments; every third row is a termination. Whole float32 numbers in any dtype."""
+    """Return random arguments, exact in float32; every third row is a termination."""
     rng = np.random.default_rng(seed)
     shape = (rows, head.n_outputs)
     discount = np.where(np.arange(rows) % 3 == 2, 0.0, rng.uniform(0.5, 1.0, rows))
@@ -46,7 +46,7 @@ def make_case(head, rows=ROWS, seed=0, dtype="float64"):
 
 
 def worst(found, expected):
-    """The largest difference, relative to the largest number."""
+    """Return the largest difference, relative to the largest number."""
     return float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
 
 
@@ -55,7 +55,7 @@ def bits(results):
 
 
 class HeadContract:
-    """The promises of a head, each a test."""
+    """The contract of a head, one test per promise."""
 
     @pytest.fixture
     def head(self):
@@ -63,7 +63,7 @@ class HeadContract:
 
     @pytest.fixture
     def largest(self) -> float:
-        """Outputs and rewards up to which nothing overflows in float32."""
+        """Return the size of outputs and rewards up to which float32 must not overflow."""
         return 1e30
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -188,7 +188,7 @@ class HeadContract:
         assert bits(head.loss(*case)) == kept
         head.values(case.predicted)
         assert bits(case) == before
-        for i, result in enumerate(results):  # the caller may weight one in place
+        for i, result in enumerate(results):  # the caller may scale one in place
             result[...] = 99.0
             assert bits(results)[i + 1 :] == kept[i + 1 :]
         assert bits(case) == before

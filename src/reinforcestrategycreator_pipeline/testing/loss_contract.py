@@ -1,4 +1,4 @@
-"""What every loss must do. Inherit `LossContract`, override the fixture `name`, and run.
+"""The contract of losses. Inherit `LossContract`, override the fixture `name`, and run.
 
 class TestMyLoss(LossContract):
     @pytest.fixture
@@ -21,7 +21,7 @@ H = 1e-6
 
 
 class LossContract:
-    """The promises of a loss, each a test."""
+    """The contract of a loss, one test per promise."""
 
     @pytest.fixture
     def name(self) -> str:
@@ -33,7 +33,7 @@ class LossContract:
 
     @pytest.fixture
     def largest_error(self) -> float:
-        """Error up to which nothing overflows in float32."""
+        """Return the size of errors up to which float32 must not overflow."""
         return 1e30
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -44,7 +44,7 @@ class LossContract:
                 assert (result.shape, result.dtype) == (shape, error.dtype)
 
     def test_derivative_agrees_with_central_differences(self, name, delta):
-        # A little off the round numbers, where kinks are.
+        # Slightly off the round numbers, where a loss may have kinks.
         error = np.linspace(-4.0, 4.0, 81) * delta + 1e-3 * delta
         step = H * delta
         loss = LOSSES.build(name)

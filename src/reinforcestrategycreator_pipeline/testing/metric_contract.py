@@ -1,4 +1,4 @@
-"""What every metric must do. Inherit `MetricContract`, override the fixture `name`, and run.
+"""The contract of metrics. Inherit `MetricContract`, override the fixture `name`, and run.
 
 class TestMyMetric(MetricContract):
     @pytest.fixture
@@ -31,24 +31,24 @@ ARRAYS = ("equity", "exposure", "turnover", "costs")
 
 
 def random_result(bars: int = 120, seed: int = 0, money: float = 1_000.0) -> StrategyResult:
-    """Return what random targets, short and long, did on a random walk."""
+    """Return the result of random targets, short and long, on a random walk."""
     targets = random_targets(bars - 1, (-1.0, 0.0, 0.5, 1.0), seed, stay=0.8)
     return run_backtest("s", random_asset(bars, seed), targets, DEAR, money)
 
 
 def idle_result(bars: int = 120) -> StrategyResult:
-    """Return what an account that never trades did."""
+    """Return the result of an account that never trades."""
     return run_backtest("s", random_asset(bars, 1), np.zeros(bars - 1), DEAR, 1_000.0)
 
 
 def ruined_result() -> StrategyResult:
-    """Return an account that has nothing left after 60 of its bars."""
+    """Return the result of an account that is ruined after 60 bars."""
     result = random_result()
     return dataclasses.replace(result, equity=np.where(np.arange(120) < 60, result.equity, 0.0))
 
 
 class MetricContract:
-    """The promises of a metric, each a test."""
+    """The contract of a metric, one test per promise."""
 
     @pytest.fixture
     def name(self) -> str:
@@ -73,7 +73,7 @@ class MetricContract:
             ruined_result(),
         ):
             found = metric(Performance(result, 252.0))
-            assert isinstance(found, MetricValue)  # which is finite, or has a reason
+            assert isinstance(found, MetricValue)  # finite, or with a reason
 
     def test_no_bars_have_a_reason_or_nothing_to_count(self, metric):
         empty = dataclasses.replace(
@@ -94,7 +94,7 @@ class MetricContract:
         assert result.trades.equals(twin.trades)
 
     def test_only_money_has_the_scale_of_money(self, metric):
-        """A power of two, so that the bits of everything else stay."""
+        """Scale by a power of two, which leaves everything else bit-identical."""
         small, large = (metric(Performance(random_result(money=m), 252.0)) for m in (1e3, 8e3))
         assert small.value is not None
         factor = 8.0 if metric.unit == "money" else 1.0

@@ -1,4 +1,4 @@
-"""What every model must do. Inherit `ModelContract`, override the fixture `make_model`, and run.
+"""The contract of models. Inherit `ModelContract`, override the fixture `make_model`, and run.
 
 class TestMyModel(ModelContract):
     @pytest.fixture
@@ -24,7 +24,7 @@ MakeModel = Callable[[int], Model]
 
 
 class BanditReplay:
-    """Batches of one-step episodes: action k pays the state's element k."""
+    """Batches of one-step episodes in which action k pays element k of the state."""
 
     def __init__(self, all_actions: bool = False, seed: int = 0) -> None:
         self.all_actions = all_actions
@@ -50,7 +50,7 @@ class BanditReplay:
 
 
 def built(make_model: MakeModel, seed: int = 0, all_actions: bool = False, steps: int = 0) -> Model:
-    """Return a model that has learned for so many steps."""
+    """Return a built model after `steps` training steps."""
     model = make_model(seed)
     model.build((N_INPUTS,), (N_ACTIONS,), BanditReplay(all_actions))
     for _ in range(steps):
@@ -63,7 +63,7 @@ def content(model: Model) -> dict[str, bytes]:
 
 
 def clear(values: np.ndarray) -> np.ndarray:
-    """Tell which rows have one best action: rounding may turn a tie."""
+    """Return which rows have a clear best action, as rounding may decide a tie."""
     best_two = np.sort(values, axis=1)[:, -2:]
     found: np.ndarray = best_two[:, 1] - best_two[:, 0] > 1e-4
     assert found.mean() > 0.9
@@ -74,13 +74,13 @@ STATES = np.random.default_rng(1).normal(size=(40, N_INPUTS))
 
 
 class ModelContract:
-    """The promises of a model, each a test.
+    """The contract of a model, one test per promise.
 
     Attributes
     ----------
     remaining_loss : float
-        The share of the first losses to which learning must bring them. A cross-entropy cannot
-        fall below the entropy of its targets: models with such a loss may set another.
+        Largest final loss as a fraction of the first losses. A cross-entropy cannot fall below the
+        entropy of its targets, so models with such a loss may set a larger value.
     """
 
     remaining_loss = 0.1
@@ -141,7 +141,7 @@ class ModelContract:
         acting, still = built(make_model), built(make_model)
         acting.observe(STATES)
         acting.select_actions(STATES, 0.5)
-        still.observe(STATES)  # which may move a normalisation
+        still.observe(STATES)  # which may update a normalization
         assert content(acting) == content(still)
         assert acting.predict(STATES).tobytes() == still.predict(STATES).tobytes()
 

@@ -1,4 +1,4 @@
-"""What every reward must do. Inherit `RewardContract`, override the fixture `name`, and run.
+"""The contract of rewards. Inherit `RewardContract`, override the fixture `name`, and run.
 
 class TestMyReward(RewardContract):
     @pytest.fixture
@@ -25,7 +25,7 @@ GRID = (-1.0, 0.0, 0.5, 1.0)
 
 
 class RewardContract:
-    """The promises of a reward, each a test."""
+    """The contract of a reward, one test per promise."""
 
     @pytest.fixture
     def name(self) -> str:
@@ -33,7 +33,7 @@ class RewardContract:
 
     @pytest.fixture
     def highest_growth(self) -> float:
-        """Growth of a bar up to which more money is worth more."""
+        """Return the growth of a bar up to which the reward must rise."""
         return 100.0
 
     def test_finite_from_ruin_to_riches(self, name):

@@ -1,4 +1,4 @@
-"""What every schedule must do. Inherit `ScheduleContract`, override `schedule`, and run.
+"""The contract of schedules. Inherit `ScheduleContract`, override `schedule`, and run.
 
 class TestMySchedule(ScheduleContract):
     @pytest.fixture
@@ -21,7 +21,7 @@ ENDS = [(1.0, 0.05), (0.1, 0.7), (3e-4, 1e-7), (0.25, 0.25)]
 
 
 class ScheduleContract:
-    """The promises of a schedule, each a test."""
+    """The contract of a schedule, one test per promise."""
 
     @pytest.fixture
     def schedule(self) -> Component:
@@ -29,14 +29,14 @@ class ScheduleContract:
 
     @pytest.mark.parametrize(("initial", "final"), ENDS)
     def test_values_are_finite_and_between_0_and_the_larger_end(self, schedule, initial, final):
-        largest = max(initial, final) * (1.0 + 1e-12)  # a rounding
+        largest = max(initial, final) * (1.0 + 1e-12)  # tolerates rounding
         function = checked_schedule(schedule, largest)
         for share in SHARES:
             assert type(function(initial, final, share)) is float
 
     @pytest.mark.parametrize(("initial", "final"), ENDS)
     def test_the_share_alone_decides(self, schedule, initial, final):
-        """Training may be resumed anywhere: a schedule that counts its calls would part."""
+        """Training may resume at any step, so a schedule must not count its calls."""
         forwards, backwards = checked_schedule(schedule), checked_schedule(schedule)
         values = [forwards(initial, final, share) for share in SHARES]
         assert [backwards(initial, final, share) for share in SHARES[::-1]][::-1] == values

@@ -1,4 +1,4 @@
-"""What every strategy must do: inherit `StrategyContract` and give the fixture `strategy`."""
+"""The contract of strategies. Inherit `StrategyContract`, override `strategy`, and run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cut(asset: AssetBars, bars: int) -> AssetBars:
 
 
 class StrategyContract:
-    """The promises of a strategy, each a test."""
+    """The contract of a strategy, one test per promise."""
 
     @pytest.fixture
     def strategy(self):

@@ -1,4 +1,4 @@
-"""Assets, grids and costs for the tests of everything that trades."""
+"""Assets, grids and costs for tests of trading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRIDS = [(0.0, 1.0), (-1.0, 0.0, 1.0), (0.0, 0.5, 1.0), (-1.5, -0.5, 0.0, 0.7, 2
 
 
 def asset_of(open_, close, times=None, features=None, symbol="A") -> AssetBars:
-    """Return bars of plain lists; a day apart, one constant feature, unless given."""
+    """Return bars from lists, by default one day apart with one constant feature."""
     n = len(close)
     return AssetBars(
         symbol,
@@ -28,7 +28,7 @@ def asset_of(open_, close, times=None, features=None, symbol="A") -> AssetBars:
 
 
 def random_asset(n: int, seed: int = 0, symbol: str = "A", volatility: float = 0.02) -> AssetBars:
-    """Return a random walk with gaps, over trading days with weekends, and three features."""
+    """Return a random walk with overnight gaps, weekends and three random features."""
     rng = np.random.default_rng(seed)
     close = 50.0 * np.exp(np.cumsum(rng.normal(0.0, volatility, n)))
     before = np.concatenate([[50.0], close[:-1]])
@@ -38,7 +38,7 @@ def random_asset(n: int, seed: int = 0, symbol: str = "A", volatility: float = 0
 
 
 def random_targets(n: int, grid, seed: int = 0, stay: float = 0.6) -> np.ndarray:
-    """Return n targets of a grid; each is the one before with probability `stay`."""
+    """Return n targets from a grid; each repeats the previous one with probability `stay`."""
     rng = np.random.default_rng(seed)
     targets = rng.choice(np.asarray(grid), size=n)
     for t in range(1, n):

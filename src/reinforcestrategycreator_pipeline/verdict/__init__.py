@@ -1,1 +1,1 @@
-"""Whether a result may be promoted."""
+"""The decision whether a result is promoted."""

@@ -1,4 +1,4 @@
-"""The decision: the conditions, how each came out, and the one sentence that says so."""
+"""The decision: the checks, their outcomes, and the sentences that state them."""
 
 from __future__ import annotations
 
@@ -6,39 +6,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
 
 class Check(NamedTuple):
-    """One condition, and how it came out.
+    """One condition and its outcome.
 
     Attributes
     ----------
     name : str
-        What is looked at: ``"Sharpe ratio"``.
+        Quantity that is checked: ``"Sharpe ratio"``.
     rule : str
-        The condition in words: ``"at least 0.50"``.
+        Condition in words: ``"at least 0.50"``.
     value : str
-        What was found: ``"0.31"``, or ``"undefined (no trades)"``.
+        Actual value: ``"0.31"``, or ``"undefined (no trades)"``.
     passed : bool
-        Whether the condition holds. What is undefined does not pass.
+        Whether the condition holds; an undefined value fails.
+    phrase : str
+        Value and condition as a part of a sentence: ``"Sharpe ratio 0.31 (minimum 0.50)"``. If
+        empty, `name`, `value` and `rule` are used.
     """
 
     name: str
     rule: str
     value: str
     passed: bool
+    phrase: str = ""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a strategy is promoted, and why.
+    """The decision whether a strategy is promoted, with its reasons.
 
     Attributes
     ----------
     checks : tuple of Check
-        The conditions; all must hold.
+        Conditions for promotion; all must hold.
     """
 
     checks: tuple[Check, ...]
+
+    def __str__(self) -> str:
+        return self.sentence
 
     @property
     def promoted(self) -> bool:
@@ -47,24 +56,38 @@ class Decision:
 
     @property
     def reasons(self) -> str:
-        """The conditions that do not hold, in words; empty if all do."""
+        """The failed checks as phrases; empty if all passed."""
         failed = (check for check in self.checks if not check.passed)
-        return "; ".join(f"{c.name} is {c.value} and must be {c.rule}" for c in failed)
+        return "; ".join(c.phrase or f"{c.name} {c.value} ({c.rule})" for c in failed)
 
     @property
     def sentence(self) -> str:
-        """The decision and its reason."""
-        if not self.promoted:
-            return f"Not promoted: {self.reasons}."
-        if not self.checks:
-            return "Promoted: no condition is set."
-        return f"Promoted: it meets {len(self.checks)} of {len(self.checks)} conditions."
+        """The decision and its reasons, in two sentences."""
+        total = len(self.checks)
+        failed = sum(not check.passed for check in self.checks)
+        if not total:
+            return "Promoted. No checks were set."
+        if failed:
+            return f"Not promoted. {_share(failed, total)} failed: {self.reasons}."
+        return f"Promoted. {_share(total, total)} passed."
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``metrics.json`` holds."""
+        """Return the decision as ``metrics.json`` holds it."""
         return {"promoted": self.promoted, "checks": [c._asdict() for c in self.checks]}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Decision:
-        """Read what `to_json` returned."""
+        """Restore a decision from the result of `to_json`."""
         return cls(tuple(Check(**check) for check in stored["checks"]))
+
+
+def _share(count: int, total: int) -> str:
+    """Return the subject of a sentence: ``"Three of five checks"``, ``"Both checks"``."""
+    if count == total <= 2:
+        return ("The only check", "Both checks")[total - 1]
+    first = "All" if count == total else f"{_number(count)} of".capitalize()
+    return f"{first} {_number(total)} checks"
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)

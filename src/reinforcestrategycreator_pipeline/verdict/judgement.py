@@ -1,4 +1,4 @@
-"""What the evaluation says of a strategy, as ``metrics.json`` holds it."""
+"""The evaluation's judgment of a strategy, as ``metrics.json`` holds it."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ Metrics = Mapping[str, Mapping[str, Mapping[str, MetricValue]]]
 
 @dataclass(frozen=True)
 class Judgement:
-    """The metrics of every result, and the decision on the one strategy that is judged.
+    """The metrics of all results and the decision on the judged strategy.
 
     Attributes
     ----------
     strategy : str
-        Its name; that of its results.
+        Name of the judged strategy, as in its results.
     description : str
-        What it is, in a line: ``"20 inputs, hidden layers 32 and 32"``; may be empty.
+        One line on the strategy: ``"20 inputs, hidden layers 32 and 32"``; may be empty.
     periods_per_year : float
-        What the metrics were annualised with.
+        Bars per year by which the metrics were annualized, > 0.
     metrics : mapping of str to mapping of str to mapping of str to MetricValue
-        Asset or ``"PORTFOLIO"`` -> strategy -> metric.
+        Metrics by asset or ``"PORTFOLIO"``, then by strategy, then by metric.
     random_percentile : mapping of str to float
-        By asset, the percent of random policies of the strategy's turnover that end below it.
+        Percentage of random policies with the strategy's turnover that end below it, 0 to 100, by
+        asset.
     decision : Decision
-        Whether it is promoted.
+        Checks of the strategy, and whether it is promoted.
     infos : mapping of str to MetricInfo
-        What each metric is, in a table's order.
+        Name, unit and definition of each metric, in the order of the tables.
     """
 
     strategy: str
@@ -55,7 +56,7 @@ class Judgement:
     )
 
     def value(self, asset: str, strategy: str, metric: str) -> MetricValue:
-        """Return one metric; a strategy or metric that was not computed says so."""
+        """Return one metric; if it was not computed, a value that says so."""
         missing = MetricValue(None, "not computed")
         return self.metrics[asset].get(strategy, {}).get(metric, missing)
 
@@ -80,7 +81,7 @@ class Judgement:
 
     @classmethod
     def read(cls, path: Path) -> Judgement:
-        """Read what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises
         ------
@@ -121,7 +122,7 @@ def judge(
     thresholds: Thresholds,
     random_percentile: Mapping[str, float],
 ) -> Judgement:
-    """Compute all metrics of all results, and hold the strategy's portfolio to the thresholds."""
+    """Compute all metrics of all results, and check the strategy's portfolio for promotion."""
     metrics = {
         asset: {name: compute_metrics(r, periods_per_year) for name, r in strategies.items()}
         for asset, strategies in results.items()

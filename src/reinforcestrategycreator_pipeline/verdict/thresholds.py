@@ -1,7 +1,8 @@
-"""What a result must reach for promotion, and the check of a result against it."""
+"""The thresholds for promotion, and the checks of a result against them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -16,28 +17,30 @@ from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 Values = Mapping[str, MetricValue]
+_PROPER = ("Calmar", "Sharpe", "Sortino")
 
 
 @dataclass(frozen=True)
 class Thresholds(Strict):
-    """What the portfolio must reach on the test bars, net of costs.
+    """Conditions on the portfolio's result on the test bars, net of costs.
 
     Attributes
     ----------
     min_sharpe : float or None
-        Annualised Sharpe ratio at least this; None: not looked at.
+        Minimum annualized Sharpe ratio; None disables the check.
     max_drawdown : float or None
-        Deepest fall of equity at most this fraction; None: not looked at.
+        Maximum drawdown as a positive fraction of equity, in (0, 1]; None disables the check.
     min_trades : int
-        Round trips at least this many: a result of two trades says nothing.
+        Minimum number of round trips, >= 0: a result of two trades proves nothing.
     beat_buy_and_hold : bool
-        Total return above that of buy and hold on the same bars with the same costs.
+        Whether the total return must exceed that of buy and hold on the same bars at the same
+        costs.
     min_random_percentile : float or None
-        Percentile of the result among random policies of the same turnover at least this; None:
-        not looked at.
+        Minimum percentile of the result among random policies with the same turnover, 0 to 100;
+        None disables the check.
     minimum, maximum : mapping of str to float
-        Any metric, by its name or as ``"module:function"``, at least or at most this, in the
-        metric's own unit: 0.1 is 10%, a drawdown is negative.
+        Limits of further metrics, by name or ``"module:function"``, each in the metric's own unit:
+        0.1 is 10%, and a drawdown is negative.
     """
 
     min_sharpe: float | None = 0.5
@@ -62,21 +65,21 @@ def decide(
     buy_and_hold: Values,
     random_percentile: float | None,
 ) -> Decision:
-    """Hold test results against the thresholds.
+    """Check test results against the thresholds.
 
     Parameters
     ----------
     thresholds : Thresholds
-        The conditions.
+        Conditions for promotion.
     own, buy_and_hold : mapping of str to MetricValue
-        The strategy's metrics and those of buy and hold, on the equal-weight portfolio.
+        Metrics of the strategy and of buy and hold, on the equal-weight portfolio.
     random_percentile : float or None
-        Share of the random policies that the strategy beats, 0 to 100; None: not known.
+        Percentage of the random policies that the strategy beats, 0 to 100; None if unknown.
 
     Returns
     -------
     Decision
-        Its checks are in a fixed order, one for each condition that is set.
+        One check for each condition that is set, in a fixed order.
     """
     checks = []
     if thresholds.min_sharpe is not None:
@@ -104,33 +107,59 @@ def _bound(name: str, limit: float, values: Values, sign: int = 1) -> Check:
     metric = find_metric(name)
     found = _found(metric.key, values)
     passed = found.value is not None and sign * found.value >= sign * limit
-    rule = f"at {'least' if sign > 0 else 'most'} {format_value(metric.unit, limit)}"
-    return Check(metric.label, rule, _text(metric.unit, found, limit, passed), passed)
+    side, shown = ("least", "minimum") if sign > 0 else ("most", "maximum")
+    text = format_value(metric.unit, limit)
+    value = _text(metric.unit, found, limit, passed)
+    phrase = _phrase(metric.label, value, f"{shown} {text}")
+    return Check(metric.label, f"at {side} {text}", value, passed, phrase)
 
 
 def _beats(own: Values, hold: Values) -> Check:
     metric = find_metric("total_return")
     found, bar = _found(metric.key, own), _found(metric.key, hold)
+    passed = found.value is not None and bar.value is not None and found.value > bar.value
     if bar.value is None:
-        rule = f"above buy and hold's, which is undefined ({bar.reason})"
-        return Check(metric.label, rule, _text(metric.unit, found, 0.0, True), False)
-    passed = found.value is not None and found.value > bar.value
-    rule = f"above buy and hold's {format_value(metric.unit, bar.value)}"
-    return Check(metric.label, rule, _text(metric.unit, found, bar.value, passed), passed)
+        bound, value = f"undefined, {bar.reason}", _text(metric.unit, found, 0.0, True)
+    else:
+        bound = format_value(metric.unit, bar.value)
+        value = _text(metric.unit, found, bar.value, passed)
+    phrase = _phrase(metric.label, value, f"buy and hold: {bound}")
+    return Check(metric.label, f"above buy and hold ({bound})", value, passed, phrase)
 
 
 def _percentile(limit: float, found: float | None) -> Check:
-    name, rule = "Percentile among random policies", f"at least {limit:g}"
-    if found is None:
-        return Check(name, rule, "undefined (not computed)", False)
-    # Written so that a NaN fails.
-    passed = bool(found >= limit)
+    name, rule, bound = "Percentile of random policies", f"at least {limit:g}", f"{limit:g}"
+    minimum = f"minimum {_ordinal(bound)}"
+    if found is None or math.isnan(found):
+        reason = "not computed" if found is None else "not a number"
+        value = f"undefined ({reason})"
+        return Check(name, rule, value, False, _phrase(name, value, minimum))
+    passed = found >= limit
     text = f"{found:.1f}"
-    return Check(name, rule, text if passed or text != f"{limit:.1f}" else repr(found), passed)
+    if not passed and text == f"{limit:.1f}":
+        text = repr(found)
+    rank = f"{found:.0f}"
+    if rank == bound:
+        rank = text
+    phrase = f"{_ordinal(rank)} percentile of random policies ({minimum})"
+    return Check(name, rule, text, passed, phrase)
+
+
+def _phrase(label: str, value: str, limit: str) -> str:
+    """Return a check's outcome as a part of a sentence, with one pair of parentheses."""
+    word = label.split()[0]
+    name = label[0].lower() + label[1:] if word[1:].islower() and word not in _PROPER else label
+    return f"{name} {value[:-1]}; {limit})" if value.endswith(")") else f"{name} {value} ({limit})"
+
+
+def _ordinal(number: str) -> str:
+    """Return ``"95th"`` for ``"95"``; a decimal ends as its last digit is read."""
+    suffix = {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th")
+    return f"{number}{'th' if number[-2:] in ('11', '12', '13') else suffix}"
 
 
 def _text(unit: str, found: MetricValue, limit: float, passed: bool) -> str:
-    """Return the value for people, with all its digits if rounding would hide why it failed."""
+    """Return the value for people, with all digits if rounding would hide why it failed."""
     if found.value is None:
         return f"undefined ({found.reason})"
     text = format_value(unit, found.value)

@@ -19,6 +19,7 @@ import toy_pipeline as toy
 from rich.console import Console
 
 from reinforcestrategycreator_pipeline import checks
+from reinforcestrategycreator_pipeline.api import runs
 from reinforcestrategycreator_pipeline.cli.entry import one_line, run_app
 from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family
 from reinforcestrategycreator_pipeline.cli.results import result_table, show_results
@@ -54,6 +55,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     rehearsal.rehearse = lambda config: None
     for module in (config, catalog, rehearsal):
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(runs, "RunConfig", toy.ToyConfig)
+    monkeypatch.setattr(runs, "ARTIFACTS", toy.ARTIFACTS)
+    monkeypatch.setattr(runs, "build_stages", lambda: built)
     return built
 
 
@@ -87,7 +91,7 @@ def test_run_shows_the_result(rsc: Rsc) -> None:
     assert lines[2].startswith("dqn [bold]")  # a name is text, not markup
     assert lines[4] == "run       mine: complete"
     assert lines[5].startswith("stages    data 0.0 s, training 0.")
-    assert lines[6] == "promoted  yes"
+    assert lines[6] == "verdict   Promoted. The only check passed."
     assert lines[7:] == ["report    runs/mine/evaluation/report.html"]
     assert "[3/3] evaluation: done" in result.err
     assert "\x1b" not in result.out + result.err
@@ -110,21 +114,21 @@ def test_resume(rsc: Rsc, monkeypatch) -> None:
     assert "stages    data unchanged, training unchanged, evaluation unchanged" in result.out
     result = rsc("run", "--resume", "runs/mine", "--set", "report.threshold=100")
     assert "data unchanged, training unchanged, evaluation 0.0 s" in result.out
-    assert "promoted  no: the sum is" in result.out
+    assert "verdict   Not promoted. The only check failed: the sum 3." in result.out
     assert result.code == 0  # not to promote is a result, not an error
 
 
 def test_resume_keeps_its_own_configuration_and_name(rsc: Rsc) -> None:
     rsc("run", "--run-id", "mine")
-    tail = "does not go with --resume: a run keeps its configuration and name. Use --set to change "
-    tail += "a key, or start a new run."
+    tail = "cannot be combined with --resume: a run keeps its configuration and name. "
+    tail += "Use --set to change a key, or start a new run."
     refused(rsc("run", "--resume", "mine", "--config", "x"), f"--config {tail}", 1)
     refused(rsc("run", "--resume", "mine", "--run-id", "x"), f"--run-id {tail}", 1)
 
 
 def test_user_errors_are_one_line(rsc: Rsc) -> None:
     Path("bad.yaml").write_text("seed: 1\ntraning: {}\n")
-    message = "bad.yaml:2: traning: no such key. Did you mean 'training'?"
+    message = "bad.yaml:2: traning: unknown key. Did you mean 'training'?"
     for command in (["run"], ["config", "show"], ["config", "check"]):
         refused(rsc(*command, "--config", "bad.yaml"), message, 2)
     refused(
@@ -133,14 +137,14 @@ def test_user_errors_are_one_line(rsc: Rsc) -> None:
         2,
     )
     assert not Path("runs").exists()  # nothing written half
-    refused(rsc("report", "nope"), "runs: no run is called 'nope'. There are no runs in runs.", 1)
+    refused(rsc("report", "nope"), "runs: no run named 'nope'. There are no runs in runs.", 1)
     refused(rsc("run", "--resume", "latest"), "runs/latest: there is no latest run yet.", 1)
     result = rsc("run", "--run-id", "a/b")
     assert result.err.startswith("error: a run's name must be 1 to 100 letters, digits")
     rsc("run", "--run-id", "mine")
     refused(
         rsc("run", "--run-id", "mine"),
-        "the run 'mine' exists already in runs. Continue it with --resume mine, or choose another "
+        "the run 'mine' already exists in runs. Continue it with --resume mine, or choose another "
         "name.",
         1,
     )
@@ -157,7 +161,7 @@ def test_user_errors_are_one_line(rsc: Rsc) -> None:
         ),
         (
             ValueError("oh"),
-            "in stage training: test_cli.py:LINE, code from outside, raised ValueError: oh",
+            "in stage training: user code at test_cli.py:LINE raised ValueError: oh",
             1,
         ),
     ],
@@ -168,16 +172,16 @@ def test_a_stage_that_fails(rsc: Rsc, stages, error, message: str, code: int) ->
 
     stages[1].at_step = fail
     result = rsc("run", "--run-id", "mine")
-    refused(replace(result, err=re.sub(r"py:\d+,", "py:LINE,", result.err)), message, code)
+    refused(replace(result, err=re.sub(r"py:\d+ ", "py:LINE ", result.err)), message, code)
     said = rsc("report", "mine").err
-    assert said.startswith("error: the run 'mine' has no report yet (it is ")
-    assert said.endswith("continue it with: rsc run --resume mine\n")
+    assert said.startswith("error: the run 'mine' has no report yet (status: ")
+    assert said.endswith("continue the run with: rsc run --resume mine\n")
 
 
 def test_a_defect_outside_a_run(rsc: Rsc, monkeypatch) -> None:
     monkeypatch.setattr(f"{PACKAGE}.pipeline.config.loading.load_config", None)
     message = "internal error: TypeError: 'NoneType' object is not callable"
-    refused(rsc("config", "check"), f"{message} (RSC_TRACEBACK=1 shows where)", 70)
+    refused(rsc("config", "check"), f"{message} (set RSC_TRACEBACK=1 for the traceback)", 70)
     monkeypatch.setenv("RSC_TRACEBACK", "1")
     with pytest.raises(TypeError):
         rsc("config", "check")
@@ -221,7 +225,7 @@ def test_report(rsc: Rsc, monkeypatch) -> None:
     monkeypatch.setattr("webbrowser.open", lambda uri: False)
     result = rsc("report", "mine", "--open")
     assert result.code == 1
-    assert result.err.startswith("error: no browser can be opened here; the report is runs/mine/")
+    assert result.err.startswith("error: cannot open a browser; the report is runs/mine/")
 
 
 def test_data_list(rsc: Rsc) -> None:
@@ -243,7 +247,7 @@ def test_list(rsc: Rsc) -> None:
             assert name in result.out.splitlines()
     assert "    period: 14" in rsc("list", "features").out.splitlines()
     assert "    path: required" in rsc("list", "sources").out.splitlines()
-    refused(rsc("list", "featurs"), "there is no family 'featurs'. Did you mean 'features'?", 2)
+    refused(rsc("list", "featurs"), "unknown family 'featurs'. Did you mean 'features'?", 2)
 
 
 def test_every_family_is_listed() -> None:
@@ -273,7 +277,7 @@ def test_data_check(rsc: Rsc) -> None:
     assert result.err.count("\n") == 1
     refused(
         rsc("data", "check", "good.csv", "--set", "a.b=1"),
-        "--set a.b=1: must name a parameter of the source, without dots.",
+        "--set a.b=1: must be a parameter of the source, without dots.",
         2,
     )
 

@@ -1,16 +1,16 @@
-"""The examples of docs/deployment.md run as they stand, in their order."""
+"""The examples of the pages on deployment, ONNX and brokers run as they stand, in their order."""
 
 import re
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
 from deployment_cases import package_policy, written
 from policy_cases import random_network
 from rest_venue import RestDesk
+from snippets import ROOT, snippets
 
 from reinforcestrategycreator_pipeline.deployment.brokers.base import TRANSITIONS, Order
-from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,
     SimulatedBroker,
@@ -23,10 +23,13 @@ from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
-DOCS = Path(__file__).parents[3] / "docs" / "deployment.md"
+PAGES = {
+    name: (ROOT / "docs" / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("package-and-deploy", "export-onnx", "connect-a-broker")
+}
 
 
-def test_the_examples_run(tmp_path, monkeypatch):
+def test_the_examples_run(tmp_path, monkeypatch, capsys):
     frame = make_bars(300)
     spec = FeatureSpec("returns", {"horizons": (1, 2, 5)})
     table = compute_features(frame, [spec])
@@ -37,9 +40,13 @@ def test_the_examples_run(tmp_path, monkeypatch):
     )
     written(tmp_path / "package", policy)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(BROKERS, "_members", dict(BROKERS._members))
-    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 8
+    monkeypatch.syspath_prepend(tmp_path)
+    shown = [s for name, page in PAGES.items() for s in snippets(page, name)]
+    blocks = [s for s in shown if s.language == "python"]
+    assert len(blocks) == 11
+    for block in blocks:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     names = {
         "raw_features": table.values[50],
         "frame": frame,
@@ -48,18 +55,22 @@ def test_the_examples_run(tmp_path, monkeypatch):
         "RestDesk": RestDesk,
         "pytest": pytest,
     }
+    capsys.readouterr()
     for block in blocks:
-        exec(block, names)
+        exec(block.text, names)
+        printed = capsys.readouterr().out
+        assert printed == (block.printed or ""), block.place
+    sys.modules.pop("my_broker")
     # The exported file gives the policy's values.
     previous = int(names["state"][0, 3:].argmax())
-    expected = names["policy"].values(table.values[50:51])[0, previous]
+    expected = names["policy"].values(names["raw_features"][None])[0, previous]
     np.testing.assert_allclose(names["q_values"][0], expected, rtol=1e-5)
     assert names["actions"].tolist() == [expected.argmax()]
     assert names["target"] in (0.0, 1.0)
     assert len(names["result"].equity) == 200
     assert np.isfinite(names["result"].equity).all()
     market = PaperMarket("A", 1000.0, CostConfig())
-    broker = BROKERS.get("recording")(market, smallest=2.0)
+    broker = names["RecordingBroker"](market, smallest=2.0)
     assert isinstance(broker, SimulatedBroker)
     market.close(10.0, 0)
     for name, quantity in (("a", 1.0), ("b", 2.0)):
@@ -70,7 +81,7 @@ def test_the_examples_run(tmp_path, monkeypatch):
 def test_the_table_of_states_is_shown():
     shown = {}
     for before, after in re.findall(
-        r"^\| (`[^|]*) \| (.*)\|$", DOCS.read_text("utf-8"), re.MULTILINE
+        r"^\| (`[^|]*) \| (.*)\|$", PAGES["connect-a-broker"], re.MULTILINE
     ):
         names = re.findall(r"`(\w+)`", before)
         if names and names[0] in TRANSITIONS:

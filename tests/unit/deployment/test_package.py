@@ -111,7 +111,7 @@ def test_a_new_package_replaces_an_old_one(package):
 def test_what_is_not_a_package_is_not_replaced(tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("years of work")
-    with pytest.raises(RunError, match="not empty and not a package; it is not replaced"):
+    with pytest.raises(RunError, match="neither empty nor a package, so it is not replaced"):
         written(tmp_path / "home")
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunError, match="is not a folder"):
@@ -128,11 +128,11 @@ def test_what_is_not_a_package_is_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"provenance": {"when": object()}}, "the provenance of a package must be fit for JSON"),
-        ({"provenance": {"run": "\udc80"}}, "the provenance of a package must be fit for JSON"),
+        ({"provenance": {"when": object()}}, "the provenance of a package must be valid as JSON"),
+        ({"provenance": {"run": "\udc80"}}, "the provenance of a package must be valid as JSON"),
         (
             {"schema": DataSchema((), (float("inf"), 1.0))},
-            "the schema of a package must be fit for JSON",
+            "the schema of a package must be valid as JSON",
         ),
         ({"promotion": {"checks": []}}, "promoted parameter of promotion must be true or false"),
         ({"promotion": {"promoted": "no"}}, "promoted parameter of promotion must be true or"),
@@ -205,15 +205,15 @@ def test_links_folders_and_pipes_are_refused(package, tmp_path):
     target = tmp_path / "config.yaml"
     (package / "config.yaml").rename(target)
     (package / "config.yaml").symlink_to(target)  # the very same content
-    with pytest.raises(CheckpointError, match=r"config\.yaml: a package holds no symbolic links"):
+    with pytest.raises(CheckpointError, match=r"config\.yaml: a package has no symbolic links"):
         verify_package(package)
     (package / "config.yaml").unlink()
     (package / "config.yaml").mkdir()
-    with pytest.raises(CheckpointError, match=r"config\.yaml: a package holds regular files only"):
+    with pytest.raises(CheckpointError, match=r"config\.yaml: a package has regular files only"):
         verify_package(package)
     (package / "config.yaml").rmdir()
     os.mkfifo(package / "config.yaml")  # reading it would wait for ever
-    with pytest.raises(CheckpointError, match=r"config\.yaml: a package holds regular files only"):
+    with pytest.raises(CheckpointError, match=r"config\.yaml: a package has regular files only"):
         verify_package(package)
 
 
@@ -264,7 +264,7 @@ def test_a_manifest_that_is_none_is_refused(package, text):
 
 def test_an_oversized_json_is_not_read(package, monkeypatch):
     monkeypatch.setattr(package_files, "MAX_JSON_BYTES", 100)
-    with pytest.raises(CheckpointError, match="bytes is above the cap of 100"):
+    with pytest.raises(CheckpointError, match="bytes exceed the limit of 100"):
         verify_package(package)
 
 
@@ -307,7 +307,7 @@ def test_weights_of_something_else_are_refused(package):
         (lambda h: h.pop("head"), "lacks 'head'"),
         (lambda h: h.pop("positions"), "lacks 'positions'"),
         (lambda h: h.pop("scaler"), "the policy lacks 'scaler'"),
-        (lambda h: h["inputs"].update(names=["a", "b"]), "needs a scaler of as many"),
+        (lambda h: h["inputs"].update(names=["a", "b"]), "needs a scaler for 2 features"),
         (lambda h: h["inputs"].update(names=None), "policy"),
         (lambda h: h["inputs"].update(lookback="5"), "lookback must be an integer"),
         (lambda h: h["scaler"].update(scale=[-1.0, 1.0, 1.0]), "scale finite and >= 0"),

@@ -154,7 +154,7 @@ class GenerousBroker(SimulatedBroker):
 def test_a_broker_that_differs_from_the_backtest_is_caught(broken):
     asset, policy = random_asset(200, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
     expected = backtest(policy, asset, DEAR)
-    with pytest.raises(RunError, match=r"A: paper trading and backtest part at bar 2 \(20"):
+    with pytest.raises(RunError, match=r"A: paper trading and backtest differ from bar 2 \(20"):
         paper(policy, asset, DEAR, broken).require_equal(expected.equity)
 
 
@@ -184,10 +184,10 @@ def test_the_gap_is_the_largest_relative_difference():
     with pytest.raises(RunError) as caught:
         result.require_equal(np.array([100.0, 160.0, 50.0]))
     assert str(caught.value) == (
-        "A: paper trading and backtest part at bar 1 (2020-01-02 00:00:00+00:00): "
-        "equity 200.0 against 160.0 (tolerance 1e-09 relative)"
+        "A: paper trading and backtest differ from bar 1 (2020-01-02 00:00:00+00:00) on: "
+        "equity 200.0 on paper, 160.0 in the backtest (relative tolerance 1e-09)"
     )
-    with pytest.raises(RunError, match="part at bar 2"):
+    with pytest.raises(RunError, match="differ from bar 2"):
         result.require_equal(np.array([100.0, 200.0, np.nan]))
     with pytest.raises(RunError, match="3 closes, the other equity curve has the shape"):
         result.gap_to(np.ones(4))
@@ -201,7 +201,7 @@ def test_the_feature_that_parts_first_is_named():
         RunError, match=r"'a' differs from bar 1 \(2020-01-02 .*3\.0 bar by bar, 3\.5"
     ):
         result.require_equal(other, table)
-    with pytest.raises(RunError, match="relative\\); the features before it are the same"):
+    with pytest.raises(RunError, match="1e-09\\); the features before it are equal"):
         result.require_equal(other, pd.DataFrame({"a": [1.0, 3.0], "b": [2.0, 9.0]}))
 
 

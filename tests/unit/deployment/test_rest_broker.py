@@ -1,4 +1,4 @@
-"""The broker of docs/deployment.md, over a fake server: the contract, and a backtest's equity."""
+"""The broker of docs/how-to/connect-a-broker.md over a fake server: contract and equity."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
 from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, random_asset
 
-DOCS = Path(__file__).parents[3] / "docs" / "deployment.md"
+DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "connect-a-broker.md"
 NAMES: dict = {}
 blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
 exec(next(block for block in blocks if "class RestBroker" in block), NAMES)

@@ -27,7 +27,7 @@ class TestSimulatedBroker(BrokerContract):
 
 
 def test_the_register_offers_the_nearest_name():
-    with pytest.raises(ConfigError, match=r"no broker is called 'simulatd'\. Did you mean 'sim"):
+    with pytest.raises(ConfigError, match=r"unknown broker 'simulatd'\. Did you mean 'sim"):
         BROKERS.get("simulatd")
 
 
@@ -65,10 +65,10 @@ def test_a_ruined_account_takes_no_orders():
 
 def test_events_out_of_order_are_refused():
     market = PaperMarket("A", 1000.0, FREE)
-    with pytest.raises(OrderError, match="opens before the one before it has closed"):
+    with pytest.raises(OrderError, match="must close before the next one opens"):
         market.open(10.0, 1)
     market.close(10.0, 1)
-    with pytest.raises(OrderError, match="closes that has not opened"):
+    with pytest.raises(OrderError, match="a bar must open before it closes"):
         market.close(10.0, 2)
     market.open(10.0, 2)
     with pytest.raises(OrderError):
@@ -144,7 +144,7 @@ def test_a_client_id_names_one_order():
     orders = Orders(SimulatedBroker(PaperMarket("A", 1000.0, FREE)))
     orders.submit(Order("a", "A", 2.0))
     orders.submit(Order("a", "A", 2.0))
-    with pytest.raises(OrderError, match="'a' belongs to another order"):
+    with pytest.raises(OrderError, match="'a' belongs to a different order"):
         orders.submit(Order("a", "A", 3.0))
 
 

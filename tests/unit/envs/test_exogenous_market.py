@@ -232,7 +232,7 @@ def test_bad_grids_are_refused(grid):
 
 class TestAssetBars:
     def test_one_bar_is_too_few(self):
-        with pytest.raises(DataError, match="A: 1 bars"):
+        with pytest.raises(DataError, match="A: needs at least 2 bars"):
             asset_of([1.0], [1.0])
 
     def test_feature_that_is_not_finite(self):
@@ -250,7 +250,7 @@ class TestAssetBars:
 
     @pytest.mark.parametrize("times", [[0, 2, 2], [0, 2, 1]])
     def test_time_that_does_not_rise(self, times):
-        with pytest.raises(DataError, match=r"A: the close times .* row"):
+        with pytest.raises(DataError, match=r"A: close times must increase.* row"):
             asset_of([1.0] * 3, [1.0] * 3, times)
 
     def test_time_that_is_rounded(self):

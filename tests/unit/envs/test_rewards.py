@@ -45,7 +45,7 @@ def test_mean_variance_is_twice_as_averse_as_the_logarithm():
 
 
 def test_unknown_name_is_offered_the_nearest():
-    with pytest.raises(ConfigError, match=r"no reward is called 'log_grwth'.*'log_growth'"):
+    with pytest.raises(ConfigError, match=r"unknown reward 'log_grwth'.*'log_growth'"):
         REWARDS.get("log_grwth")
 
 

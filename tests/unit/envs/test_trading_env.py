@@ -121,7 +121,7 @@ def test_step_after_the_end_is_refused(end):
     env.reset()
     for action in [0] if end == "ruin" else [1, 1, 1]:
         env.step(action)
-    with pytest.raises(ConfigError, match="the episode is over; call reset first"):
+    with pytest.raises(ConfigError, match="the episode has ended; call reset first"):
         env.step(1)
     env.reset()
     env.step(1)
@@ -131,7 +131,7 @@ def test_step_after_the_end_is_refused(end):
 def test_action_outside_the_space_is_refused(action):
     env = TradingEnv(random_asset(9), (-1.0, 0.0, 1.0))
     env.reset()
-    with pytest.raises(ConfigError, match=r"The action of TradingEnv.step .* index below 3"):
+    with pytest.raises(ConfigError, match=r"The action of TradingEnv.step .* from 0 to 2"):
         env.step(action)
 
 

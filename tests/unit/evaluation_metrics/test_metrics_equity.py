@@ -116,7 +116,7 @@ def test_sharpe_and_sortino_by_hand():
         ("calmar", [100, 101, 103], "no drawdown"),
         ("value_at_risk", list(range(100, 120)), "too short: 19 returns, 20 are needed"),
         ("expected_shortfall", [100, 99], "too short: 1 returns, 20 are needed"),
-        ("annual_return", [1.0, 1e6], "too short to annualise: the rate overflows"),
+        ("annual_return", [1.0, 1e6], "too short to annualize: the rate overflows"),
     ],
 )
 def test_undefined_says_why(key, equity, reason):
@@ -157,7 +157,7 @@ def test_wrong_input_is_refused():
     for ppy in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="periods_per_year"):
             compute_metrics(result_of(CURVE), ppy)
-    with pytest.raises(ConfigError, match=r"no metric is called 'sharp'\. Did you mean 'sharpe'"):
+    with pytest.raises(ConfigError, match=r"unknown metric 'sharp'\. Did you mean 'sharpe'"):
         compute_metrics(result_of(CURVE), 252.0, ["sharp"])
 
 

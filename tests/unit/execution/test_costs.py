@@ -22,7 +22,7 @@ def test_wrong_value_is_refused_by_name(name, value):
 
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_trading_cost_of_half_the_value_is_refused(name):
-    with pytest.raises(ConfigError, match="< 5000"):
+    with pytest.raises(ConfigError, match=r"in \[0, 5000\)"):
         CostConfig(**{name: 5_000})
 
 

@@ -124,7 +124,7 @@ def test_too_few_bars_are_refused_not_passed():
 
 
 def test_width_that_depends_on_the_data_is_refused():
-    with pytest.raises(FeatureError, match="must always give the same number of columns"):
+    with pytest.raises(FeatureError, match="must always return the same number of columns"):
         audit_features(FRAME, planted("changes_width"))
 
 

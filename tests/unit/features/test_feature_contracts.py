@@ -10,7 +10,7 @@ from reinforcestrategycreator_pipeline.testing.feature_contract import FeatureCo
 SHIPPED = [
     *DEFAULT_FEATURES,
     FeatureSpec("returns", {"horizons": (3,)}),
-    FeatureSpec("realised_volatility", {"periods": (1, 7)}),
+    FeatureSpec("realized_volatility", {"periods": (1, 7)}),
     FeatureSpec("rsi", {"period": 1}),
     FeatureSpec("rsi", {"period": 9, "tail": 0.01}),
     FeatureSpec("macd", {"fast": 1, "slow": 2, "signal": 2, "tail": 1e-12}),

@@ -173,7 +173,7 @@ def test_refused_shapes_and_settings():
         (lambda: ScalerConfig(kind="standart"), "Did you mean 'standard'?"),
         (lambda: ScalerConfig(clip=0.0), "clip parameter of ScalerConfig"),
         (lambda: ScalerConfig(floor=1.0), "floor parameter of ScalerConfig"),
-        (lambda: FittedScaler(np.ones(2), np.ones(3), None), "one shape (F,)"),
+        (lambda: FittedScaler(np.ones(2), np.ones(3), None), "the same shape (F,)"),
         (lambda: FittedScaler(np.ones(1), -np.ones(1), None), "finite and >= 0"),
         (lambda: FittedScaler(np.ones(1), np.array([np.nan]), None), "finite and >= 0"),
         (lambda: FittedScaler(np.ones(1), np.ones(1), math.nan), "clip parameter of ScalerConfig"),

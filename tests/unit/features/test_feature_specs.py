@@ -36,7 +36,7 @@ def test_a_bare_name_in_the_configuration_file(tmp_path):
     config = load_config(RunConfig, tmp_path / "it.yaml")
     assert config.features.columns == ({"name": "rsi"}, {"name": "macd", "fast": 3})
     (tmp_path / "it.yaml").write_text("features: {columns: [rsy]}")
-    with pytest.raises(ConfigError, match=r"no feature is called 'rsy'\. Did you mean 'rsi'"):
+    with pytest.raises(ConfigError, match=r"unknown feature 'rsy'\. Did you mean 'rsi'"):
         load_config(RunConfig, tmp_path / "it.yaml")
 
 
@@ -67,20 +67,23 @@ def test_default_lookback_and_columns():
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (["rsy"], "features[0]: no feature is called 'rsy'. Did you mean 'rsi'?"),
-        (["qqqq"], "features[0]: no feature is called 'qqqq'. Valid names: "),
+        (["rsy"], "features[0]: unknown feature 'rsy'. Did you mean 'rsi'?"),
+        (["qqqq"], "features[0]: unknown feature 'qqqq'. Valid names: "),
         (["rsi", {"name": "rsi", "perid": 3}], "features[1]: feature 'rsi' has no parameter "),
         ([{"name": "rsi", "zzz": 3}], "Valid names: period, tail."),
         ([{"name": "rsi", "period": "14"}], "must be an integer >= 1. Got '14' instead."),
         ([{"period": 3}], "features[0]: must be a mapping with a name and parameters."),
-        ([{"name": 3}], "The name parameter of FeatureSpec must be text, not empty. Got 3"),
-        ([{"name": ""}], "text, not empty"),
+        ([{"name": 3}], "The name parameter of FeatureSpec must be a non-empty string. Got 3"),
+        ([{"name": ""}], "a non-empty string"),
         ([3], "features[0]: must be a mapping with a name"),
         ("rsi", "features must be a list. Got 'rsi' instead."),
         ({"name": "rsi"}, "features must be a list."),
         (None, "features must be a list. Got None instead."),
         (["nowhere:f"], "features[0]: cannot import 'nowhere'"),
-        (["user_features:momentun"], "no 'momentun' in it. Did you mean 'momentum'?"),
+        (
+            ["user_features:momentun"],
+            "cannot find 'momentun' in 'user_features:momentun'. Did you mean 'momentum'?",
+        ),
         (["user_features:not_callable"], "must be a function or a dataclass. Got 3 instead."),
     ],
 )

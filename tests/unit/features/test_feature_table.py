@@ -41,14 +41,14 @@ def test_same_column_from_two_features_is_refused():
         FeatureSpec("returns", {"horizons": (1, 5)}),
         FeatureSpec("returns", {"horizons": (5,)}),
     )
-    with pytest.raises(ConfigError, match="Got 'log_return_5' from 'returns' and from 'returns'"):
+    with pytest.raises(ConfigError, match="Got 'log_return_5' from 'returns' and 'returns'"):
         compute_features(FRAME, specs)
 
 
 def test_side_column_with_a_features_name_is_refused():
     frame = FRAME.assign(rsi_14=1.0)
     specs = (FeatureSpec("rsi"), FeatureSpec("column", {"columns": ("rsi_14",)}))
-    with pytest.raises(ConfigError, match="Got 'rsi_14' from 'rsi' and from 'column'"):
+    with pytest.raises(ConfigError, match="Got 'rsi_14' from 'rsi' and 'column'"):
         compute_features(frame, specs)
 
 

@@ -37,17 +37,17 @@ def test_returns_by_hand():
     np.testing.assert_allclose(got, expected, rtol=1e-14)
 
 
-def test_realised_volatility_by_hand():
+def test_realized_volatility_by_hand():
     # log returns ln 2, -ln 2, 0: root mean squares of the last two
-    got = compute("realised_volatility", from_closes([1, 2, 1, 1]), periods=(2,))[:, 0]
+    got = compute("realized_volatility", from_closes([1, 2, 1, 1]), periods=(2,))[:, 0]
     expected = [np.nan, np.nan, math.log(2), math.log(2) / math.sqrt(2)]
     np.testing.assert_allclose(got, expected, rtol=1e-14)
 
 
-def test_realised_volatility_equals_pandas():
+def test_realized_volatility_equals_pandas():
     returns = np.log(FRAME["close"]).diff()
     expected = np.sqrt((returns**2).rolling(60).mean())
-    got = compute("realised_volatility", periods=(60,))[:, 0]
+    got = compute("realized_volatility", periods=(60,))[:, 0]
     np.testing.assert_allclose(got, expected, rtol=1e-10)
 
 
@@ -162,7 +162,7 @@ def test_moving_average_distance_equals_pandas():
     np.testing.assert_allclose(got[600:], expected[600:], atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["realised_volatility", "macd", "moving_average_distance", "atr"])
+@pytest.mark.parametrize("name", ["realized_volatility", "macd", "moving_average_distance", "atr"])
 def test_flat_price_gives_exactly_0(name):
     values = compute(name, make_flat_bars(300, level=60_000.1))
     assert (values[250:] == 0.0).all()
@@ -216,19 +216,23 @@ def test_missing_side_data_names_row_and_time():
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("returns", {"horizons": ()}, "horizons parameter of feature 'returns' must be a list"),
-        ("returns", {"horizons": (1, 1)}, "different items"),
-        ("returns", {"horizons": 5}, "not empty"),
+        (
+            "returns",
+            {"horizons": ()},
+            "horizons parameter of feature 'returns' must be a non-empty list",
+        ),
+        ("returns", {"horizons": (1, 1)}, "without duplicates"),
+        ("returns", {"horizons": 5}, "a non-empty list"),
         ("returns", {"horizons": (1.0,)}, "integer >= 1"),
-        ("realised_volatility", {"periods": (0,)}, "integer >= 1"),
+        ("realized_volatility", {"periods": (0,)}, "integer >= 1"),
         (
             "rsi",
             {"period": 0},
             "parameter of feature 'rsi' must be an integer >= 1. Got 0 instead",
         ),
         ("rsi", {"period": True}, "integer >= 1"),
-        ("rsi", {"tail": 0.0}, "tail parameter of feature 'rsi' must be a number >= 1e-12"),
-        ("atr", {"tail": 0.6}, "<= 0.5"),
+        ("rsi", {"tail": 0.0}, "tail parameter of feature 'rsi' must be a number in [1e-12, 0.5]"),
+        ("atr", {"tail": 0.6}, "in [1e-12, 0.5]"),
         ("atr", {"period": 2.5}, "integer"),
         ("macd", {"fast": 26, "slow": 12}, "slow parameter of Macd must be above fast, 26. Got 12"),
         ("macd", {"signal": 1}, "signal parameter of feature 'macd' must be an integer >= 2"),
@@ -237,8 +241,8 @@ def test_missing_side_data_names_row_and_time():
         ("moving_average_distance", {"average": "smaa"}, "Did you mean 'sma'?"),
         ("volume_zscore", {"period": 1}, ">= 2"),
         ("column", {}, "needs the parameter 'columns'"),
-        ("column", {"columns": "rate"}, "must be a list, not empty"),
-        ("column", {"columns": ("rate", "close")}, "whose level a later split rescales"),
+        ("column", {"columns": "rate"}, "must be a non-empty list"),
+        ("column", {"columns": ("rate", "close")}, "whose level a later split changes"),
     ],
 )
 def test_refused_parameters(name, params, message):

@@ -59,7 +59,7 @@ def test_candlestick_pattern():
     [("SMA", "prices"), ("ATR", "prices"), ("OBV", "volume"), ("AD", "volume")],
 )
 def test_values_that_move_with_the_level_are_refused(function, what):
-    with pytest.raises(FeatureError, match=f"moves with the level of {what}") as caught:
+    with pytest.raises(FeatureError, match=f"depends on the level of {what}") as caught:
         table(function)
     assert "units 'price'" in str(caught.value)
 
@@ -69,12 +69,12 @@ def test_values_that_move_with_the_level_are_refused(function, what):
     [
         ({"function": "RSX"}, "talib has no function 'RSX'. Did you mean"),
         ({"function": "MAVP"}, "talib's MAVP needs close, periods, which bars do not have."),
-        ({"function": 3}, "function parameter of feature 'talib' must be text"),
+        ({"function": 3}, "function parameter of feature 'talib' must be a string"),
         ({"function": "RSI", "parameters": {"timeperod": 5}}, "Did you mean 'timeperiod'?"),
         ({"function": "RSI", "parameters": {"timeperiod": 5.5}}, "must be an integer. Got 5.5"),
         (
             {"function": "RSI", "parameters": {"timeperiod": -3}},
-            "talib's RSI refuses the values {'timeperiod': -3}.",
+            "talib's RSI rejects the values {'timeperiod': -3}.",
         ),
         ({"function": "RSI", "parameters": 14}, "mapping of names to values"),
         ({"function": "RSI", "units": "pric"}, "Did you mean 'price'?"),

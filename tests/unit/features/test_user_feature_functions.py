@@ -65,8 +65,8 @@ def test_same_function_twice_with_other_parameters():
         (
             "short_by_one",
             {},
-            "ACME: feature 'user_features:short_by_one' must give values of shape (60,) or (60, k)."
-            " Got (59,) instead.",
+            "ACME: feature 'user_features:short_by_one' must return an array of shape (60,) or "
+            "(60, k). Got (59,) instead.",
         ),
         ("three_dimensional", {}, "Got (60, 1, 1) instead."),
         ("words", {}, "feature 'user_features:words' raised ValueError: could not convert"),

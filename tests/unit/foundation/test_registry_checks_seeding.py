@@ -30,7 +30,7 @@ def registry() -> Registry:
 
 def test_near_misses_are_named():
     with pytest.raises(
-        ConfigError, match=r"^no reward is called 'log_grwth'\. Did you mean 'log_growth'\?$"
+        ConfigError, match=r"^unknown reward 'log_grwth'\. Did you mean 'log_growth'\?$"
     ):
         registry().get("log_grwth")
     with pytest.raises(ConfigError, match=r"Valid names: log_growth, sharpe\.$"):
@@ -39,7 +39,7 @@ def test_near_misses_are_named():
 
 
 def test_a_name_is_taken_once():
-    with pytest.raises(ConfigError, match="'sharpe' is registered twice"):
+    with pytest.raises(ConfigError, match="'sharpe' is already registered"):
         registry().register("sharpe")(math.exp)
 
 
@@ -59,7 +59,7 @@ def test_a_cell_of_a_notebook_may_run_again(family):
             found = members.get("again")
             own = next(v for k, v in notebook.items() if k in ("f", "F"))
             assert own in (found, getattr(found, "function", None), getattr(found, "draw", None))
-        with pytest.raises(ConfigError, match=f"the {family} 'again' is registered twice"):
+        with pytest.raises(ConfigError, match=f"the {family} 'again' is already registered"):
             exec(cell.replace("def f", "def g").replace("class F", "class G"), notebook)
     finally:
         members._members.pop("again", None)
@@ -67,7 +67,9 @@ def test_a_cell_of_a_notebook_may_run_again(family):
 
 def test_code_from_outside():
     assert registry().get("math:exp") is math.exp
-    with pytest.raises(ConfigError, match=r"'math:expp': no 'expp' in it\. Did you mean 'exp'\?"):
+    with pytest.raises(
+        ConfigError, match=r"cannot find 'expp' in 'math:expp'\. Did you mean 'exp'\?"
+    ):
         registry().get("math:expp")
     with pytest.raises(ConfigError, match="cannot import 'no_such_module'"):
         registry().get("no_such_module:x")
@@ -92,14 +94,14 @@ def test_from_mapping():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "1", None, 0.0, 2.0])
 def test_numbers_out_of_bounds_are_refused(value):
     with pytest.raises(
-        ConfigError, match=r"^The x parameter of Y must be a (finite )?number > 0 and < 2\. Got"
+        ConfigError, match=r"^The x parameter of Y must be a (finite )?number in \(0, 2\)\. Got"
     ):
         checks.require_number("Y", "x", value, above=0, below=2)
 
 
 @pytest.mark.parametrize("value", [1.0, True, "1", 0, 4])
 def test_integers_out_of_bounds_are_refused(value):
-    with pytest.raises(ConfigError, match=r"must be an integer >= 1 and <= 3\. Got .* instead\.$"):
+    with pytest.raises(ConfigError, match=r"must be an integer in \[1, 3\]\. Got .* instead\.$"):
         checks.require_int("Y", "x", value, 1, 3)
 
 

@@ -35,7 +35,7 @@ def test_side_data_of_one_symbol_stay_with_it(tmp_path):
     ("change", "message"),
     [
         (lambda f: f.tz_localize(None), "must be a DatetimeIndex in UTC"),
-        (lambda f: f.rename_axis("when"), "must be called 'timestamp'"),
+        (lambda f: f.rename_axis("when"), "must be named 'timestamp'"),
         (lambda f: f.iloc[::-1], "strictly increasing"),
         (lambda f: f.iloc[[0, 0, 1]], "strictly increasing"),
         (lambda f: f.iloc[:1], "at least two bars"),

@@ -130,7 +130,7 @@ def test_columns_of_other_names(tmp_path):
     text = text.replace(",10.5,300", ",10.5,10.5,300")
     options = {"timestamp_column": "day", "columns": {"open": "px open", "close": "last"}}
     path = write(tmp_path, text)
-    assert "'close' is not the close, by the configuration" in refusal(path, **options)
+    assert "uses another column than 'close' as the close" in refusal(path, **options)
     data = load(path, **options, ignore=["close"])
     assert list(data.bars["AAA"].columns) == ["open", "high", "low", "close", "volume"]
 
@@ -139,7 +139,7 @@ def test_numbers_are_side_data_and_text_is_left_out_and_said(tmp_path):
     rows = [f"{row},{k / 8},USD" for k, row in enumerate(ROWS)]
     data = load(write(tmp_path, HEADER.strip() + ",sentiment,currency\n" + "\n".join(rows)))
     assert data.bars["AAA"]["sentiment"].to_list() == [0, 0.125, 0.25]
-    assert any("'currency' holds no numbers; left out" in note for note in data.notes)
+    assert any("'currency' contains no numbers; skipped" in note for note in data.notes)
 
 
 ADJUSTED = """date,open,high,low,close,volume,Adj Close
@@ -199,7 +199,7 @@ def test_a_day_that_is_not_over_is_dropped(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "utc_now", lambda: pd.Timestamp("2024-01-04 20:00", tz="UTC"))
     data = load(path)
     assert len(data.bars["AAA"]) == 2
-    assert any("is not over yet; it was dropped" in note for note in data.notes)
+    assert any("is unfinished; it was dropped" in note for note in data.notes)
     assert len(load(path, session_close="16:00").bars["AAA"]) == 3
     monkeypatch.setattr(tables, "utc_now", lambda: pd.Timestamp("2024-01-01", tz="UTC"))
     assert "3 bars close in the future" in refusal(path)
@@ -278,7 +278,7 @@ BAD_TEXTS = {
     "no date": (replace_row(1, ",10,12,10,11,200"), "FILE: line 3: date '' is not ISO 8601"),
     "impossible date": (
         replace_row(1, "2024-02-30,10,12,10,11,200"),
-        "FILE: line 3: date '2024-02-30' is not a date or time that exists.",
+        "FILE: line 3: date '2024-02-30' is not a valid date or time.",
     ),
     "far date": (replace_row(1, "9999-01-01,10,12,10,11,200"), "is not between 1700 and 2260"),
     "mixed dates and times": (
@@ -293,10 +293,10 @@ BAD_TEXTS = {
     "two times": (
         GOOD.replace("date,open,high,low,close,volume", "date,open,high,low,close,volume,time")
         .replace("00\n", "00,2024-01-02\n"),
-        "FILE: 'date' and 'time' may both be the timestamp; say which by timestamp_column",
+        "FILE: 'date' and 'time' may both be the timestamp; choose one with timestamp_column",
     ),
     "other delimiter": (GOOD.replace(",", ";"), "the delimiter seems to be ';', not ','"),
-    "no header": ("\n".join(ROWS), "FILE: has no header; the first line is '2024-01-02'"),
+    "no header": ("\n".join(ROWS), "FILE: has no header; the first line is data: '2024-01-02'"),
     "side data with a gap": (
         HEADER.strip() + ",s\n" + ROWS[0] + ",1\n" + ROWS[1] + ",\n" + ROWS[2] + ",2\n",
         "FILE: AAA: s must be a number, not missing: line 3.",
@@ -308,14 +308,14 @@ BAD_TEXTS = {
     "no symbol": ("symbol," + HEADER + "A," + ROWS[0] + "\n ," + ROWS[1], "symbol is empty"),
     "newline in a symbol": (
         "symbol," + HEADER + '"A\nB",' + ROWS[0] + '\n"A\nB",' + ROWS[1],
-        "FILE: line 3: symbol 'A\\nB' holds a control character.",
+        "FILE: line 3: symbol 'A\\nB' contains a control character.",
     ),
     "newline in a name": (
         HEADER.strip() + ',"a\nb"\n' + ROWS[0] + ",1\n" + ROWS[1] + ",1\n",
-        "FILE: the column name 'a\\nb' holds a control character.",
+        "FILE: the column name 'a\\nb' contains a control character.",
     ),
     "open quote": (replace_row(1, '2024-01-03,"10,12,10,11,200'), "FILE: line 4: unexpected end"),
-    "NUL": (replace_row(1, "2024-01-03,1\0,12,10,11,200"), "FILE: line 3 holds a NUL"),
+    "NUL": (replace_row(1, "2024-01-03,1\0,12,10,11,200"), "FILE: line 3 contains a NUL"),
     "latin-1": (GOOD.replace("10.5", "10é").encode("latin-1"), "FILE: line 4: the byte 0xe9 is no"),
     "utf-16": (GOOD.encode("utf-16"), "FILE: is not CSV but UTF-16; save it as UTF-8."),
     "gzip": (gzip.compress(GOOD.encode()), "FILE: is not CSV but compressed by gzip"),
@@ -339,7 +339,7 @@ def test_local_times_that_do_not_exist_or_exist_twice_are_refused(tmp_path):
     for time in ("2024-03-10 02:30", "2024-11-03 01:30"):
         path = write(tmp_path, f"{HEADER}2024-01-02 10:00,1,1,1,1,1\n{time},1,1,1,1,1\n")
         text = refusal(path, timezone="America/New_York")
-        assert f"line 3: date {time}:00 does not exist, or exists twice, in Ame" in text
+        assert f"line 3: date {time}:00 does not exist, or occurs twice, in Ame" in text
 
 
 def test_stamps_that_do_not_fit_the_format_are_refused(tmp_path):
@@ -348,7 +348,7 @@ def test_stamps_that_do_not_fit_the_format_are_refused(tmp_path):
     assert "FILE: line 2: date '2024-01-02' does not fit date_format '%d/%m/%Y'" in text
     assert "is not a whole number of s since 1970" in refusal(path, date_format="epoch_s")
     huge = write(tmp_path, HEADER + "99999999999999,1,1,1,1,1\n")
-    assert "beyond the year 2262" in refusal(huge, date_format="epoch_s")
+    assert "after the year 2262" in refusal(huge, date_format="epoch_s")
 
 
 def test_no_such_file_names_the_nearest(tmp_path):
@@ -360,8 +360,8 @@ def test_no_such_file_names_the_nearest(tmp_path):
 
 def test_folders_and_odd_files_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "the folder holds no file in .csv or .txt" in refusal(tmp_path / "empty")
-    assert "FILE: is not an ordinary file." in refusal(Path("/dev/null"))
+    assert "the folder contains no .csv or .txt file" in refusal(tmp_path / "empty")
+    assert "FILE: is not a regular file." in refusal(Path("/dev/null"))
 
 
 def test_no_permission(tmp_path, monkeypatch):
@@ -404,7 +404,7 @@ def test_names_that_are_not_there_offer_the_nearest(tmp_path):
         ({"ignore": "close"}, "must be a list"),
         ({"delimiter": ",,"}, "delimiter parameter of CsvSource must be one character"),
         ({"as_of": "yesterday"}, "as_of parameter of CsvSource must be an ISO 8601"),
-        ({"symbol": ""}, "must be text, not empty"),
+        ({"symbol": ""}, "must be a non-empty string"),
     ],
 )
 def test_config_refusals(options, message):
@@ -418,7 +418,7 @@ def test_a_single_symbol_contradicts_a_symbol_column_and_a_folder(tmp_path):
     with pytest.raises(ConfigError, match="has the column 'symbol'"):
         load(path, symbol="B")
     assert load(path, symbol="B", ignore=["symbol"]).symbols == ("B",)
-    with pytest.raises(ConfigError, match="is a folder, whose files give the names"):
+    with pytest.raises(ConfigError, match="is a folder, whose file names give the symbols"):
         load(tmp_path, symbol="B")
 
 
@@ -480,10 +480,10 @@ def test_a_pandas_index_is_the_timestamp(tmp_path):
     [
         ({"close": [10.0, None, 10.5]}, "AAA: close must be a number, not missing: 2024-01-04 00:"),
         ({"close": [10.0, float("inf"), 10.5]}, "AAA: close must be finite: 2024-01-04 00:00:00+0"),
-        ({"close": ["10", "11", "10.5"]}, "FILE: the column 'close' holds no numbers."),
+        ({"close": ["10", "11", "10.5"]}, "FILE: the column 'close' contains no numbers."),
         ({"date": ["2024-01-02", None, "2024-01-04"]}, "FILE: row 2: date '' is not ISO 8601"),
         ({"date": pa.array([0, None, 2], pa.timestamp("s"))}, "FILE: row 2: date is missing."),
-        ({"date": pa.array([0, 1, 10**12], pa.timestamp("s"))}, "beyond what nanoseconds hold"),
+        ({"date": pa.array([0, 1, 10**12], pa.timestamp("s"))}, "out of range for nanoseconds"),
         ({"symbol": ["A", None, "A"]}, "FILE: row 2: symbol is empty."),
         ({"date": pa.array([], pa.date32())}, ""),
     ],

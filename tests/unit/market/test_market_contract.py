@@ -105,13 +105,11 @@ def test_list_tells_names_summaries_and_parameters():
     infos = {info.name: info for info in list_sources()}
     assert infos["csv"].parameters["path"] == "required"
     assert infos["synthetic"].parameters["n_bars"] == "4000"
-    assert infos["sample"].summary.startswith("Real daily bars")
+    assert infos["sample"].summary.startswith("Bundled real daily bars")
 
 
 def test_near_miss_names():
-    with pytest.raises(
-        ConfigError, match=r"no data source is called 'sampel'\. Did you mean 'samp"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown data source 'sampel'\. Did you mean 'samp"):
         build_source("sampel", {})
     with pytest.raises(ConfigError, match=r"no parameter 'simbols'\. Did you mean 'symbols'"):
         build_source("sample", {"simbols": ["AAPL"]})
@@ -201,5 +199,5 @@ def test_an_own_source_is_checked_by_its_address(tmp_path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "SYN" in result.output
-    with pytest.raises(ConfigError, match="name a file, or a source with --source"):
+    with pytest.raises(ConfigError, match="give a file, or a source with --source"):
         CliRunner().invoke(app, ["check"], catch_exceptions=False)

@@ -140,7 +140,7 @@ def test_config_refusals(values, message):
 
 def test_a_span_without_bars_is_refused():
     with pytest.raises(
-        DataError, match=r"GOOG has no bars to end 2001-01-01; it has them from 2004-08-19"
+        DataError, match=r"GOOG has no bars to end 2001-01-01; its bars run from 2004-08-19"
     ):
         SampleSource(symbols=("GOOG",), end="2001-01-01").load(RNG)
 

@@ -76,7 +76,10 @@ def test_dates_outside_the_data_say_what_the_data_are():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation": 0.0}, "The validation parameter of SplitConfig must be a number > 0"),
+        (
+            {"validation": 0.0},
+            r"validation parameter of SplitConfig must be a number in \(0, 1\)\.",
+        ),
         ({"test": 1.0}, "The test parameter"),
         ({"validation": 0.6, "test": 0.5}, "below 1 together with test"),
         ({"embargo_bars": -1}, "an integer >= 0. Got -1"),
@@ -100,5 +103,5 @@ def test_unsorted_stamps_are_refused():
 
 def test_require_bars():
     require_bars(10, 10, "AAPL")
-    with pytest.raises(DataError, match=r"AAPL: lookback: 10 bars are needed, 7 are there \(3 mo"):
+    with pytest.raises(DataError, match=r"AAPL: lookback: 10 bars are needed\. Got 7, 3 too few\."):
         require_bars(7, 10, "AAPL: lookback")

@@ -130,11 +130,14 @@ def test_symbols_are_independent():
     ("values", "message"),
     [
         ({"kind": "random_wlk"}, r"must be 'random_walk'.* Did you mean 'random_walk'"),
-        ({"n_bars": 1}, "n_bars parameter of SyntheticSource must be an integer >= 2"),
+        (
+            {"n_bars": 1},
+            r"n_bars parameter of SyntheticSource must be an integer in \[2, 10000000\]",
+        ),
         ({"n_bars": 100_000}, r"so few that they end before 2200 \(73049 days"),
         ({"bar_seconds": 0}, "bar_seconds parameter"),
-        ({"symbols": ()}, "symbols parameter of SyntheticSource must be a list of different"),
-        ({"symbols": ("A", "A")}, "different items"),
+        ({"symbols": ()}, "symbols parameter of SyntheticSource must be a non-empty list"),
+        ({"symbols": ("A", "A")}, "without duplicates"),
         ({"volatility": 0.0}, "volatility parameter"),
         ({"volatility": float("nan")}, "volatility parameter"),
         (
@@ -144,7 +147,7 @@ def test_symbols_are_independent():
         ({"kind": "ar1_signal", "phi": 1.0}, "phi parameter"),
         ({"kind": "regime", "persistence": 1.0}, "persistence parameter"),
         ({"kind": "ornstein_uhlenbeck", "half_life": 0}, "half_life parameter"),
-        ({"kind": "sinusoids", "periods": (17.3,)}, "a list of 2"),
+        ({"kind": "sinusoids", "periods": (17.3,)}, "a list of 2 items"),
         ({"kind": "sinusoids", "periods": (17.3, 0)}, r"periods\[1\]"),
     ],
 )

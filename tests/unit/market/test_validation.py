@@ -116,7 +116,7 @@ def test_unsorted_rows_are_sorted_and_it_is_said():
 def test_a_bar_that_is_not_over_is_dropped_and_more_are_refused():
     frame, notes = validate(raw(), clock=pd.Timestamp("2024-01-04 12:00", tz="UTC"))
     assert len(frame) == 4
-    assert "closes at 2024-01-05 00:00:00+00:00, is not over yet; it was dropped" in notes[0]
+    assert "closes at 2024-01-05 00:00:00+00:00, is unfinished; it was dropped" in notes[0]
     frame, notes = validate(raw(), clock=pd.Timestamp("2024-01-05", tz="UTC"))
     assert (len(frame), notes) == (5, [])
     text = refusal(raw(), clock=pd.Timestamp("2024-01-03 12:00", tz="UTC"))
@@ -126,7 +126,7 @@ def test_a_bar_that_is_not_over_is_dropped_and_more_are_refused():
 def test_as_of_looks_at_the_past():
     frame, notes = validate(raw(), as_of=pd.Timestamp("2024-01-03", tz="UTC"))
     assert len(frame) == 3
-    assert notes[0].endswith("bars that close after 2024-01-03 00:00:00+00:00 were left out: 2.")
+    assert notes[0].endswith("bars that close after 2024-01-03 00:00:00+00:00 were omitted: 2.")
 
 
 def test_too_few_rows():
@@ -150,15 +150,15 @@ def test_a_bar_that_the_others_have_is_missed():
     whole = raw(lines=False)
     gap = RawBars("Y", "g.csv", whole.frame.iloc[[0, 1, 3, 4]])
     data = prepare([gap, whole], {"source": "t"})
-    assert [n for n in data.notes if "misses" in n] == [
-        "Y: misses 1 bar that at least half of the symbols have, the first at "
+    assert [n for n in data.notes if "lacks" in n] == [
+        "Y: lacks 1 bar that at least half of the symbols have, the first at "
         "2024-01-03 00:00:00 UTC."
     ]
-    assert [n for n in prepare([whole], {"source": "t"}).notes if "misses" in n] == []
+    assert [n for n in prepare([whole], {"source": "t"}).notes if "lacks" in n] == []
 
 
 def test_a_symbol_twice_is_refused():
-    with pytest.raises(DataError, match="'X' comes twice"):
+    with pytest.raises(DataError, match="'X' occurs twice"):
         prepare([raw(), raw()], {"source": "t"})
 
 

@@ -140,25 +140,25 @@ def test_wrong_values_are_refused_in_one_line_with_name_rule_and_value(name, val
 
 
 NAMED = "a name, a mapping of a name and parameters, or the object itself"
-BETWEEN = "a number >= 0 and <= 1"
+BETWEEN = "a number in [0, 1]"
 RULES = {
     "weight_decay": (-1, "a number >= 0"),
     "learning_rate_schedule": (3, NAMED),
-    "learning_rate_final": (-1, "a number >= 0 and <= 1e+30"),
+    "learning_rate_final": (-1, "a number in [0, 1e+30]"),
     "n_step": (0, "an integer >= 1"),
     "prioritized_replay": (1, "true or false"),
     "priority_alpha": (2, BETWEEN),
     "priority_beta_initial": (2, BETWEEN),
     "priority_beta_final": (2, BETWEEN),
-    "priority_epsilon": (0, "a number > 0 and <= 1"),
+    "priority_epsilon": (0, "a number in (0, 1]"),
     "dueling": ("on", "true or false"),
     "noisy_sigma": (-1, "a number >= 0"),
     "head": (51, NAMED),
-    "n_atoms": (1, "an integer >= 2 and <= 10000"),
+    "n_atoms": (1, "an integer in [2, 10000]"),
     "v_max": (-10.0, "greater than v_min (-10.0)"),
     "huber_delta": (0, "a number > 0"),
     "max_grad_norm": (0, "a number > 0 or null"),
-    "tau": (0, "a number > 0 and <= 1"),
+    "tau": (0, "a number in (0, 1]"),
     "gradient_steps": (0, "-1 or an integer >= 1"),
     "on_divergence": ("halt", "'stop', 'warn' or 'ignore'"),
 }
@@ -176,21 +176,21 @@ def test_the_rule_is_said(name):
 def test_too_many_atoms_are_refused():
     with pytest.raises(ConfigError) as caught:
         config_of(n_atoms=10_001)
-    assert str(caught.value).endswith("must be an integer >= 2 and <= 10000. Got 10001 instead.")
+    assert str(caught.value).endswith("must be an integer in [2, 10000]. Got 10001 instead.")
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"head": "c52"}, "no head is called 'c52'. Did you mean 'c51'?"),
-        ({"loss": "hubr"}, "no loss is called 'hubr'. Did you mean 'huber'?"),
+        ({"head": "c52"}, "unknown head 'c52'. Did you mean 'c51'?"),
+        ({"loss": "hubr"}, "unknown loss 'hubr'. Did you mean 'huber'?"),
         (
             {"learning_rate_schedule": "linaer"},
-            "no schedule is called 'linaer'. Did you mean 'linear'?",
+            "unknown schedule 'linaer'. Did you mean 'linear'?",
         ),
         (
             {"exploration_schedule": "cosin"},
-            "no schedule is called 'cosin'. Did you mean 'cosine'?",
+            "unknown schedule 'cosin'. Did you mean 'cosine'?",
         ),
         (
             {"learning_rate_schedule": "exponential"},
@@ -199,12 +199,12 @@ def test_too_many_atoms_are_refused():
         ),
         (
             {"exploration_schedule": "exponential", "exploration_final": 0.0},
-            "The exploration_final parameter of DQNHyperparameters must be > 0, as "
+            "The exploration_final parameter of DQNHyperparameters must be > 0, like "
             "exploration_initial, with an exponential exploration_schedule. Got 0.0 instead.",
         ),
         (
             {"exploration_schedule": "exponential", "exploration_initial": 0.0},
-            "The exploration_final parameter of DQNHyperparameters must be > 0, as "
+            "The exploration_final parameter of DQNHyperparameters must be > 0, like "
             "exploration_initial, with an exponential exploration_schedule. Got 0.05 instead.",
         ),
         (
@@ -274,12 +274,12 @@ def test_rainbow_is_the_papers():
 
 @pytest.mark.parametrize("name", ["rainbo", "", 3, None, ["rainbow"]])
 def test_an_unknown_preset_is_refused(name):
-    with pytest.raises(ConfigError, match=re.escape(f"no preset is called {name!r}.")):
+    with pytest.raises(ConfigError, match=re.escape(f"unknown preset {name!r}.")):
         DQN({"preset": name})
 
 
 def test_hyperparameters_beside_a_preset_must_be_a_mapping():
-    with pytest.raises(ConfigError, match="must be a mapping beside a preset"):
+    with pytest.raises(ConfigError, match="must be a mapping if there is a preset"):
         DQN({"preset": "rainbow", "hyperparameters": 3})
 
 
@@ -306,7 +306,7 @@ def test_every_hyperparameter_has_a_test_of_its_refusals():
         ),
         ({"seed": 1.5}, "The seed parameter"),
         ({"dtype": "float16"}, "must be 'float32' or 'float64'. Got 'float16' instead."),
-        ({"hyperparameters": 3}, "must be a section, a mapping of keys to values. Got 3 instead."),
+        ({"hyperparameters": 3}, "must be a section (a mapping of keys to values). Got 3 instead."),
         ("config.yaml", "must be a mapping. Got 'config.yaml' instead."),
         ([1], "must be a mapping"),
     ],

@@ -33,7 +33,7 @@ def assert_refused(dqn, place, batch_size=64):
     message = str(caught.value)
     assert f"NaN or infinity in {place}" in message, message
     assert message.startswith("training step 4: ")
-    assert message.endswith("the update was not applied and the weights are as before")
+    assert message.endswith("the update was not applied and the weights are unchanged")
     assert "\n" not in message
 
 

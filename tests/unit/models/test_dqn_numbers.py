@@ -158,7 +158,7 @@ def test_the_deadly_triad_is_stopped(double_dqn, loss):
     assert "\n" not in message
     assert "learning diverges" in message
     t = dqn.q_network["optimizer_state"]["t"]
-    assert message.startswith(f"training step {t + 1}: an action value of ")
+    assert message.startswith(f"training step {t + 1}: learning diverges: an action value of ")
     assert 4 < np.abs(dqn.predict([[1.0], [2.0]])).max() < 10  # it began at 2: caught early
 
 

@@ -240,7 +240,7 @@ class Shifted(C51):
 def test_a_head_of_ones_own(evaluator, tmp_path, monkeypatch):
     name = f"{__name__}:Shifted"
     dqn = random_dqn({**HEADS["c51"], "head": name})
-    with pytest.raises(ConfigError, match="has no ONNX form; add one to HEAD_GRAPHS"):
+    with pytest.raises(ConfigError, match="has no ONNX export; add one to HEAD_GRAPHS"):
         dqn.export_onnx(tmp_path / "policy.onnx")
 
     def shifted(graph, outputs, network):

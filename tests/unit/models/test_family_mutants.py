@@ -42,22 +42,22 @@ MUTANTS = {
         BACKWARD,
     ),
     "layer norm without its mean": (
-        (Backward, "_through_normalisation", "d -= d.mean(axis=-1, keepdims=True)", "pass"),
+        (Backward, "_through_normalization", "d -= d.mean(axis=-1, keepdims=True)", "pass"),
         Q,
         BACKWARD,
     ),
     "layer norm without its projection": (
-        (Backward, "_through_normalisation", "d -= u * projection", "pass"),
+        (Backward, "_through_normalization", "d -= u * projection", "pass"),
         C,
         BACKWARD,
     ),
     "layer norm's projection with the wrong sign": (
-        (Backward, "_through_normalisation", "d -= u * projection", "d += u * projection"),
+        (Backward, "_through_normalization", "d -= u * projection", "d += u * projection"),
         SQUARED,
         BACKWARD,
     ),
     "layer norm passes its gain by": (
-        (Backward, "_through_normalisation", "delta *= self._pass.weights.gain[i]", "pass"),
+        (Backward, "_through_normalization", "delta *= self._pass.weights.gain[i]", "pass"),
         SQUARED,
         BACKWARD,
     ),
@@ -108,7 +108,7 @@ MUTANTS = {
         C,
         BOTH,
     ),
-    "no offset": ((Pass, "_normalise", "out += self.weights.offset[i]", "pass"), Q, BOTH),
+    "no offset": ((Pass, "_normalize", "out += self.weights.offset[i]", "pass"), Q, BOTH),
     "the online network values": (
         (TrainingStep, "run", "buffers.target_rows.take(best", "buffers.rows.take(best"),
         SQUARED,

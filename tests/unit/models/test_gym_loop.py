@@ -267,10 +267,10 @@ ONE = Scripted()
         ({"resume": True}, r"checkpoint_folder parameter .* must be given with resume. Got None"),
         ({"callback": 3}, r"callback parameter .* must be a callable or a sequence of callables"),
         ({"callback": [print, 3]}, r"callback parameter .* must be a callable or a sequence"),
-        ({"eval_env": ONE}, r"eval_env parameter .* must be another environment than env"),
+        ({"eval_env": ONE}, r"eval_env parameter .* must be a different environment from env"),
         (
             {"eval_env": gym.wrappers.TimeLimit(ONE, 9)},
-            r"eval_env parameter .* must be another environment than env",
+            r"eval_env parameter .* must be a different environment from env",
         ),
         ({"eval_env": Task()}, r"eval_env parameter .* must have the spaces of env"),
         ({"eval_env": 5}, r"eval_env parameter .* must be a gymnasium.Env"),
@@ -304,7 +304,9 @@ def test_actions_of_a_multi_binary_space_are_refused_though_it_has_an_n():
 def test_a_model_that_was_built_for_another_task(inputs, actions):
     dqn = dqn_of()
     dqn.build((inputs,), (actions,))
-    with pytest.raises(ConfigError, match=f"must be one of {inputs} inputs and {actions} actions"):
+    with pytest.raises(
+        ConfigError, match=f"must be one with {inputs} inputs and {actions} actions"
+    ):
         dqn.learn(Scripted(), 10)
 
 
@@ -312,5 +314,5 @@ def test_an_environment_that_shows_another_shape_than_it_says():
     env = Scripted()
     env.observation_space = gym.spaces.Box(-1, 1, (2, 4))
     env._observe = lambda: np.zeros((4, 2), np.float32)
-    with pytest.raises(ConfigError, match=r"observations of the shape \(2, 4\).*Got \(4, 2\)"):
+    with pytest.raises(ConfigError, match=r"observations of shape \(2, 4\).*Got \(4, 2\)"):
         dqn_of().learn(env, 10)

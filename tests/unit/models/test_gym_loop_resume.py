@@ -364,7 +364,7 @@ def test_an_environment_that_cannot_be_replayed_begins_anew_and_that_is_said(tmp
     with caplog.at_level(logging.WARNING):
         result = dqn.learn(Drifting(), TOTAL, checkpoint_folder=tmp_path, resume=True)
     assert result.restarts == [step]
-    (record,) = [r for r in caplog.records if "did not come back" in r.message]
+    (record,) = [r for r in caplog.records if "could not be restored" in r.message]
     assert f"resumed at environment step {step}, but <Drifting instance>" in record.message
     assert "get_state() and set_state(state)" in record.message
     assert result.steps == TOTAL
@@ -506,7 +506,7 @@ def test_checkpoints_of_another_training(tmp_path, checkpoint, change, message):
     shutil.copy(checkpoint[0], tmp_path)
     change = {"env": "CartPole-v1", "total": TOTAL, **change}
     env, total = change.pop("env"), change.pop("total")
-    with pytest.raises(CheckpointError, match=f"of another training .*: {message}"):
+    with pytest.raises(CheckpointError, match=f"belong to another training: .*{message}"):
         dqn_of(**{**EVERYTHING, **change}).learn(
             gym.make(env) if isinstance(env, str) else env,
             total,

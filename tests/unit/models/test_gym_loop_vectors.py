@@ -188,8 +188,8 @@ class WithoutMask(gym.vector.SyncVectorEnv):
 @pytest.mark.parametrize(
     ("kind", "mode", "message"),
     [
-        (WithoutFinal, "SameStep", r'SAME_STEP\), but has no info\["final_obs"\] for environment'),
-        (WithoutMask, "Disabled", r'does not keep to options\["reset_mask"\]; use Autoreset'),
+        (WithoutFinal, "SameStep", r'SAME_STEP\) but has no info\["final_obs"\] for environment'),
+        (WithoutMask, "Disabled", r'does not respect options\["reset_mask"\]; use Autoreset'),
     ],
 )
 def test_a_vector_that_does_not_do_as_it_says(kind, mode, message):

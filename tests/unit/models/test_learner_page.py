@@ -1,6 +1,6 @@
-"""docs/how-the-learner-works.md speaks of what is there: functions, options, defaults, examples.
+"""The pages on the learner name existing functions, options, defaults and examples.
 
-Its snippets run in tests/e2e/test_readme.py.
+Their snippets run in tests/e2e/test_readme.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import pytest
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNHyperparameters
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "how-the-learner-works.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/explanation/one-training-step.md").read_text(encoding="utf-8")
+OPTIONS = (ROOT / "docs/reference/learner.md").read_text(encoding="utf-8")
+OWN_PARTS = (ROOT / "docs/how-to/add-a-loss-head-or-schedule.md").read_text(encoding="utf-8")
+OTHERS = ("docs/explanation/loss-floor.md", "docs/how-to/learn-on-gymnasium.md")
 PACKAGE = "reinforcestrategycreator_pipeline"
 CITED = re.compile(r"`((?:models|nn|replay)/[\w/]+)\.py`, `([\w.]+)`")
 
@@ -42,6 +45,10 @@ def test_every_function_that_a_step_cites_exists() -> None:
     step = section("One training step")
     assert len(CITED.findall(step)) > 20
     assert missing(PAGE) == []
+    for name in OTHERS:
+        page = (ROOT / name).read_text(encoding="utf-8")
+        assert CITED.findall(page)
+        assert missing(page) == []
 
 
 def test_a_function_that_is_gone_is_seen() -> None:
@@ -57,7 +64,7 @@ def test_every_step_says_where_it_is() -> None:
 
 
 def test_every_option_is_in_the_tables_with_its_default() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", section("The options"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", OPTIONS, re.MULTILINE)
     truth = {f.name: f.default for f in dataclasses.fields(DQNHyperparameters)}
     shown = dict(rows)
     assert len(rows) == len(shown)
@@ -69,7 +76,7 @@ def test_every_option_is_in_the_tables_with_its_default() -> None:
 
 @pytest.mark.parametrize("name", ["own_loss", "own_head"])
 def test_the_page_and_the_example_show_the_same_code(name: str) -> None:
-    [shown] = re.findall(rf"```python\n# {name}\.py\n(.*?)```", PAGE, re.DOTALL)
+    [shown] = re.findall(rf"```python\n# {name}\.py\n(.*?)```", OWN_PARTS, re.DOTALL)
     example = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
     code = re.split(r"\n\n(?=\n?def |EPSILON)", shown, maxsplit=1)[1]
     assert code.count("\n") > 6
@@ -77,7 +84,7 @@ def test_the_page_and_the_example_show_the_same_code(name: str) -> None:
 
 
 def test_the_picture_is_sound_and_names_the_steps() -> None:
-    assert "](images/training_step.svg)" in PAGE
+    assert "](../images/training_step.svg)" in PAGE
     root = ElementTree.parse(ROOT / "docs" / "images" / "training_step.svg").getroot()
     texts = [t.text or "" for t in root.iter() if t.tag.endswith("text")]
     steps = [m[1] for t in texts if (m := re.match(r"([\d, ]+)  ", t))]

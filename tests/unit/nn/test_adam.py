@@ -1,10 +1,12 @@
 """Adam against a plain reference, its first step by hand, and what it must not do."""
 
+import doctest
 import math
 
 import numpy as np
 import pytest
 
+from reinforcestrategycreator_pipeline.nn import adam
 from reinforcestrategycreator_pipeline.nn.adam import (
     BLOCK,
     FLUSH_INTERVAL,
@@ -109,6 +111,11 @@ def test_the_first_step_is_the_learning_rate_times_g_over_abs_g_plus_epsilon(g):
     np.testing.assert_allclose(ours.w, [-expected, expected], rtol=1e-13)
     np.testing.assert_allclose(ours.m, [0.1 * g, -0.1 * g], rtol=1e-15)
     np.testing.assert_allclose(ours.v, [0.001 * g * g] * 2, rtol=1e-12)
+
+
+def test_the_example_of_the_docstring_is_true():
+    found = doctest.testmod(adam)
+    assert (found.attempted, found.failed) == (5, 0)
 
 
 def test_epsilon_is_added_to_the_corrected_root():

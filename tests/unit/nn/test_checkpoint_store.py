@@ -82,7 +82,7 @@ def test_file_of_another_kind_is_skipped_and_named(tmp_path):
     (tmp_path / "step-0000000002.safetensors").write_bytes(b"\x80\x04pickle me")
     found, skipped = store.load_newest()
     assert found[1] == {"step": 1}
-    assert "step-0000000002.safetensors: not a whole file" in skipped[0]
+    assert "step-0000000002.safetensors: not a complete file" in skipped[0]
 
 
 def test_none_sound_is_an_error_that_names_each(tmp_path):

@@ -334,8 +334,8 @@ def test_every_registered_head_is_in_the_suite():
         ("qr", {"huber_delta": 0.0}, "The huber_delta parameter of head 'qr' must be .* > 0"),
         ("expected", {"huber_delta": -1.0}, "huber_delta parameter of head 'expected' must be"),
         ("expected", {"loss": "squarred"}, "Did you mean 'squared'"),
-        ("c15", {}, r"no head is called 'c15'. Did you mean 'c51'\?"),
-        ("fractions:Fraction", {}, "is no head: it lacks values, loss"),
+        ("c15", {}, r"unknown head 'c15'. Did you mean 'c51'\?"),
+        ("fractions:Fraction", {}, "is not a head: it lacks values, loss"),
     ],
 )
 def test_wrong_settings_are_refused(name, settings, message):

@@ -114,7 +114,7 @@ class TestLossFromOutside(LossContract):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ConfigError, match=r"no loss is called 'hubber'. Did you mean 'huber'\?"):
+    with pytest.raises(ConfigError, match=r"unknown loss 'hubber'. Did you mean 'huber'\?"):
         LOSSES.build("hubber")
     with pytest.raises(ConfigError, match="must be a class or function"):
         LOSSES.build("math:pi")

@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.nn.network import (
     Views,
     apply,
     apply_rowwise,
-    initialise,
+    initialize,
 )
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
 
@@ -36,7 +36,7 @@ def tensors(spec, dtype="float64", seed=0, scale=0.3):
     """Weights that are all different, biases, gains and offsets included."""
     weights = NamedTensors(spec.shapes, dtype)
     rng = np.random.default_rng(seed)
-    initialise(weights, spec, rng, 0.5)
+    initialize(weights, spec, rng, 0.5)
     weights.flat[:] += scale * rng.normal(size=weights.flat.size)
     return weights
 
@@ -364,7 +364,7 @@ def test_an_agent_has_the_same_bits_in_company_and_alone(spec, dtype, rows):
 def started(spec, dtype="float64", seed=0, noisy_sigma=0.5):
     weights = NamedTensors(spec.shapes, dtype)
     weights.flat[:] = 99.0
-    initialise(weights, spec, np.random.default_rng(seed), noisy_sigma)
+    initialize(weights, spec, np.random.default_rng(seed), noisy_sigma)
     return weights
 
 

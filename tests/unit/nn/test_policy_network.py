@@ -125,9 +125,9 @@ def test_a_header_says_what_the_head_reads_and_no_more():
 def test_is_described_in_one_line():
     dqn = random_dqn(MEMBERS["all with c51"])
     assert dqn.policy_network().describe() == (
-        "6 inputs, hidden layers 9, 8 (dueling, layer normalisation), 3 actions; head c51 "
-        "(n_atoms 11, v_max 5, v_min -3); inputs normalised by the training's mean and "
-        "deviation, clipped at 2.5; 669 weights, float32"
+        "6 inputs, hidden layers 9, 8 (dueling, layer normalization), 3 actions; head c51 "
+        "(n_atoms 11, v_max 5, v_min -3); inputs normalized by mean and "
+        "deviation in training, clipped at 2.5; 669 weights, float32"
     )
     assert hand().describe() == (
         "2 inputs, hidden layers 2, 2 actions; head expected; 12 weights, float64"
@@ -197,13 +197,13 @@ GOOD = Normalization(np.zeros(2), np.ones(2), 1.0)
         ({"spec": NetworkSpec(2.0, (2,), 2)}, "n_inputs parameter .* an integer >= 1"),
         ({"spec": NetworkSpec(2, (2,), 0)}, "n_actions parameter .* an integer >= 1"),
         ({"spec": NetworkSpec(2, (2,), 2, dueling=1)}, "dueling parameter .* true or false"),
-        ({"spec": NetworkSpec(2, (2,), 1, 2)}, "reads 1 outputs an action; the network has 2"),
+        ({"spec": NetworkSpec(2, (2,), 1, 2)}, "reads 1 outputs per action; the network has 2"),
         ({"head": "expcted"}, "Did you mean 'expected'"),
         ({"head": 3}, "head parameter of PolicyNetwork must be a name"),
-        ({"head": "c51"}, "settings of the head 'c51' lack one: .*n_atoms"),
+        ({"head": "c51"}, "a setting of the head 'c51' is missing: .*n_atoms"),
         ({"head": "qr", "head_settings": {"n_atoms": 3, "huber_delta": 1.0}}, "reads 3 outputs"),
-        ({"head_settings": {"huber_delta": float("nan")}}, "fit for JSON, and finite"),
-        ({"head_settings": {"huber_delta": object()}}, "fit for JSON, and finite"),
+        ({"head_settings": {"huber_delta": float("nan")}}, "JSON-serializable and finite"),
+        ({"head_settings": {"huber_delta": object()}}, "JSON-serializable and finite"),
         ({"head_settings": {"huber_delta": -1.0}}, "huber_delta parameter of head 'expected'"),
         ({"normalization": dataclasses.replace(GOOD, clip=0.0)}, "clip parameter"),
         ({"normalization": dataclasses.replace(GOOD, clip=np.nan)}, "clip parameter"),
@@ -246,7 +246,7 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
         (lambda t, h: h["network"].update(hidden_layers=[9, 9]), "must have the shape"),
         (lambda t, h: h.update(head_settings=[]), "head_settings parameter"),
         (lambda t, h: h["head_settings"].update(n_atoms=12), "reads 12 outputs"),
-        (lambda t, h: h["head_settings"].pop("v_min"), "lack one: .*v_min"),
+        (lambda t, h: h["head_settings"].pop("v_min"), "is missing: .*v_min"),
         (lambda t, h: h.update(observation_clip="1"), "clip parameter"),
         (lambda t, h: h.update(observation_clip=None), "no tensor 'observation_"),
         (lambda t, h: t.pop("observation_scale"), "lack 'observation_scale'"),
@@ -262,7 +262,7 @@ def test_damaged_parts_are_refused(change, message):
         PolicyNetwork.from_parts(tensors, header)
 
 
-# -- code from outside -----------------------------------------------------------------------
+# -- user code ---------------------------------------------------------------------------------
 
 
 class Cautious(C51):

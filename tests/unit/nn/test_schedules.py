@@ -69,7 +69,7 @@ def test_what_a_schedule_must_not_return_is_refused_by_its_name(value):
     def broken(initial, final, share):
         return value
 
-    with pytest.raises(ConfigError, match=r"schedule '.*broken' must return .* from 0 to 1\. Got"):
+    with pytest.raises(ConfigError, match=r"schedule '.*broken' must return .* in \[0, 1\]\. Got"):
         checked_schedule(broken, largest=1.0)(1.0, 0.1, 0.5)
     if value != 2.0:
         with pytest.raises(ConfigError, match=r"schedule '.*broken' must return .* >= 0\. Got"):
@@ -151,5 +151,5 @@ def halves(initial, final, share):
 def test_a_schedule_from_outside_and_an_unknown_one():
     assert schedule(f"{__name__}:halves", 3, 2, 0.4) == 3.0
     assert schedule(f"{__name__}:halves", 3, 2, 9.0) == 2.0
-    with pytest.raises(ConfigError, match=r"no schedule is called 'linaer'. Did you mean 'linear'"):
+    with pytest.raises(ConfigError, match=r"unknown schedule 'linaer'. Did you mean 'linear'"):
         schedule("linaer", 1.0, 0.0, 0.5)

@@ -145,7 +145,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
     foreign = save({"a": np.zeros(3)})
     for content in (b"", b"hello", b"\x93NUMPY", b"PK\x03\x04" + bytes(50), foreign, bytes(100)):
         path.write_bytes(content)
-        assert "not a whole file of this project" in refused(path)
+        assert "not a complete file of this project" in refused(path)
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path):
@@ -167,7 +167,7 @@ def test_an_oversized_file_is_refused_before_it_is_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(4 * 1024**3 + 1)  # sparse: takes no room
     started = time.perf_counter()
-    assert "above the cap of 4294967296" in refused(path)
+    assert "exceed the limit of 4294967296" in refused(path)
     assert time.perf_counter() - started < 0.5
 
 
@@ -181,7 +181,7 @@ def test_a_header_that_claims_more_than_the_file_is_refused(tmp_path):
 def test_a_deeply_nested_header_is_refused(tmp_path):
     path = tmp_path / "nested"
     path.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000)
-    assert "not a whole file of this project" in refused(path)
+    assert "not a complete file of this project" in refused(path)
 
 
 def test_nan_in_the_header_is_refused_and_nothing_written(tmp_path):

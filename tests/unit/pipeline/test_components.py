@@ -106,7 +106,7 @@ def test_in_python_the_object_itself() -> None:
     assert Root(rule=own).rule is own
     with pytest.raises(ConfigError, match="must be a rule: a name, or a mapping"):
         Root(rule=3)
-    with pytest.raises(ConfigError, match="is no plan: it lacks go"):
+    with pytest.raises(ConfigError, match="is not a plan: it lacks go"):
         Root(plan="collections:OrderedDict")
 
 
@@ -124,9 +124,9 @@ def test_keys_merge_over_the_same_component_and_another_brings_its_own(load) -> 
 
 
 REFUSALS = [
-    ("rule: scald", "1: rule: no rule is called 'scald'. Did you mean 'scaled'?"),
-    ("rule:\n  name: scald", "2: rule.name: no rule is called 'scald'. Did you mean 'scaled'?"),
-    ("rule:\n  name: scaled\n  byy: 1", "3: rule.byy: no such key. Did you mean 'by'?"),
+    ("rule: scald", "1: rule: unknown rule 'scald'. Did you mean 'scaled'?"),
+    ("rule:\n  name: scald", "2: rule.name: unknown rule 'scald'. Did you mean 'scaled'?"),
+    ("rule:\n  name: scaled\n  byy: 1", "3: rule.byy: unknown key. Did you mean 'by'?"),
     ("rule:\n  name: scaled\n  by: 0", "3: rule.by: must be a number > 0. Got 0 instead."),
     ("rule: 3", "1: rule: must be a rule: a name, or a mapping with a name and parameters. Got 3 "
      "instead."),
@@ -135,7 +135,7 @@ REFUSALS = [
      "instead."),
     ("plan: fast", "1: plan.speed: is required and has no default."),
     ("plan: {name: fast}", "1: plan.speed: is required and has no default."),
-    ("more:\n- plain\n- {name: scaled, b: 1}", "3: more[1].b: no such key. Did you mean 'by'?"),
+    ("more:\n- plain\n- {name: scaled, b: 1}", "3: more[1].b: unknown key. Did you mean 'by'?"),
     ("rival: {speed: 1}", "1: rival: must be a plan: a name, or a mapping with a name and "
      "parameters. Got {'speed': 1} instead."),
 ]  # fmt: skip

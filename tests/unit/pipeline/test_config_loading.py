@@ -129,12 +129,12 @@ def test_values_of_set_are_yaml(load) -> None:
 C = "{f}:"
 
 REFUSALS = [
-    ("training:\n  stepz: 1", C + "2: training.stepz: no such key. Did you mean 'steps'?"),
-    ("xyz: 1", C + "1: xyz: no such key. Valid names: extra, features, seed, source, training."),
-    ("features:\n- name: rsi\n  parms: {}", C + "3: features[0].parms: no such key. Did you mean "
+    ("training:\n  stepz: 1", C + "2: training.stepz: unknown key. Did you mean 'steps'?"),
+    ("xyz: 1", C + "1: xyz: unknown key. Valid names: extra, features, seed, source, training."),
+    ("features:\n- name: rsi\n  parms: {}", C + "3: features[0].parms: unknown key. Did you mean "
      "'params'?"),
     ("features:\n- {}", C + "2: features[0].name: is required and has no default."),
-    ("extra:\n  stepz: 1", C + "2: extra.stepz: no such key. Did you mean 'steps'?"),
+    ("extra:\n  stepz: 1", C + "2: extra.stepz: unknown key. Did you mean 'steps'?"),
     ("seed: '1'", C + "1: seed: must be an integer. Got '1' instead."),
     ("seed: 1.0", C + "1: seed: must be an integer. Got 1.0 instead."),
     ("seed: true", C + "1: seed: must be an integer. Got True instead."),
@@ -145,18 +145,18 @@ REFUSALS = [
     ("training:\n  layers: 64", C + "2: training.layers: must be a list. Got 64 instead."),
     ("training:\n  layers:\n  - 1\n  - a", C + "4: training.layers[1]: must be an integer. Got 'a' "
      "instead."),
-    ("training: 3", C + "1: training: must be a section, a mapping of keys to values. Got 3 "
+    ("training: 3", C + "1: training: must be a section (a mapping of keys to values). Got 3 "
      "instead."),
     ("source:\n  params: [1]", C + "2: source.params: must be a mapping of names to values. "
      "Got [1] instead."),
-    ("source:\n  name: 3", C + "2: source.name: must be text. Got 3 instead."),
+    ("source:\n  name: 3", C + "2: source.name: must be a string. Got 3 instead."),
     ("training:\n  kind: hubr", C + "2: training.kind: must be 'huber' or 'square'. Got 'hubr' "
      "instead. Did you mean 'huber'?"),
     ("training:\n  rate: 1\n  steps: 0", C + "3: training.steps: must "
      "be an integer >= 1. Got 0 instead."),
     ("seed: a\ntraining:\n  rate: b\nxyz: 1", C + "1: seed: must be an integer. Got 'a' instead. "
-     "(and 2 more: training.rate must be a number; xyz no such key)"),
-    ("seed: 1\nseed: 2", C + "2: seed: the key is given twice, first on line 1."),
+     "(and 2 more: training.rate: must be a number; xyz: unknown key)"),
+    ("seed: 1\nseed: 2", C + "2: seed: duplicate key, first given on line 1."),
     ("seed: " + "x" * 100, C + "1: seed: must be an integer. Got '" + "x" * 76 + "... instead."),
 ]  # fmt: skip
 
@@ -171,17 +171,17 @@ def test_refusals_in_a_file(load, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.nope=1", "training.nope: no such key. Valid names: decay, double, kind, layers, "
+        ("training.nope=1", "training.nope: unknown key. Valid names: decay, double, kind, layers, "
          "rate, steps."),
-        ("trainin.steps=1", "trainin: no such key. Did you mean 'training'?"),
+        ("trainin.steps=1", "trainin: unknown key. Did you mean 'training'?"),
         ("seed.x=1", "seed: must be an integer. Got {'x': 1} instead."),
         ("features.0.name=x", "features: must be a list. Got {'0': {'name': 'x'}} instead."),
         ("training.steps=0", "training.steps: must be an integer >= 1. Got 0 instead."),
         ("training.steps='7'", "training.steps: must be an integer >= 1. Got '7' instead."),
         ("training.steps=[1", "not valid YAML: expected ',' or ']', but got '<stream end>'."),
-        ("training.steps", "must read dotted.key=value."),
-        ("=1", "must read dotted.key=value."),
-        ("a..b=1", "must read dotted.key=value."),
+        ("training.steps", "must have the form dotted.key=value."),
+        ("=1", "must have the form dotted.key=value."),
+        ("a..b=1", "must have the form dotted.key=value."),
         ("seed=*x", "aliases (*x) are not allowed."),
     ],
 )  # fmt: skip
@@ -235,7 +235,7 @@ def test_refusals_in_the_environment_show_no_other_variable(load) -> None:
     with pytest.raises(ConfigError) as error:
         load(None, RSC_CONFIG__TRAINING__STEPZ="1", **secret)
     assert str(error.value) == (
-        "environment variable RSC_CONFIG__TRAINING__STEPZ: training.stepz: no such key. "
+        "environment variable RSC_CONFIG__TRAINING__STEPZ: training.stepz: unknown key. "
         "Did you mean 'steps'?"
     )
     with pytest.raises(ConfigError, match=r"RSC_CONFIG_SEED: levels are joined by two underscores"):

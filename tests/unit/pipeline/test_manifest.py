@@ -43,7 +43,7 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
         ("[]", r"manifest.json: is not a run's manifest\."),
         (
             '{"format": 1, "package_version": "0.1.0"}',
-            r"manifest.json: was made by another version \('0.1.0', format 1; this one needs 2\)",
+            r"was written by another version \('0.1.0', format 1; this version needs format 2\)",
         ),
         ('{"format": 2}', r"manifest.json: is damaged: 'stages'"),
         ('{"format": 2, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
@@ -57,9 +57,12 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
         (MANIFEST % '"outputs": [1]', r"is damaged: the outputs of stage 'a' is \[1\]\."),
         (MANIFEST % '"inputs": {"x": 1}', r"is damaged: the inputs of stage 'a' is {'x': 1}\."),
         (MANIFEST % '"scratch": "a"', r"is damaged: the scratch of stage 'a' is 'a'\."),
-        (MANIFEST % '"scratch": ["a/../../b"]', r"damaged: 'a/../../b' is no folder of stage 'a'"),
-        (MANIFEST % '"scratch": ["/a"]', r"damaged: '/a' is no folder of stage 'a'"),
-        (MANIFEST % '"scratch": ["b/c"]', r"damaged: 'b/c' is no folder of stage 'a'"),
+        (
+            MANIFEST % '"scratch": ["a/../../b"]',
+            r"damaged: 'a/../../b' is not a folder of stage 'a'",
+        ),
+        (MANIFEST % '"scratch": ["/a"]', r"damaged: '/a' is not a folder of stage 'a'"),
+        (MANIFEST % '"scratch": ["b/c"]', r"damaged: 'b/c' is not a folder of stage 'a'"),
         (
             MANIFEST.replace('"seed": 1', '"seed": 1.5') % "",
             r"is damaged: the seed of the run is 1.5\.",
@@ -73,7 +76,7 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str, message: str) 
 
 
 def test_a_missing_manifest(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no such file: this run never started, or is no run\.$"):
+    with pytest.raises(RunError, match=r"no such file: the run never started, or is not a run\.$"):
         load_manifest(tmp_path)
     (tmp_path / "manifest.json").mkdir()
     with pytest.raises(RunError, match="cannot be read: Is a directory"):
@@ -130,7 +133,7 @@ def test_jsonable() -> None:
         "t": ["a/b", "2024-01-01T00:00:00+00:00"],
     }
     json.dumps(found, allow_nan=False)
-    with pytest.raises(TypeError, match="JSON has no form for a ndarray"):
+    with pytest.raises(TypeError, match="cannot write an object of type ndarray as JSON"):
         jsonable({"x": np.zeros(2)})
 
 

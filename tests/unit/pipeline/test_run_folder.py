@@ -43,7 +43,7 @@ def test_names_that_may_not_be(tmp_path: Path, name: str) -> None:
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
     create_run(tmp_path, "mine")
-    with pytest.raises(RunError, match=r"'mine' exists already in .* --resume mine, or choose"):
+    with pytest.raises(RunError, match=r"'mine' already exists in .* --resume mine, or choose"):
         create_run(tmp_path, "mine")
 
 
@@ -51,7 +51,7 @@ def test_a_store_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises(RunError, match=r"runs: is not a folder\.$"):
         create_run(tmp_path / "runs")
-    with pytest.raises(RunError, match="cannot be made: Not a directory"):
+    with pytest.raises(RunError, match="cannot be created: Not a directory"):
         create_run(tmp_path / "runs" / "deeper")
 
 
@@ -70,11 +70,11 @@ def test_finding(tmp_path: Path) -> None:
     assert find_run(Path("elsewhere"), f"{tmp_path}/latest").name == run.name
     with pytest.raises(RunError, match=r"Did you mean '20261122-183000-a1b2c3'\?$"):
         find_run(tmp_path, "20261122-183000-a1b2c4")
-    with pytest.raises(RunError, match=r"no run is called 'x'. There are no runs in nowhere\.$"):
+    with pytest.raises(RunError, match=r"no run named 'x'. There are no runs in nowhere\.$"):
         find_run(Path("nowhere"), "x")
     with pytest.raises(RunError, match=r"no/run: no such run folder\.$"):
         find_run(tmp_path, "no/run")
-    with pytest.raises(RunError, match="has no NUL character"):
+    with pytest.raises(RunError, match="cannot contain a NUL character"):
         find_run(tmp_path, "a/\0")
 
 
@@ -89,7 +89,7 @@ def test_a_latest_that_leads_out_of_the_store_is_not_followed(tmp_path: Path) ->
     (tmp_path / "runs").mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "runs" / "latest").symlink_to("../outside")
-    with pytest.raises(RunError, match=r"points to '\.\./outside', which is no run"):
+    with pytest.raises(RunError, match=r"points to '\.\./outside', which is not a run"):
         find_run(tmp_path / "runs", "latest")
 
 

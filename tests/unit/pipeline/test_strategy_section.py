@@ -34,7 +34,7 @@ def test_without_one_the_market_has_its_own(load):
 
 
 def test_presets_belong_to_the_library(load):
-    with pytest.raises(ConfigError, match=r"strategy\.preset: no such key\."):
+    with pytest.raises(ConfigError, match=r"strategy\.preset: unknown key\."):
         load("strategy: {preset: zoo_cartpole}")
 
 
@@ -50,7 +50,9 @@ def test_returns_over_several_bars_are_refused_where_they_stand(load):
 )
 def test_names_are_looked_up_when_the_configuration_is_read(load, key, hint):
     name = key.partition("=")[0]
-    with pytest.raises(ConfigError, match=f"strategy.hyperparameters.{name}: no .* mean {hint}"):
+    with pytest.raises(
+        ConfigError, match=f"strategy.hyperparameters.{name}: unknown .* mean {hint}"
+    ):
         load(None, f"strategy.hyperparameters.{key}")
 
 
@@ -59,9 +61,9 @@ def test_another_strategy_brings_its_own_keys(load):
     assert load("strategy: linear") == load(None, "strategy.name=linear") == Linear()
     name = dataclasses.fields(Linear)[0].name
     assert f"  {name}: " in config_to_yaml(RunConfig(strategy=Linear()))
-    with pytest.raises(ConfigError, match=r"strategy\.training: no such key"):
+    with pytest.raises(ConfigError, match=r"strategy\.training: unknown key"):
         load("strategy: {name: linear, training: {steps: 3}}")
-    with pytest.raises(ConfigError, match=r"no strategy is called 'linaer'. Did you mean 'linear'"):
+    with pytest.raises(ConfigError, match=r"unknown strategy 'linaer'. Did you mean 'linear'"):
         load("strategy: linaer")
 
 

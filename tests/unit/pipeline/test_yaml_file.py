@@ -88,8 +88,8 @@ def test_keys_are_text() -> None:
 BILLION_LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 
 REFUSALS = {
-    "a: 1\nb: 2\na: 3": "f:3: a: the key is given twice, first on line 1.",
-    "a: {b: 1, 'b': 2}": "f:1: a.b: the key is given twice, first on line 1.",
+    "a: 1\nb: 2\na: 3": "f:3: a: duplicate key, first given on line 1.",
+    "a: {b: 1, 'b': 2}": "f:1: a.b: duplicate key, first given on line 1.",
     BILLION_LAUGHS: "f:1: a: anchors (&a) are not allowed.",
     "a: *x": "f:1: a: aliases (*x) are not allowed.",
     "a: 1\nb: !!python/object:os.system x": (
@@ -108,7 +108,7 @@ REFUSALS = {
     "a: 1\nb: x\x00": "f:2: not valid YAML: the character U+0000 is not allowed.",
     "? [a]\n: 1": "f:1: a key must be plain, non-empty text.",
     "a: 1\n: 2": "f:2: a key must be plain, non-empty text.",
-    'a: "\\ud800"': "f:1: a: half of a surrogate pair is not text. Got '\\ud800'.",
+    'a: "\\ud800"': "f:1: a: an unpaired surrogate is not text. Got '\\ud800'.",
     "a: 1e999": "f:1: a: the number is too large for a 64-bit float. Got '1e999'.",
     "a: " + "9" * 5000: (
         f"f:1: a: a number may have at most 400 characters, not 5000. Got '{'9' * 40}'."

@@ -82,11 +82,11 @@ def test_no_decision_comes_from_values_that_are_not_finite(settings, asset):
     _, dqn, _ = trained(settings, "float32", asset)
     dqn.q_network["weights"]["W0"][...] = 3e38
     policy = policy_of(dqn)
-    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite; no order"):
+    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite, so no order"):
         policy.decide(asset.features[0], 0)
 
 
 def test_a_policy_describes_its_network():
     described = random_dqn(MEMBERS["all with c51"]).policy_network().describe()
-    for part in ("dueling", "layer normalisation", "head c51", "n_atoms 11", "v_min -3"):
+    for part in ("dueling", "layer normalization", "head c51", "n_atoms 11", "v_min -3"):
         assert part in described

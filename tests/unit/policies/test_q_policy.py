@@ -113,9 +113,9 @@ def test_no_decision_comes_from_a_feature_that_is_not_finite(column, bad):
     raw = np.zeros((6, 4))
     raw[3, column] = bad
     assert policy.decide(raw[2], 0) in (0, 1)
-    with pytest.raises(NonFiniteError, match=f"'f{column}' of row 0 is {bad}; no order"):
+    with pytest.raises(NonFiniteError, match=f"'f{column}' of row 0 is {bad}, so no order"):
         policy.decide(raw[3], 0)
-    with pytest.raises(NonFiniteError, match=f"'f{column}' of row 3 is {bad}; no order"):
+    with pytest.raises(NonFiniteError, match=f"'f{column}' of row 3 is {bad}, so no order"):
         policy.values(raw)
 
 
@@ -124,9 +124,9 @@ def test_no_decision_comes_from_a_value_that_is_not_finite():
     weights = {name: array.copy() for name, array in HAND.items()}
     weights["W0"][0] = 3e38
     policy = QPolicy(**parts(network=plain_network(weights)))
-    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite; no order"):
+    with pytest.raises(NonFiniteError, match="action values of row 0 are not finite, so no order"):
         policy.decide(np.array([14.0]), 0)
-    with pytest.raises(NonFiniteError, match="action values of row 1 are not finite; no order"):
+    with pytest.raises(NonFiniteError, match="action values of row 1 are not finite, so no order"):
         policy.values(np.array([[10.0], [14.0]]))
 
 
@@ -143,16 +143,16 @@ def test_numpy_integers_are_integers(index):
 
 @pytest.mark.parametrize("shape", [(), (2,), (1, 1)])
 def test_features_of_another_shape_are_refused(shape):
-    with pytest.raises(ConfigError, match="the policy needs 1 features a bar"):
+    with pytest.raises(ConfigError, match="the policy needs 1 features per bar"):
         QPolicy(**parts()).decide(np.zeros(shape), 0)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"positions": (1.0, 0.0)}, "increasing list of exposures with 0"),
-        ({"positions": (0.5, 1.0)}, "increasing list of exposures with 0"),
-        ({"inputs": Inputs(("a", "b"))}, "2 features needs a scaler of as many. Got 1"),
+        ({"positions": (1.0, 0.0)}, "increasing list of finite exposures that includes 0"),
+        ({"positions": (0.5, 1.0)}, "increasing list of finite exposures that includes 0"),
+        ({"inputs": Inputs(("a", "b"))}, "2 features needs a scaler for 2 features. Got 1"),
         ({"network": random_network((4, 2, 2))}, "3 inputs and 2 actions. Got 4 and 2 instead"),
         ({"network": random_network((3, 2, 3))}, "3 inputs and 2 actions. Got 3 and 3 instead"),
     ],
@@ -165,7 +165,6 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((),), "must all be different"),
         ((("a", "a"),), "must all be different"),
         ((("a",), -1), "lookback must be an integer >= 0"),
         ((("a",), 1.0), "lookback must be an integer >= 0"),

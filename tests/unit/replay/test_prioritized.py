@@ -132,11 +132,11 @@ def test_same_generator_same_draws():
         ([0, 1], [1.0, np.nan], NonFiniteError, "finite number.* Got nan"),
         ([0, 1], [np.inf, 1.0], NonFiniteError, "finite number.* Got inf"),
         ([0, 1], [2.0, -1.0], ConfigError, ">= 0. Got -1.0"),
-        ([0, 3], [2.0, 2.0], ConfigError, r"of a stored transition. Got \[3\]"),  # never written
+        ([0, 3], [2.0, 2.0], ConfigError, r"to a stored transition. Got \[3\]"),  # never written
         ([0, 7], [2.0, 2.0], ConfigError, "from 0 to 4. Got 0 to 7"),
         ([0, -1], [2.0, 2.0], ConfigError, "from 0 to 4. Got -1 to 0"),
-        ([0, 1], [2.0], ConfigError, r"one priority for each index. Got the shapes \(1,\)"),
-        ([0, 1], 2.0, ConfigError, "one priority for each index"),
+        ([0, 1], [2.0], ConfigError, r"one priority per index. Got priorities of shape \(1,\)"),
+        ([0, 1], 2.0, ConfigError, "one priority per index"),
     ],
 )
 def test_wrong_updates_are_refused_and_nothing_is_changed(indices, priorities, error, message):
@@ -210,7 +210,7 @@ def test_an_overwritten_slot_is_new_again():
 
 
 def test_a_sampler_of_another_capacity_is_refused():
-    with pytest.raises(ConfigError, match=r"capacity 40\. Got 39 instead"):
+    with pytest.raises(ConfigError, match=r"capacity, 40\. Got 39 instead"):
         RingReplay(40, 2, np.random.default_rng(0), sampler=PrioritizedSampler(39))
 
 
@@ -282,7 +282,9 @@ def test_states_of_other_samplers_are_refused():
     push(source, range(9))
     arrays = {name: array.copy() for name, array in source.arrays().items()}
     plain = ring(prioritized=False)
-    with pytest.raises(ConfigError, match="drew by beta, max_priority, priorities; this one"):
+    with pytest.raises(
+        ConfigError, match="has beta, max_priority, priorities; this one samples uni"
+    ):
         plain.restore(arrays)
     push(plain, range(3))
     target = ring()
@@ -292,10 +294,10 @@ def test_states_of_other_samplers_are_refused():
     short = {**arrays, "sampler.priorities": arrays["sampler.priorities"][:-1]}
     nan = {**arrays, "sampler.priorities": arrays["sampler.priorities"] * np.nan}
     for wrong, error, message in (
-        (plain.arrays(), ConfigError, "no priorities; this one draws by priority"),
-        (without(arrays, "sampler.beta"), ConfigError, "this one draws by priority"),
-        (zero, ConfigError, r"above 0\. Got 0"),
-        (short, ConfigError, r"9 stored transitions need as many priorities\. Got 8"),
+        (plain.arrays(), ConfigError, "no priorities; this one samples by priority"),
+        (without(arrays, "sampler.beta"), ConfigError, "this one samples by priority"),
+        (zero, ConfigError, r"must be > 0\. Got 0"),
+        (short, ConfigError, r"9 stored transitions need 9 priorities\. Got 8"),
         (nan, NonFiniteError, "Got nan"),
     ):
         with pytest.raises(error, match=message):

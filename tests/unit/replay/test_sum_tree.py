@@ -147,11 +147,11 @@ def test_smallest_and_largest_values():
 @pytest.mark.parametrize(
     ("indices", "values", "error", "message"),
     [
-        ([0, 1], [1.0, np.nan], NonFiniteError, r"finite number.* Got nan \(1 of 2 are wrong\)"),
+        ([0, 1], [1.0, np.nan], NonFiniteError, r"finite number.* Got nan \(1 of 2 are invalid\)"),
         ([0, 1], [np.inf, 1.0], NonFiniteError, r"finite number.* Got inf \(1 of 2"),
         ([0, 1], [-np.inf, 1.0], NonFiniteError, "Got -inf"),
         ([0], [1e300], NonFiniteError, r"<= 1e\+290\. Got 1e\+300"),
-        ([0, 1, 2], [1.0, -0.5, 2.0], ConfigError, r">= 0\. Got -0.5 \(1 of 3 are wrong\)"),
+        ([0, 1, 2], [1.0, -0.5, 2.0], ConfigError, r">= 0\. Got -0.5 \(1 of 3 are invalid\)"),
         ([5], [1.0], ConfigError, "from 0 to 4. Got 5 to 5"),
         ([2, -1], [1.0, 1.0], ConfigError, "from 0 to 4. Got -1 to 2"),
     ],

@@ -42,8 +42,8 @@ def card(report_kit):
 
 def test_a_card_says_what_one_must_know(card):
     text = card(positions=(-1.0, 0.0, 0.5))
-    assert "A policy, ridge, that chooses" in text
-    assert "**Not promoted**: Sharpe ratio is 0.31 and must be at least 0.50." in text
+    assert "The policy ridge chooses a target exposure" in text
+    assert "**Not promoted.** One of two checks failed: Sharpe ratio 0.31 (at least 0.50)." in text
     assert "| Sharpe ratio | 0.31 | 0.80 |" in text
     assert "| Max drawdown | — (bad) | — (not computed) |" in text
     assert "| Trades | at least 10 | 25 | yes |" in text
@@ -61,9 +61,9 @@ def test_a_policy_that_describes_nothing_is_called_no_network(card):
 
 
 def test_a_card_says_promoted_only_if_every_check_passed(card):
-    assert "**Promoted**: it meets 1 of 1 conditions." in card(checks=[PASSED])
-    assert "**Promoted**: no condition is set." in card(checks=[])
-    assert "**Promoted**" not in card()
+    assert "**Promoted.** The only check passed." in card(checks=[PASSED])
+    assert "**Promoted.** No checks were set." in card(checks=[])
+    assert "**Promoted" not in card()
 
 
 def test_names_from_outside_cannot_change_the_card(card):

@@ -67,5 +67,5 @@ def test_wrong_options_are_refused():
         chart("My chart", "Mine", "Mine")(print)
     with pytest.raises(ConfigError, match="per parameter of the chart 'odd' must be 'asset' or "):
         chart("odd", "Odd", "Odd", per="bar")(print)
-    with pytest.raises(ConfigError, match="the chart 'equity' is registered twice"):
+    with pytest.raises(ConfigError, match="the chart 'equity' is already registered"):
         chart("equity", "Equity", "Mine")(print)

@@ -292,7 +292,7 @@ def test_single_asset_without_history_prices_or_thresholds(report_kit, report_da
         stage_seconds={},
     )
     html = render_html(data)
-    assert "Promoted: no condition is set." in html
+    assert "Promoted. No checks were set." in html
     assert 'id="asset"' not in html
     assert "No prices to draw." in html
     assert 'id="h-chart-training"' not in html
@@ -368,8 +368,8 @@ def test_a_ruined_account_is_shown(report_kit):
     results = {"IBM": {"ridge": result}}
     judgement = report_kit.judged(results, 252.0)
     html = render_html(report_kit.replace(data, results=results, judgement=judgement))
-    assert "returned -100.00% a year" in html
-    assert "an undefined value (ruined: equity reached zero)" in html
+    assert "net of costs, was -100.00%" in html
+    assert "its Sharpe ratio was undefined (ruined: equity reached zero)" in html
 
 
 def test_missing_policy_or_metrics_are_refused(report_kit, report_data):

@@ -79,19 +79,19 @@ def test_verdict_names_both_returns_and_the_failed_threshold(report_kit):
     # Returns 10%, -10%, 22/99 = 22.2%: mean 7.407%, sd 16.268%, times sqrt(3).
     sharpe = np.mean([0.1, -0.1, 22 / 99]) / np.std([0.1, -0.1, 22 / 99], ddof=1) * math.sqrt(3)
     assert words.finding == (
-        "On the untouched test bars (2020-01-30 to 2020-03-31, 3 bars) the policy returned 21.00% "
-        f"a year net of costs on X|Y, against 0.00% for buy and hold, with a Sharpe ratio of "
-        f"{sharpe:.2f} against an undefined value (zero variance). Not promoted: "
-        "Sharpe ratio is 0.72 and must be at least 1."
+        "On the held-out test bars (2020-01-30 to 2020-03-31, 3 bars), the policy's annual return "
+        "on X|Y, net of costs, was 21.00% (buy and hold: 0.00%); its Sharpe ratio was "
+        f"{sharpe:.2f} (buy and hold: undefined, zero variance). Not promoted. "
+        "The only check failed: Sharpe ratio 0.72 (at least 1)."
     )
-    assert "luck is not excluded" in words.caveat
-    assert "cannot be told from 0" in words.caveat
+    assert "the result may be luck" in words.caveat
+    assert "statistically indistinguishable from zero" in words.caveat
 
 
 def test_luck_is_mentioned_even_when_the_ratio_is_significant(report_kit, report_data):
     words = verdict(report_data)
-    assert "luck is not excluded" in words.caveat
-    assert "must agree" in words.caveat
+    assert "the result may be luck" in words.caveat
+    assert "confirm it on other splits" in words.caveat
 
 
 def test_standard_error_by_simulation():
@@ -131,14 +131,14 @@ def test_all_assets_are_in(report_data):
     assert "— (zero variance)" in text
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/metrics.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/metrics.md"])
 def test_the_pages_give_the_standard_error_of_two_years(page):
     text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
     assert f"is about {sharpe_standard_error(0.5, 2 * 252, 252):.2f}" in text
 
 
 def test_docs_define_every_metric():
-    docs = Path(__file__).parents[3] / "docs" / "metrics.md"
+    docs = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
     text = docs.read_text(encoding="utf-8")
     for name in METRICS:
         assert f"`{name}`" in text, name

@@ -85,8 +85,8 @@ class TestComparison:
     def compared(self, *policies, draws=21):
         assets = (random_asset(80, 1, "A"), random_asset(80, 2, "B"))
         span = MarketSpan(assets, Inputs(("f",)), TradingRules((0.0, 1.0), DEAR))
-        labelled = {f"p{i}": policy for i, policy in enumerate(policies)}
-        return span, compare(labelled, span, draws, Seeds(5))
+        labeled = {f"p{i}": policy for i, policy in enumerate(policies)}
+        return span, compare(labeled, span, draws, Seeds(5))
 
     def test_the_row_is_the_draw_with_the_median_result(self):
         targets = random_targets(79, (0.0, 1.0), 3, stay=0.8)

@@ -303,7 +303,7 @@ def test_checkpoint_of_the_other_sampler_is_refused(tmp_path):
     store = CheckpointStore(tmp_path)
     make_trainer(store=store, steps=10).run()
     other = make_trainer(store=store, steps=10, hyperparameters={"prioritized_replay": True})
-    with pytest.raises(ConfigError, match="this one draws by priority"):
+    with pytest.raises(ConfigError, match="this one samples by priority"):
         other.resume()
 
 

@@ -1,1 +1,1 @@
-"""Figures of merit of a result."""
+"""Metrics of a result."""

@@ -1,4 +1,4 @@
-"""What a metric is: its value or the reason why it has none, its inputs, and the registry."""
+"""Metrics: their inputs, their values or the reason why a value is undefined, the registry."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ Group = Literal["Return", "Return for risk", "Risk", "Trading", "Trades"]
 
 
 class UndefinedMetricError(RscError, ValueError):
-    """A metric has no value for this result; the text says why (``"no trades"``)."""
+    """A metric is undefined for a result; the text gives the reason (``"no trades"``)."""
 
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A finite number, or None together with the reason.
+    """The value of a metric, or None with the reason why it is undefined.
 
     Attributes
     ----------
     value : float or None
-        The number, in the metric's unit; percentages are fractions (0.1 is 10%).
+        Finite number in the metric's unit; percentages are fractions (0.1 is 10%).
     reason : str
-        Why there is no number; empty if there is one.
+        Reason why the metric is undefined; empty if there is a value.
     """
 
     value: float | None
@@ -62,23 +62,23 @@ class MetricValue:
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """What a metric is computed from: a result, and what follows from it at once.
+    """The inputs of a metric: a result, and its equity and returns up to ruin.
 
-    An account that reaches zero is closed there: `equity` ends with the bar of ruin, and what
-    the result holds after that bar is not looked at.
+    An account that reaches zero is closed: `equity` ends with the bar of ruin, and the rest of the
+    result is ignored.
 
     Attributes
     ----------
     result : StrategyResult
-        What the strategy did, over n bars.
+        Result of the strategy, over n bars.
     periods_per_year : float
-        Bars in a year, for annualising; see `infer_periods_per_year`.
+        Bars per year for annualizing, > 0; see `infer_periods_per_year`.
     equity : ndarray of float64, shape (m + 1,)
-        Money at the closes up to the end or to ruin, m <= n.
+        Equity at each close up to the end or to ruin, in money, m <= n.
     returns : ndarray of float64, shape (m,)
-        Simple return of each bar, net of costs.
+        Simple return of each bar, as a fraction, net of costs.
     ruined : bool
-        Whether equity touched zero.
+        Whether equity reached zero.
     """
 
     result: StrategyResult
@@ -116,7 +116,7 @@ class Performance:
         Raises
         ------
         UndefinedMetricError
-            If there is no trade.
+            If there are no trades.
         NonFiniteError
             If a value is NaN or infinite.
         """
@@ -136,7 +136,7 @@ class Performance:
             )
 
     def need_solvency(self) -> None:
-        """Raise `UndefinedMetricError` if equity touched zero."""
+        """Raise `UndefinedMetricError` if equity reached zero."""
         if self.ruined:
             raise UndefinedMetricError("ruined: equity reached zero")
 
@@ -149,23 +149,23 @@ def _require_finite(values: F64, what: str) -> None:
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What a figure of merit is, and how to show it.
+    """The description of a metric, for tables.
 
     Attributes
     ----------
     key : str
-        Its name in configuration and in ``metrics.json``.
+        Name in configurations and in ``metrics.json``.
     label : str
-        Its name for people.
+        Name shown to people.
     unit : str
-        "percent" (the value is a fraction), "ratio", "multiple" (of equity), "money", "count"
-        or "bars".
+        Unit of the value: "percent" (the value is a fraction), "ratio", "multiple" (of equity),
+        "money", "count" or "bars".
     group : str
-        Which part of a table it belongs to.
+        Part of the table in which the metric appears.
     higher_is_better : bool or None
-        None if neither direction is better.
+        Whether a higher value is better; None if neither direction is.
     definition : str
-        In words, a line a paragraph.
+        Definition in words, one line per paragraph.
     """
 
     key: str
@@ -181,29 +181,29 @@ class MetricInfo:
 
     @property
     def info(self) -> dict[str, Any]:
-        """These attributes, as ``metrics.json`` holds them."""
+        """The attributes as ``metrics.json`` holds them."""
         return {f.name: getattr(self, f.name) for f in fields(MetricInfo)}
 
 
 @dataclass(frozen=True)
 class Metric(MetricInfo):
-    """A figure of merit and the function that computes it.
+    """A metric: its description, and the function that computes it.
 
     Attributes
     ----------
     function : callable
-        `Performance` -> float; raises `UndefinedMetricError` if there is no value.
+        Function from `Performance` to float; raises `UndefinedMetricError` if undefined.
     """
 
     function: Callable[[Performance], float]
 
     def __call__(self, performance: Performance) -> MetricValue:
-        """Compute the metric; an undefined one carries its reason.
+        """Compute the metric; an undefined value has a reason.
 
         Raises
         ------
         RunError
-            If the function raises anything else, with its file and line.
+            If the function raises another error; the message gives file and line.
         NonFiniteError
             If the value is NaN or infinite.
         """
@@ -230,7 +230,7 @@ def metric(
 ) -> Callable[[Callable[[Performance], float]], Callable[[Performance], float]]:
     """Return a decorator that registers a function as the metric `key` in `METRICS`.
 
-    The docstring's text up to its first section is the metric's definition.
+    The docstring's text before its first section is the definition of the metric.
     """
 
     def add(function: Callable[[Performance], float]) -> Callable[[Performance], float]:
@@ -246,21 +246,21 @@ def metric(
 
 
 def find_metric(name: str) -> Metric:
-    """Return the metric that a registered name, or ``"module:function"``, means.
+    """Return the metric with a registered name, or at ``"module:function"``.
 
     Raises
     ------
     ConfigError
-        If there is none, or the function was not made a metric by the decorator `metric`.
+        If there is none, or if the function lacks the decorator `metric`.
     """
     found = METRICS.get(name)
     found = getattr(found, "metric", found)
     if not isinstance(found, Metric):
-        raise ConfigError(f"{name!r} is no metric: it lacks the decorator @metric.")
+        raise ConfigError(f"{name!r} is not a metric: it lacks the decorator @metric.")
     return found
 
 
 def all_metrics() -> list[Metric]:
-    """Return the registered metrics in a table's order: by group, then by registration."""
+    """Return all registered metrics in the order of tables: by group, then by registration."""
     groups = get_args(Group)
     return sorted(METRICS.values(), key=lambda metric: groups.index(metric.group))

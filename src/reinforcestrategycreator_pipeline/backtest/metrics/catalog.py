@@ -1,14 +1,14 @@
-"""All metrics of a strategy's result: compute, rank, and turn into JSON.
+"""All metrics of a strategy's result: compute, rank and format them.
 
-Conventions and formulas are in ``docs/metrics.md``; each function's docstring holds its own.
-Own metrics join by the `metric` decorator and are then computed with the others.
+Conventions and formulas are in ``docs/reference/metrics.md`` and in each function's docstring. The
+decorator `metric` adds your own, which are then computed with the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-# Imported for what they register.
+# Imported for their side effect: registration.
 from reinforcestrategycreator_pipeline.backtest.metrics import equity, trading  # noqa: F401
 from reinforcestrategycreator_pipeline.backtest.metrics.base import (
     METRICS,
@@ -50,23 +50,23 @@ def compute_metrics(
     Parameters
     ----------
     result : StrategyResult
-        What the strategy did.
+        Result of a backtest.
     periods_per_year : float
-        Bars in a year, > 0; see `infer_periods_per_year`.
+        Bars per year, > 0; see `infer_periods_per_year`.
     names : iterable of str, optional
-        Which metrics; default all that are registered.
+        Names of the metrics; by default, all registered ones.
 
     Returns
     -------
     dict of str to MetricValue
-        In the order of `names`. A metric that is undefined holds None and the reason.
+        Values in the order of `names`. An undefined metric has None and a reason.
 
     Raises
     ------
     ConfigError
         If a name is unknown.
     NonFiniteError
-        If the result holds NaN or infinity, or a metric gives one.
+        If the result or a metric contains NaN or infinity.
     """
     performance = Performance(result, periods_per_year)
     chosen = all_metrics() if names is None else map(find_metric, names)
@@ -76,14 +76,14 @@ def compute_metrics(
 def rank(values: Mapping[str, MetricValue], metric: MetricInfo | str) -> list[str]:
     """Order the names in `values` from best to worst by a metric.
 
-    Names whose value is undefined come last; ties and those keep the given order.
+    Names with an undefined value come last; they and ties keep their order.
 
     Parameters
     ----------
     values : mapping of str to MetricValue
-        The metric's value of each strategy.
+        Value of the metric for each strategy.
     metric : MetricInfo or str
-        The metric, or its name.
+        Metric to rank by, or its name.
 
     Raises
     ------
@@ -108,15 +108,15 @@ def format_value(unit: str, value: float) -> str:
     Parameters
     ----------
     unit : str
-        `Metric.unit`.
+        Unit of the metric, one of `Unit`.
     value : float
-        Finite.
+        Finite value of the metric.
 
     Returns
     -------
     str
-        "12.34%" for the percent 0.1234, "1.23" (ratio), "1.2x" (multiple), "1,234.50" (money),
-        "12" (count, bars).
+        Formatted number: "12.34%" for the percent 0.1234, "1.23" (ratio), "1.20x" (multiple),
+        "1,234.50" (money), "12" (count, bars).
     """
     if unit in ("count", "bars"):
         return f"{value:,.0f}"

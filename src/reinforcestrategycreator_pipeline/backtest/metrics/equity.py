@@ -1,7 +1,7 @@
-"""Metrics of the equity curve: return, risk, and return for risk.
+"""Metrics of the equity curve: return, risk, and risk-adjusted return.
 
 Conventions: simple returns per bar, net of costs; risk-free rate 0; sample standard deviation
-(ddof = 1). They agree with empyrical-reloaded.
+(ddof = 1). The metrics agree with empyrical-reloaded.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from reinforcestrategycreator_pipeline.backtest.metrics.base import (
     metric,
 )
 
-# Equity in float64 rounds a return to about 2e-16, so a constant return shows a dispersion of
-# that size; a ratio over it would be noise of 1e13.
+# Float64 rounding of equity gives constant returns a dispersion of about 2e-16; dividing by it
+# would give noise of the order 1e13.
 _NO_DISPERSION = 1e-12
 _TAIL = 0.05
 _MIN_TAIL_BARS = 20  # below that, 5% of the bars is less than one bar
@@ -43,7 +43,7 @@ def annual_return(p: Performance) -> float:
         return -1.0
     growth = math.log(p.equity[-1] / p.equity[0]) * p.periods_per_year / len(p.returns)
     if growth > math.log(1e300):
-        raise UndefinedMetricError("too short to annualise: the rate overflows")
+        raise UndefinedMetricError("too short to annualize: the rate overflows")
     return math.expm1(growth)
 
 
@@ -51,7 +51,7 @@ def annual_return(p: Performance) -> float:
 def log_growth(p: Performance) -> float:
     """Natural logarithm of last equity over first equity: the sum of the rewards.
 
-    It adds over time, so that shares of the oracle's are meaningful.
+    It is additive over time, so a share of the oracle's log growth is meaningful.
     """
     p.need_bars(1)
     p.need_solvency()
@@ -68,7 +68,7 @@ def volatility(p: Performance) -> float:
 
 @metric("max_drawdown", "Max drawdown", unit="percent", group="Risk", higher_is_better=True)
 def max_drawdown(p: Performance) -> float:
-    """Deepest fall of equity below its highest close so far, as a negative fraction."""
+    """Largest fall of equity below its highest close so far, as a negative fraction."""
     p.need_bars(1)
     return float(drawdown(p.equity).min())
 
@@ -81,14 +81,14 @@ def max_drawdown(p: Performance) -> float:
     higher_is_better=False,
 )
 def max_drawdown_bars(p: Performance) -> float:
-    """Bars of the deepest drawdown, from its peak until equity is back at it, or to the end."""
+    """Length of the deepest drawdown in bars, from its peak to its recovery, or to the end."""
     p.need_bars(1)
     falls = drawdown(p.equity)
     trough = int(falls.argmin())
     peaks = np.flatnonzero(falls == 0.0)
     before = peaks[peaks <= trough][-1]
     after = peaks[peaks > trough]
-    if before == trough:  # never under water
+    if before == trough:  # no drawdown
         return 0.0
     return float((after[0] if after.size else len(falls) - 1) - before)
 
@@ -101,16 +101,16 @@ def max_drawdown_bars(p: Performance) -> float:
     higher_is_better=False,
 )
 def longest_drawdown_bars(p: Performance) -> float:
-    """Bars of the longest stay below a peak, until equity is back at it, or to the end.
+    """Length of the longest drawdown in bars, from its peak to its recovery, or to the end.
 
-    Not necessarily the deepest drawdown.
+    It need not be the deepest drawdown.
     """
     p.need_bars(1)
     falls = drawdown(p.equity)
     peaks = np.flatnonzero(falls == 0.0)
     stays = np.diff(peaks)
     longest = int(stays.max(initial=0))
-    longest = longest if longest > 1 else 0  # neighbouring peaks: no drawdown between them
+    longest = longest if longest > 1 else 0  # no drawdown between adjacent peaks
     return float(max(longest, len(falls) - 1 - int(peaks[-1])))
 
 
@@ -118,7 +118,7 @@ def longest_drawdown_bars(p: Performance) -> float:
 def value_at_risk(p: Performance) -> float:
     """Historical value at risk per bar: the 5% quantile of the returns, interpolated linearly.
 
-    A return, so a loss is negative: one bar in twenty did worse.
+    It is a return, so a loss is negative; one bar in twenty was worse.
     """
     p.need_bars(_MIN_TAIL_BARS)
     p.need_solvency()
@@ -131,7 +131,7 @@ def value_at_risk(p: Performance) -> float:
 def expected_shortfall(p: Performance) -> float:
     """Historical conditional value at risk per bar: the mean of the worst 5% of the returns.
 
-    Of n returns the floor(0.05 (n - 1)) + 1 lowest count.
+    The mean is over the floor(0.05 (n - 1)) + 1 lowest of n returns.
     """
     p.need_bars(_MIN_TAIL_BARS)
     p.need_solvency()
@@ -181,7 +181,7 @@ def calmar(p: Performance) -> float:
 
     References
     ----------
-    Young (1991), Calmar Ratio: A Smoother Tool, Futures 20(1); there over 36 months.
+    Young (1991), Calmar Ratio: A Smoother Tool, Futures 20(1), which uses 36 months.
     """
     p.need_bars(1)
     p.need_solvency()
@@ -197,11 +197,11 @@ def drawdown(equity: Annotated[F64, "bars"]) -> Annotated[F64, "bars"]:
     Parameters
     ----------
     equity : ndarray of float64, shape (n,)
-        Money; the first element is above 0.
+        Equity in money; the first element is > 0.
 
     Returns
     -------
     ndarray of float64, shape (n,)
-        Exactly 0.0 at a peak.
+        Drawdown as a fraction, exactly 0.0 at a peak.
     """
     return np.asarray(equity / np.maximum.accumulate(equity) - 1.0, dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Metrics of what was traded: turnover, exposure, costs, and the round trips.
+"""Metrics of trading: turnover, exposure, costs, and round trips.
 
-A position that the data's end left open counts as a trade, marked at the last close.
+A position that is open at the end of the data counts as a trade, marked at the last close.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from reinforcestrategycreator_pipeline.backtest.metrics.base import (
 
 @metric("turnover", "Turnover a year", unit="multiple", group="Trading", higher_is_better=None)
 def turnover(p: Performance) -> float:
-    """Traded notional over equity, purchases and sales both counted, per year.
+    """Traded notional over equity per year, counting both purchases and sales.
 
-    The mean per bar times bars per year; 2x is one full round trip a year.
+    It is the mean per bar times bars per year; 2x is one full round trip a year.
     """
     p.need_bars(1)
     return float(p.result.turnover[: len(p.returns)].mean()) * p.periods_per_year
@@ -28,7 +28,7 @@ def turnover(p: Performance) -> float:
 def exposure(p: Performance) -> float:
     """Mean absolute target exposure, as a fraction of equity; shorts count as positive.
 
-    A portfolio's is that of its net exposure: longs and shorts of a bar offset.
+    For a portfolio it is that of the net exposure: longs and shorts of a bar offset each other.
     """
     p.need_bars(1)
     return float(np.abs(p.result.exposure[: len(p.returns)]).mean())
@@ -50,7 +50,7 @@ def costs_paid(p: Performance) -> float:
 
 @metric("trades", "Trades", unit="count", group="Trades", higher_is_better=None)
 def trades(p: Performance) -> float:
-    """Count of round trips, a position still open at the end included."""
+    """Count of round trips, including a position still open at the end."""
     return float(len(p.result.trades))
 
 

@@ -1,1 +1,1 @@
-"""What a broker is, and the simulated one."""
+"""The protocol of brokers, and the simulated broker."""

@@ -1,7 +1,7 @@
-"""What a broker is: one that takes orders, says what became of them, and knows the account.
+"""The protocol of brokers: submit orders, report updates on them, know the account.
 
-Nothing here knows of bars or target exposures: a loop turns targets into quantities, at a moment
-at which it knows equity and price, so that an account at any vendor can stand behind it.
+Nothing here knows of bars or target exposures. The trading loop converts targets into quantities
+when equity and price are known, so an account at any vendor can implement the protocol.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     "expired": frozenset(),
     "rejected": frozenset(),
 }
-"""State of an order -> the states that may follow. Where none may, the order is done."""
+"""States that may follow each state of an order; an order without a next state is done."""
 
 
 class OrderError(RscError, ValueError):
-    """An order, an update or a market event that does not fit what was before."""
+    """An order, an update or a market event that contradicts an earlier one."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """Buy or sell at the market's next price.
+    """A market order: buy or sell at the next price.
 
     Attributes
     ----------
     client_id : str
-        Made by whoever orders, the same whenever it is the same order: a broker that is sent it
-        twice, after a lost connection or a restart, executes it once.
+        Identifier chosen by the sender. A broker executes an identifier once, even if the order
+        is sent again after a lost connection or a restart.
     symbol : str
-        The asset.
+        Symbol of the asset.
     quantity : float
-        Shares to buy, > 0, or to sell, < 0; fractions are possible.
+        Number of shares to buy (> 0) or to sell (< 0); may be fractional.
     """
 
     client_id: str
@@ -58,24 +58,24 @@ class Order:
     def __post_init__(self) -> None:
         require(bool(self.client_id), "an order", "client_id", "a non-empty text", self.client_id)
         if not math.isfinite(self.quantity):
-            raise NonFiniteError(f"the quantity {self.quantity} is not finite; no order is made")
+            raise NonFiniteError(f"the quantity {self.quantity} is not finite; no order is created")
         require(self.quantity != 0.0, "an order", "quantity", "other than 0", self.quantity)
-        object.__setattr__(self, "quantity", float(self.quantity))  # a NumPy scalar is no text
+        object.__setattr__(self, "quantity", float(self.quantity))  # NumPy scalars print otherwise
 
 
 class Fill(NamedTuple):
-    """One execution of an order, or of a part of it.
+    """One execution of an order or of a part of it.
 
     Attributes
     ----------
     time : int
-        Nanoseconds since 1970 UTC.
+        Time of the execution, in nanoseconds since 1970 UTC.
     quantity : float
-        Shares bought, > 0, or sold, < 0.
+        Number of shares bought (> 0) or sold (< 0).
     price : float
-        Per share, > 0.
+        Price per share, > 0.
     commission : float
-        Money, >= 0.
+        Commission in money, >= 0.
     """
 
     time: int
@@ -85,24 +85,24 @@ class Fill(NamedTuple):
 
     @property
     def cash_flow(self) -> float:
-        """What the fill adds to cash; negative if bought."""
+        """Change of cash by the fill; negative for a purchase."""
         return -self.quantity * self.price - self.commission
 
 
 class OrderUpdate(NamedTuple):
-    """What a broker says of one order.
+    """A broker's report on one order.
 
     Attributes
     ----------
     client_id : str
-        The order.
+        Identifier of the order.
     state : str
-        The new one; a key of `TRANSITIONS`.
+        New state of the order; a key of `TRANSITIONS`.
     fill : Fill, optional
-        What was executed since the update before. "partially_filled" and "filled" have one,
-        "canceled" and "expired" may.
+        Execution since the previous update: required for "partially_filled" and "filled", possible
+        for "canceled" and "expired".
     reason : str
-        Why, if the order was rejected or came to nothing.
+        Explanation of a rejected, canceled or expired order.
     """
 
     client_id: str
@@ -112,18 +112,18 @@ class OrderUpdate(NamedTuple):
 
 
 class Account(NamedTuple):
-    """Money.
+    """The money in an account.
 
     Attributes
     ----------
     cash : float
-        Negative if borrowed.
+        Cash in money; negative if borrowed.
     equity : float
-        Cash and the value of all positions at the newest prices.
+        Cash plus the value of all positions at the latest prices.
     fees : float
-        Borrow fees and interest charged so far, as far as the broker tells.
+        Borrow fees and interest charged so far, in money, if the broker reports them.
     blocked : bool
-        The account takes no orders any more, as it is ruined or closed.
+        Whether the account accepts no more orders, because it is ruined or closed.
     """
 
     cash: float
@@ -135,36 +135,36 @@ class Account(NamedTuple):
 class Broker(Protocol):
     """An account that can be traded.
 
-    Calls return at once: what became of an order is learned by `poll`. A connection that fails
-    raises; whoever called may call again. `testing.broker_contract` holds what every broker does.
+    Calls return immediately; `poll` reports the outcome of orders. A failed connection raises, and
+    the call may be repeated. `testing.broker_contract` tests what every broker must do.
     """
 
     def submit(self, order: Order) -> None:
-        """Send an order. One whose client id was sent before is not sent again.
+        """Send an order, unless an order with the same client ID was sent before.
 
-        An order that the broker refuses is no exception: `poll` reports it as rejected.
+        A rejected order does not raise: `poll` reports it as rejected.
         """
 
     def poll(self) -> Sequence[OrderUpdate]:
-        """Return what happened to the orders since the last call, oldest first."""
+        """Return the updates since the last call, oldest first."""
         ...
 
     def positions(self) -> Mapping[str, float]:
-        """Return the shares held, by symbol; negative if short. What is not held is left out."""
+        """Return the shares held, by symbol; negative if short. Symbols not held are omitted."""
         ...
 
     def account(self) -> Account:
-        """Return the money in the account now."""
+        """Return the current money in the account."""
         ...
 
 
 class Orders:
-    """The orders sent to one broker; what it says of them is held to `TRANSITIONS`.
+    """The orders sent to one broker; its updates are checked against `TRANSITIONS`.
 
     Parameters
     ----------
     broker : Broker
-        Whom to send them to.
+        Broker that receives the orders.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -174,15 +174,15 @@ class Orders:
         self.states: dict[str, OrderState] = {}
 
     def submit(self, order: Order) -> None:
-        """Send an order; the very same one may be sent again.
+        """Send an order; sending the same order again has no effect.
 
         Raises
         ------
         OrderError
-            If another order has its client id.
+            If a different order has the same client ID.
         """
         if self._sent.setdefault(order.client_id, order) != order:
-            raise OrderError(f"the client id {order.client_id!r} belongs to another order")
+            raise OrderError(f"the client ID {order.client_id!r} belongs to a different order")
         self._left.setdefault(order.client_id, order.quantity)
         self.states.setdefault(order.client_id, "submitted")
         self._broker.submit(order)
@@ -193,8 +193,9 @@ class Orders:
         Raises
         ------
         OrderError
-            If an update is of no order of ours, its state cannot follow the one before, or what
-            was filled is more than was ordered, or less in an order that is said to be done.
+            If an update names an order that was never sent, if its state cannot follow the
+            previous one, or if the filled quantity exceeds the order, or falls short of it although
+            the order is reported as filled.
         """
         updates = list(self._broker.poll())
         for update in updates:
@@ -220,6 +221,6 @@ class Orders:
             or done > abs(size) + rounding
             or abs(left) > abs(size) + rounding
         ):
-            raise OrderError(f"order {name!r} of {size} shares became {state!r}, {left} are left")
+            raise OrderError(f"order {name!r} of {size} shares became {state!r} with {left} left")
         self._left[name] = left
         self.states[name] = state

@@ -1,4 +1,4 @@
-"""The brokers, by name."""
+"""The registry of brokers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reinforcestrategycreator_pipeline.registry import Registry
 BROKERS: Registry[Callable[..., Broker]] = Registry(
     "broker", ("submit", "poll", "positions", "account")
 )
-"""Functions, or classes, of the `PaperMarket` on which a run replays its test bars; their further
-keyword arguments are the broker's parameters."""
+"""Functions or classes that take the `PaperMarket` on which a run replays its test bars; their
+keyword arguments are the parameters of the broker."""
 
 BROKERS.register("simulated")(SimulatedBroker)

@@ -1,4 +1,4 @@
-"""The simulated broker: a ledger of cash and shares behind the protocol of all brokers."""
+"""The simulated broker: a ledger of cash and shares behind the broker protocol."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, 
 
 
 class PaperMarket:
-    """One asset's market as a loop plays it, and an account that trades there on paper.
+    """The replayed market of one asset, and an account that trades there on paper.
 
-    Prices become known by `close` and `open`, in turn; a close comes first. An order fills whole
-    at the newest price of the session, or else at the next open.
+    Calls to `close` and `open` alternate, beginning with a close, and make prices known. An order
+    is filled completely, at the latest price of the session or at the next open.
 
     Parameters
     ----------
     symbol : str
-        The asset.
+        Symbol of the asset.
     cash : float
-        Money of the account at the start, > 0.
+        Initial cash of the account, in money, > 0.
     costs : CostConfig
-        Of trading and carrying.
+        Costs of trading and of holding positions.
 
     Attributes
     ----------
     ledger : Ledger
-        The account.
+        Cash, shares and costs of the account.
     """
 
     def __init__(self, symbol: str, cash: float, costs: CostConfig) -> None:
         self.symbol = symbol
         self.ledger = Ledger(cash, costs)
-        self._time = 0  # of the newest bar, which its close names
-        self._in_session: bool | None = None  # None: no price is known yet
+        self._time = 0  # close time of the newest bar
+        self._in_session: bool | None = None  # None until a price is known
         self._known: set[str] = set()
         self._waiting: list[Order] = []
         self._updates: list[OrderUpdate] = []
 
     def close(self, price: float, time: int) -> None:
-        """Close the bar whose stamp is `time`, nanoseconds since 1970 UTC.
+        """Close the bar with the timestamp `time`, in nanoseconds since 1970 UTC.
 
         Raises
         ------
         DataError
             If the price is not finite and > 0.
         OrderError
-            If this bar has not opened; the first one need not.
+            If the bar has not opened; the first bar need not.
         """
         if self._in_session is not None and not (self._in_session and time == self._time):
-            raise OrderError("a bar closes that has not opened")
+            raise OrderError("a bar must open before it closes")
         self.ledger.close(price)
         self._time, self._in_session = time, False
 
     def open(self, price: float, time: int) -> None:
-        """Open the bar that will close at `time`, and fill what was ordered since the last close.
+        """Open the bar that will close at `time`, and fill the orders since the last close.
 
         Raises
         ------
         DataError
-            If the price is not finite and > 0, or the bar ends before the last one.
+            If the price is not finite and > 0, or if the bar ends before the previous one.
         OrderError
-            If the bar before has not closed.
+            If the previous bar has not closed.
         """
         if self._in_session is not False:
-            raise OrderError("a bar opens before the one before it has closed")
+            raise OrderError("a bar must close before the next one opens")
         self.ledger.open(price, (time - self._time) / 1e9 / SECONDS_PER_YEAR)
         self._time, self._in_session = time, True
         waiting, self._waiting = self._waiting, []
@@ -77,7 +77,7 @@ class PaperMarket:
             self._execute(order)
 
     def take(self, order: Order) -> None:
-        """Fill an order, let it wait for the next open, or reject it; know it if it comes again."""
+        """Fill an order, queue it for the next open, or reject it; ignore a repeated order."""
         if order.client_id in self._known:
             return
         self._known.add(order.client_id)
@@ -90,13 +90,13 @@ class PaperMarket:
             self._updates.append(OrderUpdate(order.client_id, "accepted"))
 
     def updates(self) -> list[OrderUpdate]:
-        """Return what happened to the orders since the last call."""
+        """Return the updates since the last call."""
         found, self._updates = self._updates, []
         return found
 
     def _execute(self, order: Order) -> None:
         if self.ledger.ruined:
-            self._reject(order, "the account is ruined and trades no more")
+            self._reject(order, "the account is ruined and cannot trade")
             return
         trade = self.ledger.trade(order.quantity)
         fill = Fill(self._time, order.quantity, trade.price, trade.commission)
@@ -107,12 +107,12 @@ class PaperMarket:
 
 
 class SimulatedBroker:
-    """Trades on a paper market: every order fills whole, at the market's costs.
+    """Trade on a paper market, where every order fills completely at the market's costs.
 
     Parameters
     ----------
     market : PaperMarket
-        Whose account it is.
+        Market that holds the account.
     """
 
     def __init__(self, market: PaperMarket) -> None:
@@ -123,7 +123,7 @@ class SimulatedBroker:
         self._market.take(order)
 
     def poll(self) -> list[OrderUpdate]:
-        """Return what happened since the last call."""
+        """Return the updates since the last call."""
         return self._market.updates()
 
     def positions(self) -> dict[str, float]:
@@ -132,6 +132,6 @@ class SimulatedBroker:
         return {self._market.symbol: shares} if shares else {}
 
     def account(self) -> Account:
-        """Return the account's money."""
+        """Return the current money in the account."""
         ledger = self._market.ledger
         return Account(ledger.cash, ledger.equity, ledger.fees_paid, ledger.ruined)

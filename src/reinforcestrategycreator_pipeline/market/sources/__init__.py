@@ -1,1 +1,1 @@
-"""Where market data come from; `catalog` knows all of them."""
+"""Sources of market data; `catalog` registers the shipped ones."""

@@ -1,4 +1,4 @@
-"""What a data source is, and the register of them."""
+"""The protocol of data sources, and their registry."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reinforcestrategycreator_pipeline.registry import Registry
 
 @runtime_checkable
 class DataSource(Protocol):
-    """A frozen dataclass whose fields are its parameters, and which loads market data.
+    """A frozen dataclass that loads market data; its fields are its parameters.
 
-    It may also have a method ``fingerprint() -> dict[str, str]`` that names what its data are made
-    from, usually files by their SHA-256: a run loads them again when that has changed. For a
-    source without one, the files and folders that its parameters name are hashed.
+    A source may also have a method ``fingerprint() -> dict[str, str]`` that identifies its inputs,
+    usually files by their SHA-256; a run loads the data again when the result changes. Without the
+    method, the files and folders that the parameters name are hashed.
     """
 
     def load(self, rng: np.random.Generator) -> MarketData:
@@ -25,13 +25,13 @@ class DataSource(Protocol):
         Parameters
         ----------
         rng : Generator
-            For a source that draws its market, as the synthetic one does; the only randomness that
-            it may use. Who reads data has no use for it.
+            Only permitted source of randomness, for synthetic markets; a source that reads data
+            ignores it.
 
         Raises
         ------
         DataError
-            If there are no such data, or they break a rule.
+            If the data do not exist or break a rule.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""All the sources: fill the register, describe, build and load them."""
+"""All data sources: register, describe, build and load them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from reinforcestrategycreator_pipeline.registry import Description
 
 
 def build_source(name: str, parameters: Mapping[str, Any]) -> DataSource:
-    """Return the source of that name, or at ``"module:Class"``, with the parameters.
+    """Return the source `name`, registered or given as ``"module:Class"``, with its parameters.
 
     Raises
     ------
     ConfigError
-        If there is no such source or parameter, or a value is not allowed.
+        If there is no such source or parameter, or if a value is invalid.
     """
     found: object = SOURCES.get(name)
     if not (isinstance(found, type) and dataclasses.is_dataclass(found) and hasattr(found, "load")):
@@ -51,12 +51,12 @@ def list_sources() -> tuple[Description, ...]:
 
 
 def source_for(path: Path) -> str:
-    """Return the name of the source that reads a file, or a folder's files, by their suffix.
+    """Return the name of the source for a file or a folder of files, chosen by suffix.
 
     Raises
     ------
     DataError
-        If no registered source has the suffix among its `suffixes`.
+        If no registered source lists the suffix in its `suffixes`.
     """
     formats = {name: getattr(SOURCES.get(name), "suffixes", ()) for name in SOURCES}
     known = tuple(suffix for suffixes in formats.values() for suffix in suffixes)
@@ -65,17 +65,17 @@ def source_for(path: Path) -> str:
         if candidates & set(suffixes):
             return name
     if not path.exists():
-        read_content(path)  # says so, and offers the nearest name
-    raise DataError(f"{path}: the file's name does not end in {' or '.join(known)}.")
+        read_content(path)  # raises, and suggests the nearest name
+    raise DataError(f"{path}: the file name does not end in {' or '.join(known)}.")
 
 
 def load_source(source: DataSource, name: str, rng: np.random.Generator) -> MarketData:
-    """Return a source's bars.
+    """Return the bars of a source.
 
     Raises
     ------
     DataError
-        What the source refuses; whatever code from outside raises is told as its own.
+        If the source rejects the data, or if user code raises; the message names that code.
     """
     if type(source).__module__.partition(".")[0] == __name__.partition(".")[0]:
         return source.load(rng)
@@ -87,10 +87,10 @@ def load_source(source: DataSource, name: str, rng: np.random.Generator) -> Mark
 
 
 def fingerprint_source(source: DataSource, name: str) -> dict[str, str]:
-    """Return what a source says that its data are made from.
+    """Return the fingerprints of a source's inputs.
 
-    A source without a method ``fingerprint`` has the files, and the folders' files, that its
-    parameters name.
+    For a source without a method ``fingerprint``, hash the files that its parameters name, directly
+    or by folder.
     """
     said = getattr(source, "fingerprint", None)
     if said is not None:

@@ -1,7 +1,7 @@
-"""Price processes for synthetic markets: pure functions from a generator to log returns.
+"""Price processes of synthetic markets: pure functions from a generator to log returns.
 
-Time: ``log_returns[t]`` is the return of bar t, from close t-1 to close t. A column in
-``visible`` is known at the close of bar t, and what it plants is in the return of bar t+1.
+Timing: ``log_returns[t]`` is the return of bar t, from close t-1 to close t. A column in
+``visible`` is known at the close of bar t, and its effect is in the return of bar t+1.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _BPS = 1e-4
 
 
 @dataclass(frozen=True)
-class Realisation:
-    """One realisation.
+class Realization:
+    """One realization of a price process.
 
     Attributes
     ----------
     log_returns : ndarray of float64, shape (n,)
-        Close to close.
+        Log returns from close to close.
     visible : dict of str to ndarray of float64, shape (n,)
-        What else can be seen at the close of each bar.
+        Side data that are known at the close of each bar, by name.
     start : float
         Log price before bar 0, relative to the start price.
     """
@@ -34,23 +34,24 @@ class Realisation:
     start: float = 0.0
 
 
-def random_walk(rng: np.random.Generator, n: int, *, volatility: float) -> Realisation:
-    """Return independent normal log returns of mean zero: there is nothing to learn."""
-    return Realisation(volatility * rng.standard_normal(n), {})
+def random_walk(rng: np.random.Generator, n: int, *, volatility: float) -> Realization:
+    """Return independent normal log returns with mean zero: a market without an edge."""
+    return Realization(volatility * rng.standard_normal(n), {})
 
 
 def ornstein_uhlenbeck(
     rng: np.random.Generator, n: int, *, volatility: float, half_life: float
-) -> Realisation:
+) -> Realization:
     """Return a log price that reverts to its mean.
 
-    The exact discretisation, started in its stationary law: x(t+1) = a x(t) + volatility eps,
-    a = 2^(-1 / half_life), half_life in bars. Its variance is volatility^2 / (1 - a^2), its
-    autocorrelation at lag k is a^k, and the best forecast of the next return is (a - 1) x(t).
+    The exact discretization, started from the stationary distribution, is x(t+1) = a x(t) +
+    volatility eps with a = 2^(-1 / half_life), half_life in bars. Its variance is volatility^2 /
+    (1 - a^2), its autocorrelation at lag k is a^k, and the best forecast of the next return is
+    (a - 1) x(t).
     """
     a = 2.0 ** (-1.0 / half_life)
     x = _first_order(rng, n + 1, a, volatility)
-    return Realisation(np.diff(x), {}, start=float(x[0]))
+    return Realization(np.diff(x), {}, start=float(x[0]))
 
 
 def regime(
@@ -61,31 +62,31 @@ def regime(
     drift_bps: float,
     persistence: float,
     signal_noise: float,
-) -> Realisation:
-    """Return a drift of +-drift_bps a bar that a two-state Markov chain switches.
+) -> Realization:
+    """Return a drift of +-drift_bps per bar whose sign follows a two-state Markov chain.
 
-    The chain keeps its state m in {-1, +1} with probability `persistence`. At the close of bar t
-    one sees signal = m(t) + signal_noise * eps, and bar t+1 drifts by m(t) * drift_bps.
+    The chain keeps its state m in {-1, +1} with probability `persistence`. At the close of bar t,
+    signal = m(t) + signal_noise * eps is visible, and bar t+1 drifts by m(t) * drift_bps.
     """
     first = 1.0 if rng.random() < 0.5 else -1.0
     switches = rng.random(n) >= persistence
     state = first * np.concatenate([[1.0], np.where(np.cumsum(switches) % 2, -1.0, 1.0)])
     noise = volatility * rng.standard_normal(n)
     signal = state[1:] + signal_noise * rng.standard_normal(n)
-    return Realisation(drift_bps * _BPS * state[:-1] + noise, {"signal": signal})
+    return Realization(drift_bps * _BPS * state[:-1] + noise, {"signal": signal})
 
 
 def ar1_signal(
     rng: np.random.Generator, n: int, *, volatility: float, phi: float, edge_bps: float
-) -> Realisation:
-    """Return a market that follows a visible signal by one bar.
+) -> Realization:
+    """Return a market that follows a visible signal with a delay of one bar.
 
     s(t) = phi s(t-1) + sqrt(1 - phi^2) eps, of unit variance, and the log return of bar t+1 is
     edge_bps * 1e-4 * s(t) + volatility * eps.
     """
     s = _first_order(rng, n + 1, phi, np.sqrt(1 - phi**2))
     noise = volatility * rng.standard_normal(n)
-    return Realisation(edge_bps * _BPS * s[:-1] + noise, {"signal": s[1:]})
+    return Realization(edge_bps * _BPS * s[:-1] + noise, {"signal": s[1:]})
 
 
 def sinusoids(
@@ -95,8 +96,8 @@ def sinusoids(
     volatility: float,
     amplitudes_bps: tuple[float, float],
     periods: tuple[float, float],
-) -> Realisation:
-    """Return a market that its visible columns determine: two cycles of random phase.
+) -> Realization:
+    """Return a market that is determined by its visible columns: two cycles of random phase.
 
     The log return of bar t+1 is sum_k amplitude_k sin(2 pi t / period_k + phase_k), plus
     volatility * eps; sin1, cos1, sin2, cos2 at bar t are the sines and cosines of those phases.
@@ -110,11 +111,11 @@ def sinusoids(
         returns += amplitudes_bps[k] * _BPS * np.sin(angle[:-1])
         visible[f"sin{k + 1}"] = np.sin(angle[1:])
         visible[f"cos{k + 1}"] = np.cos(angle[1:])
-    return Realisation(returns, visible)
+    return Realization(returns, visible)
 
 
 def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> F64:
-    """Return x(t+1) = a x(t) + sigma eps of n steps, started in its stationary law."""
+    """Return n steps of x(t+1) = a x(t) + sigma eps, started from the stationary distribution."""
     eps = rng.standard_normal(n)
     x = np.empty(n)
     x[0] = sigma / np.sqrt(1 - a**2) * eps[0]

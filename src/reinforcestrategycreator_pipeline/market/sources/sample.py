@@ -1,4 +1,4 @@
-"""The bundled sample: thirteen years of four American shares, with their real splits."""
+"""The bundled sample: thirteen years of four US stocks, with their real splits."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _NAME = "sample"
 @SOURCES.register(_NAME)
 @dataclass(frozen=True)
 class SampleSource(Strict):
-    """Real daily bars that come with the package: AAPL, GOOG, IBM, MSFT, to 2013-03-01.
+    """Bundled real daily bars of AAPL, GOOG, IBM and MSFT, 2000-03-01 to 2013-03-01.
 
-    Raw prices and volume, adjusted here for splits and dividends; from 2000-03-01, GOOG from
-    2004-08-19. A bar closes at 16:00 in New York. Public domain: see ``SAMPLE_DATA.md`` beside
-    the file.
+    GOOG starts on 2004-08-19. Raw prices and volume are adjusted for splits and dividends when
+    loaded. A bar closes at 16:00 in New York. The data are in the public domain: see
+    ``SAMPLE_DATA.md`` next to the file.
 
     Parameters
     ----------
     symbols : tuple of str
-        Which of them.
+        Symbols to load.
     start, end : str, optional
-        First and last session, ISO 8601 dates, both included.
+        First and last session, as ISO 8601 dates, both inclusive.
     """
 
     symbols: Annotated[tuple[_Symbol, ...], Len(1, distinct=True)] = get_args(_Symbol)
@@ -55,11 +55,11 @@ class SampleSource(Strict):
                 require(day == day.normalize(), _NAME, name, "a date", getattr(self, name))
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the bundled file's SHA-256, which `load` insists on."""
+        """Return the SHA-256 of the bundled file, which `load` verifies."""
         return {SAMPLE_FILE.name: SAMPLE_SHA256}
 
     def load(self, rng: np.random.Generator) -> MarketData:
-        """Read, validate and adjust the bars; `rng` is not used."""
+        """Read, validate and adjust the bars; `rng` is unused."""
         if not SAMPLE_FILE.is_file():
             raise DataError(f"{SAMPLE_FILE}: the bundled sample is missing; reinstall the package.")
         if sha256_file(SAMPLE_FILE) != SAMPLE_SHA256:
@@ -67,7 +67,7 @@ class SampleSource(Strict):
         table = pq.ParquetFile(SAMPLE_FILE).read()
         symbols = table["symbol"].to_numpy()
         stamps = pd.DatetimeIndex(table["timestamp"].to_numpy()).tz_localize("UTC")
-        # New York closes before midnight UTC, so that the date in UTC is that of the session.
+        # New York closes before midnight UTC, so the UTC date is the date of the session.
         wanted = np.ones(len(stamps), dtype=bool)
         if self.start is not None:
             wanted &= stamps >= parse_instant(_NAME, "start", self.start)
@@ -81,7 +81,7 @@ class SampleSource(Strict):
                 start = "" if self.start is None else f" from start {self.start}"
                 end = "" if self.end is None else f" to end {self.end}"
                 raise DataError(
-                    f"{_NAME}: {symbol} has no bars{start}{end}; it has them from "
+                    f"{_NAME}: {symbol} has no bars{start}{end}; its bars run from "
                     f"{held[0].date()} to {held[-1].date()}."
                 )
         raws = [

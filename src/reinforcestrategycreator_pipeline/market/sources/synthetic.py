@@ -26,7 +26,7 @@ from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.validation import RawBars
 
-_PROCESSES: dict[str, Callable[..., processes.Realisation]] = {
+_PROCESSES: dict[str, Callable[..., processes.Realization]] = {
     "random_walk": processes.random_walk,
     "ornstein_uhlenbeck": processes.ornstein_uhlenbeck,
     "regime": processes.regime,
@@ -57,31 +57,33 @@ _VOLUME, _VOLUME_SPREAD = 1e6, 0.3
 @SOURCES.register("synthetic")
 @dataclass(frozen=True)
 class SyntheticSource(Strict):
-    """Seeded markets with no edge (random_walk), or one of known size.
+    """Seeded markets with no edge (random_walk) or an edge of known size.
 
-    Each bar opens at the close before it. The symbols are independent realisations. Parameters
-    below that belong to another kind are refused; None means the kind's default.
+    Each bar opens at the previous close. Symbols are independent realizations. Parameters of
+    another kind are rejected; None selects the default of the kind.
 
     Parameters
     ----------
     kind : str
-        random_walk, ornstein_uhlenbeck, regime, ar1_signal or sinusoids; see `processes`.
+        Price process: random_walk, ornstein_uhlenbeck, regime, ar1_signal or sinusoids.
     n_bars : int
-        Bars for each symbol.
+        Number of bars per symbol, >= 2.
     symbols : tuple of str
-        Their names.
+        Names of the symbols.
     bar_seconds : float
-        Spacing of the bars; the first opens at 2000-01-01 00:00 UTC.
+        Bar spacing in seconds; the first bar opens at 2000-01-01 00:00 UTC.
     volatility : float, optional
-        Standard deviation of a bar's noise in log price; 0.01, but 0 for sinusoids.
+        Standard deviation of a bar's noise in log price; default 0.01, and 0 for sinusoids.
     half_life : float, optional
-        ornstein_uhlenbeck: bars in which a deviation halves; 20.
+        Number of bars in which a deviation halves, for ornstein_uhlenbeck; default 20.
     drift_bps, persistence, signal_noise : float, optional
-        regime: drift a bar (20), probability to stay (0.98), noise of the signal (0.5).
+        For regime: drift per bar in basis points (20), probability of keeping the state (0.98),
+        and noise of the signal (0.5).
     phi, edge_bps : float, optional
-        ar1_signal: autocorrelation (0.95), return for one standard deviation (30).
+        For ar1_signal: autocorrelation (0.95), and expected return in basis points for a signal of
+        one standard deviation (30).
     amplitudes_bps, periods : tuple of two floats, optional
-        sinusoids: in basis points (60, 40) and bars (17.3, 41.7).
+        For sinusoids: amplitudes in basis points (60, 40) and periods in bars (17.3, 41.7).
     """
 
     kind: Literal["random_walk", "ornstein_uhlenbeck", "regime", "ar1_signal", "sinusoids"] = (
@@ -125,11 +127,11 @@ class SyntheticSource(Strict):
         }
 
     def fingerprint(self) -> dict[str, str]:
-        """Return nothing: parameters and seed say all."""
+        """Return nothing: parameters and seed determine the data."""
         return {}
 
     def load(self, rng: np.random.Generator) -> MarketData:
-        """Return one realisation a symbol, in the order of `symbols`."""
+        """Return one realization per symbol, drawn in the order of `symbols`."""
         step = pd.Timedelta(round(self.bar_seconds * 1e9), "ns")
         offsets = np.arange(1, self.n_bars + 1) * step.value
         stamps = pd.DatetimeIndex(_START.value + offsets, tz="UTC")
@@ -150,7 +152,7 @@ class SyntheticSource(Strict):
     def _frame(self, rng: np.random.Generator, stamps: pd.DatetimeIndex) -> pd.DataFrame:
         path = _PROCESSES[self.kind](rng, self.n_bars, **self.process_parameters())
         level = path.start + np.concatenate([[0.0], np.cumsum(path.log_returns)])
-        with np.errstate(over="ignore"):  # validation refuses the infinity, by name
+        with np.errstate(over="ignore"):  # validation rejects infinities by name
             price = _START_PRICE * np.exp(level)
         opens, closes = price[:-1], price[1:]
         wick = _WICK * float(np.sqrt(np.mean(path.log_returns**2)))

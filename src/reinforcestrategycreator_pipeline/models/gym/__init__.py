@@ -1,1 +1,1 @@
-"""The learning loop on Gymnasium tasks."""
+"""The training loop on Gymnasium environments."""

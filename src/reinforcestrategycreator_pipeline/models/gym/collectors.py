@@ -1,15 +1,15 @@
-"""Stepping a Gymnasium environment, or a vector of them, and storing what happened.
+"""Stepping a Gymnasium environment, or a vector of them, and storing the transitions.
 
-What a replay must hold of a step is (state, action, reward, state that followed, terminated). The
-state that followed the last step of an episode is its final observation, never the first one of
-the next episode, and where they are found depends on how a vector of environments resets itself
-(Gymnasium's autoreset modes):
+A replay stores (state, action, reward, next state, terminated) for each step. The next state of the
+last step of an episode is its final observation, never the first observation of the next episode.
+Where these are found depends on how a vector of environments resets itself (Gymnasium's autoreset
+modes):
 
-    NEXT_STEP  the step returns the final observation; the step after it is the reset, whatever
-               the action, and no transition
-    SAME_STEP  the step returns the next episode's first observation; the final one is in
+    NEXT_STEP  the step returns the final observation; the following step is the reset, whatever
+               the action, and not a transition
+    SAME_STEP  the step returns the first observation of the next episode; the final one is in
                info["final_obs"]
-    DISABLED   the step returns the final observation; the caller resets, by options["reset_mask"]
+    DISABLED   the step returns the final observation; the caller resets with options["reset_mask"]
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ OWNER = "DQN.learn"
 
 @dataclass(frozen=True)
 class Task:
-    """What one environment shows and takes.
+    """Spaces of one environment.
 
     Attributes
     ----------
     shape : tuple of int
-        Of an observation.
+        Shape of an observation.
     n_actions, first_action : int
-        Actions are from `first_action` to ``first_action + n_actions - 1``.
+        Actions are the integers from `first_action` to ``first_action + n_actions - 1``.
     """
 
     shape: tuple[int, ...]
@@ -47,14 +47,14 @@ class Task:
 
 @dataclass
 class Episodes:
-    """The finished episodes, in the order in which they ended.
+    """Finished episodes, in the order in which they ended.
 
     Attributes
     ----------
     returns : list of float
-        Undiscounted sums of rewards.
+        Undiscounted sum of rewards of each episode.
     lengths, ended_at : list of int
-        Steps of each episode, and the environment step at which it ended.
+        Number of steps of each episode, and the environment step at which it ended.
     """
 
     returns: list[float] = field(default_factory=list)
@@ -62,20 +62,27 @@ class Episodes:
     ended_at: list[int] = field(default_factory=list)
 
     def add(self, episode_return: float, length: int, step: int) -> None:
-        """Take note of an episode that ended at environment step `step`."""
+        """Add an episode that ended at environment step `step`."""
         self.returns.append(episode_return)
         self.lengths.append(length)
         self.ended_at.append(step)
 
 
 def task_of(env: Any, name: str = "env") -> Task:
-    """Return what an environment, or each of a vector, shows and takes.
+    """Return the spaces of an environment, or of each environment in a vector.
+
+    Parameters
+    ----------
+    env : gymnasium.Env or gymnasium.vector.VectorEnv
+        The environment.
+    name : str
+        Name of the parameter in messages.
 
     Raises
     ------
     ConfigError
-        If it is no Gymnasium environment, or its observations are no vectors or its actions not
-        discrete.
+        If it is not a Gymnasium environment, its observations are not a Box of numbers, or its
+        actions are not Discrete.
     """
     import gymnasium
 
@@ -93,10 +100,10 @@ def task_of(env: Any, name: str = "env") -> Task:
     if not isinstance(actions, gymnasium.spaces.Discrete):
         raise wanted("have discrete actions (gymnasium.spaces.Discrete)", actions)
     if not isinstance(observations, gymnasium.spaces.Box) or observations.dtype.kind not in "fiub":
-        flat = " gymnasium.wrappers.FlattenObservation makes vectors of most spaces."
+        flat = " gymnasium.wrappers.FlattenObservation converts most spaces to vectors."
         raise wanted("have vector observations (gymnasium.spaces.Box)", observations, flat)
     if math.prod(observations.shape) < 1:
-        raise wanted("have observations of one number or more", observations)
+        raise wanted("have observations of at least one number", observations)
     return Task(observations.shape or (1,), int(actions.n), int(actions.start))
 
 
@@ -108,37 +115,37 @@ def is_vector(env: Any) -> bool:
 
 
 class Collector(ABC):
-    """What stepping one environment and stepping many have in common.
+    """Base class for stepping one environment or a vector of them.
 
     Parameters
     ----------
     model : DQN
-        Chooses the actions; its replay is where transitions go.
+        Model that chooses the actions, and whose replay stores the transitions.
     env : gymnasium.Env or gymnasium.vector.VectorEnv
-        See `task_of`.
+        The environment.
     task : Task
-        Its spaces.
+        Spaces of the environment.
     n_envs : int
-        E.
+        Number of environments E.
     last_step : int
-        Where training ends: no later step continues the episodes that are running then.
+        Environment step at which training ends; episodes running then are truncated.
 
     Attributes
     ----------
     steps : int
         Environment steps so far, over all environments.
     episodes : Episodes
-        The finished ones.
+        Finished episodes.
     states : ndarray, shape (E, n_inputs)
-        What the environments show now, in the model's dtype.
+        Current observations, in the model's dtype.
     running_returns : ndarray, shape (E,), float64
-        Of the episodes that are not finished.
+        Sums of rewards of the unfinished episodes.
     running_lengths : ndarray, shape (E,), int64
-        Likewise.
+        Steps of the unfinished episodes.
     ended : ndarray, shape (E,), bool
-        Where the next step is the reset of an episode that is over.
+        Whether the next step of an environment is a reset.
     recorders : list of Recorder
-        By environment; empty if nothing is recorded.
+        One per environment; empty without recording.
     """
 
     def __init__(self, model: Any, env: Any, task: Task, n_envs: int, last_step: int) -> None:
@@ -156,21 +163,21 @@ class Collector(ABC):
 
     @abstractmethod
     def start(self, seed: int) -> None:
-        """Reset all environments, the first time with `seed`."""
+        """Reset all environments with seeds derived from `seed`."""
 
     @abstractmethod
     def collect(self) -> None:
-        """Step all environments once, and store what happened."""
+        """Step all environments once, and store the transitions."""
 
     @abstractmethod
     def restart(self, i: int, seed: int) -> None:
-        """Begin a new episode in environment `i`; its steps that wait for rewards are dropped."""
+        """Begin a new episode in environment `i`, dropping its pending steps."""
 
     def after_restore(self) -> None:  # noqa: B027 - a subclass may have nothing to do
-        """Make everything else fit `states`, `ended` and the environments, which were restored."""
+        """Update internal state after `states`, `ended`, and the environments were restored."""
 
     def release(self) -> None:  # noqa: B027 - a subclass may have nothing to do
-        """Leave the environment as it was given."""
+        """Undo all changes to the environment object."""
 
     def _drop_running(self, i: int) -> None:
         self.running_returns[i], self.running_lengths[i], self.ended[i] = 0.0, 0, False
@@ -181,12 +188,12 @@ class Collector(ABC):
         shape = np.shape(observation)
         if shape != expected and (shape or (1,)) != expected:
             raise ConfigError(
-                f"the environment of {OWNER} must show observations of the shape {expected}, as "
-                f"its observation space says. Got {shape} instead."
+                f"the environment of {OWNER} must return observations of shape {expected}, as "
+                f"declared by its observation space. Got {shape} instead."
             )
 
     def _refuse_non_finite(self, reward: Any, states: Array) -> None:
-        """Raise for what the newest step brought, unless only a square overflowed."""
+        """Raise if the latest reward or observation is not finite; a square may overflow."""
         for what, array in (("the reward", np.asarray(reward)), ("the observation", states)):
             bad = np.argwhere(~np.isfinite(array))
             if len(bad):
@@ -197,7 +204,7 @@ class Collector(ABC):
 
 
 class SingleCollector(Collector):
-    """Steps one environment, with as little as possible around its own work."""
+    """Steps a single environment with minimal overhead."""
 
     def __init__(
         self, model: Any, env: Any, task: Task, last_step: int, recording: bool = False
@@ -211,22 +218,22 @@ class SingleCollector(Collector):
         self._use(self.states, np.zeros_like(self.states))
 
     def _use(self, now: Array, then: Array) -> None:
-        """Set the buffers of the state now and of the one that follows: rows, row, shaped."""
+        """Set the buffers of the current and the next state, each as rows, row, and shaped."""
         shape = self._task.shape
         self._now = (now, now[0], now[0].reshape(shape))
         self._then = (then, then[0], then[0].reshape(shape))
 
     def start(self, seed: int) -> None:
-        """Reset the environment, the first time with `seed`."""
+        """Reset the environment with `seed`."""
         self._show(self._reset(seed=seed)[0])
 
     def restart(self, i: int, seed: int) -> None:
-        """Begin a new episode; steps that wait for rewards are dropped."""
+        """Begin a new episode, dropping pending steps."""
         self._drop_running(i)
         self._show(self._reset(seed=seed)[0])
 
     def after_restore(self) -> None:
-        """Take over what was restored."""
+        """Use the restored state."""
         self._use(self.states, self._then[0])
         self._return, self._length = float(self.running_returns[0]), int(self.running_lengths[0])
 
@@ -239,7 +246,7 @@ class SingleCollector(Collector):
             self._refuse_non_finite(0.0, row)
 
     def collect(self) -> None:
-        """Step the environment once, and store what happened."""
+        """Step the environment once, and store the transition."""
         model, now, then = self._model, self._now, self._then
         state, following = now[1], then[1]
         if self._observes:
@@ -282,33 +289,33 @@ class VectorCollector(Collector):
             env.envs[:] = self.recorders
 
     def release(self) -> None:
-        """Take the recorders out of the vector."""
+        """Remove the recorders from the vector."""
         if self._envs is not None:
             self.env.envs[:] = self._envs
 
     def start(self, seed: int) -> None:
-        """Reset all environments, with seeds that follow from `seed`."""
+        """Reset all environments, with the seeds that the vector derives from `seed`."""
         observations, _ = self.env.reset(seed=seed)
         self._require_shape(observations, (self.n_envs,))
         self.states.reshape(self._shaped)[...] = observations
         self._check(self.running_returns, self.states)
 
     def restart(self, i: int, seed: int) -> None:
-        """Begin a new episode in environment `i`; its steps that wait are dropped."""
+        """Begin a new episode in environment `i`, dropping its pending steps."""
         self._drop_running(i)
         observation, _ = self.recorders[i].reset(seed=seed)
         self.states[i] = np.ravel(observation)
 
     def after_restore(self) -> None:
-        """Tell the vector what it shows, and which environments it must reset."""
-        # A SyncVectorEnv's own fields: `require_resumable` has made sure that it is one.
+        """Set the vector's observations, and the environments that it must reset."""
+        # Private fields of SyncVectorEnv; `require_resumable` has checked the type.
         self.env._env_obs = [recorder.observation for recorder in self.recorders]
         self.env._autoreset_envs = self.ended & (self.mode == "NextStep")
 
     def collect(self) -> None:
-        """Step all environments once, and store what happened."""
+        """Step all environments once, and store the transitions."""
         model, states, following = self._model, self.states, self._following
-        acting = ~self.ended  # elsewhere the action is ignored, and the step a reset
+        acting = ~self.ended  # the others ignore the action and are reset
         whole = bool(acting.all())
         if self._observes:
             model.observe(states if whole else states[acting])
@@ -351,12 +358,12 @@ class VectorCollector(Collector):
             self._refuse_non_finite(rewards, states)
 
     def _put_final(self, shaped: Array, infos: Any, over: Bools) -> None:
-        """Put the final observations where the first ones of the next episodes are."""
+        """Replace first observations of new episodes with the final ones of ended episodes."""
         final = infos.get("final_obs")
         for i in over.nonzero()[0].tolist():
             if final is None or final[i] is None:
                 raise ConfigError(
-                    f"{self.env} resets in the step that ends an episode (SAME_STEP), but has no "
+                    f"{self.env} resets in the step that ends an episode (SAME_STEP) but has no "
                     f'info["final_obs"] for environment {i}; use AutoresetMode.NEXT_STEP.'
                 )
             shaped[i] = final[i]
@@ -366,7 +373,7 @@ class VectorCollector(Collector):
         reset = np.asarray(observations, dtype=self.states.dtype).reshape(self.states.shape)
         if not np.array_equal(reset[~over], self.states[~over], equal_nan=True):
             raise ConfigError(
-                f"{self.env} has AutoresetMode.DISABLED, but its reset does not keep to "
+                f"{self.env} has AutoresetMode.DISABLED, but its reset does not respect "
                 f'options["reset_mask"]; use AutoresetMode.NEXT_STEP or SAME_STEP.'
             )
         self.states[...] = reset
@@ -374,12 +381,12 @@ class VectorCollector(Collector):
 
 
 def autoreset_mode(env: Any) -> str:
-    """Return "NextStep", "SameStep" or "Disabled"; without a word, as Gymnasium, the first.
+    """Return "NextStep", "SameStep", or "Disabled"; undeclared means "NextStep", as in Gymnasium.
 
     Raises
     ------
     ConfigError
-        If it is another.
+        If the declared mode is none of these.
     """
     mode = env.metadata.get("autoreset_mode", "NextStep")
     mode = getattr(mode, "value", mode)
@@ -392,17 +399,17 @@ def autoreset_mode(env: Any) -> str:
 
 
 def require_resumable(env: Any) -> None:
-    """Raise unless the environments of a vector can be recorded one by one.
+    """Check that the environments of a vector can be recorded one by one.
 
     Raises
     ------
     ConfigError
-        Unless it is a SyncVectorEnv, without wrappers.
+        If it is not a SyncVectorEnv, or has wrappers.
     """
     import gymnasium
 
     if type(env) is not gymnasium.vector.SyncVectorEnv:
         raise ConfigError(
             f"The checkpoint_folder parameter of {OWNER} must be None for {env}: only a single "
-            f"environment or a SyncVectorEnv without wrappers can be continued exactly."
+            f"environment or a SyncVectorEnv without wrappers can be resumed exactly."
         )

@@ -1,12 +1,12 @@
-"""Trains a deep Q-network on a Gymnasium task; can be stopped anywhere and resumed exactly.
+"""Training of a deep Q-network on a Gymnasium environment; exactly resumable.
 
 One round of the loop, with E environments (E = 1 without a vector):
 
-    progress     exploration, learning rate and beta of this step, by the share of steps done
+    progress     set exploration, learning rate, and beta from the fraction of steps done
     collect      observe the states, choose E actions, step, store E transitions
     train        every `train_frequency` environment steps, `gradient_steps` training steps
-    evaluate     every `eval_interval` environment steps, greedily, elsewhere
-    checkpoint   every `checkpoint_interval` environment steps, all of the above's state
+    evaluate     every `eval_interval` environment steps, greedily, on a separate environment
+    checkpoint   every `checkpoint_interval` environment steps, the state of all of the above
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def learn(
     resume: bool = False,
     progress_bar: bool = False,
 ) -> LearningResult:
-    """Do what `DQN.learn` says, with its parameters."""
+    """Train `model` on `env`; implements `DQN.learn`, which documents the parameters."""
     require_int(OWNER, "total_steps", total_steps, 0)
     for name, value in (
         ("eval_interval", eval_interval),
@@ -112,8 +112,8 @@ def _require_evaluable(env: Any, eval_env: Any, task: Task) -> None:
     other = task_of(eval_env, "eval_env")
     if eval_env is env or eval_env.unwrapped is env.unwrapped:
         raise ConfigError(
-            f"The eval_env parameter of {OWNER} must be another environment than env: an "
-            f"evaluation would end its running episode. Got the same one instead."
+            f"The eval_env parameter of {OWNER} must be a different environment from env, whose "
+            f"running episode an evaluation would end. Got the same one instead."
         )
     require(not is_vector(eval_env), OWNER, "eval_env", "a single gymnasium.Env", eval_env)
     if other != task:
@@ -126,7 +126,7 @@ def _require_evaluable(env: Any, eval_env: Any, task: Task) -> None:
 def make_collector(
     model: Any, env: Any, task: Task, last_step: int, recording: bool = False
 ) -> Collector:
-    """Return what steps `env` for `model`, which is built if that was not done.
+    """Return a collector for `env` and `model`; build the model if it is not built yet.
 
     Raises
     ------
@@ -140,12 +140,12 @@ def make_collector(
         fits,
         OWNER,
         "env",
-        f"one of {model.n_inputs} inputs and {model.n_actions} actions, as the model was built",
+        f"one with {model.n_inputs} inputs and {model.n_actions} actions, like the model",
         task,
     )
     replay = model.replay_buffer
-    rule = "a RingReplay, or the model not built before"
+    rule = "a RingReplay (the default if the model is not built yet)"
     require(hasattr(replay, "push_many"), OWNER, "model's replay", rule, type(replay).__name__)
-    replay.drop_pending()  # of another task
+    replay.drop_pending()  # steps of a previous task
     kind = VectorCollector if is_vector(env) else SingleCollector
     return kind(model, env, task, last_step, recording)

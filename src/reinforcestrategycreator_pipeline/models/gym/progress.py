@@ -8,20 +8,20 @@ from types import TracebackType
 from typing import Any
 
 EPISODES = 20
-"""Newest episodes whose mean return is shown."""
+"""Number of latest episodes in the mean return."""
 
 _SECONDS = 0.1  # between two updates
 
 
 class ProgressBar:
-    """Environment steps done, steps a second, mean return of the newest episodes, exploration.
+    """Shows environment steps, steps per second, mean return of recent episodes, and exploration.
 
     Parameters
     ----------
     total_steps, done : int
-        Steps of the whole training, and those that an earlier one has done.
+        Environment steps of the whole training, and those already done when it is resumed.
     console : rich.console.Console, optional
-        Where to; default: standard error.
+        Console to write to; by default standard error.
     """
 
     def __init__(self, total_steps: int, done: int = 0, console: Any = None) -> None:
@@ -64,7 +64,7 @@ class ProgressBar:
     def update(
         self, steps: int, returns: Sequence[float], exploration: float, at_once: bool = False
     ) -> None:
-        """Show the newest numbers, ten times a second at most unless `at_once`."""
+        """Show the latest numbers, at most ten times per second unless `at_once`."""
         now = time.perf_counter()
         seconds = now - self._then
         if seconds < _SECONDS and not at_once:

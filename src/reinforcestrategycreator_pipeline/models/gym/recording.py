@@ -1,8 +1,9 @@
-"""How a training on a Gymnasium environment goes on in another process, at the very same place.
+"""Restoring a Gymnasium environment to the same state in another process.
 
-An environment's state cannot be read from outside. It is reached again: by the environment's own
-`get_state` and `set_state`, if it has both, else by the same generator state at the episode's
-start and the same actions since. Either way what is reached is compared with what was left.
+The state of an environment is not accessible in general. It is restored with the environment's own
+`get_state` and `set_state` if it has both; otherwise by resetting it with the same generator state
+and replaying the actions of the episode. The result is compared with the saved observation,
+generator state, and return.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError
 
-# Wrappers that hold nothing but what `_wrappers_elapsed` reads; with another one around it, an
-# environment's own state would not be the whole.
+# Wrappers without state other than what `_wrappers_elapsed` reads; any other wrapper could have
+# state that `get_state` of the environment does not include.
 _PLAIN_WRAPPERS = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
 
 
 class Recorder:
-    """An environment that remembers how to come to where it is.
+    """A wrapper that records what is needed to restore the state of an environment.
 
     Parameters
     ----------
     env : gymnasium.Env
-        Everything is passed on to it.
+        The environment, to which all calls are passed.
 
     Attributes
     ----------
     observation : array_like
-        The newest one.
+        Latest observation.
 
     Notes
     -----
-    Replaying takes as long as the episode took so far, 4 bytes of memory a step, and is exact if
-    the environment draws from its ``np_random`` alone and keeps nothing from one episode to the
-    next, nor do its wrappers. `restore` finds out if it is not.
+    Replaying takes as long as the episode so far, and recording 4 bytes per step. Replaying is
+    exact if the environment draws random numbers only from its ``np_random``, and neither it nor
+    its wrappers keep state between episodes; `restore` detects if that fails.
     """
 
     def __init__(self, env: Any) -> None:
@@ -53,7 +54,7 @@ class Recorder:
         return getattr(self.env, name)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Reset the environment, and begin to remember."""
+        """Reset the environment, and start recording."""
         known = seed is not None
         self._start = {"seed": int(seed)} if known else {"random": self._random()}  # type: ignore[arg-type]
         self._actions = array("i")
@@ -63,22 +64,22 @@ class Recorder:
         return result
 
     def step(self, action: Any) -> Any:
-        """Step the environment, and remember the action."""
+        """Step the environment, and record the action."""
         result = self.env.step(action)
         self._actions.append(int(action))
         self.observation = result[0]
         self._return += float(result[1])
         return result
 
-    # -- the way to the same place ----------------------------------------------------------
+    # -- saving and restoring ---------------------------------------------------------------
 
     def snapshot(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return what `restore` needs: arrays, and a JSON-ready mapping.
+        """Return the state for `restore`: arrays, and a JSON-serializable mapping.
 
         Raises
         ------
         ConfigError
-            If the environment's `get_state` returns what cannot be stored.
+            If `get_state` of the environment returns values that cannot be stored.
         """
         tensors = {"observation": np.array(self.observation)}
         header: dict[str, Any] = {"random": self._random(), "return": self._return}
@@ -92,12 +93,12 @@ class Recorder:
         return tensors, header
 
     def restore(self, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> bool:
-        """Bring the environment to where `snapshot` was taken, and tell whether it is there.
+        """Restore the environment to the state of a `snapshot`, and tell whether that succeeded.
 
         Returns
         -------
         bool
-            False: it came out somewhere else, and must be reset.
+            False if the state differs; the environment must then be reset.
         """
         own = "state" in header
         if own != self._states_itself():
@@ -133,7 +134,7 @@ class Recorder:
             for name, value in tensors.items()
             if name.startswith("state.")
         }
-        self.reset()  # what the wrappers and the simulation need to be at all
+        self.reset()  # wrappers and simulators require it first
         self.env.unwrapped.set_state({**header["state"], **arrays})
         self.observation = tensors["observation"]
         self._set_wrappers_elapsed(header["elapsed"])
@@ -158,12 +159,12 @@ class Recorder:
             arrays = {k: np.array(v) for k, v in state.items() if isinstance(v, np.ndarray)}
             values = {k: v for k, v in state.items() if k not in arrays}
             if any(a.dtype.kind not in "biuf" for a in arrays.values()):
-                raise TypeError("an array that holds no numbers")
+                raise TypeError("an array is not numeric")
             return arrays, json.loads(json.dumps(values, allow_nan=False))
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigError(
-                f"get_state of {self.env} must return a mapping of names to NumPy arrays of "
-                f"numbers or to what JSON can hold: {error}."
+                f"get_state of {self.env} must return a mapping of names to numeric NumPy arrays "
+                f"or JSON-serializable values: {error}."
             ) from error
 
     def _wrappers(self) -> list[Any]:
@@ -194,5 +195,5 @@ class Recorder:
 
 
 def _same(a: Array, b: Array) -> bool:
-    """Tell whether two arrays are equal bit by bit."""
+    """Tell whether two arrays are bit-identical."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

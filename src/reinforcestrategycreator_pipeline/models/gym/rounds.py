@@ -1,4 +1,4 @@
-"""The rounds of `gym_loop.learn`: train, evaluate, save, step; and the whole of their state."""
+"""The rounds of `loop.learn` (train, evaluate, save, step), and their complete state."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStor
 
 logger = logging.getLogger(__name__)
 
-SEEDS = 2**31  # what every environment takes as a seed
+SEEDS = 2**31  # seeds below this are valid for every environment
 
 
 class Callback(Protocol):
-    """What `learn` calls at every logged training step, and after every evaluation."""
+    """Function that `learn` calls at every logged training step and after every evaluation."""
 
     def __call__(self, env_step: int, row: dict[str, float], /) -> bool | None:
-        """Take a row of the history; False ends training there.
+        """Receive a row of the history; return False to end training.
 
         Parameters
         ----------
         env_step : int
             Environment steps done.
         row : dict
-            `DQN.diagnostics`, ``exploration_rate`` and environment ``steps_per_second``; or
+            `DQN.diagnostics`, ``exploration_rate``, and environment ``steps_per_second``; or
             ``{"evaluation_return": mean}``.
         """
         ...
@@ -52,25 +52,26 @@ class Callback(Protocol):
 
 @dataclass(frozen=True)
 class LearningResult:
-    """What `learn` tells.
+    """Result of `learn`.
 
     Attributes
     ----------
     returns : list of float
-        The undiscounted return of every finished episode, in the order in which they ended.
+        Undiscounted return of each finished episode, in the order in which they ended.
     lengths : list of int
-        Their environment steps.
+        Environment steps of each finished episode.
     ended_at : list of int
-        The environment step, over all environments, at which each ended.
+        Environment step, over all environments, at which each finished episode ended.
     evaluations : list of (int, float)
         Environment step and mean return of each evaluation.
     steps : int
         Environment steps done, over all environments.
     best_step : int or None
-        The step of the best evaluation, whose weights the model holds with `keep_best`.
+        Environment step of the best evaluation, whose weights the model has with `keep_best`; None
+        without evaluations.
     restarts : list of int
-        Environment steps at which training was resumed, but an environment could not be brought
-        back to where it was and began a new episode. Empty: all resumes were exact.
+        Environment steps at which training was resumed, but an environment could not be restored
+        and began a new episode. If empty, all resumes were exact.
     """
 
     returns: list[float]
@@ -84,22 +85,22 @@ class LearningResult:
 
 @dataclass
 class Progress:
-    """Where a training is, beside its model, replay and environments.
+    """State of a training besides its model, replay, and environments.
 
     Attributes
     ----------
     steps : int
-        Environment steps done; the collector counts them, and a checkpoint tells.
+        Environment steps done; set only in a checkpoint, since the collector counts them.
     last_round : int
         Environment step of the last round of training.
     owed : int
         Training steps of that round still to be done.
-    evaluations, restarts
+    evaluations, restarts : list
         As in `LearningResult`.
     evaluated_at : int
         Environment step of the last evaluation.
     environments : list of dict
-        What each environment's recorder must know; of a checkpoint.
+        Header of each environment's snapshot; set only in a checkpoint.
     """
 
     steps: int = 0
@@ -112,16 +113,16 @@ class Progress:
 
 
 class Evaluation:
-    """Greedy episodes on an environment of their own.
+    """Evaluation of the greedy policy on a separate environment.
 
     Parameters
     ----------
     model : DQN
-        Whose policy it is; a noisy network acts without its noise.
+        Model to evaluate; a noisy network acts without its noise.
     env : gymnasium.Env
-        Not the one of training.
+        Environment, different from that of training.
     interval, episodes : int
-        Environment steps of training between two evaluations; episodes of each.
+        Environment steps of training between two evaluations, and episodes per evaluation.
     """
 
     def __init__(self, model: Any, env: Any, interval: int, episodes: int) -> None:
@@ -129,7 +130,7 @@ class Evaluation:
         self._first_action = int(env.action_space.start)
 
     def mean_return(self, step: int, stop: StopRequest) -> float | None:
-        """Return the mean undiscounted return; None if the user wants to stop."""
+        """Return the mean undiscounted return, or None if the user has asked to stop."""
         rng = generator(self.model.config.seed, f"learn/evaluation/{step}")
         total = 0.0
         for seed in rng.integers(SEEDS, size=self.episodes).tolist():
@@ -151,22 +152,26 @@ class Evaluation:
 
 
 class Loop:
-    """The state of one training, and its rounds.
+    """State of one training, and its rounds.
 
     Parameters
     ----------
     model : DQN
-        What learns.
+        Model to train.
     collector : Collector
-        What steps its environment.
+        Collector that steps the environment.
     total_steps : int
         Environment steps at which training ends.
-    callbacks, keep_best, checkpoint_interval
-        See `gym_loop.learn`.
+    callbacks : sequence of Callback
+        Functions called with each row of the history.
     evaluation : Evaluation, optional
-        Greedy episodes in between.
+        Evaluation of the greedy policy; by default none.
+    keep_best : bool
+        Restore the model of the best evaluation at the end.
     store : CheckpointStore, optional
-        Where checkpoints go.
+        Store for checkpoints; by default none are written.
+    checkpoint_interval : int
+        Environment steps between two checkpoints, >= 1.
     """
 
     def __init__(
@@ -233,7 +238,7 @@ class Loop:
         collector.collect()
 
     def result(self) -> LearningResult:
-        """Return what is known of the training until now."""
+        """Return the result of the training so far."""
         collector, episodes = self.collector, self.collector.episodes
         return LearningResult(
             episodes.returns,
@@ -246,7 +251,7 @@ class Loop:
         )
 
     def due(self) -> int:
-        """Count the training steps that are due, those that a stopped training left included."""
+        """Return the number of training steps due, including those left by an interrupted one."""
         steps, settings, progress = self.collector.steps, self.model.hyperparameters, self.progress
         last, frequency = progress.last_round, settings.train_frequency
         if steps >= last + frequency - last % frequency:
@@ -257,11 +262,11 @@ class Loop:
         return progress.owed
 
     def done(self, steps: int) -> None:
-        """Take note of training steps that were done."""
+        """Record that training steps were done."""
         self.progress.owed -= steps
 
     def _train(self, stop: StopRequest) -> None:
-        """Do the training steps that are due."""
+        """Make the training steps that are due."""
         model, steps = self.model, self.collector.steps
         self.due()
         while self.progress.owed and not (stop or self._ended_by_callback):
@@ -280,7 +285,7 @@ class Loop:
             self._ended_by_callback = True
 
     def _evaluate(self, stop: StopRequest) -> None:
-        """Play greedy episodes elsewhere; unless something stops it, take note of their mean."""
+        """Evaluate the greedy policy, and record the result unless training was stopped."""
         if self.evaluation is None or stop or self._ended_by_callback:
             return
         step = self.collector.steps
@@ -306,7 +311,7 @@ class Loop:
     # -- checkpoints ------------------------------------------------------------------------
 
     def _identity(self) -> dict[str, Any]:
-        """Return what a checkpoint must have been made from, to be continued here."""
+        """Return the properties that must be equal in a checkpoint to resume from it."""
         collector = self.collector
         envs = [recorder.env for recorder in collector.recorders]
         kwargs = [e.spec.kwargs if e.spec is not None else {} for e in envs]
@@ -318,11 +323,11 @@ class Loop:
             "autoreset_mode": getattr(collector, "mode", None),
             "total_steps": self.total_steps,
         }
-        found: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read
+        found: dict[str, Any] = json.loads(json.dumps(identity))  # in the form read from a file
         return found
 
     def save(self) -> None:
-        """Write a checkpoint of everything that the future depends on."""
+        """Write a checkpoint of the complete state."""
         assert self.checkpoints is not None
         collector = self.collector
         snapshots = [recorder.snapshot() for recorder in collector.recorders]
@@ -348,12 +353,12 @@ class Loop:
         }
 
     def resume(self) -> bool:
-        """Continue from the newest sound checkpoint, and tell whether there is one.
+        """Continue from the newest valid checkpoint, and tell whether there is one.
 
         Raises
         ------
         CheckpointError
-            If no checkpoint is sound, or they belong to another training.
+            If there are checkpoints and none is valid, or they belong to another training.
         """
         assert self.checkpoints is not None
         found, part, skipped = self.checkpoints.resume(self.best)
@@ -383,9 +388,9 @@ class Loop:
             if collector.steps not in self.progress.restarts:
                 self.progress.restarts.append(collector.steps)
             logger.warning(
-                "resumed at environment step %d, but %s did not come back to where it was: a new "
-                "episode begins, and training goes on otherwise than if it had not been stopped. "
-                "get_state() and set_state(state) of the environment would make it exact",
+                "resumed at environment step %d, but %s could not be restored: a new episode "
+                "begins, and training differs from one that was not interrupted. Implement "
+                "get_state() and set_state(state) in the environment to resume exactly",
                 collector.steps,
                 recorder.env,
             )
@@ -393,5 +398,5 @@ class Loop:
 
 
 def _next_multiple(interval: int, step: int) -> float:
-    """Return the first multiple of `interval` after `step`; never, if the interval is 0."""
+    """Return the first multiple of `interval` after `step`; infinity if the interval is 0."""
     return (step // interval + 1) * interval if interval else math.inf

@@ -1,4 +1,4 @@
-"""Several agents on Gymnasium tasks of their own, each step of training taken together."""
+"""Several agents on separate Gymnasium environments, with joint training steps."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ from reinforcestrategycreator_pipeline.models.gym.rounds import LearningResult, 
 def learn_together(
     agents: Sequence[Any], envs: Sequence[Any], total_steps: int, train_all: Callable[[], Any]
 ) -> list[LearningResult]:
-    """Do what `gym_loop.learn` does for each agent alone, and to its bits.
+    """Train several agents, each bit-identical to `loop.learn` of that agent alone.
 
     Parameters
     ----------
     agents : sequence of DQN
-        Built.
+        The agents; already built.
     envs : sequence of gymnasium.Env or gymnasium.vector.VectorEnv
-        One an agent.
+        One environment per agent.
     total_steps : int
-        Environment steps an agent.
+        Environment steps per agent, >= 0.
     train_all : callable
-        Does one training step of every agent.
+        Function that makes one training step of every agent.
+
+    Returns
+    -------
+    list of LearningResult
+        One result per agent.
 
     Raises
     ------
     ConfigError
-        What `gym_loop.learn` refuses.
+        If `loop.learn` would raise it for one of them.
     KeyboardInterrupt
         On Ctrl-C or SIGTERM, between two training steps.
     """
@@ -45,8 +50,8 @@ def learn_together(
         with deferred_interrupts() as stop:
             while True:
                 due = [loop.due() for loop in loops]
-                # Episodes that end at different times fill replays of n-step windows, and count
-                # steps in vectors, at different speeds: one agent's turn may be another's wait.
+                # Training steps are due at different times, because the ends of episodes affect how
+                # fast n-step windows fill the replay and how steps in vectors are counted.
                 together = min(due)
                 for _ in range(together):
                     if stop:
@@ -58,7 +63,7 @@ def learn_together(
                     loop.done(steps)
                 if stop:
                     raise KeyboardInterrupt
-                # Vectors of environments count no step for a reset: some may be done before others.
+                # Resets in vectors do not count as steps, so some agents may finish before others.
                 running = [loop for loop in loops if loop.collector.steps < total_steps]
                 if not running:
                     return [loop.result() for loop in loops]

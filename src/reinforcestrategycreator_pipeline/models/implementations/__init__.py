@@ -1,1 +1,1 @@
-"""One file a model."""
+"""Models, one per file."""

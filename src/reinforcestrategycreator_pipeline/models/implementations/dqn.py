@@ -1,13 +1,13 @@
-"""The deep Q-network in pure NumPy: our own backpropagation and Adam.
+"""The deep Q-network in pure NumPy, with its own backpropagation and Adam.
 
-One training step samples (`replay`) and hands the batch to `models.learner.learner`: targets, loss
-and gradients (`models.learner.training_step`, `nn.heads`, `nn.network`), clipping and Adam
-(`nn.adam`), the target network, new priorities. docs/how-the-learner-works.md follows it line by
-line.
+One training step samples a batch (`replay`) and passes it to `models.learner.learner`: targets,
+loss, and gradients (`models.learner.training_step`, `nn.heads`, `nn.network`), clipping and Adam
+(`nn.adam`), the target network, and new priorities. docs/explanation/one-training-step.md explains
+it line by line. Read examples/dqn_in_one_page.py first: the same step with the default options.
 
 Sources: Mnih et al. 2015 (doi:10.1038/nature14236); double DQN: van Hasselt et al. 2016
-(arXiv:1509.06461); the other parts' are at their hyperparameters. NumPy and the standard library
-alone.
+(arXiv:1509.06461); for the other components see `DQNHyperparameters`. Requires only NumPy and the
+standard library.
 """
 
 from __future__ import annotations
@@ -67,52 +67,53 @@ __all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
 
 @MODELS.register("dqn")
 class DQN:
-    """Deep Q-network on vector states and discrete actions.
+    """Deep Q-network for vector states and discrete actions.
 
     Parameters
     ----------
     config : mapping or DQNConfig, optional
         ``{"hyperparameters": {"hidden_layers": [64, 64], "learning_rate": 1e-3, ...}, "seed": 0,
-        "dtype": "float32"}``; what is left out has its default. ``"preset": "rainbow"`` sets
-        hyperparameters that belong together (`models.presets`).
+        "dtype": "float32"}``; omitted keys have their defaults. ``"preset": "rainbow"`` sets a
+        named group of hyperparameters (`models.presets`).
     preset : str, optional
-        Name of a preset, in the place of the mapping's.
+        Name of a preset; overrides that of the mapping.
     seed : int, optional
-        Seed of initialization, replay sampling, exploration and noise, >= 0; 0 by default.
+        Seed of initialization, replay sampling, exploration, and noise, >= 0; 0 by default.
     dtype : {"float32", "float64"}, optional
-        Number format of weights, activations, moments and stored states; float32 by default.
+        Type of weights, activations, moments, and stored states; float32 by default.
     **hyperparameters
-        Fields of `DQNHyperparameters`; they override the mapping's and the preset's.
+        Fields of `DQNHyperparameters`; they override those of the mapping and the preset.
 
     Attributes
     ----------
     learning_rate, beta1, beta2, epsilon : float
-        Adam's parameters. Training never changes them.
+        Parameters of Adam. Training never changes them.
     learner : Learner
-        What `build` made of the configuration: networks, guard, generators, the training step.
+        Networks, guard, generators, and the training step, created by `build`.
     learning_rate_scale : float
-        What the schedule multiplies the learning rate by, as `set_progress` has set it last.
+        Factor of the learning rate from its schedule, last set by `set_progress`.
     exploration_rate : float
-        Probability of a random action, as `set_progress` has set it last.
+        Probability of a random action, last set by `set_progress`.
     q_network : mapping
-        ``{"weights": {"W0", "b0", ...}, "optimizer_state": {"t", "m", "v"}}``.
+        Online network: ``{"weights": {"W0", "b0", ...}, "optimizer_state": {"t", "m", "v"}}``.
     target_network : mapping
-        ``{"weights": {...}}``.
+        Target network: ``{"weights": {...}}``.
     gradients : mapping
-        Of the newest training step, by the weights' names.
-    replay_buffer : RingReplay, or what `build` was given
-        Where the transitions are.
+        Gradients of the latest training step, by name of the weights.
+    replay_buffer : RingReplay, or the replay passed to `build`
+        Stored transitions.
     normalizer : RunningNormalizer or None
-        Of the states, with `normalize_observations`.
+        Normalization of the states, with `normalize_observations`.
     diagnostics : dict
-        Of the newest logged step: step, loss, grad_norm (before clipping), update_norm (relative
-        to the norm of the weights), q_mean and q_max (over the batch and all actions), dead_units
-        (share of the hidden units that no state of the batch woke), learning_rate.
+        Values of the latest logged step: step, loss, grad_norm (before clipping), update_norm
+        (relative to the norm of the weights), q_mean and q_max (over the batch and all actions),
+        dead_units (fraction of hidden units that are inactive for the whole batch), and
+        learning_rate.
 
     Raises
     ------
     ConfigError
-        For an unknown key or a wrong value.
+        If a key is unknown or a value invalid.
 
     Examples
     --------
@@ -135,7 +136,7 @@ class DQN:
     exploration_rate: float
     learning_rate_scale: float
     progress: float
-    # With `build`:
+    # Set by `build`:
     input_shape: tuple[int, ...]
     n_inputs: int
     n_actions: int
@@ -171,10 +172,10 @@ class DQN:
         self.learning_rate_scale = 1.0
         self.progress = 0.0
 
-    if not TYPE_CHECKING:  # which would take any name for an attribute
+    if not TYPE_CHECKING:  # type checkers would accept any name
 
         def __getattr__(self, name):
-            # Only for what is not there: most of it comes with `build`.
+            # Called only for missing attributes, most of which are set by `build`.
             built = "learner" in self.__dict__
             hint = "" if built else "; call build(input_shape, output_shape) first"
             raise AttributeError(f"this DQN has no attribute {name!r}{hint}")
@@ -197,25 +198,25 @@ class DQN:
         output_shape: tuple[int, ...],
         replay: Replay | None = None,
     ) -> None:
-        """Make the online and the target network, equal, and an empty replay.
+        """Create the online network, an equal target network, and an empty replay.
 
         Parameters
         ----------
         input_shape : tuple of int
-            Shape of one state; more than one axis is flattened.
+            Shape of one state; several axes are flattened.
         output_shape : tuple of int
             ``(n_actions,)``.
         replay : Replay, optional
-            Anything with ``sample(batch_size)``, in the place of the ring buffer. With
-            `prioritized_replay`, a `RingStore` is told to draw by priority; a batch of another
-            replay must have `weights` and `indices`, and that replay
-            ``update_priorities(indices, priorities)`` and a `sampler` with an attribute `beta`.
+            Any object with ``sample(batch_size)``, instead of a new ring buffer. With
+            `prioritized_replay`, a `RingStore` is set to sample by priority; any other replay needs
+            ``update_priorities(indices, priorities)`` and a `sampler` with an attribute `beta`, and
+            its batches need `weights` and `indices`.
 
         Raises
         ------
         ConfigError
-            If a shape is empty or not positive, or the replay has no priorities and should, or
-            its transitions span other than `n_step` steps.
+            If a shape is empty or not positive, the replay lacks priorities that are required, or
+            its transitions do not span `n_step` steps.
         """
         for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
             ok = isinstance(shape, tuple | list) and len(shape) > 0
@@ -248,14 +249,14 @@ class DQN:
                 gamma=hp.gamma,
             )
         if isinstance(replay, RingStore):
-            rule = f"{replay.n_step}, the steps that a transition of its replay spans"
+            rule = f"{replay.n_step}, the number of steps that a transition of its replay spans"
             require(hp.n_step == replay.n_step, "DQN", "n_step", rule, hp.n_step)
         if hp.prioritized_replay:
             self._prioritize(replay)
         self.learner = Learner(self.config, self.spec, self.head, replay, self._generators)
 
     def _prioritize(self, replay: Any) -> None:
-        """Let the replay draw by priority; one that is not ours must do so already."""
+        """Set a `RingStore` to sample by priority; any other replay must do so already."""
         hp = self.hyperparameters
         sampler: Any = getattr(replay, "sampler", None)
         if isinstance(replay, RingStore) and isinstance(sampler, UniformSampler):
@@ -264,41 +265,40 @@ class DQN:
         by_priority = hasattr(replay, "update_priorities")
         if sampler is None or isinstance(sampler, UniformSampler) or not by_priority:
             raise ConfigError(
-                f"prioritized_replay needs a replay with update_priorities and a sampler that "
-                f"draws by them. Got {type(replay).__name__} with {type(sampler).__name__} "
-                f"instead."
+                f"prioritized_replay needs a replay with update_priorities and a sampler that uses "
+                f"them. Got {type(replay).__name__} with {type(sampler).__name__} instead."
             )
         sampler.beta = hp.priority_beta_initial
 
     @property
     def replay_buffer(self) -> Any:
-        """Where the transitions are: a `RingReplay`, or what `build` was given."""
+        """Stored transitions: a `RingReplay`, or the replay passed to `build`."""
         return self.learner.replay
 
     @property
     def normalizer(self) -> RunningNormalizer | None:
-        """Of the states, with `normalize_observations`."""
+        """Normalization of the states, with `normalize_observations`."""
         return self.learner.normalizer
 
     @property
     def gradients(self) -> NamedTensors:
-        """Of the newest training step, by the weights' names."""
+        """Gradients of the latest training step, by name of the weights."""
         return self.learner.networks.gradients
 
     @property
     def diagnostics(self) -> dict[str, float]:
-        """Of the newest logged step; see `DQN`."""
+        """Values of the latest logged step; see `DQN`."""
         return self.learner.diagnostics
 
     @property
     def squared_error(self) -> bool:
-        """Whether the loss is the plain mean of squared errors."""
+        """Whether the loss is the unweighted mean of squared errors."""
         hp = self.hyperparameters
         return (hp.head, hp.loss, hp.prioritized_replay) == ("expected", "squared", False)
 
     @property
     def q_network(self) -> NetworkState:
-        """The online network; assigning a mapping copies its tensors in."""
+        """The online network; assigning a mapping copies its tensors."""
         return self.learner.networks.online
 
     @q_network.setter
@@ -307,7 +307,7 @@ class DQN:
 
     @property
     def target_network(self) -> NetworkState:
-        """The target network; assigning a mapping copies its tensors in."""
+        """The target network; assigning a mapping copies its tensors."""
         return self.learner.networks.target
 
     @target_network.setter
@@ -315,37 +315,37 @@ class DQN:
         self.learner.networks.target.replace(value)
 
     def update_target_network(self, tau: float = 1.0) -> None:
-        """Move the target weights by the share `tau` towards the online weights; 1 copies them."""
+        """Move the target weights by the fraction `tau` toward the online weights (1: copy)."""
         self.learner.networks.update_target(tau)
 
     @property
     def noise(self) -> dict[str, Array] | None:
-        """The online network's noise e_W, e_b by layer, ``{"W0": ..., "b0": ...}``; or None."""
+        """Noise e_W, e_b of the online network, ``{"W0": ..., "b0": ...}``; None if not noisy."""
         return self.learner.networks.noises[0].named() if self.spec.noisy else None
 
     @property
     def target_noise(self) -> dict[str, Array] | None:
-        """The target network's noise; see `noise`."""
+        """Noise of the target network; see `noise`."""
         return self.learner.networks.noises[1].named() if self.spec.noisy else None
 
     def resample_noise(self) -> None:
-        """Draw new noise for both networks of a noisy DQN; others have none."""
+        """Draw new noise for both networks of a noisy DQN; does nothing otherwise."""
         self.learner.networks.resample_noise()
 
     # -- acting -----------------------------------------------------------------------------
 
     def set_progress(self, progress: float) -> None:
-        """Set what is scheduled: exploration, learning rate and the importance weights' beta.
+        """Set the scheduled values: exploration, learning rate, and beta of prioritized replay.
 
         Parameters
         ----------
         progress : float
-            Share of training that is done, from 0 to 1.
+            Fraction of training done, in [0, 1].
 
         Raises
         ------
         ConfigError
-            If a schedule returns what it must not.
+            If a schedule returns an invalid value.
         """
         hp = self.hyperparameters
         self._set_beta(progress)
@@ -361,13 +361,13 @@ class DQN:
             self.replay_buffer.sampler.beta = low + min(progress, 1.0) * (high - low)
 
     def exploration_at(self, progress: float) -> float:
-        """Return the scheduled exploration rate at `progress` (0 start, 1 end) of training."""
+        """Return the scheduled exploration rate at `progress`, from 0 (start) to 1 (end)."""
         hp = self.hyperparameters
         share = progress / hp.exploration_fraction
         return self._exploration(hp.exploration_initial, hp.exploration_final, share)
 
     def observe(self, states: Array) -> None:
-        """Count states (E, n_inputs) in the running normalisation, if there is one."""
+        """Update the running normalization, if any, with states (E, n_inputs)."""
         if self.normalizer is not None:
             self.normalizer.update(np.reshape(states, (-1, self.n_inputs)))
 
@@ -375,7 +375,7 @@ class DQN:
     def _forward(self, state: ArrayLike, network: Mapping[str, Any]) -> Array:
         """Return the Q-values of `network` for one state (n_actions,) or a batch (B, n_actions).
 
-        A noisy network answers without its noise.
+        A noisy network is evaluated without its noise.
         """
         weights = network["weights"]
         x = np.asarray(state, dtype=weights["W0"].dtype)
@@ -392,17 +392,17 @@ class DQN:
     def predict(self, states: ArrayLike) -> Array:
         """Return the Q-values of one state, (n_actions,), or of a batch, (B, n_actions).
 
-        NaN in a state gives NaN.
+        NaN in, NaN out. A noisy network is evaluated without its noise.
         """
         return self._forward(states, self.learner.networks.online)
 
     def select_action(self, state: ArrayLike, exploration_rate: float = 0.0) -> int:
-        """Return a random action with probability `exploration_rate`, else the best one.
+        """Return a random action with probability `exploration_rate`, else the best action.
 
         Raises
         ------
         NonFiniteError
-            If a Q-value is not finite: there is no best action then.
+            If a Q-value is not finite.
         """
         rng = self._generators["exploration"]
         if exploration_rate > 0.0 and rng.random() < exploration_rate:
@@ -413,32 +413,43 @@ class DQN:
         return int(q.argmax())
 
     def select_actions(self, states: Array, exploration_rate: float = 0.0) -> Ints:
-        """Return an action for each state (E, n_inputs), as in training: a noisy network's noise
-        is drawn anew, and each state by itself explores with probability `exploration_rate`.
+        """Return an action for each state (E, n_inputs), as in training.
+
+        Each action is random with probability `exploration_rate`, independently. A noisy network
+        draws new noise.
 
         Raises
         ------
         NonFiniteError
             If a Q-value is not finite.
-        """  # noqa: D205
+        """
         return self.learner.act(states, exploration_rate)
 
     # -- learning ---------------------------------------------------------------------------
 
     def train_step(self, batch_size: int | None = None, gamma: float | None = None) -> float:
-        """Learn from one batch of the replay; the defaults are the hyperparameters.
+        """Train on one batch of the replay.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Transitions in the batch; by default the hyperparameter.
+        gamma : float, optional
+            Discount per step; by default the hyperparameter.
 
         Returns
         -------
         float
-            The batch's loss before the update.
+            Loss of the batch before the update.
 
         Raises
         ------
+        ConfigError
+            If the replay holds fewer transitions.
         NonFiniteError
-            If the loss or a gradient is not finite; the weights and moments are left as they were.
+            If the loss or a gradient is not finite; weights and moments are unchanged.
         DivergenceError
-            If the action values have left what the rewards allow, and `on_divergence` is "stop".
+            If the action values exceed what the rewards allow, and `on_divergence` is "stop".
         """
         hp = self.hyperparameters
         size = hp.batch_size if batch_size is None else batch_size
@@ -450,14 +461,14 @@ class DQN:
 
     @property
     def adam(self) -> Adam:
-        """Adam's parameters of the next update, the schedule's learning rate among them."""
+        """Parameters of Adam for the next update, with the scheduled learning rate."""
         rate = self.learning_rate * self.learning_rate_scale
         decay = self.hyperparameters.weight_decay
         return Adam(rate, self.beta1, self.beta2, self.epsilon, decay)
 
     @np.errstate(over="ignore", invalid="ignore")
     def compute_gradients(self, batch: Batch, gamma: float) -> float:
-        """Return the loss of a batch and fill `gradients`, unclipped; nothing is updated.
+        """Return the loss of a batch, and compute `gradients` without clipping or an update.
 
         Raises
         ------
@@ -487,61 +498,60 @@ class DQN:
     ) -> LearningResult:
         """Train on a Gymnasium environment with vector observations and discrete actions.
 
-        If this DQN was not built, the environment's spaces give the networks' shapes.
+        If this DQN is not built yet, the spaces of the environment define the networks' shapes.
 
         Parameters
         ----------
         env : gymnasium.Env or gymnasium.vector.VectorEnv
-            Observations are a Box of any shape, flattened; actions a Discrete space with any start.
-            A vector may reset itself in any of Gymnasium's modes. With DISABLED, its reset must
-            take ``options["reset_mask"]``.
+            Observations must be a Box of any shape, which is flattened; actions a Discrete space
+            with any start. A vector may use any of Gymnasium's autoreset modes. With DISABLED, its
+            reset must support ``options["reset_mask"]``.
         total_steps : int
-            Environment steps, those of all environments together. A vector of E environments may go
-            up to E - 1 beyond it.
+            Environment steps, summed over all environments. A vector of E environments may exceed
+            it by up to E - 1.
         callback : callable or sequence of callables, optional
-            ``callback(env_step, row)`` at every logged training step; the row is `diagnostics` with
-            the exploration rate and environment steps per second. After an evaluation, with the row
-            ``{"evaluation_return": mean}``. One that returns False ends training there.
+            Called as ``callback(env_step, row)`` at every logged training step; the row is
+            `diagnostics` plus exploration rate and environment steps per second. After an
+            evaluation, the row is ``{"evaluation_return": mean}``. Returning False ends training.
         eval_env : gymnasium.Env, optional
-            Another environment, on which the greedy policy is evaluated. Its seeds are drawn from
-            the model's seed; training goes on as if there were no evaluation.
+            A separate environment for evaluating the greedy policy. Its seeds derive from the
+            model's seed; evaluation does not affect training.
         eval_interval, eval_episodes : int
-            Environment steps between two evaluations, and the episodes of each; one more comes at
-            the end.
+            Environment steps between two evaluations, and episodes per evaluation, >= 1. A final
+            evaluation follows the last step.
         keep_best : bool
-            Leave the model as it was at the best evaluation (the first of equals), not as it is at
-            the end.
-        checkpoint_folder : path, optional
-            Where checkpoints go: every `checkpoint_interval` environment steps, at Ctrl-C or
-            SIGTERM, and at the end. They hold everything, the replay too.
+            At the end, restore the model of the best evaluation; the earliest wins ties.
+        checkpoint_folder : str or Path, optional
+            Folder for checkpoints, written every `checkpoint_interval` environment steps, on Ctrl-C
+            or SIGTERM, and at the end. They contain the complete state, including the replay.
         checkpoint_interval : int
-            See there.
+            Environment steps between two checkpoints, >= 1.
         resume : bool
-            Continue from the newest sound checkpoint in the folder, if there is one, to the bits of
-            a training that was never stopped. The environment is brought back by its own
-            ``get_state()`` and ``set_state(state)`` (a mapping of names to arrays or JSON values),
-            if it has both, else by replaying the episode; see `models.gym.recording`. Where that
-            fails, a new episode begins, a warning is logged, and `LearningResult.restarts` tells
-            the step.
+            Continue from the newest valid checkpoint in the folder, if there is one; the result is
+            bit-identical to that of an uninterrupted training. The environment's state is restored
+            with its ``get_state()`` and ``set_state(state)`` (a mapping of names to arrays or JSON
+            values) if it has both, otherwise by replaying the episode; see `models.gym.recording`.
+            If that fails, a new episode begins, a warning is logged, and the step is added to
+            `LearningResult.restarts`.
         progress_bar : bool
-            Show one on standard error.
+            Show a progress bar on standard error.
 
         Returns
         -------
         LearningResult
-            See there.
+            Episodes, evaluations, and steps of the training.
 
         Raises
         ------
         ConfigError
-            If a parameter is wrong, or the spaces do not fit the model.
+            If a parameter is invalid, or the spaces do not fit the model.
         CheckpointError
-            If no checkpoint can be read, or they are of another training.
+            If no checkpoint can be read, or they belong to another training.
         NonFiniteError
-            If the environment or the learner gives a number that is not finite. The last checkpoint
-            stays as it is.
+            If a number from the environment or the learner is not finite. The last checkpoint is
+            kept.
         KeyboardInterrupt
-            On Ctrl-C or SIGTERM, when the step is done and the checkpoint written.
+            On Ctrl-C or SIGTERM, after finishing the step and writing a checkpoint.
         """
         from reinforcestrategycreator_pipeline.models.gym import loop as gym_loop
 
@@ -554,8 +564,8 @@ class DQN:
     # -- state ------------------------------------------------------------------------------
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DQN:
-        # Networks are views into flat buffers, which a copy must make for itself; its replay, if
-        # it draws from this model's generator, draws from the copy's.
+        # Networks are views into flat buffers, so a copy needs its own. If the replay uses this
+        # model's generator, its copy must use the generator of the new model.
         twin = type(self)(self.config)
         memo[id(self)] = twin
         for name, rng in self._generators.items():
@@ -568,14 +578,14 @@ class DQN:
         return twin
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return what learning depends on, the replay's content apart.
+        """Return the complete training state, except the content of the replay.
 
         Returns
         -------
         tensors : dict of str to ndarray
             ``q.W0``, ``target.W0``, ``m.W0``, ``v.W0``, ..., ``normalizer.*``; views, not copies.
         header : dict
-            JSON-ready: config, shapes, t, progress, guard, generators, versions.
+            JSON-serializable: config, shapes, t, progress, guard, generators, and versions.
         """
         saved = SavedDQN(
             config=config_record(self.config),
@@ -588,7 +598,7 @@ class DQN:
         return self.learner.tensors(), dataclasses.asdict(saved)
 
     def restore(self, tensors: dict[str, Array], header: dict[str, Any]) -> None:
-        """Set everything that `state` returned, bit by bit.
+        """Restore a state returned by `state`, bit for bit.
 
         Raises
         ------
@@ -598,14 +608,14 @@ class DQN:
         saved = from_mapping(SavedDQN, header, "a saved DQN's header")
         self.learner.restore(tensors, saved.t, saved.guard, saved.generators)
         self.learning_rate, self.beta1, self.beta2, self.epsilon = saved.adam
-        # The schedules may be code that is not here.
+        # Schedules may be user code that is not available now, so their values are restored.
         progress, self.exploration_rate, self.learning_rate_scale = saved.schedules
         self._set_beta(progress)
 
     def policy_network(self) -> PolicyNetwork:
-        """Return a frozen copy of all that the greedy policy needs: weights, head, normalisation.
+        """Return a frozen copy for the greedy policy: weights, head, and normalization.
 
-        Its values are `predict`'s, row by row; noise and its sigmas are left out.
+        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted.
         """
         from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
@@ -619,7 +629,7 @@ class DQN:
         return export_onnx(self, path)
 
     def save(self, path: str | Path) -> str:
-        """Write networks, Adam, normalisation and generators to one safetensors file, atomically.
+        """Write networks, Adam, normalization, and generators to one safetensors file, atomically.
 
         Returns
         -------
@@ -629,7 +639,7 @@ class DQN:
         Raises
         ------
         ConfigError
-            If the loss, the head or a schedule is an object that no module has under its name.
+            If the loss, the head, or a schedule is an object that cannot be imported by its name.
         """
         from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
@@ -638,16 +648,16 @@ class DQN:
 
     @classmethod
     def load(cls, path: str | Path) -> DQN:
-        """Read what `save` wrote; the same bytes come back, Adam included.
+        """Read a DQN written by `save`; all state, including Adam, is restored bit for bit.
 
-        A schedule that cannot be imported is missed when training goes on, not before.
+        A schedule that cannot be imported raises only when training continues.
 
         Raises
         ------
         CheckpointError
-            If the file is missing, damaged, or not a DQN's, or its head or loss is missing.
+            If the file is missing, damaged, or not a DQN, or its head or loss cannot be imported.
         """
-        # Here, so that importing the learner costs little more than importing NumPy.
+        # Lazy: importing the learner should cost little more than importing NumPy.
         from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors
 
         tensors, header = read_tensors(path)

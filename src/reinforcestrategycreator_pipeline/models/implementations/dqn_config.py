@@ -1,4 +1,4 @@
-"""The deep Q-network's configuration: frozen and checked."""
+"""Configuration of the deep Q-network, frozen and validated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, MakeHead
 from reinforcestrategycreator_pipeline.nn.losses import LOSSES, Loss
 from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, Schedule
 
-# Beyond these, Adam's update of finite gradients may itself not be finite in float32.
+# Beyond these, Adam's update may overflow in float32 even if the gradients are finite.
 MAX_LEARNING_RATE = 1e30
 MIN_EPSILON = 1e-12
 MAX_UNITS = 1_000_000
@@ -41,86 +41,89 @@ Units: TypeAlias = Annotated[int, Ge(1), Le(MAX_UNITS)]
 
 @dataclass(frozen=True)
 class DQNHyperparameters(Strict):
-    """What the deep Q-network learns with.
+    """Hyperparameters of the deep Q-network and its training.
 
     Attributes
     ----------
     hidden_layers : tuple of int
-        Units of each hidden layer, one or more layers.
+        Units of each hidden layer; at least one layer.
     learning_rate, adam_beta1, adam_beta2, adam_epsilon : float
-        Adam's parameters.
+        Parameters of Adam: step size > 0, decay rates in [0, 1), and epsilon >= 1e-12.
     weight_decay : float
-        Every update takes learning_rate * weight_decay of each weight away, beside Adam (AdamW,
-        Loshchilov & Hutter 2019, arXiv:1711.05101).
+        Each update shrinks every weight by the factor 1 - learning_rate * weight_decay, decoupled
+        from Adam (AdamW, Loshchilov & Hutter 2019, arXiv:1711.05101); >= 0.
     learning_rate_schedule : str
-        "constant", "linear", "cosine" or "exponential": how the learning rate goes from
-        `learning_rate` to `learning_rate_final` over training.
+        "constant", "linear", "cosine", "exponential", or ``"module:function"``: how the learning
+        rate changes from `learning_rate` to `learning_rate_final` during training.
     learning_rate_final : float
-        Where it ends; a constant one does not read it.
+        Final learning rate, >= 0; not used by the constant schedule.
     gamma : float
-        Discount a step, in [0, 1].
+        Discount per step, in [0, 1].
     batch_size : int
-        Transitions (or bars, in the market) a training step.
+        Transitions (on a market, bars) per training step, >= 1.
     buffer_size : int
-        Transitions that the replay keeps.
+        Capacity of the replay in transitions, >= batch_size.
     n_step : int
-        Rewards that a target sums up before it bootstraps (Sutton 1988).
+        Number of rewards that a target sums before it bootstraps, >= 1 (Sutton 1988).
     prioritized_replay : bool
-        Sample transitions in proportion to (priority + priority_epsilon)^priority_alpha, and weigh
-        them by (N P)^-beta, where beta goes linearly from priority_beta_initial to
-        priority_beta_final over training (Schaul et al. 2016, arXiv:1511.05952).
-    priority_alpha, priority_beta_initial, priority_beta_final, priority_epsilon : float
-        See prioritized_replay.
+        Sample transitions in proportion to (priority + priority_epsilon)^priority_alpha, and weight
+        them by (N P)^-beta, where beta increases linearly from priority_beta_initial to
+        priority_beta_final during training (Schaul et al. 2016, arXiv:1511.05952).
+    priority_alpha, priority_beta_initial, priority_beta_final : float
+        Exponents of prioritized replay, in [0, 1].
+    priority_epsilon : float
+        Added to each priority, in (0, 1], so that every transition can be sampled.
     double_dqn : bool
-        The online network chooses the next action, the target network values it
-        (van Hasselt et al. 2016, arXiv:1509.06461); else the target network does both.
+        The online network chooses the next action, and the target network evaluates it
+        (van Hasselt et al. 2016, arXiv:1509.06461); if false, the target network does both.
     dueling : bool
         Value and advantage streams (Wang et al. 2016, arXiv:1511.06581).
     layer_norm : bool
-        Layer normalisation before each ReLU (Ba et al. 2016, arXiv:1607.06450).
+        Layer normalization before each ReLU (Ba et al. 2016, arXiv:1607.06450).
     noisy : bool
-        Factorised Gaussian noise on all weights (Fortunato et al. 2018, arXiv:1706.10295): the
-        network explores by itself, so that `exploration_initial` and `exploration_final` can be 0.
+        Factorized Gaussian noise on all weights (Fortunato et al. 2018, arXiv:1706.10295). The
+        noise provides exploration, so `exploration_initial` and `exploration_final` can be 0.
     noisy_sigma : float
-        The noise's first standard deviation, times the square root of a layer's inputs.
+        Initial standard deviation of the noise times the square root of a layer's fan-in, >= 0.
     head : str
-        What the outputs mean: "expected" returns; "c51", their distribution over fixed atoms
-        (Bellemare et al. 2017, arXiv:1707.06887); "qr", its quantiles (Dabney et al. 2018,
+        Meaning of the outputs: "expected", the expected return; "c51", its distribution over fixed
+        atoms (Bellemare et al. 2017, arXiv:1707.06887); "qr", its quantiles (Dabney et al. 2018,
         arXiv:1710.10044); or ``"module:Class"``.
     n_atoms : int
-        Atoms of c51 and quantiles of qr.
+        Number of atoms of c51 or quantiles of qr, >= 2.
     v_min, v_max : float
-        The lowest and the highest return that c51 can represent.
+        Smallest and largest return that c51 can represent; v_min < v_max.
     loss : str
-        Of the head "expected": "squared", "huber" or ``"module:function"``; the others have theirs.
+        Loss of the head "expected": "squared", "huber", or ``"module:function"``; the other heads
+        define their own.
     huber_delta : float
-        The error at which "huber", and the quantile Huber loss of qr, become linear.
+        Error above which the Huber loss, and the quantile Huber loss of qr, are linear; > 0.
     max_grad_norm : float, optional
-        Gradients with a larger global norm are scaled down to it (Pascanu et al. 2013,
-        arXiv:1211.5063).
+        Gradients with a larger global norm are scaled down to it; > 0 (Pascanu et al. 2013,
+        arXiv:1211.5063). None disables clipping.
     tau, target_update_interval : float, int
-        Every `target_update_interval` training steps the target network moves by the share `tau`
-        towards the online network: 1 copies it (Mnih et al. 2015), a small share every step
-        follows it softly (Lillicrap et al. 2016, arXiv:1509.02971).
+        Every `target_update_interval` training steps, the target network moves by the fraction
+        `tau`, in (0, 1], toward the online network: 1 copies it (Mnih et al. 2015); a small
+        fraction at every step is a soft update (Lillicrap et al. 2016, arXiv:1509.02971).
     exploration_initial, exploration_final : float
-        Probability of a random action at the start and at the end of the schedule.
+        Probability of a random action at the start and at the end of the schedule, in [0, 1].
     exploration_fraction : float
-        Share of training over which the probability falls, in (0, 1].
+        Fraction of training over which the probability changes, in (0, 1].
     exploration_schedule : str
-        "linear", "cosine", "exponential" or "constant".
+        "linear", "cosine", "exponential", "constant", or ``"module:function"``.
     normalize_observations : bool
         Shift and scale every input by its running mean and standard deviation.
     observation_clip : float
-        Normalised inputs are cut off at this many standard deviations.
+        Limit of normalized inputs, in standard deviations; > 0.
     learning_starts : int
-        Transitions stored before the first training step, and never fewer than `batch_size`.
+        Transitions stored before the first training step; at least `batch_size` are needed anyway.
     train_frequency, gradient_steps : int
-        Every `train_frequency` environment steps, `gradient_steps` training steps; -1: as many as
-        there were environment steps.
+        Every `train_frequency` environment steps, `gradient_steps` training steps follow; -1 means
+        as many as there were environment steps.
     on_divergence : {"stop", "warn", "ignore"}
-        What follows when the action values exceed twice what the rewards allow.
+        Action to take when the action values exceed twice what the rewards allow.
     log_interval : int
-        Training steps between two rows of diagnostics; 0 switches them off.
+        Training steps between two rows of diagnostics; 0 disables them.
     """
 
     hidden_layers: Annotated[tuple[Units, ...], Len(1)] = (64, 64)
@@ -184,7 +187,7 @@ class DQNHyperparameters(Strict):
             (
                 not slow or min(self.exploration_initial, self.exploration_final) > 0,
                 "exploration_final",
-                "> 0, as exploration_initial, with an exponential exploration_schedule",
+                "> 0, like exploration_initial, with an exponential exploration_schedule",
             ),
         ):
             require(holds, "DQNHyperparameters", name, rule, getattr(self, name))
@@ -239,16 +242,16 @@ class HyperparameterKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class DQNConfig(Strict):
-    """Hyperparameters, seed and number format of one deep Q-network.
+    """Hyperparameters, seed, and number type of one deep Q-network.
 
     Attributes
     ----------
     hyperparameters : DQNHyperparameters
-        See there.
+        Hyperparameters of the network and its training.
     seed : int
-        Of initialisation, replay sampling, exploration and noise.
+        Seed of initialization, replay sampling, exploration, and noise, >= 0.
     dtype : {"float32", "float64"}
-        Of weights, activations, moments and stored states.
+        Type of weights, activations, moments, and stored states.
     """
 
     hyperparameters: DQNHyperparameters = field(default_factory=DQNHyperparameters)
@@ -265,20 +268,20 @@ class DQNConfig(Strict):
         dtype: str | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
     ) -> DQNConfig:
-        """Return the typed config of a mapping, of nothing (the defaults), or of itself.
+        """Return a typed configuration from a mapping, from None (defaults), or as given.
 
         Parameters
         ----------
         config : DQNConfig or mapping, optional
-            A mapping may name a ``"preset"`` (see `models.presets`), whose hyperparameters its
-            own override.
+            Configuration. A mapping may name a ``"preset"`` (see `models.presets`); its own
+            hyperparameters override those of the preset.
         preset, seed, dtype, hyperparameters : optional
-            What overrides `config`; of hyperparameters, those that are given.
+            Values that override those of `config`; hyperparameters individually.
 
         Raises
         ------
         ConfigError
-            For an unknown key (the message names the nearest valid one) or a wrong value.
+            If a key is unknown (the message names the nearest valid one) or a value invalid.
         """
         own = hyperparameters or {}
         above = {"preset": preset, "seed": seed, "dtype": dtype}
@@ -300,8 +303,8 @@ class DQNConfig(Strict):
             beside = given.get("hyperparameters", {})
             if not isinstance(beside, Mapping):
                 raise ConfigError(
-                    f"The hyperparameters parameter of DQN must be a mapping beside a preset or "
-                    f"keywords. Got {beside!r} instead."
+                    f"The hyperparameters parameter of DQN must be a mapping if there is a preset "
+                    f"or keywords. Got {beside!r} instead."
                 )
             settings = preset_of(given.pop("preset")) if "preset" in given else {}
             given["hyperparameters"] = {**settings, **beside, **own}

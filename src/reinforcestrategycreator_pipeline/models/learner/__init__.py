@@ -1,1 +1,1 @@
-"""What a deep Q-network is made of."""
+"""Parts of a deep Q-network: networks, training step, guards, and saved state."""

@@ -1,4 +1,4 @@
-"""What must not happen unnoticed in training: NaN, infinity, divergence, dead units."""
+"""Checks for NaN, infinity, divergence, and dead units during training."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def refuse_non_finite(
 ) -> None:
     """Raise for the first array with a number that is not finite, in order of computation.
 
-    Nothing is raised where only a sum of finite squares overflowed that no update needs.
+    Nothing is raised if only a sum of finite squares overflowed that no update uses.
 
     Raises
     ------
     NonFiniteError
-        Naming the step and the array.
+        The message names the step and the array.
     """
     suspects: list[tuple[str, Array]] = [
         *((f"the weights {name}", w) for name, w in networks.weights.items()),
@@ -50,25 +50,25 @@ def refuse_non_finite(
         place = "the norm of the gradient, which overflows"
     raise NonFiniteError(
         f"training step {networks.t + 1}: NaN or infinity in {place}; "
-        f"the update was not applied and the weights are as before"
+        f"the update was not applied and the weights are unchanged"
     )
 
 
 def squared_norm_float64(gradient: Array) -> float:
-    """Return the sum of squares, summed in float64: that of float32 numbers cannot overflow."""
+    """Return the sum of squares in float64, which cannot overflow for float32 numbers."""
     return float(np.add.reduce(np.square(gradient, dtype=np.float64)))
 
 
 class DivergenceGuard:
-    """Notices action values that no rewards can explain.
+    """Detects action values that the rewards cannot explain.
 
-    A return is at most R_max / (1 - gamma), for n-step rewards R_max / (1 - gamma^n); an estimate
-    that contracts towards the returns also never exceeds where it started. Twice the larger of
-    the two is the limit (van Hasselt et al. 2018, arXiv:1812.02648, call values beyond it soft
-    divergence). R_max is the largest absolute reward seen. Where estimates started is the largest
-    absolute value of the first step, and of the untrained network at every state that would be
-    an alarm: states grow as an agent explores, and so do an untrained network's values. With
-    gamma = 1 there is no limit.
+    A return is at most R_max / (1 - gamma), for n-step rewards R_max / (1 - gamma^n), where R_max
+    is the largest absolute reward seen. An estimate that converges to the returns also never
+    exceeds its initial value. The limit is twice the larger of the two (van Hasselt et al. 2018,
+    arXiv:1812.02648, call values beyond the first bound soft divergence). The initial value is the
+    largest absolute action value at the first step; before an alarm, that of the untrained network
+    at the states of the batch counts too, because states, and with them the values of an untrained
+    network, grow as an agent explores. With gamma = 1 there is no limit.
 
     Attributes
     ----------
@@ -96,20 +96,20 @@ class DivergenceGuard:
         Parameters
         ----------
         step : int
-            The number of the training step, for the message.
+            Number of the training step, for the message.
         mode : {"stop", "warn"}
-            What follows.
+            Whether to raise or to log a warning.
         largest_q : float
-            The largest absolute action value of the batch.
+            Largest absolute action value of the batch.
         rewards : ndarray
-            Of the batch.
+            Rewards of the batch.
         discount : float
-            gamma^n.
+            Discount over a transition of n steps, gamma^n.
         all_rewards : iterable of ndarray
-            All stored rewards; read only before an alarm, lest a rare one was never sampled.
+            All stored rewards; read only before an alarm, in case a large one was never sampled.
         untrained_q : callable
-            Returns the largest absolute action value of the untrained network at the batch's
-            states; called only before an alarm.
+            Returns the largest absolute action value of the untrained network at the states of the
+            batch; called only before an alarm.
 
         Raises
         ------
@@ -129,10 +129,10 @@ class DivergenceGuard:
         if largest_q <= limit:
             return
         message = (
-            f"training step {step}: an action value of {largest_q:.4g} exceeds {limit:.4g}, twice "
-            f"what rewards up to {self.largest_reward:.4g} at a discount of {discount:.4g} allow; "
-            f"learning diverges. A lower learning_rate, a longer target_update_interval, "
-            f'double_dqn or loss "huber" may help'
+            f"training step {step}: learning diverges: an action value of {largest_q:.4g} exceeds "
+            f"{limit:.4g}, twice what rewards up to {self.largest_reward:.4g} at a discount of "
+            f"{discount:.4g} allow. A lower learning_rate, a longer target_update_interval, "
+            f'double_dqn, or loss "huber" may help'
         )
         if mode == "stop":
             raise DivergenceError(message)
@@ -141,7 +141,7 @@ class DivergenceGuard:
             warn(message)
 
     def limit(self, discount: float) -> float:
-        """Return the largest absolute action value that is believed."""
+        """Return the largest plausible absolute action value."""
         assert self.first_q is not None
         return 2.0 * max(self.first_q, self.largest_reward / (1.0 - discount))
 
@@ -152,7 +152,7 @@ class DivergenceGuard:
 
 
 def dead_share(hidden: Sequence[Array]) -> float:
-    """Return the share of hidden units (..., N, n_l) that none of the N rows woke."""
+    """Return the fraction of hidden units, (..., N, n_l), that are 0 in all N rows."""
     dead = sum(int(np.count_nonzero(~(a > 0).any(axis=-2))) for a in hidden)
     units: int = sum(a.shape[-1] for a in hidden)
     return dead / units
@@ -160,6 +160,6 @@ def dead_share(hidden: Sequence[Array]) -> float:
 
 def warn(message: str) -> None:
     """Log a warning."""
-    import logging  # here, so that importing the learner costs little more than importing NumPy
+    import logging  # lazy: importing the learner should cost little more than importing NumPy
 
     logging.getLogger(__name__).warning(message)

@@ -1,7 +1,7 @@
-"""One deep Q-learner, its shapes known: from a batch to an update, alone or together with others.
+"""A deep Q-learner with known shapes: from a batch to an update, alone or together with others.
 
-`TrainingGroup.train` is the one training step that there is; docs/how-the-learner-works.md follows
-it line by line.
+`TrainingGroup.train` is the only implementation of a training step;
+docs/explanation/one-training-step.md explains it line by line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks,
 from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult, TrainingStep
 from reinforcestrategycreator_pipeline.nn.adam import Adam, Coefficients, flush
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
-from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply, initialise
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply, initialize
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
 from reinforcestrategycreator_pipeline.replay.batch import Batch
@@ -47,39 +47,39 @@ from reinforcestrategycreator_pipeline.seeding import (
 )
 
 DIVERGENCE_CHECK_INTERVAL = 10
-WEIGHTS_CHECK_INTERVAL = 100  # a multiple of the other
+WEIGHTS_CHECK_INTERVAL = 100  # must be a multiple of DIVERGENCE_CHECK_INTERVAL
 DEAD_SHARE_WARNED = 0.5
 
 
 class Learner:
-    """What is learned, and what learning needs beside a batch and Adam's parameters.
+    """Networks, guard, and generators of one learner, and the parts of its training step.
 
     Parameters
     ----------
     config : DQNConfig
-        See there.
+        Configuration of the DQN.
     spec : NetworkSpec
-        Of both networks.
+        Architecture of both networks.
     head : Head
-        The meaning of their outputs.
+        Meaning of their outputs.
     replay : Replay
-        Where the batches come from; told of new priorities, and asked for the largest reward
-        before an alarm.
+        Source of the batches. It receives new priorities, and its stored rewards are read before a
+        divergence alarm.
     generators : mapping of str to numpy.random.Generator
-        "exploration", "noise" and "target-noise".
+        Generators "exploration", "noise", and "target-noise".
 
     Attributes
     ----------
     networks : QNetworks
-        Both networks, gradients, moments, noise.
+        Both networks, gradients, moments, and noise.
     normalizer : RunningNormalizer or None
-        Of the states.
+        Normalization of the states.
     guard : DivergenceGuard
-        Notices divergence.
+        Detects divergence.
     diagnostics : dict of str to float
-        Of the newest logged update.
+        Values of the latest logged update.
     alone : TrainingGroup
-        Of this learner only.
+        Group of this learner only.
     """
 
     networks: QNetworks
@@ -126,17 +126,18 @@ class Learner:
         )
 
     def move_to(self, buffers: Array, noisy_buffers: Array | None = None) -> None:
-        """Go on in other buffers, rows of a population's: the networks' content moves there."""
+        """Move the networks to other buffers, such as rows of the buffer of a population."""
         tensors, t = self.networks.tensors(), self.networks.t
         self._use(buffers, noisy_buffers)
         self.networks.restore(tensors)
         self.networks.t = t
 
     def first_weights(self) -> NamedTensors:
-        """Return the weights that the seed gives an untrained network."""
+        """Return the initial weights for the seed."""
         weights = NamedTensors(self.spec.shapes, self.networks.weights.flat.dtype)
+        # The name selects the random numbers; do not respell it.
         rng = generator(self.seed, "dqn/initialisation")
-        initialise(weights, self.spec, rng, self.hyperparameters.noisy_sigma)
+        initialize(weights, self.spec, rng, self.hyperparameters.noisy_sigma)
         return weights
 
     # -- acting -----------------------------------------------------------------------------
@@ -152,24 +153,24 @@ class Learner:
     def act(
         self, states: Annotated[Array, "rows {self.spec.n_inputs}"], exploration_rate: float
     ) -> Annotated[Ints, "rows"]:
-        """Return the best action of each state (E, n_inputs), or a random one.
+        """Return the best action for each state (E, n_inputs), or a random one.
 
         Raises
         ------
         NonFiniteError
-            If an output of the network is not finite: there is no best action then.
+            If an output of the network is not finite.
         """
         rng, rows, n_actions = self.generators["exploration"], len(states), self.spec.n_actions
         random = None
         if exploration_rate > 0.0:
-            if rows == 1:  # a vector's draws cost several times a number's
+            if rows == 1:  # drawing an array takes several times as long as drawing a number
                 if rng.random() < exploration_rate:
                     return np.array([rng.integers(n_actions)])
             else:
                 random = rng.random(rows) < exploration_rate
                 if random.all():
                     return rng.integers(n_actions, size=rows)
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
             outputs = self.networks.outputs_for_acting(states, self.normalizer)
             if not math.isfinite(float(np.vdot(outputs, outputs))):
                 bad = ~np.isfinite(outputs).all(axis=(1, 2))
@@ -187,10 +188,11 @@ class Learner:
     # -- parts of a training step -----------------------------------------------------------
 
     def require_finite(self, batch: Batch, result: StepResult) -> None:
-        """Raise `NonFiniteError` for a number that is not finite, and say where it is.
+        """Raise `NonFiniteError` if any number is not finite; the message names the array.
 
-        Loss and gradient alone do not show everything: not the action that nobody took, not the
-        state behind a termination, and not a hidden unit's bias of -inf, which is 0 behind ReLU.
+        Loss and gradient alone do not reveal every case: not the value of an action never taken,
+        not the state after a termination, and not a hidden unit's bias of -inf, which ReLU maps to
+        0.
         """
         networks, gradient = self.networks, self.networks.gradients.flat
         squared_norm = float(gradient.dot(gradient))
@@ -203,7 +205,7 @@ class Learner:
             refuse_non_finite(networks, batch, result, squared_norm)
 
     def require_convergence(self, batch: Batch, gamma: float, result: StepResult) -> None:
-        """Compare a step's action values with the limit; see `DivergenceGuard.check`."""
+        """Compare the action values of a step with the limit; see `DivergenceGuard.check`."""
         hp = self.hyperparameters
         if hp.on_divergence == "ignore":
             return
@@ -230,19 +232,19 @@ class Learner:
         )
 
     def begin_update(self, adam: Adam, squared_norm: float | None) -> Coefficients:
-        """Clip the gradient, remember what a logged update needs, and return what Adam needs.
+        """Clip the gradient, record values for the log if due, and return Adam's coefficients.
 
         Raises
         ------
         ConfigError
-            If one of Adam's parameters is out of its range.
+            If a parameter of Adam is out of range.
         """
         rate, beta1, beta2, epsilon, _ = adam
         sound = 0 <= rate <= MAX_LEARNING_RATE and epsilon >= MIN_EPSILON
         if not (sound and 0 <= beta1 < 1 and 0 <= beta2 < 1):
             raise ConfigError(
-                f"Adam needs a learning_rate from 0 to {MAX_LEARNING_RATE}, betas in [0, 1) and an "
-                f"epsilon >= {MIN_EPSILON}. Got {rate!r}, {beta1!r}, {beta2!r} and {epsilon!r} "
+                f"Adam needs a learning_rate in [0, {MAX_LEARNING_RATE}], betas in [0, 1), and an "
+                f"epsilon >= {MIN_EPSILON}. Got {rate!r}, {beta1!r}, {beta2!r}, and {epsilon!r} "
                 f"instead."
             )
         hp, networks = self.hyperparameters, self.networks
@@ -260,7 +262,7 @@ class Learner:
         return adam.at(t)
 
     def finish_update(self, adam: Adam) -> bool:
-        """Count the update, move the target network when it is due; tell whether to `log` it."""
+        """Count the update, and move the target network if due; tell whether to call `log`."""
         hp, networks = self.hyperparameters, self.networks
         networks.t = t = networks.t + 1
         flush(networks.m.flat, networks.v.flat, t, adam.beta1, adam.beta2)
@@ -269,7 +271,7 @@ class Learner:
         return self._logged is not None
 
     def log(self, adam: Adam, result: StepResult) -> None:
-        """Write `diagnostics` of the newest update; warn when most of the network has died."""
+        """Set `diagnostics` from the latest update; warn if most hidden units are dead."""
         assert self._logged is not None
         before, norm = self._logged  # weights, and the gradient's norm before clipping
         t, weight_norm = self.networks.t, float(np.linalg.norm(before))
@@ -300,7 +302,7 @@ class Learner:
         return self.networks.tensors() | {f"normalizer.{k}": v for k, v in found.items()}
 
     def record(self) -> dict[str, Any]:
-        """Return what else learning depends on, JSON-ready: updates, guard, generators."""
+        """Return the rest of the state, JSON-serializable: updates, guard, and generators."""
         return {
             "t": self.networks.t,
             "guard": [self.guard.largest_reward, self.guard.first_q],
@@ -314,7 +316,7 @@ class Learner:
         guard: Sequence[Any],
         generators: Mapping[str, Any],
     ) -> None:
-        """Set everything that `tensors` and `record` returned, bit by bit.
+        """Restore a state returned by `tensors` and `record`, bit for bit.
 
         Raises
         ------
@@ -331,18 +333,18 @@ class Learner:
 
 
 class TrainingGroup:
-    """Learners that take each training step together: one, or K with a leading axis of agents.
+    """Learners that make each training step together: one, or K with a leading axis of agents.
 
     Parameters
     ----------
     learners : sequence of Learner
-        Alike in what shapes the computation.
+        Learners with equal shapes and options of the computation.
     step : TrainingStep
-        Of their networks.
-    gradients : ndarray
-        Of all of them, flat.
+        Training step of their networks.
+    gradients : ndarray, shape (P,) or (K P,)
+        Gradients of all learners, flat.
     update : callable
-        ``update(coefficients)`` applies Adam to all, each by its own.
+        ``update(coefficients)`` applies Adam to all learners, given one entry for each.
     """
 
     def __init__(
@@ -359,7 +361,7 @@ class TrainingGroup:
         self._normalizers = normalizers or None
 
     def compute(self, batch: Batch, gammas: Sequence[float]) -> tuple[StepResult, float]:
-        """Fill the gradients; return what was computed, and their squared norm, of all together."""
+        """Compute the gradients; return the result and the squared norm of all gradients."""
         for networks in self._noisy:
             networks.apply_noise()
         gamma = np.array(gammas)[:, None] if self._stacked else gammas[0]
@@ -368,24 +370,29 @@ class TrainingGroup:
             networks.add_sigma_gradient()
         return result, float(self._gradients.dot(self._gradients))
 
-    # What NumPy would warn of is checked in one place, and said better.
+    # Suppress NumPy's warnings: `_check` reports the same with a clearer message.
     @np.errstate(over="ignore", invalid="ignore")
     def train(self, batch: Batch, gammas: Sequence[float], adams: Sequence[Adam]) -> list[float]:
-        """Learn from one batch of every learner, and return their losses before the update.
+        """Train every learner on one batch, and return their losses before the update.
 
         Parameters
         ----------
         batch : Batch
-            With a leading axis of agents where `step` has one.
+            The batches, with a leading axis of agents if `step` has one.
         gammas, adams : sequence of float, sequence of Adam
-            One a learner.
+            Discount per step, and parameters of Adam, one entry per learner.
+
+        Returns
+        -------
+        list of float
+            Loss of each learner.
 
         Raises
         ------
         NonFiniteError
             If a number is not finite; nothing is updated then.
         DivergenceError
-            If the action values have left what the rewards allow, and `on_divergence` is "stop".
+            If the action values exceed what the rewards allow, and `on_divergence` is "stop".
         """
         learners, stacked = self.learners, self._stacked
         for networks in self._noisy:
@@ -406,15 +413,15 @@ class TrainingGroup:
         for k, learner in enumerate(learners):
             if learner.finish_update(adams[k]):
                 learner.log(adams[k], self._agent(k, batch, result)[1])
-        if batch.weights is not None:  # drawn by priority
-            told: tuple[Any, Any] = batch.indices, result.transition_priorities()
-            told = told if stacked else ([told[0]], [told[1]])
-            for learner, *own in zip(learners, *told, strict=True):
+        if batch.weights is not None:  # sampled by priority
+            new: tuple[Any, Any] = batch.indices, result.transition_priorities()
+            new = new if stacked else ([new[0]], [new[1]])
+            for learner, *own in zip(learners, *new, strict=True):
                 learner.replay.update_priorities(*own)
         return losses
 
     def _check(self, k: int, batch: Batch, result: StepResult, gamma: float, sound: bool) -> None:
-        """Refuse what is not finite and what diverges, naming the agent if there are several."""
+        """Raise if numbers are not finite or diverge; name the agent if there are several."""
         learner = self.learners[k]
         t = learner.networks.t
         try:

@@ -1,4 +1,4 @@
-"""The two networks of a deep Q-learner, their gradients and moments, in one buffer."""
+"""The two networks of a deep Q-learner, with gradients and moments, in one buffer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkSt
 
 
 def buffers_for(spec: NetworkSpec, dtype: np.dtype, agents: int | None = None) -> Array:
-    """Return zeros for everything that `QNetworks` keeps, (5, P), or (5, K, P) for K agents."""
+    """Return zeros for the buffers of `QNetworks`: (5, P), or (5, K, P) for K agents."""
     size = sum(math.prod(shape) for shape in spec.shapes.values())
     return np.zeros((5, size) if agents is None else (5, agents, size), dtype=dtype)
 
@@ -34,27 +34,27 @@ class QNetworks:
     Parameters
     ----------
     spec : NetworkSpec
-        Of both networks.
+        Architecture of both networks.
     head : Head
-        The meaning of their outputs.
+        Meaning of their outputs.
     double_dqn : bool
-        See `TrainingStep`.
+        Whether the online network chooses the next action; see `TrainingStep`.
     buffers : ndarray, shape (5, P)
-        Weights, target weights, gradients and both moments; rows of several agents' buffers, or
-        `buffers_for`'s.
+        Weights, target weights, gradients, and both moments: the result of `buffers_for`, or the
+        rows of one agent in it.
     noise, target_noise : numpy.random.Generator
-        Of noisy networks.
+        Generators of the noise of the online and the target network.
     noisy_buffers : ndarray, shape (2, P'), optional
-        Where noisy networks' effective weights go, if not into a new buffer.
+        Buffers for the effective weights of noisy networks; by default new ones.
 
     Attributes
     ----------
     weights, target_weights, gradients, m, v : NamedTensors
         Views into `buffers`.
     online, target : NetworkState
-        ``{"weights", "optimizer_state": {"t", "m", "v"}}`` and ``{"weights"}`` of the same tensors.
+        ``{"weights", "optimizer_state": {"t", "m", "v"}}`` and ``{"weights"}`` with these tensors.
     noises : list of Noise
-        The online and the target network's; empty without noise.
+        Noise of the online and the target network; empty if they are not noisy.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class QNetworks:
 
     @property
     def t(self) -> int:
-        """Updates done: the optimizer state's ``t``."""
+        """Number of updates done, ``t`` of the optimizer state."""
         return int(self._optimizer_state["t"])
 
     @t.setter
@@ -101,12 +101,12 @@ class QNetworks:
         dict.__setitem__(self._optimizer_state, "t", value)
 
     def update(self, numbers: Coefficients) -> None:
-        """Apply one of Adam's updates to the weights."""
+        """Apply one update of Adam to the weights."""
         parts = (self.weights.flat, self.gradients.flat, self.m.flat, self.v.flat)
         adam_step(*parts, self._scratch, numbers.as_arrays(self._scalars))
 
     def update_target(self, tau: float) -> None:
-        """Move the target weights by the share `tau` towards the online weights; 1 copies them."""
+        """Move the target weights by the fraction `tau` toward the online weights (1: copy)."""
         target, online = self.target_weights.flat, self.weights.flat
         if tau == 1.0:
             target[:] = online
@@ -119,7 +119,7 @@ class QNetworks:
             noise.resample()
 
     def apply_noise(self) -> None:
-        """Compute both networks' effective weights from the weights and the noise of now."""
+        """Compute the effective weights of both networks from current weights and noise."""
         for noise in self.noises:
             noise.apply()
 
@@ -128,9 +128,9 @@ class QNetworks:
         states: Annotated[Array, "rows {self.spec.n_inputs}"],
         normalizer: RunningNormalizer | None,
     ) -> Annotated[Array, "rows {self.spec.n_actions} {self.spec.n_outputs}"]:
-        """Return the online outputs (E, A, n) of states (E, n_inputs); new noise if it is noisy.
+        """Return the online outputs (E, A, n) for states (E, n_inputs), with new noise if noisy.
 
-        The result is overwritten by the next call.
+        The next call overwrites the result.
         """
         rows = len(states)
         acting = self._acting.get(rows)
@@ -160,12 +160,12 @@ class QNetworks:
         return {name: array for prefix, part in parts for name, array in iter_tensors(prefix, part)}
 
     def restore(self, tensors: Mapping[str, Array]) -> None:
-        """Set everything that `tensors` returned, bit by bit.
+        """Restore tensors returned by `tensors`, bit for bit.
 
         Raises
         ------
         CheckpointError
-            If it belongs to a network of another shape.
+            If they belong to a network of another shape.
         """
         for prefix, part in self._parts().items():
             for name, view in part.items():

@@ -1,4 +1,4 @@
-"""What a saved deep Q-network's header says: all that learning depends on beside the tensors."""
+"""The header of a saved deep Q-network: its training state besides the tensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMPONENTS: dict[str, Registry[Any]] = {
     "exploration_schedule": SCHEDULES,
     "learning_rate_schedule": SCHEDULES,
 }
-"""Hyperparameters that may be code from outside, and what they are."""
+"""Hyperparameters that may be user code, and their registries."""
 
 
 def _versions() -> dict[str, str]:
@@ -35,22 +35,24 @@ def _versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class SavedDQN:
-    """The header of a saved DQN, JSON-ready.
+    """Header of a saved DQN, JSON-serializable.
 
     Attributes
     ----------
     config : dict
-        Hyperparameters, seed and dtype, as `DQN` takes them.
+        Hyperparameters, seed, and dtype, as accepted by `DQN`.
     input_shape, n_actions : list of int, int
-        What `DQN.build` was given.
+        Shape of a state and number of actions, from `DQN.build`.
     adam : list of float
-        Learning rate, beta1, beta2, epsilon.
+        Learning rate, beta1, beta2, and epsilon.
     schedules : list of float
-        Progress, exploration rate, learning rate scale.
-    t, guard, generators
-        `Learner.record`.
-    versions, format : dict of str, str
-        What wrote it.
+        Progress, exploration rate, and learning rate scale.
+    t, guard, generators : int, list, dict
+        State returned by `Learner.record`.
+    versions : dict of str to str
+        Versions of this package, NumPy, and Python that wrote the file.
+    format : str
+        Version of the format.
     """
 
     config: Mapping[str, Any]
@@ -66,19 +68,20 @@ class SavedDQN:
 
 
 def config_record(config: DQNConfig, strict: bool = False) -> dict[str, Any]:
-    """Return a configuration, JSON-ready.
+    """Return a configuration as JSON-serializable values.
 
     Parameters
     ----------
     config : DQNConfig
-        Its losses, heads and schedules may be objects, of which the names are taken.
+        The configuration. Objects given as loss, head, or schedule are replaced by their names.
     strict : bool
-        Refuse an object that no module has under its name; else it becomes None.
+        Whether an object that cannot be imported by its name is an error; otherwise it becomes
+        None.
 
     Raises
     ------
     ConfigError
-        See there.
+        If `strict`, and an object cannot be imported by its name.
     """
     hyperparameters = dict(vars(config.hyperparameters))
     for key, registry in COMPONENTS.items():
@@ -92,7 +95,7 @@ def config_record(config: DQNConfig, strict: bool = False) -> dict[str, Any]:
 
 
 def loadable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a saved configuration with `Unavailable` for schedules that cannot be imported.
+    """Return a saved configuration, with `Unavailable` for schedules that cannot be imported.
 
     Raises
     ------
@@ -106,9 +109,7 @@ def loadable(config: Mapping[str, Any]) -> dict[str, Any]:
                 registry.build(hyperparameters[key])
         except ConfigError as error:
             if key in ("head", "loss"):
-                raise CheckpointError(
-                    f"the saved DQN cannot do without its {key}: {error}"
-                ) from error
-            reason = f"training cannot go on without the {key}: {error}"
+                raise CheckpointError(f"the saved DQN needs its {key}: {error}") from error
+            reason = f"training cannot continue without the {key}: {error}"
             hyperparameters[key] = Unavailable(hyperparameters[key], reason)
     return {**config, "hyperparameters": hyperparameters}

@@ -1,10 +1,10 @@
-"""One training step of one network, or of K at once: targets, loss, gradients.
+"""One training step of one network, or of K at once: targets, loss, and gradients.
 
-With B transitions, and M = B rows, or M = B A where a batch tells what every action led to:
+With B transitions, and M = B rows, or M = B A if a batch holds the outcome of every action:
 
-    online     outputs of s_tm1 and (double DQN) of s_t, in one forward pass
+    online     outputs for s_tm1 and (double DQN) for s_t, in one forward pass
     best       argmax_a Q(s_t, a), by the online network (double DQN) or the target network
-    bootstrap  the target network's outputs of the best actions            (M, n)
+    bootstrap  outputs of the target network for the best actions          (M, n)
     discount   gamma^steps, 0 where terminated                             (M,)
     loss       L = mean over rows of weight * head.loss(predicted, bootstrap, r_t, discount)
     gradient   dL/d outputs, then backpropagation; no gradient flows through the targets
@@ -26,11 +26,11 @@ from reinforcestrategycreator_pipeline.nn.network import Backward, NetworkSpec, 
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
-MOST_BUFFERS = 16  # batch sizes that vary must not pile up memory
+MOST_BUFFERS = 16  # limits memory if batch sizes vary
 
 
 class _Buffers:
-    """What a batch of one shape needs, and the views of it; made at its first use."""
+    """Buffers for batches of one shape, and views of them; created at first use."""
 
     def __init__(self, step: TrainingStep, b: int, every: bool) -> None:
         spec, lead = step.spec, step.lead
@@ -55,8 +55,8 @@ class _Buffers:
         if not step.double_dqn:
             checked.append(self.target.input_buffer)
         self.checked = [array.reshape(-1) for array in checked]
-        # The flat index of each row's first action: in the online outputs, in d_outputs behind
-        # that, and in the target outputs.
+        # Flat index of each row's first action: in the online outputs, in d_outputs (as an offset
+        # from the first), and in the target outputs.
         agent = np.arange(math.prod(lead))[:, None]
         self.first = ((agent * self.online.rows + np.arange(b)) * a).ravel()
         self.first_gradient = ((agent * b + np.arange(b)) * a).ravel() - self.first
@@ -68,22 +68,22 @@ class _Buffers:
 
 
 class StepResult(NamedTuple):
-    """What `TrainingStep.run` computed, beside the gradients.
+    """Result of `TrainingStep.run`, besides the gradients.
 
     Attributes
     ----------
     losses, priorities : ndarray, shape (K M,)
-        The head's, by row; the losses times the importance weights.
+        Losses and priorities from the head, by row; losses are multiplied by importance weights.
     hidden : list of ndarray, shape (..., N, n_l)
-        The online network's hidden layers: s_tm1, and with double DQN s_t behind them.
+        Hidden layers of the online network for s_tm1, and with double DQN then for s_t.
     outputs, target_outputs : ndarray, shape (..., N, A n) and (..., M, A n)
-        Of the networks. Like `hidden`, they are overwritten by the next step.
+        Outputs of both networks. Like `hidden`, they are overwritten by the next step.
     rows : int
-        B.
+        Number of transitions B.
     checksum : float
-        A sum of squares of the inputs and outputs: finite only if each of them is.
+        Sum of squares of inputs and outputs; finite only if each of them is.
     step : TrainingStep
-        Whose result it is.
+        The step that computed it.
     """
 
     losses: Array
@@ -96,11 +96,11 @@ class StepResult(NamedTuple):
     step: TrainingStep
 
     def loss(self) -> float:
-        """Return the mean over rows."""
+        """Return the mean loss over the rows."""
         return float(np.add.reduce(self.losses)) / self.losses.size
 
     def agent(self, k: int) -> StepResult:
-        """Return the part of agent `k` of several; `checksum` stays that of all."""
+        """Return the result of agent `k` of several; `checksum` remains that of all."""
         agents = self.outputs.shape[0]
         return self._replace(
             losses=self.losses.reshape(agents, -1)[k],
@@ -111,13 +111,13 @@ class StepResult(NamedTuple):
         )
 
     def transition_priorities(self) -> Annotated[Array, "*agents {self.rows}"]:
-        """Return the priorities (..., B) by transition: the mean of those of its actions."""
+        """Return the priority of each transition, (..., B): the mean over its actions."""
         by_action = self.priorities.reshape(*self.outputs.shape[:-2], self.rows, -1)
         priorities: Array = by_action.mean(axis=-1)
         return priorities
 
     def action_values(self) -> Array:
-        """Return Q (..., N, A) of the batch's s_tm1, and with double DQN of s_t behind them."""
+        """Return Q (..., N, A) for s_tm1 of the batch, and with double DQN then for s_t."""
         return self.step.head.values(self.step.by_action(self.outputs))
 
 
@@ -127,13 +127,13 @@ class TrainingStep:
     Parameters
     ----------
     spec : NetworkSpec
-        The network.
+        Architecture of both networks.
     head : Head
-        The meaning of its outputs.
+        Meaning of their outputs.
     double_dqn : bool
-        Who chooses the next action.
+        If true, the online network chooses the next action; otherwise the target network.
     online, target, gradients : Views
-        Effective weights, and where their gradients go; of one network, or of K.
+        Effective weights of both networks, and the gradients to write; for one agent, or for K.
     """
 
     def __init__(
@@ -154,16 +154,16 @@ class TrainingStep:
     def run(
         self, batch: Batch, gamma: float | Array, normalizers: list[RunningNormalizer] | None = None
     ) -> StepResult:
-        """Fill the gradients for one batch.
+        """Compute the gradients of one batch.
 
         Parameters
         ----------
         batch : Batch
-            With a leading axis of agents where there are several.
+            The batch, with a leading axis of agents if there are several.
         gamma : float or ndarray, shape (K, 1)
-            Discount an environment step.
+            Discount per environment step, in [0, 1].
         normalizers : list of RunningNormalizer, optional
-            One an agent, for the states.
+            Normalization of the states, one entry per agent.
         """
         b, every = batch.s_tm1.shape[-2], batch.a_tm1 is None
         buffers = self._buffers.get((b, every)) or self._make_buffers(b, every)
@@ -172,7 +172,7 @@ class TrainingStep:
             buffers.s_tm1[...] = batch.s_tm1
             buffers.s_t[...] = batch.s_t.reshape(buffers.s_t_shape)
         else:
-            self._normalise(batch, buffers, normalizers)
+            self._normalize(batch, buffers, normalizers)
 
         online.forward()
         buffers.target.forward()
@@ -201,7 +201,7 @@ class TrainingStep:
             d_outputs = buffers.d_outputs
             d_outputs.fill(0.0)
             taken += buffers.first_gradient
-            if self.spec.n_outputs == 1:  # what the other branch does, in a quarter of its time
+            if self.spec.n_outputs == 1:  # same as the other branch, in a quarter of the time
                 buffers.d_flat[taken] = d_predicted.ravel()
             else:
                 buffers.d_rows[taken] = d_predicted
@@ -217,10 +217,10 @@ class TrainingStep:
     def by_action(
         self, outputs: Annotated[Array, "*rows both"]
     ) -> Annotated[Array, "*rows {self.spec.n_actions} {self.spec.n_outputs}"]:
-        """Return a view (..., A, n) of outputs (..., A n)."""
+        """Return outputs (..., A n) as a view (..., A, n)."""
         return outputs.reshape(*outputs.shape[:-1], self.spec.n_actions, self.spec.n_outputs)
 
-    def _normalise(
+    def _normalize(
         self, batch: Batch, buffers: _Buffers, normalizers: list[RunningNormalizer]
     ) -> None:
         pairs = (buffers.s_tm1, batch.s_tm1), (buffers.s_t, batch.s_t.reshape(buffers.s_t_shape))
@@ -232,15 +232,15 @@ class TrainingStep:
                 normalizers[0].apply(states, out=out)
 
     def _discounts(self, batch: Batch, gamma: float | Array, buffers: _Buffers) -> Array:
-        """Return gamma^steps, 0 where terminated, by row (K m,)."""
+        """Return gamma^steps, 0 where terminated, for each row, shape (K m,)."""
         if batch.steps is None:
             buffers.discounts[...] = gamma
         else:
             powers = np.power(gamma, batch.steps)
-            if buffers.every is not None:  # the steps are a transition's, the rows its actions
+            if buffers.every is not None:  # one row per action, but one count per transition
                 powers = np.repeat(powers, self.spec.n_actions, axis=-1)
             buffers.discounts[...] = powers
-        np.putmask(buffers.flat_discounts, batch.terminated, 0.0)  # half an indexing's time
+        np.putmask(buffers.flat_discounts, batch.terminated, 0.0)  # twice as fast as indexing
         return buffers.flat_discounts
 
     def _make_buffers(self, b: int, every: bool) -> _Buffers:

@@ -1,1 +1,1 @@
-"""What a network's outputs mean and how they learn; `catalog` knows all heads."""
+"""Heads: the meaning of a network's outputs, and their loss. `catalog` registers all of them."""

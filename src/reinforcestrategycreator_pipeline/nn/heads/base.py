@@ -1,10 +1,10 @@
-"""What a head is, and the register of them.
+"""The interface of heads, and their registry.
 
-A head says how many outputs of the network belong to one action, which action value they stand
-for, and what their distance from a target costs. A head of your own is one class with these two
-methods, given as it is, or named in the configuration by its registered name or as
-``"module:Class"``; keyword arguments of its constructor are its parameters. The promises that it
-must keep are tests to inherit, `reinforcestrategycreator_pipeline.testing.head_contract`.
+A head defines how many outputs of the network belong to one action, which action value they
+represent, and the loss of their distance from a target. A custom head is one class with the two
+methods below, passed as an object, or given in the configuration by its registered name or as
+``"module:Class"``; keyword arguments of its constructor are its parameters. Inherit the tests in
+`reinforcestrategycreator_pipeline.testing.head_contract` to check that it satisfies the contract.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Head(Protocol):
     Parameters
     ----------
     hyperparameters : object
-        Whatever has the attributes that the head reads.
+        Any object with the attributes that the head reads.
 
     Attributes
     ----------
     n_outputs : int
-        Outputs of the network for each action.
+        Number of network outputs per action.
     """
 
     n_outputs: int
@@ -46,48 +46,49 @@ class Head(Protocol):
         Parameters
         ----------
         outputs : ndarray, shape (..., n_outputs)
-            Of the network.
+            Outputs of the network.
 
         Returns
         -------
         ndarray, shape (...)
-            Of the same dtype; perhaps a view. NaN in, NaN out. The bits of a value depend on its
-            own outputs alone, so that an action is the same one in a batch and by itself.
+            Action values of the same dtype, possibly a view. NaN in, NaN out. Each value depends
+            only on its own outputs, bit for bit, so a state gives the same action in any batch.
         """
         ...
 
     def loss(
         self, predicted: Outputs, bootstrap: Outputs, r_t: Rows, discount_t: Rows
     ) -> tuple[Rows, Outputs, Rows]:
-        """Return what each transition costs, and the gradient.
+        """Return the loss of each transition, its gradient, and its priority.
 
-        Nothing is averaged over the rows and no importance weight applied: the caller does.
+        The caller averages over the rows and applies importance weights.
 
         Parameters
         ----------
         predicted : ndarray, shape (M, n_outputs)
-            The online network's outputs for the actions taken.
+            Outputs of the online network for the actions taken.
         bootstrap : ndarray, shape (M, n_outputs)
-            The target network's outputs for the next actions chosen. No gradient flows through it.
+            Outputs of the target network for the chosen next actions. No gradient flows through it.
         r_t : ndarray, shape (M,)
             Reward, summed and discounted over the steps that the transition spans.
         discount_t : ndarray, shape (M,)
-            gamma^steps, and 0 where the episode terminated: then `bootstrap`, if finite, has no
-            influence on any bit.
+            gamma^steps, and 0 where the episode terminated; there, a finite `bootstrap` must not
+            affect a single bit of the result.
 
         Returns
         -------
         losses : ndarray, shape (M,)
+            Loss of each row.
         d_predicted : ndarray, shape (M, n_outputs)
             d losses[i] / d predicted[i].
         priorities : ndarray, shape (M,)
-            >= 0: how much there is to learn from the transition.
+            How much there is to learn from each transition, >= 0.
 
         Notes
         -----
-        All arrays have one dtype, and so have the results. A NaN in any input of row i makes
-        losses[i] NaN, and touches no other row. An overflow or an infinity makes NumPy warn, as
-        everywhere: a caller that checks the losses itself silences it.
+        All arrays, inputs and results, have the same dtype. A NaN in any input of row i makes
+        losses[i] NaN and affects no other row. NumPy warns of overflow and infinities as usual; a
+        caller that checks the losses itself suppresses these warnings.
         """
         ...
 

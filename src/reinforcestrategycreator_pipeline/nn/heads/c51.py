@@ -26,13 +26,13 @@ def _row_starts(rows: int, width: int) -> Ints:
 
 
 def _shifted(logits: Array) -> Array:
-    """Subtract each row's largest logit: e to it cannot overflow then."""
+    """Subtract each row's largest logit, so the exponential cannot overflow."""
     return logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
 
 
 @HEADS.register("c51")
 class C51:
-    """`n_atoms` logits an action, of the probabilities that the return is at each atom.
+    """Categorical head: `n_atoms` logits per action, for the probabilities of the atoms.
 
         z_i = v_min + i dz,  dz = (v_max - v_min) / (n_atoms - 1)         section 4
         p_i = exp(x_i) / sum_k exp(x_k)                                   section 4
@@ -47,12 +47,13 @@ class C51:
     Parameters
     ----------
     hyperparameters : object
-        ``n_atoms`` >= 2; ``v_min`` < ``v_max``, the atoms' ends.
+        Attributes ``n_atoms``, the number of atoms, >= 2; ``v_min`` < ``v_max``, the returns of the
+        first and the last atom.
 
     Notes
     -----
-    The loss is computed in float64 and rounded at the end. A return beyond the atoms counts as
-    the outermost atom; an infinite reward is an error, not a large reward, and gives NaN.
+    The loss is computed in float64 and rounded at the end. A return outside [v_min, v_max] counts
+    as the nearest atom; an infinite reward is an error, not a large reward, and gives NaN.
 
     Raises
     ------
@@ -75,24 +76,24 @@ class C51:
     def values(
         self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
     ) -> Annotated[Array, "*rows"]:
-        """Return sum_i z_i p_i, (...), of logits (..., n_outputs); see `Head.values`."""
+        """Return sum_i z_i p_i, shape (...), of logits (..., n_outputs); see `Head.values`."""
         if outputs.dtype not in self._weights:
             pair = self._atoms.astype(outputs.dtype), np.ones(self.n_outputs, outputs.dtype)
             self._weights[outputs.dtype] = pair
         atoms, ones = self._weights[outputs.dtype]
         e = np.exp(_shifted(outputs))
-        # Row by row: the bits of a matrix product depend on the rows around.
+        # Row by row: the rounding of a matrix product depends on the number of rows.
         values: Array = np.vecdot(e, atoms) / np.vecdot(e, ones)
         return values
 
     def project(
         self, bootstrap: Outputs, r_t: Rows, discount_t: Rows
     ) -> Annotated[F64, "rows {self.n_outputs}"]:
-        """Return the target's probabilities at the atoms, m of eq. 7.
+        """Project the target distribution onto the atoms: m of eq. 7.
 
-        Where the paper's algorithm 1 takes the atoms below and above b = (clipped return - v_min)
-        / dz, as floor and ceiling, and loses the mass if b is an integer, the lower one here is
-        min(floor(b), n_atoms - 2) and the upper one the next.
+        With b = (clipped return - v_min) / dz, the paper's algorithm 1 splits the mass between the
+        atoms floor(b) and ceil(b), and loses it if b is an integer. Here the lower atom is
+        min(floor(b), n_atoms - 2), and the upper one the next.
 
         Parameters
         ----------
@@ -102,13 +103,13 @@ class C51:
         Returns
         -------
         ndarray, shape (M, n_outputs), float64
-            Each row sums to 1; NaN somewhere in a row with a NaN in its inputs.
+            Probabilities; each row sums to 1. A row with NaN in its inputs contains NaN.
         """
         rows, n = bootstrap.shape
         discount = discount_t.astype(np.float64)[:, None]
         reward = r_t.astype(np.float64)
         reward[~np.isfinite(reward)] = np.nan
-        # Without a future, logits of 0: not even a rounding is left of it, but a NaN is.
+        # Where the discount is 0, all logits become 0, whatever a finite bootstrap is; NaN stays.
         p = _shifted(np.multiply(bootstrap, discount != 0.0, dtype=np.float64))
         np.exp(p, out=p)
         p /= (p @ self._ones)[:, None]
@@ -118,13 +119,13 @@ class C51:
         b -= self._v_min
         b *= self._per_atom
         lower = np.floor(b)
-        np.fmin(lower, n - 2, out=lower)  # of NaN, too, so that it is an index
+        np.fmin(lower, n - 2, out=lower)  # also replaces NaN, which is not an index
         b -= lower
         b *= p  # the upper atom's share
         p -= b
         places = (lower.astype(np.int64) + _row_starts(rows, n)).ravel()
         m = np.asarray(np.bincount(places, p.ravel(), rows * n), dtype=np.float64)
-        m[1:] += np.bincount(places, b.ravel(), rows * n)[:-1]  # the lower one is never the last
+        m[1:] += np.bincount(places, b.ravel(), rows * n)[:-1]  # the lower atom is never the last
         return m.reshape(rows, n)
 
     def loss(
@@ -140,7 +141,7 @@ class C51:
         p -= m
         x -= np.log(total)  # log p
         losses = -np.vecdot(m, x)
-        # 0 log 0 = 0; `maximum` lets NaN through.
+        # 0 log 0 = 0; `np.maximum` propagates NaN.
         priorities = losses + np.vecdot(m, np.log(np.maximum(m, _LEAST)))
-        np.maximum(priorities, 0.0, out=priorities)  # a rounding below
+        np.maximum(priorities, 0.0, out=priorities)  # may be below 0 by a rounding error
         return losses.astype(dtype), p.astype(dtype), priorities.astype(dtype)

@@ -1,4 +1,4 @@
-"""All shipped heads, and a head from hyperparameters."""
+"""All shipped heads, and `build_head`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ __all__ = ["HEADS", "Head", "MakeHead", "build_head"]
 
 
 def build_head(hyperparameters: Any) -> Head:
-    """Return the head that the hyperparameters name.
+    """Build the head that the hyperparameters name.
 
     Parameters
     ----------
     hyperparameters : object
-        ``head``: "expected", "c51", "qr" or another `Component`; and what that head reads.
+        Attribute ``head``: "expected", "c51", "qr", or another `Component`; and the attributes that
+        the head reads.
 
     Raises
     ------
     ConfigError
-        If there is no such head, or it refuses a hyperparameter.
+        If there is no such head, or a hyperparameter is invalid for it.
     """
     head: Head = HEADS.build(hyperparameters.head)(hyperparameters)
     count = getattr(head, "n_outputs", None)

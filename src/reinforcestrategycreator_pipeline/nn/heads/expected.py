@@ -1,4 +1,4 @@
-"""The plain head: one output an action, its expected return."""
+"""The plain head: one output per action, its expected return."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reinforcestrategycreator_pipeline.nn.losses import LOSSES
 
 @HEADS.register("expected")
 class Expected:
-    """One output an action: Q(s, a).
+    """Plain head: one output per action, Q(s, a).
 
         y = r_t + discount_t * bootstrap,    error = predicted - y,    loss = loss(error, delta)
 
@@ -25,7 +25,8 @@ class Expected:
     Parameters
     ----------
     hyperparameters : object
-        ``loss``: one of `LOSSES`, or another `Component`; ``huber_delta``: its delta, > 0.
+        Attributes ``loss``, a name in `LOSSES` or another `Component`, and ``huber_delta``, its
+        delta, > 0.
 
     Raises
     ------

@@ -14,13 +14,13 @@ from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.nn.heads.base import HEADS, Outputs, Rows
 
-# Numbers in one (m, n, n) array: several of them stay in the processor's cache.
+# Size of one (m, n, n) array, chosen such that several fit in the processor's cache.
 BLOCK = 100_000
 
 
 @HEADS.register("qr")
 class QR:
-    """`n_atoms` outputs an action, the quantiles of the return at tau_i = (2i + 1) / (2n).
+    """Quantile head: `n_atoms` outputs per action, the quantiles at tau_i = (2i + 1) / (2n).
 
         Q     = sum_i theta_i / n
         y_j   = r_t + discount_t theta'_j,    u_ij = y_j - theta_i
@@ -28,18 +28,18 @@ class QR:
         L(u)  = u^2 / 2 if |u| <= kappa, else kappa (|u| - kappa / 2)            eq. 9
         d loss / d theta_i = -mean_j |tau_i - 1{u_ij < 0}| clip(u_ij, -kappa, kappa) / kappa
 
-    theta' are the quantiles of the bootstrap, i from 0. Over kappa, the loss becomes quantile
-    regression's own as kappa falls to 0 (as in Dabney et al. 2018, arXiv:1806.06923, eq. 3). The
-    priority is the loss.
+    theta' are the quantiles of the bootstrap, and i starts at 0. Divided by kappa, the loss tends
+    to the quantile regression loss as kappa goes to 0 (as in Dabney et al. 2018, arXiv:1806.06923,
+    eq. 3). The priority is the loss.
 
     Parameters
     ----------
     hyperparameters : object
-        ``n_atoms`` >= 1, the number of quantiles; ``huber_delta`` > 0, kappa.
+        Attributes ``n_atoms``, the number of quantiles, >= 1, and ``huber_delta``, kappa, > 0.
 
     Notes
     -----
-    Not for use by several threads at once: the (M, n, n) arrays are kept from call to call.
+    Not thread-safe: the (m, n, n) arrays are kept between calls.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class QR:
     def values(
         self, outputs: Annotated[Array, "*rows {self.n_outputs}"]
     ) -> Annotated[Array, "*rows"]:
-        """Return the mean of the quantiles, (...), of (..., n_outputs); see `Head.values`."""
+        """Return the mean of the quantiles, shape (...); see `Head.values`."""
         values: Array = np.add.reduce(outputs, axis=-1)
         values /= self.n_outputs
         return values
@@ -68,10 +68,10 @@ class QR:
             n = self.n_outputs
             m = max(BLOCK // (n * n), 1)
             tau = (2.0 * np.arange(n)[:, None] + 1.0) / (2.0 * n)
-            centred = np.repeat(tau - 0.5, n, axis=1).astype(dtype)
+            centered = np.repeat(tau - 0.5, n, axis=1).astype(dtype)
             ones = (np.ones(shape, dtype) for shape in ((m, n, 2), (m, 2, n)))
             tables = (np.empty((m, n, n), dtype) for _ in range(3))
-            self._scratch = (*ones, centred, np.ones(n, dtype), *tables)
+            self._scratch = (*ones, centered, np.ones(n, dtype), *tables)
         return self._scratch
 
     def loss(
@@ -100,18 +100,18 @@ class QR:
     ) -> None:
         """Write n kappa times the losses of a block of rows, and -n kappa times the gradients."""
         rows, n = theta.shape
-        left, right, centred, ones, *tables = self._buffers(theta.dtype)
+        left, right, centered, ones, *tables = self._buffers(theta.dtype)
         u, c, a = (table[:rows] for table in tables)
         left, right = left[:rows], right[:rows]
         right[:, 0] = y
         np.negative(theta, out=left[:, :, 1])
-        # [1, -theta] [y; 1] = y - theta, rounded once: a product of matrices is faster here than
-        # a subtraction that broadcasts.
+        # [1, -theta] [y; 1] = y - theta, rounded once: a matrix product is faster here than a
+        # broadcast subtraction.
         np.matmul(left, right, out=u)
         np.clip(u, -self._kappa, self._kappa, out=c)
         # |tau - 1{c < 0}| c = c / 2 + (tau - 1/2) |c|, without a mask.
         np.abs(c, out=a)
-        a *= centred
+        a *= centered
         c *= 0.5
         a += c
         u -= c  # L(u) = c (u - c / 2)

@@ -1,1 +1,1 @@
-"""The configuration: its parts, how it is read, checked and written."""
+"""The configuration: its sections, and how it is read, validated and written."""

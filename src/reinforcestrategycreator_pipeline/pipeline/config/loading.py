@@ -1,7 +1,7 @@
-"""Defaults < file < environment < ``--set``, validated strictly, errors with their place.
+"""Loading of the configuration: defaults < file < environment < ``--set``, strictly validated.
 
-All four layers are plain trees that are laid over one another before anything is validated;
-each node remembers where it was given, so that any complaint about it can say so.
+The four layers are plain trees that are merged before validation. Each node records where it was
+set, so every error can name that place.
 """
 
 from __future__ import annotations
@@ -28,26 +28,31 @@ ENVIRONMENT_PREFIX = "RSC_CONFIG__"
 def load_config(
     root_type: type[R],
     file: Path | None,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str] | Mapping[str, Any] = (),
     environ: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> R:
     """Return the configuration that a file, the environment and ``--set`` define together.
 
     Parameters
     ----------
     root_type : type
-        The root dataclass, composed of the components' config dataclasses.
+        Root dataclass, composed of the sections' dataclasses.
     file : Path or None
-        A YAML 1.2 file; without one there are only the defaults and the overrides.
-    overrides : sequence of str
-        ``"dotted.key=value"``, the value in YAML; later ones win.
+        Configuration file, YAML 1.2; None for the defaults.
+    overrides : sequence of str, or mapping of str to value
+        Entries ``"dotted.key=value"`` with the value in YAML, or dotted key -> value; later
+        entries win.
     environ : mapping, optional
-        Its ``RSC_CONFIG__SECTION__KEY`` entries are used, in alphabetical order.
+        Environment, whose ``RSC_CONFIG__SECTION__KEY`` entries apply in alphabetical order.
+    given : mapping, optional
+        Configuration from Python, in place of a file; its values may be objects.
 
     Raises
     ------
     ConfigError
-        One line: where, key path, rule, value, nearest valid name; then what else is wrong.
+        If a key or value is invalid. The first line names place, key path, rule, value and the
+        nearest valid name; further errors follow.
     """
     tree = _Tree(root_type)
     if file is not None:
@@ -58,21 +63,35 @@ def load_config(
             document.value,
             lambda path: f"{file}:{document.lines[path]}" if path in document.lines else str(file),
         )
+    if given is not None:
+        tree.put((), _as_dict(given), lambda _: "the configuration")
     for name in sorted(environ or {}):
         if name.startswith(ENVIRONMENT_PREFIX.rstrip("_") + "_"):
             _put_variable(tree, name, (environ or {})[name])
-    for override in overrides:
-        path, value, label = parse_override(override)
+    if isinstance(overrides, Mapping):
+        layers = [
+            (tuple(k.split(".")), _as_dict(v), f"overrides[{k!r}]") for k, v in overrides.items()
+        ]
+    else:
+        layers = [parse_override(override) for override in overrides]
+    for path, value, label in layers:
         tree.put(path, value, lambda _, label=label: label)  # type: ignore[misc]
     return _validate(root_type, tree)
 
 
+def _as_dict(value: Any) -> Any:
+    """Return mappings, however deep, as dicts, and sequences as lists, as a file's would be."""
+    if isinstance(value, Mapping):
+        return {key: _as_dict(item) for key, item in value.items()}
+    return [_as_dict(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 class _Step(dict[Any, Any]):
-    """A mapping of one key that a key path made: it lets the other keys be, whatever they are."""
+    """A mapping of one key, made from a key path: merging it keeps all other keys."""
 
 
 class _Tree:
-    """The plain configuration tree, and for each given node the words that say where."""
+    """The plain configuration tree, and a text for each node that says where it was set."""
 
     def __init__(self, root_type: type) -> None:
         self.root_type = root_type
@@ -80,9 +99,9 @@ class _Tree:
         self.places: dict[KeyPath, str] = {(): "the default configuration"}
 
     def put(self, path: KeyPath, value: Any, place: Callable[[KeyPath], str]) -> None:
-        """Lay `value` over what is at `path`: sections merge, everything else is replaced.
+        """Merge `value` at `path`: sections are merged, everything else is replaced.
 
-        What is at the root's key ``imports`` is imported at once: it registers names.
+        Modules under the root's key ``imports`` are imported at once, as they register names.
         """
         named = value.get("imports") if not path and isinstance(value, dict) else value
         if path in ((), ("imports",)) and isinstance(named, list):
@@ -104,7 +123,7 @@ class _Tree:
         section = section_of(annotation)
         merges = section is not None or isinstance(new, _Step)
         if family_of(annotation) is not None and isinstance(new, dict):
-            # A component: its own keys merge; another name brings that component's defaults.
+            # The keys of a component merge; another name starts from that component's defaults.
             before = old.get("name") if isinstance(old, dict) else old
             name = new.get("name", before)
             section, merges = section_of(annotation, name), True
@@ -133,7 +152,7 @@ class _Tree:
                 self._mark(item, (*path, i), place)
 
     def place(self, path: KeyPath) -> str:
-        """Return where the node at `path`, or its nearest ancestor that was given, stands."""
+        """Return where the node at `path`, or its nearest known ancestor, was set."""
         while path not in self.places:
             path = path[:-1]
         return self.places[path]
@@ -153,18 +172,18 @@ def _put_variable(tree: _Tree, name: str, text: str) -> None:
 
 
 def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:
-    """Split ``dotted.key=value`` into key path, value (read as YAML) and what errors call it.
+    """Split ``dotted.key=value`` into key path, value (read as YAML) and label for errors.
 
     Raises
     ------
     ConfigError
-        If it is no such thing.
+        If `override` has another form.
     """
     name, equals, text = override.partition("=")
     label = f"--set {override if len(override) <= 80 else override[:77] + '...'}"
     path = tuple(name.strip().split("."))
     if not equals or not all(path):
-        raise ConfigError(f"{label}: must read dotted.key=value.")
+        raise ConfigError(f"{label}: must have the form dotted.key=value.")
     return path, parse_yaml(text, lambda _: label).value, label
 
 

@@ -1,4 +1,4 @@
-"""The root of the configuration: what each stage may be told, composed of the parts' configs."""
+"""The root of the configuration, composed of the sections of all stages."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
 @dataclass(frozen=True)
 class DataConfig(Strict):
-    """Where market data come from.
+    """Source of the market data.
 
     Attributes
     ----------
     source : str
-        A registered source (``rsc data list``), or ``"module:Class"``.
+        Name of a registered source (``rsc data list``), or ``"module:Class"``.
     params : mapping
-        The source's own parameters.
+        Parameters of the source.
     """
 
     source: str = "sample"
@@ -45,15 +45,16 @@ class DataConfig(Strict):
 
 @dataclass(frozen=True)
 class FeaturesConfig(Strict):
-    """What the policy sees of a bar.
+    """Features that the policy receives at each bar.
 
     Attributes
     ----------
     columns : list of names and mappings
-        One entry a feature: ``rsi``, or ``{name: rsi, period: 14}``; a name ``"module:function"``
-        is yours.
+        One entry per feature: ``rsi``, or ``{name: rsi, period: 14}``; ``"module:function"`` names
+        your own.
     audit_cuts : int
-        Cuts of the look-ahead audit that every run makes, for each feature and symbol; 0: none.
+        Number of cuts per feature and symbol in the look-ahead audit of every run, >= 0; 0
+        disables the audit.
     """
 
     columns: Annotated[tuple[str | Mapping[str, Any], ...], Len(1)] = tuple(
@@ -70,14 +71,14 @@ class FeaturesConfig(Strict):
 
 @dataclass(frozen=True)
 class EvaluationConfig(Strict):
-    """What the policy is compared with.
+    """Benchmarks of the policy.
 
     Attributes
     ----------
     benchmarks : list of names and mappings
         Strategies that trade the same bars: a name, or ``{name: ..., **parameters}``.
     random_draws : int
-        Policies of random timing drawn for each asset; the one shown has the median result.
+        Number of random-timing policies per asset, 1 to 10,000; the median result is shown.
     """
 
     benchmarks: tuple[Annotated[Any, STRATEGIES], ...] = BENCHMARKS
@@ -86,15 +87,15 @@ class EvaluationConfig(Strict):
 
 @dataclass(frozen=True)
 class DeploymentConfig(Strict):
-    """When a model is promoted, and who trades on paper.
+    """Conditions for promotion, and the broker for paper trading.
 
     Attributes
     ----------
     thresholds : Thresholds
-        What the test result must reach.
+        Conditions on the test result.
     broker : str or mapping
-        A registered broker for the paper-trading replay, or ``"module:Class"``; ``{name: ...,
-        **parameters}``.
+        Broker for the paper-trading replay: a registered name or ``"module:Class"``, or ``{name:
+        ..., **parameters}``.
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -103,16 +104,16 @@ class DeploymentConfig(Strict):
 
 @dataclass(frozen=True)
 class RunConfig(Strict):
-    """A run, completely.
+    """Complete configuration of a run.
 
     Attributes
     ----------
     seed : int
-        The one seed; every generator descends from it.
+        Seed from which all random generators are derived, >= 0.
     imports : list of str
-        Modules of yours that register components (metrics, charts, strategies, ...) by name.
+        Your modules that register components by name: metrics, charts, strategies, ...
     data, features, split, trading, strategy, evaluation, deployment
-        The parts.
+        Sections of the configuration.
     """
 
     seed: Annotated[int, Ge(0)] = 7
@@ -131,5 +132,5 @@ class RunConfig(Strict):
             rule = "a frozen dataclass, whose fields are its configuration"
             require(False, "RunConfig", "strategy", rule, self.strategy)
         if getattr(self.strategy, "benchmark_only", False):
-            rule = "one that decides from what is known; this is a benchmark only"
+            rule = "a strategy without foresight; this one is only a benchmark"
             require(False, "RunConfig", "strategy", rule, STRATEGIES.name_of(self.strategy))

@@ -1,4 +1,4 @@
-"""How a configuration is written as plain values, and what its keys are."""
+"""Conversion of a configuration to plain values, and the defaults of its keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 
 
 def section_of(annotation: Any, name: object = None) -> type | None:
-    """Return the one dataclass that `annotation` is, perhaps optionally; else None.
+    """Return the single dataclass in `annotation`, which may be optional; else None.
 
-    In a family it is the class of the component called `name`, if that is a dataclass.
+    For a family, return the class of the component `name`, if that is a dataclass.
     """
     if family := family_of(annotation):
         try:
             member = family.get(name) if isinstance(name, str) else None
-        except ConfigError:  # told by whoever builds it
+        except ConfigError:  # reported when the component is built
             member = None
         return member if is_section(member) else None
     sections = [m for m in members(annotation) if is_section(m)]
@@ -26,12 +26,12 @@ def section_of(annotation: Any, name: object = None) -> type | None:
 
 
 def to_plain(value: Any, annotation: Any = Any) -> Any:
-    """Return a configuration as what YAML and JSON have: dicts, lists and scalars.
+    """Return a configuration as dicts, lists and scalars, for YAML and JSON.
 
     Raises
     ------
     TypeError
-        For a value that a configuration file cannot express: a defect of the dataclass.
+        If a configuration file cannot express a value, which is a defect of the dataclass.
     """
     if (family := family_of(annotation)) and value is not None:
         spec = family.spec(value)
@@ -57,7 +57,7 @@ def _without_rules(annotation: Any) -> Any:
 
 
 def defaults(root: type) -> dict[str, Any]:
-    """Return the plain default of every key that has one; sections without one are descended."""
+    """Return the plain defaults of all keys that have one, including those of nested sections."""
     tree: dict[str, Any] = {}
     kinds = field_types(root)
     for field in dataclasses.fields(root):

@@ -1,4 +1,4 @@
-"""Which code from outside a part of the configuration names, so that a change runs it again."""
+"""Fingerprints of the user code that a section names; a change of the code reruns the stage."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_][\w.]*")
 
 
 def fingerprints(section: Any) -> dict[str, str]:
-    """Return module -> SHA-256 of its file, for all code from outside that `section` names.
+    """Return the SHA-256 of the file of each user module that `section` names.
 
     Parameters
     ----------
     section : Any
-        Plain values. Every text in it counts that reads ``"module:attribute"``, or is the name
-        under which a module from outside has registered a component.
+        Plain values. A text counts if it has the form ``"module:attribute"``, or if it is the name
+        of a component that user code has registered.
+
+    Returns
+    -------
+    dict of str to str
+        SHA-256 by module name, sorted.
 
     Notes
     -----
-    Only a module's own file counts, not what it imports. A module without a file is left out.
+    Only the module's own file counts, not its imports. A module without a file is omitted.
     """
     found: dict[str, str] = {}
     for text in _texts(section):
@@ -62,7 +67,7 @@ def _modules(text: str) -> Iterator[str]:
 def _file_of(module: str) -> Path | None:
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # no such package above it; __main__ has none
+    except (ImportError, ValueError):  # its parent is no package, or it is __main__
         return None
     file = Path(spec.origin) if spec is not None and spec.origin is not None else None
     return file if file is not None and file.is_file() else None

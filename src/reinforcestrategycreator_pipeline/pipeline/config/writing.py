@@ -1,4 +1,4 @@
-"""The resolved configuration as YAML that loads back equal, and its JSON schema for editors."""
+"""The resolved configuration as YAML that loads back equal, and the JSON schema for editors."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _BOUNDS = {
 
 
 def config_to_yaml(config: Any) -> str:
-    """Return every key of `config` as YAML 1.2: same config, same bytes; loads back equal."""
+    """Return all keys of `config` as YAML 1.2, which loads back equal; deterministic."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="rt", pure=True)
     yaml.width = 100
     yaml.indent(mapping=2, sequence=4, offset=2)
-    # The emitter folds long text at spaces, and an absent value must not look like a mistake.
+    # Null is written out: an empty value would look like a mistake.
     yaml.representer.add_representer(type(None), _null)
     stream = io.StringIO()
     yaml.dump(_styled(to_plain(config)), stream)
@@ -50,7 +50,7 @@ def _null(representer: Any, _: None) -> Any:
 
 
 def _styled(value: Any) -> Any:
-    """Put lists of scalars on one line; quote text that people could take for something else."""
+    """Put lists of scalars on one line; quote text that could be mistaken for another type."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -67,9 +67,9 @@ def _styled(value: Any) -> Any:
 
 
 def config_schema(root: type) -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of the configuration whose root is `root`.
+    """Return the JSON schema (draft 2020-12) of the configuration with the root class `root`.
 
-    Summaries and the keys' descriptions come from the dataclasses' numpydoc docstrings.
+    Descriptions come from the numpydoc docstrings of the dataclasses.
     """
     definitions: dict[str, Any] = {}
     schema = {"$schema": DRAFT, **_section_schema(root, definitions)}
@@ -97,8 +97,8 @@ def _section_schema(section: type, definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _family_schema(family: Registry[Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the forms of a component: each registered name, with its parameters, or own code."""
-    own = {"type": "string", "pattern": ":", "description": "your own, module:attribute"}
+    """Return the forms of a component: registered names with their parameters, or user code."""
+    own = {"type": "string", "pattern": ":", "description": "your own code, module:attribute"}
     named: list[dict[str, Any]] = [own, {**own, "type": "object", "required": ["name"]}]
     named[1]["properties"] = {"name": {"type": "string", "pattern": named[1].pop("pattern")}}
     for member in family.describe():
@@ -156,7 +156,7 @@ def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _documentation(section: type) -> tuple[str, dict[str, str]]:
-    """Return a numpydoc docstring's first paragraph, and what it says of each attribute."""
+    """Return the first paragraph of a numpydoc docstring, and the text of each attribute."""
     text = inspect.cleandoc(section.__doc__ or "")
     summary = " ".join(text.partition("\n\n")[0].split())
     keys: dict[str, str] = {}

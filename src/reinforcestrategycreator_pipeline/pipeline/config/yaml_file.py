@@ -1,10 +1,10 @@
-"""Strict YAML 1.2: text -> plain values, and the line on which each of them stands.
+"""Strict YAML 1.2: parse text into plain values, with the line number of each.
 
-The values are built from ruamel.yaml's parser events, not by its constructors, because a
-configuration needs rules that those do not have: every mapping key is text and occurs once,
-tags, anchors and aliases are refused, depth is bounded, and a plain scalar means what YAML 1.2's
-core schema says (section 10.3 of the YAML 1.2.2 specification) and nothing more. So ``NO``,
-``on``, ``12:30``, ``2024-01-01`` and ``1_000`` are text, ``010`` is ten, ``1e-4`` is a number.
+The values are built from ruamel.yaml's parser events instead of its constructors, because a
+configuration needs stricter rules: every mapping key is text and occurs once; tags, anchors and
+aliases are rejected; depth is bounded; and plain scalars follow the core schema of YAML 1.2
+(section 10.3 of the YAML 1.2.2 specification). So ``NO``, ``on``, ``12:30``, ``2024-01-01`` and
+``1_000`` are text, ``010`` is ten, and ``1e-4`` is a number.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, nearest, show_path
 
 MAX_BYTES = 256 * 1024
-"""Largest configuration file that is read; the parser needs about four seconds for it."""
+"""Largest accepted configuration file, in bytes; parsing it takes about four seconds."""
 MAX_DEPTH = 32
-"""Deepest nesting of mappings and lists."""
+"""Deepest accepted nesting of mappings and lists."""
 MAX_NUMBER = 400
-"""Longest plain number, in characters."""
+"""Longest accepted number, in characters."""
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -42,9 +42,9 @@ class YamlDocument:
     Attributes
     ----------
     value : Any
-        None, bool, int, float, str, list and dict with text keys, nested.
+        Nested None, bool, int, float, str, list and dict with text keys.
     lines : dict
-        Key path -> line, counted from 1. An entry of a mapping stands where its key stands.
+        Line number of each key path, counted from 1. A mapping entry has the line of its key.
     """
 
     value: Any
@@ -52,12 +52,12 @@ class YamlDocument:
 
 
 def scalar(text: str) -> Any:
-    """Return what a plain (unquoted) scalar means in YAML 1.2's core schema.
+    """Return the value of a plain (unquoted) scalar in the core schema of YAML 1.2.
 
     Raises
     ------
     ValueError
-        For a number that is too long or that no float64 can hold.
+        If a number is too long, or too large for a float64.
     """
     if _NULL.fullmatch(text):
         return None
@@ -93,14 +93,15 @@ def parse_yaml(text: str, place: Callable[[int], str]) -> YamlDocument:
     Parameters
     ----------
     text : str
-        The document; without content it is null.
+        Text of the document; an empty one has the value None.
     place : callable
-        Line (from 1) -> how an error message begins: ``lambda line: f"{file}:{line}"``.
+        Function from line number (from 1) to the start of an error message: ``lambda line:
+        f"{file}:{line}"``.
 
     Raises
     ------
     ConfigError
-        One line: place, key path, rule, value.
+        If the document is invalid; one line names place, key path, rule and value.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -114,7 +115,7 @@ def parse_yaml(text: str, place: Callable[[int], str]) -> YamlDocument:
         hint = " YAML indents with spaces." if r"'\t'" in problem else ""
         raise ConfigError(f"{place(line)}: not valid YAML: {problem}.{hint}") from error
     except YAMLError as error:
-        # The reader's refusal of a control character has a position instead of a mark.
+        # The reader's error for a control character has a position instead of a mark.
         position = getattr(error, "position", 0)
         line = text.count("\n", 0, position) + 1
         character = getattr(error, "character", "?")
@@ -125,7 +126,7 @@ def parse_yaml(text: str, place: Callable[[int], str]) -> YamlDocument:
 
 
 class _Builder:
-    """Builds the value of a document from the parser's events."""
+    """Builder of a document's value from the parser's events."""
 
     def __init__(self, events: Iterator[Any], place: Callable[[int], str]) -> None:
         self._events = events
@@ -140,10 +141,10 @@ class _Builder:
                 continue
             documents += 1
             if documents > 1:
-                raise self._refusal(event, (), "a second document ('---') is not allowed")
+                raise self._error(event, (), "a second document ('---') is not allowed")
             if event.version not in (None, (1, 2)):
                 version = ".".join(map(str, event.version))
-                raise self._refusal(event, (), f"must be YAML 1.2, not %YAML {version}")
+                raise self._error(event, (), f"must be YAML 1.2, not %YAML {version}")
             value = self._value(next(self._events), (), 0)
         return YamlDocument(value, self._lines)
 
@@ -151,7 +152,7 @@ class _Builder:
     def _kind(event: Any) -> str:
         return type(event).__name__.removesuffix("Event")
 
-    def _refusal(self, event: Any, path: KeyPath, rule: str) -> ConfigError:
+    def _error(self, event: Any, path: KeyPath, rule: str) -> ConfigError:
         where = f"{self._place(event.start_mark.line + 1)}: "
         return ConfigError(f"{where}{show_path(path)}{': ' if path else ''}{rule}.")
 
@@ -159,13 +160,13 @@ class _Builder:
         kind = self._kind(event)
         self._lines.setdefault(path, event.start_mark.line + 1)
         if kind == "Alias":
-            raise self._refusal(event, path, f"aliases (*{event.anchor}) are not allowed")
+            raise self._error(event, path, f"aliases (*{event.anchor}) are not allowed")
         if event.anchor is not None:
-            raise self._refusal(event, path, f"anchors (&{event.anchor}) are not allowed")
+            raise self._error(event, path, f"anchors (&{event.anchor}) are not allowed")
         if event.tag is not None:
-            raise self._refusal(event, path, f"tags are not allowed. Got {str(event.tag)!r}")
+            raise self._error(event, path, f"tags are not allowed. Got {str(event.tag)!r}")
         if depth >= MAX_DEPTH and kind != "Scalar":
-            raise self._refusal(event, path[:4], f"nested deeper than {MAX_DEPTH} levels")
+            raise self._error(event, path[:4], f"nested deeper than {MAX_DEPTH} levels")
         if kind == "SequenceStart":
             return self._sequence(path, depth)
         if kind == "MappingStart":
@@ -185,14 +186,14 @@ class _Builder:
             here = (*path, key)
             if key in entries:
                 first = self._lines[here]
-                raise self._refusal(event, here, f"the key is given twice, first on line {first}")
+                raise self._error(event, here, f"duplicate key, first given on line {first}")
             self._lines[here] = event.start_mark.line + 1
             entries[key] = self._value(next(self._events), here, depth + 1)
         return entries
 
     def _key(self, event: Any, path: KeyPath) -> str:
         if self._kind(event) != "Scalar" or event.anchor or event.tag or not event.value:
-            raise self._refusal(event, path, "a key must be plain, non-empty text")
+            raise self._error(event, path, "a key must be plain, non-empty text")
         return self._text(event, path)
 
     def _scalar(self, event: Any, path: KeyPath) -> Any:
@@ -201,22 +202,22 @@ class _Builder:
         try:
             return scalar(self._text(event, path))
         except ValueError as error:
-            raise self._refusal(event, path, f"{error}. Got '{event.value[:40]}'") from error
+            raise self._error(event, path, f"{error}. Got '{event.value[:40]}'") from error
 
     def _text(self, event: Any, path: KeyPath) -> str:
         text = str(event.value)
         if any("\ud800" <= c <= "\udfff" for c in text):
-            raise self._refusal(event, path, f"half of a surrogate pair is not text. Got {text!r}")
+            raise self._error(event, path, f"an unpaired surrogate is not text. Got {text!r}")
         return text
 
 
 def read_yaml(path: Path) -> YamlDocument:
-    """Read a configuration file, whose root must be a mapping; an empty file is an empty one.
+    """Read a configuration file; its root must be a mapping, and an empty file is an empty one.
 
     Raises
     ------
     ConfigError
-        One line that begins with the file's name, and its line where there is one.
+        If the file cannot be read or is invalid; one line names the file and, if known, the line.
     """
     text = _read_text(path)
     document = parse_yaml(text, lambda line: f"{path}:{line}")
@@ -232,7 +233,7 @@ def read_yaml(path: Path) -> YamlDocument:
 def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # never more, whatever the file claims to be
+            data = file.read(MAX_BYTES + 1)  # bounded even if the path is a device
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file.{_nearest_file(path)}") from error
     except IsADirectoryError as error:
@@ -257,6 +258,6 @@ def _nearest_file(path: Path) -> str:
     try:
         names = [p.name for p in folder.iterdir() if p.is_file()]
     except PermissionError:
-        return ""  # a folder that may be entered but not listed offers no names
+        return ""  # the folder cannot be listed
     hint = nearest(path.name, names)
     return hint if hint.startswith(" Did you mean") else ""

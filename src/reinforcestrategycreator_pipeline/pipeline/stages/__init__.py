@@ -1,1 +1,1 @@
-"""The five stages, one file each."""
+"""The five stages of the pipeline."""

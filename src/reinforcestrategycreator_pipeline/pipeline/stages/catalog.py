@@ -1,4 +1,4 @@
-"""The stages in their order."""
+"""The stages of a run, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 1: load market data from a source, validated and adjusted."""
+"""Stage 1: load, validate and adjust market data."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from reinforcestrategycreator_pipeline.seeding import generator
 
 
 class DataIngestion:
-    """Source -> ``bars``."""
+    """Load the configured source and write ``bars``."""
 
     name = "data_ingestion"
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("bars",)
 
     def section(self, config: RunConfig) -> Any:
-        """Return the data section and what the source says that it is made from."""
+        """Return the data section and the source's fingerprints of its files."""
         source = build_source(config.data.source, config.data.params)
         return {
             "data": to_plain(config.data),
@@ -32,7 +32,7 @@ class DataIngestion:
         }
 
     def run(self, context: StageContext) -> None:
-        """Load, validate, write."""
+        """Load and validate the data, and write the bars."""
         config: RunConfig = context.config
         source = build_source(config.data.source, config.data.params)
         data = load_source(source, config.data.source, generator(context.seed, "data"))

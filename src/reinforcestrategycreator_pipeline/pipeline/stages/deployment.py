@@ -1,4 +1,4 @@
-"""Stage 5: package the policy, replay the test bars on paper, promote what passed."""
+"""Stage 5: package the policy, replay the test bars on paper, and promote it if it passed."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 class Deployment:
-    """``policy`` and the test result -> ``package``, and ``paper``, the proof that it trades so."""
+    """Package the policy and replay the test bars on paper; the result must match the backtest."""
 
     name = "deployment"
     inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "metrics", "results", "all_trades")
     outputs: tuple[str, ...] = ("package", "paper")
 
     def section(self, config: RunConfig) -> Any:
-        """Return everything: the package holds the whole configuration."""
+        """Return the whole configuration, as the package contains it."""
         return to_plain(config)
 
     def run(self, context: StageContext) -> None:
-        """Write the package, load it back, trade the test bars with it, promote what passed."""
+        """Write the package, load it, trade the test bars with it, and promote it if it passed."""
         spans = Spans.read(context)
         judgement = Judgement.read(context.path("metrics"))
         results = read_results(context.path("results"), context.path("all_trades"))
         judged = {s: r[judgement.strategy] for s, r in results.items() if s != PORTFOLIO}
         withdraw_promoted(context.run_dir)
-        # The package gets its name when it is proved: a stage that stops before leaves none.
+        # The package gets its final path only after the replay matched the backtest.
         scratch, package = context.scratch("unproved"), context.path("package")
         try:
             record = record_of(context, spans, judgement)
@@ -70,12 +70,12 @@ class Deployment:
 def replay(
     package: Path, config: RunConfig, spans: Spans, backtest: dict[str, StrategyResult]
 ) -> dict[str, dict[str, Any]]:
-    """Trade the test bars bar by bar, and compare the equity with the backtest's.
+    """Trade the test bars one by one, and compare the equity with the backtest.
 
     Returns
     -------
     dict
-        By symbol: final equity, fills, and the largest relative gap to the backtest.
+        Final equity, fills, fees, and the largest relative gap to the backtest, by symbol.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def replay(
 
 
 def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> PackageRecord:
-    """Return what the package says of its policy."""
+    """Return the information about the policy for its package."""
     return PackageRecord(
         schema=DataSchema.of(spans.data.bars),
         config_yaml=config_to_yaml(context.config),

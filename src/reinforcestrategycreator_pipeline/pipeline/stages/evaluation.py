@@ -1,4 +1,4 @@
-"""Stage 4: backtest on the untouched test span, judge, store, and make the report."""
+"""Stage 4: backtest on the held-out test span, judge, store the results, and render the report."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
-from reinforcestrategycreator_pipeline.policies.catalog import labelled
+from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.report.run import remove_pages, render_run
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import judge
 
 
 class Evaluation:
-    """The test bars and ``policy`` -> results, metrics, trades, equity; and the report."""
+    """Evaluate ``policy`` on the test bars; write results, metrics, trades, equity and report."""
 
     name = "evaluation"
     inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "history", "training_summary")
     outputs: tuple[str, ...] = ("results", "all_trades", "metrics", "trades", "equity")
 
     def section(self, config: RunConfig) -> Any:
-        """Return what the results and the decision depend on."""
+        """Return the settings on which the results and the decision depend."""
         return {
             "trading": to_plain(config.trading),
             "evaluation": to_plain(config.evaluation),
@@ -38,13 +38,13 @@ class Evaluation:
         }
 
     def run(self, context: StageContext) -> None:
-        """Decide with the policy and every benchmark on the test bars, backtest, judge, store."""
+        """Backtest the policy and all benchmarks on the test bars, judge, and store the results."""
         config: RunConfig = context.config
         remove_pages(context.run_dir)
         spans, seeds = Spans.read(context), Seeds(context.seed)
         policy = load_policy(context.path("policy"))
         train, validation = spans.cut("train"), spans.cut("validation")
-        (judged, _), *rivals = labelled([config.strategy, *config.evaluation.benchmarks]).items()
+        (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
         policies = {judged: policy} | {
             label: rival.fit(train, validation, Work(seeds.within(f"benchmarks/{label}")))
             for label, rival in rivals

@@ -1,4 +1,4 @@
-"""Stage 2: causal features, audited; and the windows of training, validation and test."""
+"""Stage 2: compute and audit causal features, and split the time into three spans."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
-from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
-from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import (
@@ -25,55 +23,50 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 
 
 class FeatureEngineering:
-    """``bars`` -> ``features`` (raw, by symbol and time), ``feature_spec``, ``windows``."""
+    """Write ``features`` (unscaled, by symbol and time), ``feature_spec`` and ``windows``."""
 
     name = "feature_engineering"
     inputs: tuple[str, ...] = ("bars",)
     outputs: tuple[str, ...] = ("features", "feature_spec", "windows")
 
     def section(self, config: RunConfig) -> Any:
-        """Return features and split."""
+        """Return the sections of features and split."""
         return {"features": to_plain(config.features), "split": to_plain(config.split)}
 
     def run(self, context: StageContext) -> None:
-        """Compute, audit for look-ahead, drop the warm-up, divide the time."""
+        """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
         config: RunConfig = context.config
         specs = parse_specs(config.features.columns)
         data = read_bars(context.path("bars"))
         spans, cuts = bars_needed(config.split), config.features.audit_cuts
-        frames: dict[str, pd.DataFrame] = {}
-        names: tuple[str, ...] = ()
-        lookback = 0
+        features = FeatureSet.compute(data.bars, specs)
         for symbol, bars in data.bars.items():
-            table = compute_features(bars, specs, symbol)
+            frame = features.frames[symbol]
+            lookback = features.inputs.lookback if frame.empty else len(bars) - len(frame)
             require_bars(
                 len(bars),
-                table.lookback + spans,
-                f"{symbol}: the features' lookback ({table.lookback} bars) and the three spans "
-                f"({spans})",
+                lookback + spans,
+                f"{symbol}: the features' lookback ({lookback} bars) and the three spans ({spans})",
             )
             if cuts:
                 seed = context.seed
                 require_none(audit_features(bars, specs, cuts=cuts, seed=seed, symbol=symbol))
-            names, lookback = table.names, max(lookback, table.lookback)
-            kept = slice(table.lookback, None)
-            frames[symbol] = pd.DataFrame(
-                table.values[kept], index=bars.index[kept], columns=list(names)
-            )
-        inputs = Inputs(names, lookback, tuple(spec.to_mapping() for spec in specs))
-        indexes = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in frames.items()}
+        indexes = {
+            symbol: pd.DatetimeIndex(frame.index) for symbol, frame in features.frames.items()
+        }
         stamps = np.unique(np.concatenate([index.asi8 for index in indexes.values()]))
         window = chronological_split(pd.DatetimeIndex(stamps, tz="UTC"), config.split)
-        FeatureSet(inputs, frames).write(context.path("features"), context.path("feature_spec"))
+        features.write(context.path("features"), context.path("feature_spec"))
         rows = {
             name: sum(int(span.mask(index).sum()) for index in indexes.values())
             for name, span in window.items()
         }
         write_json(context.path("windows"), {"windows": [window.to_json()], "rows": [rows]})
         context.summary |= {
-            "features": list(names),
-            "lookback": lookback,
+            "features": list(features.inputs.names),
+            "lookback": features.inputs.lookback,
             "spans": window.to_json(),
             "rows": rows,
         }
-        context.log.info("features", columns=len(names), lookback=lookback)
+        inputs = features.inputs
+        context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)

@@ -1,4 +1,4 @@
-"""Stage 3: fit the strategy on the training span; what it gives goes on."""
+"""Stage 3: fit the strategy on the training span, and store its policy."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from reinforcestrategycreator_pipeline.seeding import Seeds
 
 
 class Training:
-    """The bars and their features -> ``policy``, ``history``, ``training_summary``."""
+    """Fit the strategy; write ``policy``, ``history`` and ``training_summary``."""
 
     name = "training"
     inputs: tuple[str, ...] = SPAN_INPUTS
     outputs: tuple[str, ...] = ("policy", "history", "training_summary")
 
     def section(self, config: RunConfig) -> Any:
-        """Return trading and strategy."""
+        """Return the sections of trading and strategy."""
         whole = to_plain(config)
         return {part: whole[part] for part in ("trading", "strategy")}
 
     def run(self, context: StageContext) -> None:
-        """Fit, or continue what was interrupted."""
+        """Fit the strategy, or continue an interrupted fit."""
         config: RunConfig = context.config
         spans = Spans.read(context)
         train, validation = spans.cut("train"), spans.cut("validation")
@@ -63,7 +63,7 @@ class Training:
 
 
 def write_history(path: Path, rows: list[Row]) -> None:
-    """Write the history as CSV; a value that a row does not have is left empty."""
+    """Write the history as CSV; missing values are left empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row)) or ["step"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -73,7 +73,7 @@ def write_history(path: Path, rows: list[Row]) -> None:
 
 
 class _Bar(Progress):
-    """The progress bar of a fit; what the strategy says beside its count is shown behind it."""
+    """The progress bar of a fit, followed by the strategy's own texts."""
 
     def __init__(self, console: Any) -> None:
         super().__init__(
@@ -83,19 +83,20 @@ class _Bar(Progress):
             TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
             console=console,
+            disable=not (console.is_terminal or console.is_jupyter),  # it would pile up in a log
         )
         self._task = self.add_task("training", total=None, said="")
         self._texts: dict[str, str] = {}
 
     def __enter__(self) -> _Bar:
-        return self  # it starts with the first progress: a fit that makes none needs no bar
+        return self  # started by the first progress: a fit without progress needs no bar
 
     def __exit__(self, *_: object) -> None:
         if self.live.is_started:
             self.stop()
 
     def show(self, done: float, total: float, **texts: str) -> None:
-        """Move the bar; texts stay until others of their names come."""
+        """Advance the bar; a text stays until another one of its name arrives."""
         if not self.live.is_started:
             self.start()
         self._texts |= texts

@@ -1,1 +1,1 @@
-"""The report's charts, each registered with its title, section and caption."""
+"""The charts of the report, each registered with its title, section and caption."""

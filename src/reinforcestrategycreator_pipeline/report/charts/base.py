@@ -1,8 +1,8 @@
-"""What a chart is: a function that draws, and where the page shows it; the registry.
+"""A chart (a function that draws, and its place in the page), and the registry of charts.
 
 A figure is a plain Plotly dictionary. Colors are names of CSS variables (``"--c-policy"``), which
-the page's script resolves, so that one figure serves light and dark. Names that came from a user
-must be HTML-escaped, for Plotly renders a subset of HTML.
+the page's script resolves, so one figure serves light and dark themes. HTML-escape names that a
+user supplied: Plotly renders a subset of HTML.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Caption = Callable[[ReportData, str], str]
 
 @dataclass
 class Times:
-    """The time axes of a page, each written once.
+    """The time axes of a page, each stored once.
 
     Attributes
     ----------
     axes : dict of str to list of str
-        Name -> ISO texts.
+        ISO times of each axis, by its name.
     """
 
     axes: dict[str, list[str]] = field(default_factory=dict)
 
     def axis(self, stamps: pd.DatetimeIndex) -> dict[str, str]:
-        """Return what stands for `stamps`, thinned, as an ``x`` in a figure."""
+        """Return the reference to the axis of `stamps`, thinned, for ``x`` in a figure."""
         texts = stamp_texts(stamps[kept(len(stamps))], stamps)
         for name, known in self.axes.items():
             if known == texts:
@@ -56,24 +56,25 @@ class Chart:
     Attributes
     ----------
     key : str
-        Its name in the page.
+        Unique name of the chart: lower-case letters, digits and _.
     title : str
-        What it shows, for its heading among others and for screen readers.
+        Heading of the chart if its section has several, and its description for screen readers.
     section : str
-        Heading of the part of the page in which it stands, with the charts of the same section.
+        Heading of the section in which the chart appears.
     draw : callable
-        ``draw(data, asset, times) -> Figure or None``, None if there is nothing to draw. Whatever
-        it draws over time takes its ``x`` from `times`.
+        ``draw(data, asset, times) -> Figure or None``, None if there is nothing to draw. For a
+        time axis, take ``x`` from `times`.
     caption : str or callable
-        The line below it, or ``caption(data, asset) -> str``.
+        Text below the chart, or ``caption(data, asset) -> str``.
     per : {"asset", "run"}
-        Whether there is one for each asset and the portfolio, or one, whose `asset` is empty.
+        Whether to draw one chart for each asset and the portfolio, or a single one, for which
+        `asset` is empty.
     height : int
-        In pixels.
+        Height of the chart, in pixels.
     wide : bool
-        Whether it has a row of its own among the charts of its section.
+        Whether the chart has its own row in its section.
     log_button : bool
-        Whether a button switches its y axis to a log scale.
+        Whether to show a button that switches the y axis to a log scale.
     """
 
     key: str
@@ -93,12 +94,12 @@ class Chart:
         require_choice(owner, "per", self.per, get_args(Per))
 
     def figure(self, data: ReportData, asset: str, times: Times) -> Figure | None:
-        """Draw it.
+        """Draw the chart.
 
         Raises
         ------
         RunError
-            If the function raises, or its figure is not fit for JSON.
+            If the function raises, or if its figure cannot be written as JSON.
         """
         with blamed(f"the chart {self.key!r}", RunError):
             figure = self.draw(data, asset, times)
@@ -106,7 +107,7 @@ class Chart:
         return figure
 
     def caption_of(self, data: ReportData, asset: str = "") -> str:
-        """Return the line below it."""
+        """Return the text below the chart."""
         return self.caption if isinstance(self.caption, str) else self.caption(data, asset)
 
 

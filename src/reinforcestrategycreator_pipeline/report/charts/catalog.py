@@ -1,11 +1,11 @@
-"""All charts: importing this registers the shipped ones."""
+"""All charts; importing this module registers the shipped ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-# Imported for what they register, in the order of the page.
+# Imported for their side effect: registration, in the order of the page.
 # isort: off
 from reinforcestrategycreator_pipeline.report.charts import equity  # noqa: F401
 from reinforcestrategycreator_pipeline.report.charts import positions  # noqa: F401
@@ -20,18 +20,18 @@ from reinforcestrategycreator_pipeline.report.data import ReportData
 
 @dataclass(frozen=True)
 class DrawnCharts:
-    """All figures of a page, as its script needs them, and where they stand.
+    """All figures of a page, as its script needs them, and their sections.
 
     Attributes
     ----------
     times : dict of str to list of str
-        The time axes, by name.
+        ISO times of the time axes, by name.
     assets : list of dict of str to Figure
-        Chart's key -> figure, for each of `ReportData.assets`.
+        Figures by chart key, for each of `ReportData.assets`.
     run : dict of str to Figure
-        Those that are drawn once.
+        Figures of the charts that are drawn once, by chart key.
     sections : dict of str to list of Chart
-        Heading -> charts.
+        Charts by the heading of their section.
     """
 
     times: dict[str, list[str]]
@@ -41,15 +41,15 @@ class DrawnCharts:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What the page's script draws, JSON-ready."""
+        """The data for the page's script, ready for JSON."""
         return {"times": self.times, "assets": self.assets, "run": self.run}
 
 
 def draw_charts(data: ReportData) -> DrawnCharts:
     """Draw every registered chart.
 
-    A chart that is drawn once is left out if there is nothing to draw; one that is drawn for each
-    asset keeps its place.
+    A chart that is drawn once is omitted if there is nothing to draw; a chart per asset keeps its
+    place.
     """
     times = Times()
 

@@ -25,11 +25,11 @@ _BINS = 60
     "distribution",
     "Histogram of returns per bar",
     "Returns per bar",
-    caption="Share of the bars on which the strategy held a position; bars without one are left "
-    "out. The VaR is that of all bars of the policy.",
+    caption="Share of the bars on which the strategy held a position; other bars are left out. "
+    "The VaR is computed over all bars of the policy.",
 )
 def distribution_figure(data: ReportData, asset: str, times: Times) -> Figure:
-    """Histogram of returns per bar, bars without a position left out, with the 5% quantile."""
+    """Draw a histogram of returns per bar with a position, and the 5% quantile of all bars."""
     shown: dict[str, F64] = {}
     for name in dict.fromkeys((data.policy, BUY_AND_HOLD)):
         if name in data.results[asset]:

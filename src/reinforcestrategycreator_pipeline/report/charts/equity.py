@@ -21,7 +21,7 @@ def _caption(data: ReportData, asset: str) -> str:
     limit = plotting.MAX_POINTS
     thinned = f" Charts show {limit:,} evenly spread bars of each series." if bars > limit else ""
     return (
-        "Growth of 1, net of costs, and the fall below the highest close so far. The oracle is "
+        "Growth of 1, net of costs, and the drawdown from the highest close so far. The oracle is "
         "hidden because its scale dwarfs the others; click its name to show it." + thinned
     )
 
@@ -35,14 +35,14 @@ def _caption(data: ReportData, asset: str) -> str:
     log_button=True,
 )
 def equity_figure(data: ReportData, asset: str, times: Times) -> Figure:
-    """Growth of 1 on top, drawdown below, on one time axis."""
+    """Draw the growth of 1 on top and the drawdown below, on one time axis."""
     traces: list[dict[str, Any]] = []
     x = times.axis(data.results[asset][data.policy].timestamps)
     for name, result in data.results[asset].items():
         keep = kept(len(result.equity))
         growth = np.asarray(result.equity, dtype=np.float64) / result.equity[0]
         look = look_of(name, data.policy).line
-        # The oracle's scale dwarfs the others'; a legend click shows it.
+        # The oracle's scale dwarfs the others; a click on the legend shows it.
         more: dict[str, Any] = {"visible": "legendonly" if name == ORACLE else True}
         more["legendgroup"] = escape(name, quote=False)
         traces.append(line(x, growth[keep], name, look, "%{y:.4g}", **more))

@@ -1,4 +1,4 @@
-"""What all charts share: numbers for JSON, thinning, marked values."""
+"""Helpers for all charts: numbers for JSON, thinning, marked values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def numbers(values: ArrayLike) -> list[float | None]:
 
 
 def kept(count: int) -> Indices:
-    """Return the indices that a chart shows: all up to `MAX_POINTS`, else evenly spread ones."""
+    """Return the indices to draw: all up to `MAX_POINTS`, else evenly spaced ones."""
     if count <= MAX_POINTS:
         return np.arange(count)
     return np.unique(np.linspace(0, count - 1, MAX_POINTS).round().astype(np.intp))
@@ -36,14 +36,14 @@ def kept(count: int) -> Indices:
 def line(
     x: Any, y: ArrayLike, name: str, look: dict[str, Any], hover: str = "", **more: Any
 ) -> dict[str, Any]:
-    """Return a line: `look` is Plotly's ``line``, `hover` what the pointer shows of ``%{y}``."""
+    """Return a line trace: `look` is Plotly's ``line``, `hover` its ``hovertemplate``."""
     shown = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
     kind = {"type": "scatter", "mode": "lines", "name": escape(name, quote=False)}
     return {"x": x, "y": numbers(y), **kind, "line": look, **shown, **more}
 
 
 def rule(at: float) -> dict[str, Any]:
-    """Return a dashed vertical line over the whole plot."""
+    """Return a dashed vertical line across the whole plot."""
     look = {"color": "--c-rule", "width": 1.5, "dash": "dash"}
     place = {"x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
     return {"type": "line", **place, "line": look}

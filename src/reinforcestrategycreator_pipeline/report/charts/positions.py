@@ -1,4 +1,4 @@
-"""The chart of positions: on the price of an asset, or across the assets of a portfolio."""
+"""The chart of positions: over the price of an asset, or across the assets of a portfolio."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ def _caption(data: ReportData, asset: str) -> str:
     if not _drawable(data, asset):
         return "No prices to draw."
     if asset == PORTFOLIO:
-        return "Exposure of the policy to each asset, as a fraction of the capital allotted to it."
+        return "Exposure of the policy to each asset, as a fraction of the capital allocated to it."
     return (
         "A target is decided at the close and filled at the next open. Blue shading: long, "
         "orange: short."
     )
 
 
-@chart(
-    "positions", "Positions of the policy on the price", "Positions", caption=_caption, height=520
-)
+@chart("positions", "Price and positions of the policy", "Positions", caption=_caption, height=520)
 def positions(data: ReportData, asset: str, times: Times) -> Figure | None:
     """Draw the policy's positions; None for an asset without prices."""
     if not _drawable(data, asset):
@@ -42,9 +40,9 @@ def positions(data: ReportData, asset: str, times: Times) -> Figure | None:
 
 
 def positions_figure(result: StrategyResult, prices: pd.DataFrame, times: Times) -> Figure:
-    """Close with the policy's trades on a long/short shading, and its exposure below.
+    """Draw closes and trades over long/short shading, and the exposure below.
 
-    An exposure is drawn from the close at which it was decided to the next one.
+    An exposure is drawn from the close at which it was decided to the next close.
     """
     x = times.axis(result.timestamps)
     x_price = times.axis(pd.DatetimeIndex(prices.index))
@@ -71,7 +69,7 @@ def positions_figure(result: StrategyResult, prices: pd.DataFrame, times: Times)
     traces.append(line(x_price, close, "close", price, "%{y:,.6~g}"))
     traces += _markers(result)
     traces.append(line(x, exposure, "exposure", stepped, "%{y:.0%}", **below))
-    # Else the markers would widen the axis.
+    # Without a range, the markers would widen the axis.
     span = stamp_texts(result.timestamps[[0, -1]], result.timestamps)
     layout = {
         "xaxis": {"anchor": "y2", "type": "date", "range": [span[0], span[-1]]},
@@ -109,7 +107,7 @@ def _markers(result: StrategyResult) -> list[dict[str, Any]]:
 
 
 def allocation_figure(data: ReportData, times: Times) -> Figure:
-    """Exposure of the policy to each asset over time, as a heat map."""
+    """Draw the policy's exposure to each asset over time, as a heat map."""
     members = data.symbols
     reference = data.results[members[0]][data.policy].timestamps
     for member in members[1:]:

@@ -24,8 +24,7 @@ Line = tuple[str, "pd.Series[Any]", str, float]
 def _loss_caption(data: ReportData, asset: str) -> str:
     text, floor = floor_note(data.loss_floor), data.loss_floor
     if floor is not None:
-        unseen = ", which a log axis cannot show" if floor <= 0 else ""
-        text += f" Floor: {floor:.4g}{unseen}."
+        text += " A log axis cannot show this floor." if floor <= 0 else ""
     speeds = data.history.get("steps_per_second", pd.Series(dtype=float)).dropna()
     return text + (f" Median speed: {speeds.median():,.0f} steps/s." if len(speeds) else "")
 
@@ -45,7 +44,7 @@ def loss_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
     ]
     figure = _over_steps(history, lines, "loss", log=True)
     floor = data.loss_floor
-    if floor is not None and floor > 0:  # a log axis has no place for zero
+    if floor is not None and floor > 0:  # a log axis cannot show zero
         look = {"color": "--c-rule", "width": 1.8, "dash": "dash"}
         ends = [figure["data"][0]["x"][i] for i in (0, -1)]
         figure["data"].append(line(ends, [floor, floor], f"floor {floor:.3g}", look))
@@ -54,7 +53,7 @@ def loss_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
 
 @chart("q", "Q-values", SECTION, per="run", height=260)
 def q_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
-    """Mean and largest Q-value."""
+    """Draw the mean and the largest Q-value."""
     columns = {"q_mean": ("mean Q", "--c-policy"), "q_max": ("max Q", "--c-hold")}
     return _columns(data, columns, "Q-value")
 
@@ -62,7 +61,7 @@ def q_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
 def _validation_caption(data: ReportData, asset: str) -> str:
     if data.best_step is None:
         return ""
-    return f"The checkpoint of step {data.best_step:,} is the one that this report evaluates."
+    return f"This report evaluates the checkpoint of step {data.best_step:,}."
 
 
 @chart(
@@ -74,7 +73,7 @@ def _validation_caption(data: ReportData, asset: str) -> str:
     height=260,
 )
 def validation_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
-    """Log growth on the validation bars, and which checkpoint was chosen by it."""
+    """Draw the log growth on the validation bars, and the step of the chosen checkpoint."""
     columns = {"validation_growth": ("validation growth", "--c-average")}
     figure = _columns(data, columns, "log growth on validation")
     if figure is None:
@@ -92,14 +91,14 @@ def validation_figure(data: ReportData, asset: str, times: Times) -> Figure | No
 
 @chart("exploration", "Exploration", SECTION, per="run", height=260)
 def exploration_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
-    """Share of random actions."""
+    """Draw the fraction of random actions."""
     columns = {"exploration_rate": ("exploration rate", "--c-policy")}
     return _columns(data, columns, "exploration rate")
 
 
 @chart("norms", "Gradient and update norms", SECTION, per="run", height=260)
 def norms_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
-    """Norms of the gradient and of the update."""
+    """Draw the norms of the gradient and of the update."""
     columns = {
         "grad_norm": ("gradient", "--c-policy"),
         "update_norm": ("update relative to weights", "--c-hold"),
@@ -110,7 +109,7 @@ def norms_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
 def _columns(
     data: ReportData, columns: dict[str, tuple[str, str]], title: str, *, log: bool = False
 ) -> Figure | None:
-    """Draw columns of the history, each by its name and color; None if there are none."""
+    """Draw columns of the history with their names and colors; None if there are none."""
     history = data.history.iloc[kept(len(data.history))]
     lines: list[Line] = []
     for column, (name, color) in columns.items():

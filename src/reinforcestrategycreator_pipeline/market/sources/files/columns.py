@@ -1,4 +1,4 @@
-"""The columns of a file before they mean anything: text or typed, and strictly numbers or not."""
+"""The raw columns of a file, as text or typed, and their strict conversion to numbers."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a"}
 
 
 class Column(Protocol):
-    """One column of a file, of whichever type it is stored in."""
+    """One column of a file, of any stored type."""
 
     def numbers(self, name: str, where: Where) -> F64 | None:
-        """Return the numbers, NaN where missing; None for a column that holds only text."""
+        """Return the numbers, NaN where missing; None for a column of text."""
         ...
 
     def texts(self) -> list[str]:
-        """Return what is written, as text."""
+        """Return the values as text."""
         ...
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
-        """Return the stamps."""
+        """Return the timestamps."""
         ...
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns, by the names they have in it; lines if the file has such."""
+    """The columns of a file, by their names in it, and its line numbers, if it has lines."""
 
     path: Path
     columns: Mapping[str, Column]
@@ -50,35 +50,35 @@ class Table:
     lines: Ints | None
 
     def where(self, row: int) -> str:
-        """Return how a message calls a row."""
+        """Return the name of a row for error messages."""
         name = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
         return f"{self.path}: {name}"
 
 
 @dataclass(frozen=True)
 class TextColumn:
-    """A column of text, as CSV has them."""
+    """A column of text, as in CSV files."""
 
     values: Sequence[str]
 
     def texts(self) -> list[str]:
-        """Return what is written."""
+        """Return the values, without surrounding spaces."""
         return [value.strip() for value in self.values]
 
     def numbers(self, name: str, where: Where) -> F64 | None:
-        """Return the numbers; a column without any is text."""
+        """Return the numbers; None for a column without any."""
         if set("".join(self.values)) <= _DIGITS and all(self.values):
             try:
                 return np.array([float(value) for value in self.values])
             except ValueError:
-                pass  # such as "1-2": the row by row pass below says where
+                pass  # such as "1-2"; the loop below finds the row
         bad: list[tuple[int, str]] = []
         result = np.full(len(self.values), np.nan)
         for row, text in enumerate(self.texts()):
             if text.lower() in _MISSING:
                 continue
             try:
-                # float() also takes "1_000" and digits of other scripts, which no file means.
+                # float() also accepts "1_000" and digits of other scripts, which are mistakes here.
                 if not (set(text.lower()) <= _DIGITS | set("infty")):
                     raise ValueError
                 result[row] = float(text)

@@ -1,4 +1,4 @@
-"""CSV files, read strictly: every cell is text until a rule says what it means."""
+"""CSV files, read strictly: every cell is text until a rule converts it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _MAGIC = {
 @SOURCES.register("csv")
 @dataclass(frozen=True, kw_only=True)
 class CsvSource(FileSource):
-    """Bars from a CSV file with a header, in UTF-8, or from a folder of them.
+    """Bars from a CSV file in UTF-8 with a header, or from a folder of such files.
 
     Parameters
     ----------
     delimiter : str
-        One character. For the others see `FileSource`.
+        Character between fields, such as ";". `FileSource` documents the other parameters.
     """
 
     kind = "csv"
@@ -47,7 +47,7 @@ class CsvSource(FileSource):
         require(ok, type(self).__name__, "delimiter", "one character such as ';'", self.delimiter)
 
     def read_table(self, path: Path, content: bytes) -> Table:
-        """Split the file into columns of text; every row must have the header's fields."""
+        """Split the file into columns of text; each row must have as many fields as the header."""
         reader = csv.reader(
             io.StringIO(_decode(path, content), newline=""), delimiter=self.delimiter, strict=True
         )
@@ -65,7 +65,7 @@ class CsvSource(FileSource):
                 if len(row) != len(header):
                     raise DataError(
                         f"{path}: line {reader.line_num} has {len(row)} fields, the header has "
-                        f"{len(header)}. (A thousands separator, as in 1,234.5, makes a field.)"
+                        f"{len(header)}. (A thousands separator, as in 1,234.5, adds a field.)"
                     )
                 rows.append(row)
                 lines.append(reader.line_num)
@@ -78,14 +78,14 @@ class CsvSource(FileSource):
         if header is None:
             raise DataError(f"{path}: the file is empty.")
         values = zip(*rows, strict=True) if rows else [()] * len(header)
-        # A column without a name is the row number that pandas' to_csv writes: not a datum.
+        # A column without a name is the row index that pandas' to_csv writes.
         columns = {n: TextColumn(v) for n, v in zip(header, values, strict=True) if n}
         return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64))
 
     def _header(self, path: Path, row: list[str]) -> list[str]:
         names = [name.strip() for name in row]
         if all(n[:1].isdigit() for n in names):
-            raise DataError(f"{path}: has no header; the first line is {names[0]!r}, ...: data.")
+            raise DataError(f"{path}: has no header; the first line is data: {names[0]!r}, ...")
         twice = sorted({n for n in names if n and names.count(n) > 1})
         if twice:
             raise DataError(f"{path}: the header has the column {twice[0]!r} twice.")
@@ -109,9 +109,9 @@ def _decode(path: Path, content: bytes) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}: line {line}: the byte 0x{content[error.start]:02x} is not UTF-8; save the "
-            "file in UTF-8."
+            "file as UTF-8."
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}: line {line} holds a NUL: the file is binary or damaged.")
+        raise DataError(f"{path}: line {line} contains a NUL: the file is binary or damaged.")
     return text

@@ -1,4 +1,4 @@
-"""What the file sources share: from the tables of a file or a folder to market data."""
+"""The base of the file sources: from the tables of a file or folder to market data."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from reinforcestrategycreator_pipeline.market.windows import parse_instant
 
 @dataclass(frozen=True, kw_only=True)
 class TableSource(StampRules, ColumnLayout):
-    """What every source of tables can be told, and the way from its tables to market data.
+    """A source of tables: its parameters, and the way from tables to market data.
 
     Parameters
     ----------
     calendar : str
-        ``weekdays`` reports the weekdays without a bar, ``none`` does not.
+        Report on missing days: ``weekdays`` lists weekdays without a bar, ``none`` lists nothing.
     as_of : str, optional
-        Leave out bars that close after this ISO 8601 date or time. By default one last bar that
-        closes later than now is dropped.
+        Latest allowed close, as an ISO 8601 date or time; later bars are omitted. By default, one
+        last bar that closes in the future is dropped.
 
     See Also
     --------
@@ -66,9 +66,9 @@ class TableSource(StampRules, ColumnLayout):
         Parameters
         ----------
         tables : iterable of Table
-            One or more.
+            Tables of one or more symbols.
         provenance : mapping
-            Where they come from; completed by the iteration over `tables`.
+            Origin of the tables; iterating over `tables` may complete it.
 
         Raises
         ------
@@ -114,12 +114,12 @@ class TableSource(StampRules, ColumnLayout):
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource(TableSource, ABC):
-    """A source that reads files; a subclass for each format says its `kind` and `suffixes`.
+    """A source that reads files; the subclass of each format sets its `kind` and `suffixes`.
 
     Parameters
     ----------
     path : str
-        A file, or a folder with one file for each symbol, called by it (``AAPL.csv``).
+        File, or folder with one file per symbol, named after it (``AAPL.csv``).
 
     See Also
     --------
@@ -136,21 +136,21 @@ class FileSource(TableSource, ABC):
 
     @abstractmethod
     def read_table(self, path: Path, content: bytes) -> Table:
-        """Return the columns of one file; the file's format is the subclass's business."""
+        """Return the columns of one file in the format of the subclass."""
 
     def fingerprint(self) -> dict[str, str]:
-        """Return the SHA-256 of each file that is read."""
+        """Return the SHA-256 of each input file, by name."""
         return fingerprint_files(Path(self.path), self.suffixes)
 
     def load(self, rng: np.random.Generator) -> MarketData:
-        """Read, validate and adjust the bars; `rng` is not used."""
+        """Read, validate and adjust the bars; `rng` is unused."""
         hashes: dict[str, str] = {}
         paths = list_files(Path(self.path), self.suffixes)
         folder = paths != [Path(self.path)]
         if folder and self.symbol is not None:
             raise ConfigError(
-                f"The symbol parameter of {type(self).__name__} names the one symbol of a "
-                f"file, but {self.path} is a folder, whose files give the names."
+                f"The symbol parameter of {type(self).__name__} names the only symbol of a "
+                f"file, but {self.path} is a folder, whose file names give the symbols."
             )
 
         def tables() -> Iterator[Table]:
@@ -164,5 +164,5 @@ class FileSource(TableSource, ABC):
 
 
 def utc_now() -> pd.Timestamp:
-    """Return the present; tests replace it."""
+    """Return the current time; tests replace it."""
     return pd.Timestamp(dt.datetime.now(dt.UTC))

@@ -1,4 +1,4 @@
-"""Which of a file's columns is the time, the symbol, a price, the volume, or side data."""
+"""The roles of a file's columns: time, symbol, prices, volume, side data."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnLayout(Strict):
-    """The parameters of a file source that say what its columns mean.
+    """The parameters of a file source that assign roles to its columns.
 
     Parameters
     ----------
     symbol_column : str, optional
-        Column with the symbol; by default one called symbol or ticker, if there is one.
+        Column with the symbol; by default, a column named symbol or ticker, if there is one.
     symbol : str, optional
-        Name of the one symbol of a file without such a column; by default the file's name.
+        Symbol of a file without such a column; by default, the name of the file.
     timestamp_column : str, optional
-        By default timestamp, datetime, date or time.
+        Column with the time; by default, a column named timestamp, datetime, date or time.
     columns : mapping of str to str
-        Our name -> the file's, for open, high, low, close, volume, adj_close where they differ
-        in more than case and spaces.
+        Names in the file for open, high, low, close, volume and adj_close, where they differ in
+        more than case and spaces.
     ignore : tuple of str
-        Columns not to read. Other numeric columns become side data; text is left out.
+        Columns to skip. Other numeric columns become side data; text columns are skipped.
     adjusted_close : str
-        ``auto``: adjust prices if there is an adjusted close; ``require``: refuse a file without
-        one; ``ignore``: take the prices as they are.
+        Use of the adjusted close: ``auto`` adjusts prices if there is one, ``require`` rejects a
+        file without one, ``ignore`` takes prices as they are.
     """
 
     kind: ClassVar[str]
@@ -63,11 +63,11 @@ class ColumnLayout(Strict):
             require_choice(type(self).__name__, "columns", name, (*OHLCV, ADJUSTED_CLOSE))
 
     def names(self, table: Table) -> dict[str, str]:
-        """Return our name -> the file's for everything that is there; refuse what is missing."""
+        """Return the name in the file of each role; raise if a required column is missing."""
         for name in table.columns:
             if not name.isprintable():
                 raise DataError(
-                    f"{table.path}: the column name {name!r} holds a control character."
+                    f"{table.path}: the column name {name!r} contains a control character."
                 )
         for name in self.ignore:
             if name not in table.columns:
@@ -96,9 +96,9 @@ class ColumnLayout(Strict):
             return {name: np.arange(table.n_rows)}
         if self.symbol is not None:
             raise ConfigError(
-                f"The symbol parameter of {type(self).__name__} names the one symbol of a "
-                f"file, but {table.path} has the column {column!r}. Leave it out, or ignore "
-                f"the column."
+                f"The symbol parameter of {type(self).__name__} names the only symbol of a file, "
+                f"but {table.path} has the column {column!r}. Remove the parameter, or ignore the "
+                "column."
             )
         texts = pd.Series(table.columns[column].texts(), dtype=object)
         empty = np.flatnonzero((texts == "").to_numpy())
@@ -107,12 +107,13 @@ class ColumnLayout(Strict):
         for symbol, rows in (groups := texts.groupby(texts).indices).items():
             if not str(symbol).isprintable():
                 raise DataError(
-                    f"{table.where(int(rows[0]))}: {column} {symbol!r} holds a control character."
+                    f"{table.where(int(rows[0]))}: {column} {symbol!r} contains a control "
+                    "character."
                 )
         return {str(symbol): np.asarray(rows) for symbol, rows in groups.items()}
 
     def values(self, table: Table, names: dict[str, str], notes: list[str]) -> dict[str, F64]:
-        """Return the numbers of the bars and of the side data, by our names."""
+        """Return the numbers of the bars and of the side data, by role or column name."""
         ours = {theirs: name for name, theirs in names.items()}
         not_read = self._not_read(table)
         values: dict[str, F64] = {}
@@ -121,16 +122,16 @@ class ColumnLayout(Strict):
                 continue
             if name not in ours and name in names:
                 raise DataError(
-                    f"{table.path}: the column {name!r} is not the {name}, by the configuration; "
-                    "name it in ignore."
+                    f"{table.path}: the configuration uses another column than {name!r} as the "
+                    f"{name}; add {name!r} to ignore."
                 )
             numbers = table.columns[name].numbers(ours.get(name, name), table.where)
             if numbers is not None:
                 values[ours.get(name, name)] = numbers
             elif name in ours:
-                raise DataError(f"{table.path}: the column {name!r} holds no numbers.")
+                raise DataError(f"{table.path}: the column {name!r} contains no numbers.")
             else:
-                notes.append(f"{table.path}: the column {name!r} holds no numbers; left out.")
+                notes.append(f"{table.path}: the column {name!r} contains no numbers; skipped.")
         return values
 
     def _not_read(self, table: Table) -> set[str]:
@@ -141,7 +142,7 @@ class ColumnLayout(Strict):
         return {name for name in found if name is not None}
 
     def _find(self, table: Table, key: str) -> str | None:
-        """Return the file's name of a column of ours, by configuration or by spelling."""
+        """Return the column of a role, by configuration or by its name."""
         set_names = {TIME: self.timestamp_column, SYMBOL: self.symbol_column, **self.columns}
         wanted = set_names.get(key)
         if wanted is not None:
@@ -160,7 +161,7 @@ class ColumnLayout(Strict):
         if len(found) > 1:
             setting = {TIME: "timestamp_column", SYMBOL: "symbol_column"}.get(key, "columns")
             raise DataError(
-                f"{table.path}: {' and '.join(map(repr, found))} may both be the {key}; say which "
-                f"by {setting}, or name the other in ignore."
+                f"{table.path}: {' and '.join(map(repr, found))} may both be the {key}; choose one "
+                f"with {setting}, or add the other to ignore."
             )
         return found[0] if found else None

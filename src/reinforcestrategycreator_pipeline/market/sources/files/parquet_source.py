@@ -1,4 +1,4 @@
-"""Parquet files, whose types are taken at their word."""
+"""Parquet files, whose column types are trusted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ArrowColumn:
         return ["" if v is None else str(v).strip() for v in self.values.to_pylist()]
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
-        """Return typed stamps as they are; text and epoch numbers by their format."""
+        """Return typed timestamps as they are; parse text and epoch numbers by their format."""
         kind = self.values.type
         if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
             return parse_texts(self.texts(), rules, name, where)
@@ -54,9 +54,9 @@ class ArrowColumn:
         if len(missing):
             raise DataError(f"{where(int(missing[0]))}: {name} is missing.")
         try:
-            naive = self.values.cast(pa.timestamp("ns"))  # a zone's clock is dropped, not moved
+            naive = self.values.cast(pa.timestamp("ns"))  # drops the zone, keeps the UTC value
         except pa.ArrowInvalid as error:
-            raise DataError(f"{where(0)}: {name} is beyond what nanoseconds hold.") from error
+            raise DataError(f"{where(0)}: {name} is out of range for nanoseconds.") from error
         utc = pd.DatetimeIndex(naive.to_numpy())
         if pa.types.is_date(kind):
             return ParsedStamps("date", utc)
@@ -71,7 +71,7 @@ class ArrowColumn:
 @SOURCES.register("parquet")
 @dataclass(frozen=True, kw_only=True)
 class ParquetSource(FileSource):
-    """Bars from a Parquet file, or from a folder of them.
+    """Bars from a Parquet file, or from a folder of such files.
 
     The parameters are those of `FileSource`. Numbers must be stored as numbers; the timestamp may
     be a timestamp, a date, or text.
@@ -81,7 +81,7 @@ class ParquetSource(FileSource):
     suffixes = (".parquet", ".pq")
 
     def read_table(self, path: Path, content: bytes) -> Table:
-        """Return the file's columns."""
+        """Return the columns of the file."""
         try:
             table = pq.ParquetFile(io.BytesIO(content)).read()
         except (pa.ArrowException, OSError) as error:

@@ -1,4 +1,4 @@
-"""Files and folders as they lie on the disk: which are read, their bytes, their hashes."""
+"""Input files and folders: which files to read, their bytes and their hashes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_file
 
 MAX_DATA_BYTES = 2 * 1024**3
-"""Largest file that is read: it is held in memory, as text several times over."""
+"""Largest accepted file, in bytes; text needs several times its size in memory."""
 
 
 def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files of a folder that end so, sorted; a path that is no folder is the file."""
+    """Return the files of a folder with one of the suffixes, sorted, or the path of a file."""
     try:
         if not path.is_dir():
             return [path]
@@ -22,19 +22,19 @@ def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
     found = [p for p in members if _counts(p, suffixes)]
     if not found:
-        raise DataError(f"{path}: the folder holds no file in {' or '.join(suffixes)}.")
+        raise DataError(f"{path}: the folder contains no {' or '.join(suffixes)} file.")
     return found
 
 
 def read_content(path: Path) -> bytes:
-    """Return a file's bytes, or say in one line why not."""
+    """Return the bytes of a file; raise with a one-line reason if it cannot be read."""
     try:
         if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is not an ordinary file.")
+            raise DataError(f"{path}: is not a regular file.")
         if (size := path.stat().st_size) > MAX_DATA_BYTES:
             raise DataError(
                 f"{path}: has {size} bytes; a file may have at most {MAX_DATA_BYTES}. "
-                "Split it, one file a symbol."
+                "Split it into one file per symbol."
             )
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -55,9 +55,9 @@ def _nearest_sibling(path: Path) -> str:
 
 
 def fingerprint_files(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return the SHA-256 of a file, or of a folder's files that end so (any, if none is given).
+    """Return the SHA-256 of a file, or of a folder's files with one of the suffixes (default: all).
 
-    What is missing or cannot be read is left out: to refuse it is the business of loading.
+    Missing and unreadable files are omitted; loading reports them.
     """
     hashes = {}
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""From what a file says about time to the close of each bar in UTC, without a guess."""
+"""Conversion of a file's times to close times in UTC, without guessing."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
 
 @dataclass(frozen=True, kw_only=True)
 class StampRules(Strict):
-    """The parameters of a file source that say what its stamps mean.
+    """The parameters of a file source that define its timestamps.
 
     Parameters
     ----------
     date_format : str, optional
-        A strptime format, or epoch_s or epoch_ms. By default ISO 8601 and nothing else.
+        Format for strptime, or epoch_s or epoch_ms; by default, ISO 8601 only.
     timezone : str
-        Where dates and times without an offset are meant.
+        IANA time zone of dates and of times without an offset.
     session_close : str, optional
-        ``HH:MM`` at which the bar of a date closes; by default 24:00, when the day is over.
+        Time ``HH:MM`` at which the bar of a date closes; by default 24:00, the end of the day.
     bar_stamp : str
-        ``close``: a time is the bar's close; ``open``: its open, so that the bars' spacing is
-        added; ``auto``: close, but midnights throughout are dates.
+        Meaning of a time: ``close`` or ``open`` of the bar (the bar spacing is added to an open);
+        ``auto`` is close, unless all times are midnight: then they are dates.
     """
 
     kind: ClassVar[str]
@@ -58,17 +58,18 @@ class StampRules(Strict):
 
 @dataclass(frozen=True)
 class ParsedStamps:
-    """Stamps of one file in one of three kinds.
+    """Timestamps of one file, all of one kind.
 
     Attributes
     ----------
     kind : str
-        ``"date"`` (no time of day), ``"local"`` (a time without an offset), ``"instant"``.
+        Kind of the timestamps: ``"date"`` (no time of day), ``"local"`` (a time without an offset)
+        or ``"instant"``.
     values : DatetimeIndex
-        Without a time zone for date and local, in UTC for instant.
+        Timestamps, without a time zone for date and local, in UTC for instant.
     labels : DatetimeIndex, optional
-        The days, if every stamp is a midnight where it was written: then they may be labels of
-        days rather than times of close.
+        Days, if every timestamp is midnight as written: then they may be labels of days instead of
+        close times.
     """
 
     kind: str
@@ -80,23 +81,23 @@ Where = Callable[[int], str]
 
 
 def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Where) -> ParsedStamps:
-    """Parse written stamps: ISO 8601, or the format that is given, and nothing else.
+    """Parse timestamps strictly: ISO 8601, or the given format.
 
     Parameters
     ----------
     texts : sequence of str
-        One a row.
+        Text of each row.
     rules : StampRules
-        Only the date format counts here.
+        Rules, of which only the date format is used here.
     column : str
-        Its name, for messages.
+        Name of the column, for error messages.
     where : callable
-        Position -> ``"prices.csv: line 7"``.
+        Function from a position to a text such as ``"prices.csv: line 7"``.
 
     Raises
     ------
     DataError
-        Naming the first row that does not fit, or that is of another kind than the first.
+        If a row does not match, or is of another kind than the first row; the message names it.
     """
     if rules.date_format in _EPOCHS:
         return _parse_epochs(texts, _EPOCHS[rules.date_format], column, where)
@@ -109,15 +110,15 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
         match = _ISO.fullmatch(text)
         if match is None:
             raise DataError(
-                f"{where(row)}: {column} {text!r} is not ISO 8601 (YYYY-MM-DD, perhaps with a "
-                "time HH:MM:SS and an offset). For another form set date_format, such as "
+                f"{where(row)}: {column} {text!r} is not ISO 8601 (YYYY-MM-DD, optionally with a "
+                "time HH:MM:SS and an offset). For another format, set date_format, such as "
                 "'%d/%m/%Y'."
             )
         kind = "date" if match["time"] is None else "local" if match["zone"] is None else "instant"
         if kinds and kind != kinds[0]:
             raise DataError(
                 f"{where(row)}: {column} {text!r} is {_KINDS[kind]}, but the first row has "
-                f"{_KINDS[kinds[0]]}; a file must keep to one kind."
+                f"{_KINDS[kinds[0]]}; all rows of a file must be of one kind."
             )
         kinds.append(kind)
         midnights.append(kind != "date" and _MIDNIGHT.fullmatch(match["time"]) is not None)
@@ -142,20 +143,20 @@ _KINDS = {
 def close_times(
     parsed: ParsedStamps, rules: StampRules, column: str, where: Where
 ) -> tuple[pd.DatetimeIndex, list[str]]:
-    """Return the close of each bar in UTC, and what had to be decided for that.
+    """Return the close time of each bar in UTC, and notes on the decisions made.
 
     Raises
     ------
     DataError
-        If a local time does not exist, or exists twice, in the time zone.
+        If a local time does not exist, or occurs twice, in the time zone.
     """
     kind, values = parsed.kind, parsed.values
     notes = []
     if rules.bar_stamp == "auto" and parsed.labels is not None:
         kind, values = "date", parsed.labels
         notes.append(
-            f"every {column} is a midnight, so that they are taken for days, not for times of "
-            "close (bar_stamp: close takes them as they are)."
+            f"every {column} is midnight, so they are read as dates, not as close times "
+            "(bar_stamp: close reads them as close times)."
         )
     if kind == "date":
         return _end_of_session(values, rules), notes
@@ -164,24 +165,24 @@ def close_times(
         bad = np.flatnonzero(local.isna())
         if len(bad):
             raise DataError(
-                f"{where(int(bad[0]))}: {column} {values[bad[0]]} does not exist, or exists "
-                f"twice, in {rules.timezone} (the clock changes); write the UTC offset."
+                f"{where(int(bad[0]))}: {column} {values[bad[0]]} does not exist, or occurs "
+                f"twice, in {rules.timezone} (the clock changes); add the UTC offset."
             )
         values = local
     if rules.bar_stamp == "open" and len(values) > 1:
         step = median_step([pd.DatetimeIndex(values.unique().sort_values())])
         values = values + pd.Timedelta(step, "ns")
-        notes.append(f"{column} is the open: {step / 1e9:g} s, the bars' spacing, were added.")
+        notes.append(f"{column} is the open: the bar spacing of {step / 1e9:g} s was added.")
     return values.tz_convert("UTC").as_unit("ns"), notes
 
 
 def _end_of_session(days: pd.DatetimeIndex, rules: StampRules) -> pd.DatetimeIndex:
     if rules.session_close is None:
-        local = days + pd.Timedelta(1, "D")  # 24:00: usable when the day is over, not before
+        local = days + pd.Timedelta(1, "D")  # 24:00: a bar is known only when its day is over
     else:
         hours, minutes = rules.session_close.split(":")
         local = days + pd.Timedelta(hours=int(hours), minutes=int(minutes))
-    # Of two equal clock times the later one: never usable too early.
+    # An ambiguous clock time becomes the later one, so no bar is known too early.
     zoned = local.tz_localize(
         rules.timezone,
         ambiguous=np.zeros(len(local), dtype=bool),
@@ -201,7 +202,7 @@ def _parse_epochs(texts: Sequence[str], unit: str, column: str, where: Where) ->
     numbers = [int(text) for text in texts]
     for row, number in enumerate(numbers):
         if number > latest:
-            raise DataError(f"{where(row)}: {column} {number} {unit} is beyond the year 2262.")
+            raise DataError(f"{where(row)}: {column} {number} {unit} is after the year 2262.")
     values = pd.DatetimeIndex(np.asarray(numbers, dtype=f"datetime64[{unit}]").astype("M8[ns]"))
     midnight = bool((values == values.normalize()).all())
     return ParsedStamps("instant", values.tz_localize("UTC"), values if midnight else None)
@@ -229,9 +230,9 @@ def _whole(
     texts: Sequence[str],
     column: str,
     where: Where,
-    rule: str = "is not a date or time that exists",
+    rule: str = "is not a valid date or time",
 ) -> pd.DatetimeIndex:
-    """Refuse what could not be parsed; bring the rest to nanoseconds."""
+    """Return the timestamps in nanoseconds; raise if one could not be parsed."""
     bad = np.flatnonzero(parsed.isna().to_numpy())
     if len(bad):
         row = int(bad[0])

@@ -42,7 +42,7 @@ class Snippet:
 
 def pages() -> list[Path]:
     """Return all pages for people."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def snippets(page: str, name: str = "page") -> list[Snippet]:

@@ -1,0 +1,188 @@
+"""A strategy on bars, with costs, beside buy and hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
+from reinforcestrategycreator_pipeline.api.outcome import Outcome
+from reinforcestrategycreator_pipeline.backtest.compare import compare
+from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue, compute_metrics
+from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, Results
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
+from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.windows import Span, SplitConfig, chronological_split
+from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Work
+from reinforcestrategycreator_pipeline.policies.baselines import BuyAndHold
+from reinforcestrategycreator_pipeline.policies.catalog import labeled
+from reinforcestrategycreator_pipeline.seeding import Seeds
+
+
+class Backtest(Outcome):
+    """What a strategy and its benchmarks did on the same bars at the same costs.
+
+    Attributes
+    ----------
+    strategy : str
+        Label of the strategy under test.
+    policy : Policy
+        The fitted policy of the strategy under test.
+    results : mapping of str to mapping of str to StrategyResult
+        Symbol, or ``"PORTFOLIO"``, to strategy to result.
+    values : mapping of str to mapping of str to mapping of str to MetricValue
+        The same with metrics by key; one that is undefined says why.
+    random_percentile : mapping of str to float
+        By symbol, the percentage of policies with the same turnover, but random timing, that
+        ended below the strategy.
+    periods_per_year : float
+        Bars per year, with which the metrics are annualized.
+    notes : tuple of str
+        What was left out, and how the bars were divided.
+    """
+
+    def __init__(
+        self,
+        strategy: str,
+        policy: Policy,
+        results: Results,
+        random_percentile: Mapping[str, float],
+        periods_per_year: float,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.strategy, self.policy, self.results = strategy, policy, results
+        self.random_percentile, self.periods_per_year = random_percentile, periods_per_year
+        self.notes = notes
+        self.values: Mapping[str, Mapping[str, Mapping[str, MetricValue]]] = {
+            asset: {name: compute_metrics(r, periods_per_year) for name, r in found.items()}
+            for asset, found in results.items()
+        }
+
+    @property
+    def headline(self) -> str:
+        """What was tested, when, and how it stands against random timing."""
+        stamps = self.results[PORTFOLIO][self.strategy].timestamps
+        return (
+            f"{self.strategy}, {stamps[0]:%Y-%m-%d} to {stamps[-1]:%Y-%m-%d}, net of costs: "
+            f"better than {self.random_percentile[PORTFOLIO]:.0f}% of policies with random timing"
+        )
+
+
+def backtest(
+    strategy: Any,
+    bars: Frames,
+    *,
+    costs: CostConfig | None = None,
+    positions: Sequence[float] = (0.0, 1.0),
+    features: Sequence[str | Mapping[str, Any]] | None = None,
+    split: SplitConfig | None = None,
+    benchmarks: Sequence[Any] = (BuyAndHold(),),
+    initial_equity: float = 100_000.0,
+    random_draws: int = 201,
+    seed: int = 7,
+) -> Backtest:
+    """Backtest a strategy by the rules and the accounting of a run.
+
+    A decision at the close of a bar fills at the open of the next. A strategy that learns is
+    fitted on the training span and tested on the test span, which it has not seen; one that does
+    not learn is tested on all bars. So is a policy that is already fitted: pass bars that it has
+    not seen.
+
+    Parameters
+    ----------
+    strategy : Strategy, Policy, str or mapping
+        An object such as ``MovingAverageCrossover(fast=20, slow=100)``, a registered name,
+        ``{"name": ..., **parameters}``, or a fitted policy such as ``run.policy``.
+    bars : MarketData, DataFrame, or mapping of str to DataFrame
+        The bars of one symbol, or by symbol; see `read_bars`.
+    costs : CostConfig, optional
+        Costs of trading and carrying; by default those of a run.
+    positions : sequence of float
+        Target exposures to choose from, as fractions of equity; increasing, with 0.
+    features : sequence of str or mapping, optional
+        What the strategy reads of a bar. By default the policy's own features, those of a run
+        for a strategy that learns, and none for another.
+    split : SplitConfig, optional
+        How the bars are divided for a strategy that learns; by default 60, 20 and 20 percent.
+    benchmarks : sequence
+        Strategies to compare with, in the same forms.
+    initial_equity : float
+        Money at the first close, divided equally among the symbols.
+    random_draws : int
+        Policies with random timing to compare with, 1 or more.
+    seed : int
+        Seed of the fit and of the random timing.
+
+    Returns
+    -------
+    Backtest
+        Its `equity`, `trades`, `metrics` and `exposure` are DataFrames.
+
+    Raises
+    ------
+    DataError
+        If the data break a rule or are too few.
+    ConfigError
+        If the strategy, a feature or a rule is wrong.
+
+    Examples
+    --------
+    >>> found = backtest("buy_and_hold", read_bars(source="sample", symbols=["IBM"]))
+    >>> round(found.metrics.loc["total_return", "buy and hold"], 2)
+    1.39
+    """
+    data = read_bars(bars)
+    fitted = isinstance(strategy, Policy)
+    built = strategy if fitted else STRATEGIES.build(strategy)
+    learns = not fitted and getattr(built, "learns", True)
+    chosen: Sequence[Any] = DEFAULT_FEATURES if learns else ()
+    if features is not None or fitted:
+        chosen = built.inputs.specs if features is None else features
+    rules = TradingRules(tuple(positions), costs or CostConfig(), initial_equity=initial_equity)
+    table = FeatureSet.compute(data.bars, parse_specs(chosen) if chosen else ())
+    spans, notes = _spans(data, table, rules, split or SplitConfig() if learns else None)
+    train, validation, test = spans
+    seeds = Seeds(seed)
+    rivals = labeled([_Fitted(built) if fitted else built, *map(STRATEGIES.build, benchmarks)])
+    judged = next(iter(rivals))
+    policies = {
+        label: rival.fit(train, validation, Work(seeds if label == judged else seeds.within(label)))
+        for label, rival in rivals.items()
+    }
+    found = compare(policies, test, random_draws, seeds)
+    periods = infer_periods_per_year(data.timestamps, data.bar_seconds)
+    return Backtest(
+        judged, policies[judged], found.results, found.percentile, periods, (*notes, *test.skipped)
+    )
+
+
+class _Fitted:
+    """A policy in the form of a strategy whose work is done."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.label = policy, "policy"
+
+    def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
+        return self.policy
+
+
+def _spans(
+    data: MarketData, table: FeatureSet, rules: TradingRules, split: SplitConfig | None
+) -> tuple[list[MarketSpan], list[str]]:
+    """Return training, validation and test; without a split each is the whole."""
+    indexes = [pd.DatetimeIndex(frame.index) for frame in table.frames.values()]
+    stamps = pd.DatetimeIndex(np.unique(np.concatenate([i.asi8 for i in indexes])), tz="UTC")
+    if split is None:
+        whole = MarketSpan.cut(data, table, Span(stamps[0], stamps[-1]), rules, "whole")
+        return [whole] * 3, []
+    window = chronological_split(stamps, split)
+    spans = [MarketSpan.cut(data, table, span, rules, name) for name, span in window.items()]
+    parts = (f"{name} from {span.start} to {span.end}" for name, span in window.items())
+    return spans, [", ".join(parts)]

@@ -1,0 +1,248 @@
+"""The main job as a function, and a run's folder as an object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
+from reinforcestrategycreator_pipeline.api.console import progress_console
+from reinforcestrategycreator_pipeline.api.outcome import Outcome
+from reinforcestrategycreator_pipeline.backtest.results import Results
+from reinforcestrategycreator_pipeline.backtest.store import read_results
+from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
+from reinforcestrategycreator_pipeline.market.sources.frames import hold
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config, parse_override
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.runner import Runner
+from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
+from reinforcestrategycreator_pipeline.registry import load_module, search
+from reinforcestrategycreator_pipeline.report.run import keep_current
+from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, REPORT_HTML
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
+from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.verdict.decision import Decision
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Metrics
+
+
+def run(
+    config: str | Path | Mapping[str, Any] | RunConfig | None = None,
+    *,
+    seed: int | None = None,
+    bars: Frames | None = None,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    store: str | Path = RUNS,
+    run_id: str | None = None,
+    resume: str | Path | None = None,
+    progress: bool | None = None,
+) -> Run:
+    """Run all stages, from data to deployment; or resume a run.
+
+    ``rsc run`` calls this function. The same seed gives the same bytes.
+
+    Parameters
+    ----------
+    config : path, mapping or RunConfig, optional
+        A YAML file, or its content as a mapping; values may be objects, for example
+        ``{"strategy": Linear(alpha=0.1)}``. ``RSC_CONFIG__*`` environment variables are laid
+        over it, as in a shell; a `RunConfig` is complete and taken as it is.
+    seed : int, optional
+        The one seed of the run, >= 0.
+    bars : DataFrame, or mapping of str to DataFrame, optional
+        Bars in memory, in place of ``data.source``; see `read_bars`.
+    overrides : mapping or sequence of str, optional
+        ``{"strategy.training.steps": 20000}``, or ``["strategy.training.steps=20000"]`` as on
+        the command line. They win over everything else.
+    store : path
+        The folder that holds the runs.
+    run_id : str, optional
+        Name of the new run; the time by default.
+    resume : str, optional
+        Continue this run: its id, a path, or ``"latest"``. It keeps its configuration; with
+        `seed`, `bars` or `overrides`, only the stages that depend on what changed run again.
+    progress : bool, optional
+        Whether to show progress on standard error. By default only in a terminal or a notebook.
+
+    Returns
+    -------
+    Run
+        The completed run.
+
+    Raises
+    ------
+    RscError
+        If the configuration or the data are wrong, or a stage stops; `Interrupted` after Ctrl-C.
+    """
+    layers: Any = list(overrides)
+    if isinstance(overrides, Mapping) or seed is not None or bars is not None:
+        layers = dict(overrides) if isinstance(overrides, Mapping) else _parsed(overrides)
+        if seed is not None:
+            layers["seed"] = seed
+        if bars is not None:
+            layers["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
+    runner = Runner(build_stages(), ARTIFACTS, progress_console(progress))
+    if resume is not None:
+        if config is not None or run_id is not None:
+            name = "a configuration" if config is not None else "a name (run_id)"
+            raise RunError(
+                f"{name} does not go with resume: a run keeps its own. Override a key, or start "
+                "a new run."
+            )
+        folder = find_run(Path(store), str(resume))
+        if modules := load_manifest(folder).folder:
+            search(Path(modules))
+        # The run's file is complete and already holds what the environment said at its start.
+        outcome = runner.resume(folder, load_config(RunConfig, folder / CONFIG, layers))
+    else:
+        file = Path(config) if isinstance(config, (str, Path)) else None
+        environ: Mapping[str, str] = os.environ
+        given = config if isinstance(config, Mapping) else None
+        if isinstance(config, RunConfig):
+            given, environ = to_plain(config), {}
+        resolved = load_config(RunConfig, file, layers, environ, given)
+        outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
+    keep_current(outcome.run_dir)
+    return Run(outcome.run_dir, outcome.unchanged)
+
+
+def _parsed(overrides: Sequence[str]) -> dict[str, Any]:
+    parsed = (parse_override(text) for text in overrides)
+    return {".".join(path): value for path, value, _ in parsed}
+
+
+class Run(Outcome):
+    """A run in its folder; everything is read from there when it is asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    unchanged : sequence of str
+        Stages that the newest call of `run` did not run again.
+    """
+
+    def __init__(self, folder: Path, unchanged: Sequence[str] = ()) -> None:
+        self.folder, self.unchanged = Path(folder), tuple(unchanged)
+
+    @classmethod
+    def open(cls, run: str | Path, store: str | Path = RUNS) -> Run:
+        """Return a run of the past.
+
+        Parameters
+        ----------
+        run : str or path
+            Its id, ``"latest"``, or the path of its folder.
+        store : path
+            The folder that holds the runs, for an id.
+
+        Raises
+        ------
+        RunError
+            If there is none; the message offers the nearest name.
+        """
+        path = str(run) if os.sep in str(run) or not isinstance(run, Path) else f"./{run}"
+        found = cls(find_run(Path(store), path))
+        found.manifest  # noqa: B018  a folder without a manifest is no run
+        return found
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the run's manifest records: configuration, versions, stages, hashes."""
+        return load_manifest(self.folder)
+
+    @property
+    def id(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration, as plain values."""
+        return self.manifest.config
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """Metrics of every strategy on every asset, and the decision."""
+        return Judgement.read(self._artifact("metrics"))
+
+    @property
+    def verdict(self) -> Decision:
+        """The decision on promotion; as text, its one sentence."""
+        return self.judgement.decision
+
+    @property
+    def headline(self) -> str:
+        """The verdict's sentence."""
+        return self.verdict.sentence
+
+    @property
+    def strategy(self) -> str:  # type: ignore[override]
+        """Label of the strategy under test."""
+        return self.judgement.strategy
+
+    @cached_property
+    def results(self) -> Results:  # type: ignore[override]
+        """Results on the test span: symbol, or ``"PORTFOLIO"``, to strategy to result."""
+        return read_results(self._artifact("results"), self._artifact("all_trades"))
+
+    @property
+    def values(self) -> Metrics:  # type: ignore[override]
+        """Metrics by symbol, strategy and key; one that is undefined says why."""
+        return self.judgement.metrics
+
+    @cached_property
+    def bars(self) -> MarketData:
+        """All bars of the run, validated and adjusted."""
+        return read_stored_bars(self._artifact("bars"))
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per logged training step: step, loss and what else the strategy logs."""
+        return pd.read_csv(self._artifact("history"))
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The fitted policy. The modules that the run's configuration names are imported first."""
+        if self.manifest.folder:
+            search(Path(self.manifest.folder))
+        strategy = self.config["strategy"]
+        name = strategy if isinstance(strategy, str) else strategy["name"]
+        for module in (*self.config["imports"], *([name.split(":")[0]] if ":" in name else ())):
+            load_module(module)
+        return load_policy(self._artifact("policy"))
+
+    @property
+    def report_path(self) -> Path:
+        """The HTML report."""
+        return self._existing(self.folder / REPORT_HTML)
+
+    @property
+    def package_path(self) -> Path:
+        """The deployment package, a folder."""
+        return self._artifact("package")
+
+    def _artifact(self, name: str) -> Path:
+        return self._existing(self.folder / ARTIFACTS[name])
+
+    def _existing(self, path: Path) -> Path:
+        if not path.exists():
+            raise RunError(
+                f"{path}: is not there; the run is {self.manifest.status}. Continue it with "
+                f"run(resume={self.id!r})."
+            )
+        return path
+
+    def __repr__(self) -> str:
+        status = self.manifest.status
+        if status != "complete":
+            return f"Run({self.id!r}, {status})"
+        return f"Run({self.id!r}: {self.verdict})"

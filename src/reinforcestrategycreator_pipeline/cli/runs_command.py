@@ -1,0 +1,46 @@
+"""``rsc runs``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reinforcestrategycreator_pipeline.cli.options import RunsOption
+from reinforcestrategycreator_pipeline.errors import RscError
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, list_runs
+
+
+def runs(runs_dir: RunsOption = RUNS) -> None:
+    """List the runs, oldest first, with status, main figures and verdict."""
+    from rich.text import Text
+
+    from reinforcestrategycreator_pipeline.api.console import output
+    from reinforcestrategycreator_pipeline.api.runs import Run
+    from reinforcestrategycreator_pipeline.cli.results import result_table
+
+    console = output()
+    found = [_row(Run(folder)) for folder in list_runs(runs_dir)]
+    if not found:
+        console.print(Text(f"There are no runs in {runs_dir}. Start one with: rsc run"))
+        return
+    console.print(result_table(found))
+
+
+def _row(run: Any) -> dict[str, str]:
+    """Return one line of the table; a run that cannot be read says why."""
+    from reinforcestrategycreator_pipeline.backtest.metrics.catalog import find_metric, format_value
+    from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
+
+    row = {"run": run.id, "status": "", "strategy": "", "return": "", "Sharpe": "", "promoted": ""}
+    try:
+        row["status"] = run.manifest.status
+        if row["status"] != "complete":
+            return row
+        row["strategy"] = run.strategy
+        values = run.values[PORTFOLIO][run.strategy]
+        for column, key in (("return", "total_return"), ("Sharpe", "sharpe")):
+            if (value := values[key].value) is not None:
+                row[column] = format_value(find_metric(key).unit, value)
+        row["promoted"] = "yes" if run.verdict.promoted else "no"
+    except RscError as error:
+        row["status"] = str(error)
+    return row

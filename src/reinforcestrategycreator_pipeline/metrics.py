@@ -1,0 +1,147 @@
+"""Metrics of anybody's returns, by the definitions of the report.
+
+>>> round(sharpe([0.01, -0.005, 0.02, 0.0], periods_per_year=252), 2)
+9.17
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from reinforcestrategycreator_pipeline.backtest.metrics import equity
+from reinforcestrategycreator_pipeline.backtest.metrics.base import (
+    Performance,
+    UndefinedMetricError,
+)
+from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
+from reinforcestrategycreator_pipeline.backtest.run import trades_frame
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, NonFiniteError
+from reinforcestrategycreator_pipeline.market.bars import median_step
+
+__all__ = [
+    "ReturnMetric",
+    "UndefinedMetricError",
+    "annual_return",
+    "calmar",
+    "expected_shortfall",
+    "log_growth",
+    "longest_drawdown_bars",
+    "max_drawdown",
+    "max_drawdown_bars",
+    "sharpe",
+    "sortino",
+    "total_return",
+    "value_at_risk",
+    "volatility",
+]
+
+
+class ReturnMetric:
+    """A metric as a function of returns.
+
+    Parameters
+    ----------
+    function : callable
+        The metric of a `Performance`, as the report computes it.
+    annual : bool
+        Whether the value depends on the number of bars per year.
+    """
+
+    def __init__(self, function: Callable[[Performance], float], annual: bool = False) -> None:
+        self._function, self._annual = function, annual
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+
+    def __repr__(self) -> str:
+        return f"<metric {self.__name__}(returns, periods_per_year=None)>"
+
+    def __call__(
+        self, returns: ArrayLike | pd.Series, periods_per_year: float | None = None
+    ) -> float:
+        """Compute the metric.
+
+        Parameters
+        ----------
+        returns : array_like of float, shape (n,)
+            Simple return of each bar, net of costs: 0.01 is 1%.
+        periods_per_year : float, optional
+            Bars per year, > 0. By default inferred from a Series' DatetimeIndex, which holds the
+            closes.
+
+        Returns
+        -------
+        float
+            Finite; percentages are fractions.
+
+        Raises
+        ------
+        UndefinedMetricError
+            If the metric has no value for these returns, for example without any dispersion.
+        NonFiniteError
+            If a return is NaN or infinite.
+        ConfigError
+            If the number of bars per year is needed and neither given nor to be inferred.
+        """
+        values = np.asarray(returns, dtype=np.float64)
+        if values.ndim != 1:
+            raise DataError(f"returns must have one dimension. Got the shape {values.shape}.")
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise NonFiniteError(f"returns must be finite. Got {values[bad[0]]} at index {bad[0]}.")
+        if periods_per_year is None:
+            periods_per_year = self._periods_per_year(returns) if self._annual else 1.0
+        curve = np.cumprod(np.concatenate([[1.0], 1.0 + values]))
+        return self._function(performance_of(curve, periods_per_year))
+
+    def _periods_per_year(self, returns: object) -> float:
+        index = returns.index if isinstance(returns, pd.Series) else None
+        if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+            raise ConfigError(
+                f"{self.__name__} needs periods_per_year, or a Series with a DatetimeIndex of the "
+                f"closes."
+            )
+        return infer_periods_per_year(index, median_step([index]) / 1e9)
+
+
+def performance_of(
+    curve: NDArray[np.float64],
+    periods_per_year: float,
+    stamps: pd.DatetimeIndex | None = None,
+    name: str = "equity",
+) -> Performance:
+    """Return what a metric of the equity curve reads; exposures and costs are unknown, so 0.
+
+    Parameters
+    ----------
+    curve : ndarray of float64, shape (n + 1,)
+        Equity at each close, net of costs.
+    periods_per_year : float
+        Bars per year, > 0.
+    stamps : DatetimeIndex, optional
+        The closes; by default days from 1970 on, which no metric of the curve reads.
+    name : str
+        What messages call the curve.
+    """
+    if stamps is None:
+        stamps = pd.DatetimeIndex(np.arange(len(curve)) * 86_400_000_000_000, tz="UTC")
+    nothing = np.zeros(len(curve) - 1)
+    result = StrategyResult(name, "", stamps, curve, nothing, nothing, nothing, trades_frame([]))
+    return Performance(result, periods_per_year)
+
+
+total_return = ReturnMetric(equity.total_return)
+annual_return = ReturnMetric(equity.annual_return, annual=True)
+log_growth = ReturnMetric(equity.log_growth)
+volatility = ReturnMetric(equity.volatility, annual=True)
+max_drawdown = ReturnMetric(equity.max_drawdown)
+max_drawdown_bars = ReturnMetric(equity.max_drawdown_bars)
+longest_drawdown_bars = ReturnMetric(equity.longest_drawdown_bars)
+value_at_risk = ReturnMetric(equity.value_at_risk)
+expected_shortfall = ReturnMetric(equity.expected_shortfall)
+sharpe = ReturnMetric(equity.sharpe, annual=True)
+sortino = ReturnMetric(equity.sortino, annual=True)
+calmar = ReturnMetric(equity.calmar, annual=True)
