@@ -89,8 +89,8 @@ def errors(texts: dict[str, str]) -> list[str]:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(source, encoding="utf-8")
                 page_of[str(path)] = name
-            if stub := GIVEN.get(Path(name).name):
-                (folder / f"page{number}" / "given.pyi").write_text(stub, encoding="utf-8")
+                if stub := GIVEN.get(Path(name).name):
+                    path.with_name("given.pyi").write_text(stub, encoding="utf-8")
         roots = [{"root": f"page{number}"} for number in range(len(texts))]
         settings = {**SETTINGS, "executionEnvironments": roots}
         (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
