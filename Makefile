@@ -40,6 +40,8 @@ lint: $(VENV)/.installed-dev ## Style, format, spelling and types; changes nothi
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell src docs examples README.md CONTRIBUTING.md CHANGELOG.md
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/python scripts/check_snippets.py
 
 format: $(VENV)/.installed-dev ## Put style and format right
 	$(BIN)/ruff check --fix .

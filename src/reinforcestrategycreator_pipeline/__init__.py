@@ -11,7 +11,7 @@ The names below are loaded when they are used, so importing the package costs no
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline import errors
@@ -75,12 +75,14 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _PLACES[name].partition(":")
-    found = importlib.import_module(f"{__name__}.{module}")
-    return getattr(found, attribute) if attribute else found
+if not TYPE_CHECKING:  # for which any name would be there
+
+    def __getattr__(name):
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, _, attribute = _PLACES[name].partition(":")
+        found = importlib.import_module(f"{__name__}.{module}")
+        return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:

@@ -82,6 +82,39 @@ class Description(NamedTuple):
         return dict(sorted(texts.items(), key=lambda item: item[1] != "required"))
 
 
+@dataclasses.dataclass(frozen=True)
+class NameOf:
+    """Annotation for the JSON schema: a member's name, alone or in a mapping of its parameters.
+
+    It checks nothing: whoever builds the member does.
+
+    Attributes
+    ----------
+    family : Registry
+        Family of the member.
+    """
+
+    family: Registry[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class ParametersOf:
+    """Annotation for the JSON schema: the parameters of the member that another field names.
+
+    It checks nothing: whoever builds the member does.
+
+    Attributes
+    ----------
+    field : str
+        Field that holds the name, with the annotation `NameOf`.
+    family : Registry
+        Family of the member.
+    """
+
+    field: str
+    family: Registry[Any]
+
+
 class Bound(functools.partial[Any]):
     """A function bound to parameters; two are equal if function and parameters are."""
 

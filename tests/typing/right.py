@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQNHyperparameters
@@ -86,3 +87,8 @@ weights: Array = dqn.q_network["weights"]["W0"]
 hyperparameters = DQNHyperparameters(hidden_layers=(64,), loss=log_cosh, head=Sum)
 rules = TradingRules(positions=(-1.0, 0.0, 1.0), reward=excess)
 losses: F64 = Population([{"seed": seed} for seed in range(3)]).train_step()
+run = rsc.run(seed=7)
+run = rsc.run({"data": {"source": "csv", "params": {"path": "prices.csv"}}}, store="runs")
+total: float = run.equity["equity"].iloc[-1]
+bars = rsc.read_bars("prices.csv")
+same: type[DQN] = rsc.DQN

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+import reinforcestrategycreator_pipeline as rsc
 import reinforcestrategycreator_pipeline.models.implementations.dqn as module
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
@@ -22,6 +23,11 @@ env = gym.make("CartPole-v1")
 dqn = DQN(seed=1)
 
 # Misspelt names.
+rsc.rnu(seed=7)  # wrong: attr-defined, reportAttributeAccessIssue
+rsc.run(sed=7)  # wrong: call-arg, reportCallIssue
+rsc.metrics.sharp([0.1])  # wrong: attr-defined, reportAttributeAccessIssue
+str(rsc.run(seed=7).verdct)  # wrong: attr-defined, reportAttributeAccessIssue
+rsc.testing.BrokenContract()  # wrong: attr-defined, reportAttributeAccessIssue
 module.DNQ()  # wrong: attr-defined, reportAttributeAccessIssue
 dqn.trian_step()  # wrong: attr-defined, reportAttributeAccessIssue
 str(dqn.q_netwrk)  # wrong: attr-defined, reportAttributeAccessIssue

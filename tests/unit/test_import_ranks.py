@@ -274,6 +274,8 @@ def test_package_files_import_nothing() -> None:
     for module, path in MODULES.items():
         if path.name == "__init__.py":
             tree = ast.parse(path.read_text("utf-8"))
+            # What type checkers alone read does not count.
+            tree.body = [n for n in tree.body if ast.unparse(n)[:16] != "if TYPE_CHECKING"]
             names = [n for n, _, lazy in imports(tree, module, True) if not lazy]
             foreign = [n for n in names if n.partition(".")[0] not in sys.stdlib_module_names]
             assert foreign == [], module

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.metrics import equity
 from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     Performance,
@@ -94,7 +95,7 @@ class ReturnMetric:
             raise NonFiniteError(f"returns must be finite. Got {values[bad[0]]} at index {bad[0]}.")
         if periods_per_year is None:
             periods_per_year = self._periods_per_year(returns) if self._annual else 1.0
-        curve = np.cumprod(np.concatenate([[1.0], 1.0 + values]))
+        curve: F64 = np.concatenate([[1.0], 1.0 + values]).cumprod()
         return self._function(performance_of(curve, periods_per_year))
 
     def _periods_per_year(self, returns: object) -> float:

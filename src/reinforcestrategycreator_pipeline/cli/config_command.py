@@ -42,10 +42,19 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
     typer.echo(f"{config or 'the default configuration'}: valid")
 
 
-@app.command(epilog=examples("rsc config schema > rsc.schema.json"))
-def schema() -> None:
-    """Print the JSON schema, for completion in editors."""
+@app.command(
+    epilog=examples(
+        "rsc config schema > rsc.schema.json", "rsc config schema -c my.yaml > rsc.schema.json"
+    )
+)
+def schema(config: ConfigOption = None) -> None:
+    """Print the JSON schema, for completion in editors.
+
+    With a configuration file, the schema also knows the names that its `imports` register.
+    """
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
     from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
 
+    if config is not None:
+        _load(config, None)
     typer.echo(json.dumps(config_schema(RunConfig), indent=2))

@@ -7,7 +7,8 @@ its last row is bit-identical to the batch computation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class FeatureStream:
     ----------
     specs : sequence of FeatureSpec
         Specifications of the features that the policy was trained with.
-    columns : sequence of str
+    columns : iterable of str
         Columns of the bars: open, high, low, close, volume, then any side data.
     symbol : str
         Symbol for error messages.
@@ -41,7 +42,7 @@ class FeatureStream:
     """
 
     def __init__(
-        self, specs: Sequence[FeatureSpec], columns: Sequence[str], symbol: str = ""
+        self, specs: Sequence[FeatureSpec], columns: Iterable[str], symbol: str = ""
     ) -> None:
         self.symbol = symbol
         self.columns = tuple(str(name) for name in columns)
@@ -59,7 +60,7 @@ class FeatureStream:
         self.count = 0
         self.time: object = None
 
-    def push(self, bar: Mapping[str, float], time: object = None) -> None:
+    def push(self, bar: Mapping[Any, float], time: object = None) -> None:
         """Add the bar that has just closed.
 
         Parameters

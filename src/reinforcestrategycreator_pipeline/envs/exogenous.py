@@ -19,7 +19,6 @@ from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.execution.accounting import (
-    BarPrices,
     bar_outcome,
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
@@ -93,7 +92,7 @@ class ExogenousMarket:
         self.is_last[self.starts + lengths - 1] = True
         self.decision_rows = np.flatnonzero(~self.is_last)
         for start, asset in zip(self.starts, self.assets, strict=True):
-            grid = BarPrices(*(x[:, None, None] for x in asset.prices))
+            grid = asset.prices.at(np.s_[:, None, None])
             outcome = bar_outcome(grid, self.positions[:, None], self.positions, costs)
             block = slice(start, start + len(asset.close) - 1)
             self.log_growth[block] = np.log(outcome.growth)

@@ -14,7 +14,7 @@ from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_outcome
+from reinforcestrategycreator_pipeline.execution.accounting import bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.components import Component
@@ -125,7 +125,7 @@ class TradingEnv(gymnasium.Env[F32, np.int64]):
             )
         t = self._t
         outcome = bar_outcome(
-            BarPrices(*(x[t] for x in self._prices)),
+            self._prices.at(t),
             self.positions[self._held],
             self.positions[action],
             self.costs,

@@ -19,7 +19,7 @@ this kernel. The paper broker does not: its ledger (`account`) is an independent
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,11 +45,15 @@ class BarPrices(NamedTuple):
         Calendar time between the two closes, in years of 365 days.
     """
 
-    open_tm1: F64
-    close_tm1: F64
-    open_t: F64
-    close_t: F64
-    years: F64
+    open_tm1: F64 | float
+    close_tm1: F64 | float
+    open_t: F64 | float
+    close_t: F64 | float
+    years: F64 | float
+
+    def at(self, index: Any) -> BarPrices:
+        """Return each array indexed; ``[:, None, None]`` makes room for a grid of targets."""
+        return BarPrices(*(np.asarray(x)[index] for x in self))
 
 
 class BarOutcome(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from reinforcestrategycreator_pipeline.policies.dqn_training import (
     require_single_steps,
 )
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
+from reinforcestrategycreator_pipeline.registry import NameOf
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 # Chosen on the training and validation splits of the sample, never on a test split. Larger networks
@@ -64,7 +65,7 @@ class DQNStrategy(Strict):
         Length of training, and selection of the best weights.
     """
 
-    model: str = "dqn"
+    model: Annotated[str, NameOf(MODELS)] = "dqn"
     hyperparameters: DQNHyperparameters = MARKET_HYPERPARAMETERS
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
     dtype: Literal["float32", "float64"] = "float32"

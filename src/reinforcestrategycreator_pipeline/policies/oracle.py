@@ -12,7 +12,7 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_growth
+from reinforcestrategycreator_pipeline.execution.accounting import bar_growth
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.policies.base import (
     STRATEGIES,
@@ -75,10 +75,7 @@ class OraclePolicy(Policy):
         self, asset: AssetBars
     ) -> Annotated[Ints, "{len(asset.times)-1} {len(self.positions)}"]:
         """Return the best decision at every bar; see `best_choices`."""
-        grid, prices = (
-            np.array(self.positions),
-            BarPrices(*(x[:, None, None] for x in asset.prices)),
-        )
+        grid, prices = np.array(self.positions), asset.prices.at(np.s_[:, None, None])
         return best_choices(np.log(bar_growth(prices, grid[:, None], grid, self.costs)))[1]
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:

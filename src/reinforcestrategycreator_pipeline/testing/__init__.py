@@ -6,6 +6,19 @@ They need pytest, and some of them hypothesis; no other part of the package impo
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
+    from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
+    from reinforcestrategycreator_pipeline.testing.feature_contract import FeatureContract
+    from reinforcestrategycreator_pipeline.testing.head_contract import HeadContract
+    from reinforcestrategycreator_pipeline.testing.loss_contract import LossContract
+    from reinforcestrategycreator_pipeline.testing.metric_contract import MetricContract
+    from reinforcestrategycreator_pipeline.testing.model_contract import ModelContract
+    from reinforcestrategycreator_pipeline.testing.reward_contract import RewardContract
+    from reinforcestrategycreator_pipeline.testing.schedule_contract import ScheduleContract
+    from reinforcestrategycreator_pipeline.testing.strategy_contract import StrategyContract
 
 _SUITES = {
     "BrokerContract": "broker_contract",
@@ -20,11 +33,23 @@ _SUITES = {
     "StrategyContract": "strategy_contract",
 }
 
-__all__ = sorted(_SUITES)
+__all__ = [
+    "BrokerContract",
+    "DataSourceContract",
+    "FeatureContract",
+    "HeadContract",
+    "LossContract",
+    "MetricContract",
+    "ModelContract",
+    "RewardContract",
+    "ScheduleContract",
+    "StrategyContract",
+]
 
 
-def __getattr__(name: str) -> type:
-    if name not in _SUITES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    suite: type = getattr(import_module(f"{__name__}.{_SUITES[name]}"), name)
-    return suite
+if not TYPE_CHECKING:  # for which any name would be there
+
+    def __getattr__(name):
+        if name not in _SUITES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_SUITES[name]}"), name)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
+    METRICS,
     MetricValue,
     find_metric,
     format_value,
 )
 from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Strict
 from reinforcestrategycreator_pipeline.errors import at
+from reinforcestrategycreator_pipeline.registry import NameOf
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 Values = Mapping[str, MetricValue]
+Metric: TypeAlias = Annotated[str, NameOf(METRICS)]
 _PROPER = ("Calmar", "Sharpe", "Sortino")
 
 
@@ -48,8 +51,8 @@ class Thresholds(Strict):
     min_trades: Annotated[int, Ge(0)] = 10
     beat_buy_and_hold: bool = True
     min_random_percentile: Annotated[float, Ge(0), Le(100)] | None = 95.0
-    minimum: Mapping[str, float] = field(default_factory=dict)
-    maximum: Mapping[str, float] = field(default_factory=dict)
+    minimum: Mapping[Metric, float] = field(default_factory=dict)
+    maximum: Mapping[Metric, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,12 +11,14 @@ from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.errors import at
+from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, STRATEGIES
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
+from reinforcestrategycreator_pipeline.registry import NameOf, ParametersOf
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
 
@@ -32,8 +34,10 @@ class DataConfig(Strict):
         Parameters of the source.
     """
 
-    source: str = "sample"
-    params: Mapping[str, Any] = field(default_factory=dict)
+    source: Annotated[str, NameOf(SOURCES)] = "sample"
+    params: Annotated[Mapping[str, Any], ParametersOf("source", SOURCES)] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,8 +61,8 @@ class FeaturesConfig(Strict):
         disables the audit.
     """
 
-    columns: Annotated[tuple[str | Mapping[str, Any], ...], Len(1)] = tuple(
-        s.to_mapping() for s in DEFAULT_FEATURES
+    columns: Annotated[tuple[Annotated[str | Mapping[str, Any], NameOf(FEATURES)], ...], Len(1)] = (
+        tuple(s.to_mapping() for s in DEFAULT_FEATURES)
     )
     audit_cuts: Annotated[int, Ge(0)] = 16
 

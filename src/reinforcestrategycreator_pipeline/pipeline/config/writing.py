@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from reinforcestrategycreator_pipeline.checks import family_of, field_types, is_section, members
@@ -13,7 +13,13 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import (
     defaults,
     to_plain,
 )
-from reinforcestrategycreator_pipeline.registry import REQUIRED, Registry
+from reinforcestrategycreator_pipeline.registry import (
+    REQUIRED,
+    Description,
+    NameOf,
+    ParametersOf,
+    Registry,
+)
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TYPES = {
@@ -80,55 +86,108 @@ def _section_schema(section: type, definitions: dict[str, Any]) -> dict[str, Any
     summary, descriptions = _documentation(section)
     known, properties = defaults(section), {}
     for name, annotation in field_types(section).items():
-        entry = _schema(annotation, definitions)
+        entry = _schema(annotation, definitions, known.get(name))
         if name in known:
             entry["default"] = known[name]
         if name in descriptions:
             entry["description"] = descriptions[name]
         properties[name] = entry
     required = [name for name in properties if name not in known]
+    rules = [
+        rule
+        for name, annotation in field_types(section).items()
+        for marker in get_args(annotation)
+        if isinstance(marker, ParametersOf)
+        for rule in _parameter_rules(name, marker, known.get(marker.field), definitions)
+    ]
     return {
         "type": "object",
         "description": summary,
         "properties": properties,
         "additionalProperties": False,
         **({"required": required} if required else {}),
+        **({"allOf": rules} if rules else {}),
     }
 
 
-def _family_schema(family: Registry[Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the forms of a component: registered names with their parameters, or user code."""
-    own = {"type": "string", "pattern": ":", "description": "your own code, module:attribute"}
-    named: list[dict[str, Any]] = [own, {**own, "type": "object", "required": ["name"]}]
-    named[1]["properties"] = {"name": {"type": "string", "pattern": named[1].pop("pattern")}}
+def _parameter_rules(
+    name: str, marker: ParametersOf, default: object, definitions: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield what the field `name` must be for each member that another field names."""
+    for member in marker.family.describe():
+        condition: dict[str, Any] = {"properties": {marker.field: {"const": member.name}}}
+        if member.name != default:  # which holds where the other field is absent
+            condition["required"] = [marker.field]
+        form = _member_schema(marker.family, member, definitions)
+        needs = {"required": [name]} if "required" in form else {}
+        yield {"if": condition, "then": {"properties": {name: form}, **needs}}
+
+
+OWN = {"type": "string", "pattern": ":", "description": "your own code, module:attribute"}
+
+
+def _family_schema(
+    family: Registry[Any], definitions: dict[str, Any], default: object = None
+) -> dict[str, Any]:
+    """Return the forms of a component: registered names with their parameters, or user code.
+
+    A mapping without a name has the parameters of the `default`.
+    """
+    if isinstance(default, dict):
+        default = default.get("name")
+    forms: list[dict[str, Any]] = [OWN]
+    forms.append({"type": "object", "required": ["name"], "properties": {"name": OWN}})
     for member in family.describe():
-        known = {n: p for n, p in member.accepts.items() if p.default is REQUIRED}
-        if not known:
-            named.append({"const": member.name, "description": member.summary})
-        properties: dict[str, Any] = {"name": {"const": member.name}}
-        for name, parameter in member.accepts.items():
-            properties[name] = _schema(parameter.annotation, definitions)
-            if name not in known:
-                properties[name]["default"] = to_plain(parameter.default, parameter.annotation)
-        named.append(
-            {
-                "type": "object",
-                "description": member.summary,
-                "properties": properties,
-                "required": ["name", *known],
-                "additionalProperties": False,
-            }
-        )
-    return {"anyOf": named}
+        form = _member_schema(family, member, definitions)
+        needed = form.pop("required", [])
+        if not needed:
+            forms.append({"const": member.name, "description": member.summary})
+        form["properties"] = {"name": {"const": member.name}, **form["properties"]}
+        needed = needed if member.name == default else ["name", *needed]
+        forms.append({**form, **({"required": needed} if needed else {})})
+    return {"anyOf": forms}
 
 
-def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def _member_schema(
+    family: Registry[Any], member: Description, definitions: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the mapping of a member's parameters, its name aside."""
+    properties: dict[str, Any] = {}
+    _, descriptions = _documentation(family.get(member.name))
+    for name, parameter in member.accepts.items():
+        required = parameter.default is REQUIRED
+        default = None if required else to_plain(parameter.default, parameter.annotation)
+        properties[name] = _schema(parameter.annotation, definitions, default)
+        if not required:
+            properties[name]["default"] = default
+        if name in descriptions:
+            properties[name]["description"] = descriptions[name]
+    required_names = [n for n, p in member.accepts.items() if p.default is REQUIRED]
+    return {
+        "type": "object",
+        "description": member.summary,
+        "properties": properties,
+        "additionalProperties": False,
+        **({"required": required_names} if required_names else {}),
+    }
+
+
+def _names_schema(family: Registry[Any]) -> dict[str, Any]:
+    """Return the registered names, or user code."""
+    names = [{"const": m.name, "description": m.summary} for m in family.describe()]
+    return {"anyOf": [OWN, *names]}
+
+
+def _schema(annotation: Any, definitions: dict[str, Any], default: object = None) -> dict[str, Any]:
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Annotated and (family := family_of(annotation)) is not None:
-        return _family_schema(family, definitions)
+        return _family_schema(family, definitions, default)
     if origin is Annotated:
         schema = _schema(arguments[0], definitions)
         for marker in arguments[1:]:
+            if isinstance(marker, NameOf):
+                alone, family = arguments[0] is str, marker.family
+                schema = _names_schema(family) if alone else _family_schema(family, definitions)
             schema |= {k: getattr(marker, a) for a, k in _BOUNDS.items() if hasattr(marker, a)}
             if hasattr(marker, "min_length"):
                 array = schema.get("type") == "array"
@@ -151,15 +210,23 @@ def _schema(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
             return {"type": "array", "prefixItems": items, "minItems": len(items), "items": False}
         return {"type": "array", "items": _schema(arguments[0], definitions) if arguments else {}}
     if origin in (dict, Mapping):
-        return {"type": "object", "additionalProperties": _schema(arguments[-1], definitions)}
+        keys = _schema(arguments[0], definitions) if arguments else {}
+        names = {"propertyNames": keys} if "anyOf" in keys else {}
+        values = _schema(arguments[-1], definitions) if arguments else {}
+        return {"type": "object", "additionalProperties": values, **names}
     return {"type": _TYPES[origin]} if origin in _TYPES else {}
 
 
-def _documentation(section: type) -> tuple[str, dict[str, str]]:
-    """Return the first paragraph of a numpydoc docstring, and the text of each attribute."""
+def _documentation(section: Any) -> tuple[str, dict[str, str]]:
+    """Return the first paragraph of a numpydoc docstring, and the text of each attribute.
+
+    A class's attributes are also those of the classes from which it inherits.
+    """
     text = inspect.cleandoc(section.__doc__ or "")
     summary = " ".join(text.partition("\n\n")[0].split())
     keys: dict[str, str] = {}
+    for base in getattr(section, "__mro__", (section,))[:0:-1]:
+        keys |= _documentation(base)[1] if is_section(base) else {}
     match = re.search(
         r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", text, re.M | re.S
     )
