@@ -108,7 +108,7 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     source : DQN or PolicyNetwork
         The trained model or network.
     path : str or Path
-        The file.
+        File to write.
 
     Returns
     -------

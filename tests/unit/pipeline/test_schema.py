@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import METRICS
 from snippets import ROOT, pages, snippets
 from typer.testing import CliRunner
 
