@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.metrics import equity
-from reinforcestrategycreator_pipeline.backtest.metrics.base import (
+from reinforcestrategycreator_pipeline.backtesting.metrics import equity
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     Performance,
     UndefinedMetricError,
 )
-from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
-from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
-from reinforcestrategycreator_pipeline.backtest.run import trades_frame
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.run import trades_frame
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, NonFiniteError
 from reinforcestrategycreator_pipeline.market.bars import median_step
 

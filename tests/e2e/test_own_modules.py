@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from small_runs import QUICK, Rsc, rsc_in
 
-from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import METRICS
 
 METRIC = """
-from reinforcestrategycreator_pipeline.backtest.metrics.base import metric
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import metric
 
 @metric("own_metric", "Own", unit="ratio", group="Risk", higher_is_better=None)
 def own_metric(performance):

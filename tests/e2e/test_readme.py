@@ -25,7 +25,7 @@ from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, t
 
 import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline import errors
-from reinforcestrategycreator_pipeline.backtest.compare import RANDOM
+from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM
 from reinforcestrategycreator_pipeline.cli.app import app
 from reinforcestrategycreator_pipeline.cli.entry import INTERNAL, TRACEBACK
 from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import metric
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import metric
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger import keep_ledger
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
 from reinforcestrategycreator_pipeline.testing.trading_cases import (

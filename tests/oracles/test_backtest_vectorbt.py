@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ledger import keep_ledger
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
 from reinforcestrategycreator_pipeline.testing.trading_cases import (

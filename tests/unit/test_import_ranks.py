@@ -21,9 +21,9 @@ RANKS = {
     **dict.fromkeys(("files", "interrupts", "ohlcv", "storage", "runs"), 0),
     **dict.fromkeys(("nn", "replay", "market", "features", "execution", "statistics"), 1),
     **dict.fromkeys(("envs", "models"), 2),
-    **dict.fromkeys(("policies", "backtest"), 3),
+    **dict.fromkeys(("policies", "backtesting"), 3),
     **dict.fromkeys(("experiments", "tracking", "deployment", "verdict"), 4),
-    "report": 5,
+    "reporting": 5,
     "pipeline": 6,
     "api": 7,
     **dict.fromkeys(("metrics", "strategies"), 7),
@@ -128,7 +128,7 @@ def light_violations(source: str, module: str, is_package: bool = False) -> list
             target = name.removeprefix(PACKAGE).removeprefix(".")
             inner = family(target)
             light = not target or RANKS.get(inner) == 0 or inner in LIGHT_INSIDE
-            if (light and inner != "backtest.results") or (inner not in RANKS):
+            if (light and inner != "backtesting.results") or (inner not in RANKS):
                 continue
         elif top in sys.stdlib_module_names or top == "numpy" or (top in LIGHT_WHEN_LAZY and lazy):
             continue
@@ -334,7 +334,7 @@ def test_planted_rank_violations_are_caught(module: str, source: str) -> None:
             "models.implementations.dqn",
             f"from {P}.models.base import MODELS\nfrom {P}.nn import network",
         ),
-        ("report.data", f"from {P}.backtest.results import StrategyResult"),
+        ("reporting.data", f"from {P}.backtesting.results import StrategyResult"),
         ("cli.app", f"import {P}.pipeline.runner, os, numpy"),
     ],
 )

@@ -10,10 +10,13 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
 from reinforcestrategycreator_pipeline.api.outcome import Outcome
-from reinforcestrategycreator_pipeline.backtest.compare import compare
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue, compute_metrics
-from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, Results
+from reinforcestrategycreator_pipeline.backtesting.compare import compare
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
+    MetricValue,
+    compute_metrics,
+)
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs

@@ -8,14 +8,14 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     Metric,
     MetricInfo,
     MetricValue,
     all_metrics,
     format_value,
 )
-from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD, PORTFOLIO, Results
+from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, PORTFOLIO, Results
 
 _SHOWN = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
 _COLORS = ("#0b6e4f", "#8a8f98")

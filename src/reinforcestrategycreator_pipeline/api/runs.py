@@ -13,8 +13,8 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
 from reinforcestrategycreator_pipeline.api.console import progress_console
 from reinforcestrategycreator_pipeline.api.outcome import Outcome
-from reinforcestrategycreator_pipeline.backtest.results import Results
-from reinforcestrategycreator_pipeline.backtest.store import read_results
+from reinforcestrategycreator_pipeline.backtesting.results import Results
+from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
@@ -26,7 +26,7 @@ from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.registry import load_module, search
-from reinforcestrategycreator_pipeline.report.run import keep_current
+from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest

@@ -14,11 +14,11 @@ FAMILIES = {
     "features": "features.catalog:FEATURES",
     "heads": "nn.heads.catalog:HEADS",
     "losses": "nn.losses:LOSSES",
-    "metrics": "backtest.metrics.catalog:METRICS",
+    "metrics": "backtesting.metrics.catalog:METRICS",
     "models": "models.implementations.dqn:MODELS",
     "rewards": "envs.rewards:REWARDS",
     "schedules": "nn.schedules:SCHEDULES",
-    "charts": "report.charts.catalog:CHARTS",
+    "charts": "reporting.charts.catalog:CHARTS",
     "strategies": "policies.catalog:STRATEGIES",
     "sources": "market.sources.catalog:SOURCES",
 }

@@ -33,7 +33,7 @@ def report(
     page = run_dir / REPORT_HTML
     evaluated = (run_dir / ARTIFACTS["results"]).is_file()
     if render and evaluated:
-        from reinforcestrategycreator_pipeline.report.run import render_run
+        from reinforcestrategycreator_pipeline.reporting.run import render_run
 
         render_run(run_dir)
     if not page.is_file():

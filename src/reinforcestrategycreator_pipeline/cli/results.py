@@ -53,8 +53,8 @@ def result_table(rows: list[dict[str, str]]) -> Table:
 
 def _rows(judgement: Any) -> list[dict[str, str]]:
     """Return the main figures of all strategies on the portfolio."""
-    from reinforcestrategycreator_pipeline.backtest.metrics.catalog import format_value
-    from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
+    from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import format_value
+    from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 
     rows = []
     for strategy in judgement.metrics[PORTFOLIO]:

@@ -27,8 +27,11 @@ def runs(runs_dir: RunsOption = RUNS) -> None:
 
 def _row(run: Any) -> dict[str, str]:
     """Return one line of the table; a run that cannot be read says why."""
-    from reinforcestrategycreator_pipeline.backtest.metrics.catalog import find_metric, format_value
-    from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
+    from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
+        find_metric,
+        format_value,
+    )
+    from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 
     row = {"run": run.id, "status": "", "strategy": "", "return": "", "Sharpe": "", "promoted": ""}
     try:

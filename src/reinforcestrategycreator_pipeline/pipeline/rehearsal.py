@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.compare import compare
-from reinforcestrategycreator_pipeline.backtest.metrics.base import all_metrics
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import compute_metrics
+from reinforcestrategycreator_pipeline.backtesting.compare import compare
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import all_metrics
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import compute_metrics
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.envs.rewards import measure

@@ -13,14 +13,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     Metric,
     MetricValue,
     Performance,
     find_metric,
 )
-from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DEAR,
     random_asset,

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     MetricInfo,
     MetricValue,
     all_metrics,
     compute_metrics,
 )
-from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD, PORTFOLIO, Results
+from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.verdict.decision import Decision

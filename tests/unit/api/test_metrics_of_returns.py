@@ -48,8 +48,8 @@ def test_ruin_ends_the_account():
 
 
 def test_every_metric_of_the_curve_is_there():
-    from reinforcestrategycreator_pipeline.backtest.metrics import equity
-    from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS
+    from reinforcestrategycreator_pipeline.backtesting.metrics import equity
+    from reinforcestrategycreator_pipeline.backtesting.metrics.base import METRICS
 
     own = {m.key for m in METRICS.values() if m.function.__module__ == equity.__name__}
     assert own == {

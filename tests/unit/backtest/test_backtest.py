@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.run import PORTFOLIO, combine, run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import PORTFOLIO, combine, run_backtest
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DAY,
     DEAR,

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
-from reinforcestrategycreator_pipeline.backtest.store import (
+from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
+from reinforcestrategycreator_pipeline.backtesting.store import (
     bars_table,
     read_results,
     write_results,

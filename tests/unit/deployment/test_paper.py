@@ -6,7 +6,7 @@ import pytest
 from deployment_cases import frame_of
 from policy_cases import plain_network, random_policy, random_weights
 
-from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.deployment.brokers.base import OrderError, OrderUpdate
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from policy_cases import random_policy
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream

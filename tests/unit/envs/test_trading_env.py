@@ -6,7 +6,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
 from reinforcestrategycreator_pipeline.errors import ConfigError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS, metric
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS, metric
 from reinforcestrategycreator_pipeline.errors import RscError
 from reinforcestrategycreator_pipeline.testing import MetricContract
 

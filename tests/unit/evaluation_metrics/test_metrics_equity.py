@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     MetricValue,
     compute_metrics,
     format_value,
     rank,
 )
-from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS, StrategyResult
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     METRICS,
     MetricValue,
     all_metrics,
@@ -14,8 +14,8 @@ from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
     metric,
     rank,
 )
-from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
-from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS, StrategyResult
 from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     DataError,

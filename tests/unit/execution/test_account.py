@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.execution.account import Ledger, shares_to_trade
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig

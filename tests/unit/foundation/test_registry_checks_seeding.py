@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline import checks
-from reinforcestrategycreator_pipeline.backtest.metrics.base import METRICS, metric
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import METRICS, metric
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.registry import Registry
-from reinforcestrategycreator_pipeline.report.charts.base import CHARTS, chart
+from reinforcestrategycreator_pipeline.reporting.charts.base import CHARTS, chart
 from reinforcestrategycreator_pipeline.seeding import (
     generator,
     generator_state,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapes
 
-from reinforcestrategycreator_pipeline.backtest.metrics.equity import drawdown
+from reinforcestrategycreator_pipeline.backtesting.metrics.equity import drawdown
 from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.execution.accounting import prices_of
 from reinforcestrategycreator_pipeline.nn.heads.c51 import C51
@@ -46,7 +46,7 @@ def test_what_matters_is_checked() -> None:
         "nn.heads.c51:C51.loss",
         "nn.losses:squared",
         "execution.accounting:prices_of",
-        "backtest.metrics.equity:drawdown",
+        "backtesting.metrics.equity:drawdown",
         "policies.oracle:best_choices",
     ):
         assert f"{package}.{name}" in shapes.CHECKED

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from reinforcestrategycreator_pipeline.backtest.metrics.base import MetricValue
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import MetricValue
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import RscError
 from reinforcestrategycreator_pipeline.files import write_json, write_text

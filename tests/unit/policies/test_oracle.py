@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.features.inputs import Inputs

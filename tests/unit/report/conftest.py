@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import compute_metrics
-from reinforcestrategycreator_pipeline.backtest.results import TRADE_COLUMNS, StrategyResult
-from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import compute_metrics
+from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
-from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue
+from reinforcestrategycreator_pipeline.reporting.model_card import compose_model_card
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "deployment"))

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
-from reinforcestrategycreator_pipeline.report.charts.base import CHARTS, chart
-from reinforcestrategycreator_pipeline.report.charts.plotting import line
-from reinforcestrategycreator_pipeline.report.contents import contents
-from reinforcestrategycreator_pipeline.report.html import render_html
+from reinforcestrategycreator_pipeline.reporting.charts.base import CHARTS, chart
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import line
+from reinforcestrategycreator_pipeline.reporting.contents import contents
+from reinforcestrategycreator_pipeline.reporting.html import render_html
 
 
 @pytest.fixture(autouse=True)

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 from jinja2 import Environment
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import all_metrics
-from reinforcestrategycreator_pipeline.report import html as render
-from reinforcestrategycreator_pipeline.report import tables
-from reinforcestrategycreator_pipeline.report.charts import plotting
-from reinforcestrategycreator_pipeline.report.charts.base import Times
-from reinforcestrategycreator_pipeline.report.charts.catalog import CHARTS, draw_charts
-from reinforcestrategycreator_pipeline.report.charts.distribution import distribution_figure
-from reinforcestrategycreator_pipeline.report.contents import contents
-from reinforcestrategycreator_pipeline.report.data import stamp_texts
-from reinforcestrategycreator_pipeline.report.html import script_json
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import all_metrics
+from reinforcestrategycreator_pipeline.reporting import html as render
+from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting.charts import plotting
+from reinforcestrategycreator_pipeline.reporting.charts.base import Times
+from reinforcestrategycreator_pipeline.reporting.charts.catalog import CHARTS, draw_charts
+from reinforcestrategycreator_pipeline.reporting.charts.distribution import distribution_figure
+from reinforcestrategycreator_pipeline.reporting.contents import contents
+from reinforcestrategycreator_pipeline.reporting.data import stamp_texts
+from reinforcestrategycreator_pipeline.reporting.html import script_json
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 EVIL = '</script><script>alert(1)</script>"&'

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
-from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
-from reinforcestrategycreator_pipeline.report import markdown
-from reinforcestrategycreator_pipeline.report.contents import contents
-from reinforcestrategycreator_pipeline.report.data import ReportData
-from reinforcestrategycreator_pipeline.report.markdown import fenced, plain
-from reinforcestrategycreator_pipeline.report.words import tiles, verdict
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS
+from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
+from reinforcestrategycreator_pipeline.reporting import markdown
+from reinforcestrategycreator_pipeline.reporting.contents import contents
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.markdown import fenced, plain
+from reinforcestrategycreator_pipeline.reporting.words import tiles, verdict
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
 from reinforcestrategycreator_pipeline.verdict.decision import Check
 

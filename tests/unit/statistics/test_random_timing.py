@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reinforcestrategycreator_pipeline.backtest.compare import RANDOM, compare
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.backtest.run import run_backtest
+from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, compare
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.policies.oracle import OraclePolicy

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide

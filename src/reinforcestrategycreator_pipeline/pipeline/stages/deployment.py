@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, StrategyResult
-from reinforcestrategycreator_pipeline.backtest.store import read_results
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.deployment.package import (
     DataSchema,
@@ -25,8 +25,8 @@ from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import load_policy
-from reinforcestrategycreator_pipeline.report.model_card import compose_model_card
-from reinforcestrategycreator_pipeline.report.run import read_run
+from reinforcestrategycreator_pipeline.reporting.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.reporting.run import read_run
 from reinforcestrategycreator_pipeline.runs.folder import point_promoted, withdraw_promoted
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reinforcestrategycreator_pipeline.backtest.compare import compare
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import METRICS
-from reinforcestrategycreator_pipeline.backtest.metrics.periods import infer_periods_per_year
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.backtest.store import bars_table, write_results
+from reinforcestrategycreator_pipeline.backtesting.compare import compare
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.backtesting.store import bars_table, write_results
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
-from reinforcestrategycreator_pipeline.report.run import remove_pages, render_run
+from reinforcestrategycreator_pipeline.reporting.run import remove_pages, render_run
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import judge
 

@@ -7,15 +7,15 @@ from typing import Any
 
 # Imported for their side effect: registration, in the order of the page.
 # isort: off
-from reinforcestrategycreator_pipeline.report.charts import equity  # noqa: F401
-from reinforcestrategycreator_pipeline.report.charts import positions  # noqa: F401
-from reinforcestrategycreator_pipeline.report.charts import training  # noqa: F401
-from reinforcestrategycreator_pipeline.report.charts import distribution  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import equity  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import positions  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import training  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import distribution  # noqa: F401
 
 # isort: on
-from reinforcestrategycreator_pipeline.report.charts.base import CHARTS, Chart, Times
-from reinforcestrategycreator_pipeline.report.charts.plotting import Figure
-from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.charts.base import CHARTS, Chart, Times
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD, ORACLE
+from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE
 
 
 class Look(NamedTuple):

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reinforcestrategycreator_pipeline.backtest.results import (
+from reinforcestrategycreator_pipeline.backtesting.results import (
     TRADE_COLUMNS,
     Results,
     StrategyResult,

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
 from reinforcestrategycreator_pipeline.checks import require_choice
 from reinforcestrategycreator_pipeline.errors import (
     ConfigError,

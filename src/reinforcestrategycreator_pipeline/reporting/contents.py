@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.report import tables
-from reinforcestrategycreator_pipeline.report.data import ReportData
-from reinforcestrategycreator_pipeline.report.strategies import look_of
-from reinforcestrategycreator_pipeline.report.words import Tile, Verdict, tiles, verdict
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.strategies import look_of
+from reinforcestrategycreator_pipeline.reporting.words import Tile, Verdict, tiles, verdict
 
 Rows = Sequence[tuple[str, str]]
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.metrics.base import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     Performance,
     UndefinedMetricError,
     metric,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, StrategyResult
-from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
-from reinforcestrategycreator_pipeline.report.charts.plotting import Figure, kept, line, numbers
-from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
+from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line, numbers
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 
 
 def _drawable(data: ReportData, asset: str) -> bool:

@@ -18,8 +18,8 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.checks import require, require_choice
 from reinforcestrategycreator_pipeline.errors import RunError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
-from reinforcestrategycreator_pipeline.report.charts.plotting import Figure, kept
-from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 
 Per = Literal["asset", "run"]
 Draw = Callable[[ReportData, str, "Times"], Figure | None]

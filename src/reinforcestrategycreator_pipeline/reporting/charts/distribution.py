@@ -7,16 +7,16 @@ from html import escape
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD
-from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
-from reinforcestrategycreator_pipeline.report.charts.plotting import (
+from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD
+from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import (
     Figure,
     label,
     line,
     numbers,
     rule,
 )
-from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
 
 _BINS = 60
 

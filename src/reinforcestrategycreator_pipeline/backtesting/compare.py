@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple, Protocol
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, Results, StrategyResult
-from reinforcestrategycreator_pipeline.backtest.run import combine, run_backtest
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.execution.accounting import bar_growth
 from reinforcestrategycreator_pipeline.seeding import Seeds

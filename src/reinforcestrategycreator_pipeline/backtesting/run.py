@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.backtest.results import (
+from reinforcestrategycreator_pipeline.backtesting.results import (
     PORTFOLIO,
     TRADE_COLUMNS,
     StrategyResult,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from reinforcestrategycreator_pipeline.report import tables
-from reinforcestrategycreator_pipeline.report.contents import Contents
-from reinforcestrategycreator_pipeline.report.data import ReportData
-from reinforcestrategycreator_pipeline.report.words import floor_note
+from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting.contents import Contents
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.words import floor_note
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")

@@ -6,16 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
-from reinforcestrategycreator_pipeline.report.charts.plotting import (
+from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import (
     Figure,
     kept,
     label,
     line,
     rule,
 )
-from reinforcestrategycreator_pipeline.report.data import ReportData
-from reinforcestrategycreator_pipeline.report.words import floor_note
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.words import floor_note
 
 SECTION = "Training"
 Line = tuple[str, "pd.Series[Any]", str, float]

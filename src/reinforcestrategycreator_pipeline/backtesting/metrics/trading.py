@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.backtest.metrics.base import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     Performance,
     UndefinedMetricError,
     metric,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 # Imported for their side effect: registration.
-from reinforcestrategycreator_pipeline.backtest.metrics import equity, trading  # noqa: F401
-from reinforcestrategycreator_pipeline.backtest.metrics.base import (
+from reinforcestrategycreator_pipeline.backtesting.metrics import equity, trading  # noqa: F401
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     METRICS,
     Metric,
     MetricInfo,
@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.backtest.metrics.base import (
     find_metric,
     metric,
 )
-from reinforcestrategycreator_pipeline.backtest.results import StrategyResult
+from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
 from reinforcestrategycreator_pipeline.errors import ConfigError
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.backtest.metrics.base import MetricInfo, MetricValue
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO, Results
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import MetricInfo, MetricValue
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import nearest
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import MetricValue, format_value
-from reinforcestrategycreator_pipeline.backtest.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
-from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue, format_value
+from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.backtest.metrics.equity import drawdown
-from reinforcestrategycreator_pipeline.backtest.results import ORACLE
-from reinforcestrategycreator_pipeline.report.charts import plotting
-from reinforcestrategycreator_pipeline.report.charts.base import Times, chart
-from reinforcestrategycreator_pipeline.report.charts.plotting import Figure, kept, line
-from reinforcestrategycreator_pipeline.report.data import ReportData
-from reinforcestrategycreator_pipeline.report.strategies import look_of
+from reinforcestrategycreator_pipeline.backtesting.metrics.equity import drawdown
+from reinforcestrategycreator_pipeline.backtesting.results import ORACLE
+from reinforcestrategycreator_pipeline.reporting.charts import plotting
+from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.strategies import look_of
 
 
 def _caption(data: ReportData, asset: str) -> str:

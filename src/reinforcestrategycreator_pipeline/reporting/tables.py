@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import Array
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import (
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     MetricInfo,
     MetricValue,
     format_value,
     rank,
 )
-from reinforcestrategycreator_pipeline.backtest.results import (
+from reinforcestrategycreator_pipeline.backtesting.results import (
     BUY_AND_HOLD,
     ORACLE,
     StrategyResult,
 )
-from reinforcestrategycreator_pipeline.report.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 
 TRADES_SHOWN = 100
 ITEMS_SHOWN = 6

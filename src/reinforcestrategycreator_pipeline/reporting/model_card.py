@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reinforcestrategycreator_pipeline.backtest.metrics.catalog import format_value
-from reinforcestrategycreator_pipeline.report.data import ReportData
-from reinforcestrategycreator_pipeline.report.markdown import checks_table, plain, table
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import format_value
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.markdown import checks_table, plain, table
 
 CARD_METRICS = (
     "total_return",

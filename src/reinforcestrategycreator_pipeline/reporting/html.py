@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from reinforcestrategycreator_pipeline.report import tables
-from reinforcestrategycreator_pipeline.report.charts.catalog import draw_charts
-from reinforcestrategycreator_pipeline.report.contents import Contents
+from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
+from reinforcestrategycreator_pipeline.reporting.contents import Contents
 
 # The strongest tint of the monthly table stands for these returns.
 _FULL_HEAT = {"month": 0.12, "year": 0.40}

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.backtest.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.backtest.store import read_results
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import Window
-from reinforcestrategycreator_pipeline.report.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.runs.artifacts import (
     ARTIFACTS,
     CONFIG,
@@ -86,9 +86,9 @@ def render_run(run_dir: Path) -> None:
     RscError
         If `read_run` raises, or if a chart or a page cannot be rendered.
     """
-    from reinforcestrategycreator_pipeline.report.contents import contents
-    from reinforcestrategycreator_pipeline.report.html import render_html
-    from reinforcestrategycreator_pipeline.report.markdown import render_markdown
+    from reinforcestrategycreator_pipeline.reporting.contents import contents
+    from reinforcestrategycreator_pipeline.reporting.html import render_html
+    from reinforcestrategycreator_pipeline.reporting.markdown import render_markdown
 
     page = contents(read_run(run_dir))
     write_text(run_dir / REPORT_HTML, render_html(page))
@@ -107,7 +107,7 @@ def keep_current(run_dir: Path) -> None:
     A run that is resumed with another broker is not evaluated again, yet its pages show the whole
     configuration. A run without results has no pages.
     """
-    from reinforcestrategycreator_pipeline.report.markdown import configuration
+    from reinforcestrategycreator_pipeline.reporting.markdown import configuration
 
     config, page = run_dir / CONFIG, run_dir / REPORT_MD
     if not (run_dir / ARTIFACTS["results"]).is_file():
