@@ -14,9 +14,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reinforcestrategycreator_pipeline import errors, metrics, strategies
+    from reinforcestrategycreator_pipeline import errors
+    from reinforcestrategycreator_pipeline.api import metrics, strategies
     from reinforcestrategycreator_pipeline.api.backtests import Backtest, backtest
     from reinforcestrategycreator_pipeline.api.bars import read_bars
+    from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
     from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
     from reinforcestrategycreator_pipeline.execution.costs import CostConfig as Costs
@@ -46,6 +48,7 @@ __all__ = [
     "load_policy",
     "metrics",
     "read_bars",
+    "report",
     "run",
     "strategies",
 ]
@@ -64,10 +67,11 @@ _PLACES = {
     "backtest": "api.backtests:backtest",
     "errors": "errors:",
     "load_policy": "policies.base:load_policy",
-    "metrics": "metrics:",
+    "metrics": "api.metrics:",
     "read_bars": "api.bars:read_bars",
+    "report": "api.pages:report",
     "run": "api.runs:run",
-    "strategies": "strategies:",
+    "strategies": "api.strategies:",
 }
 
 

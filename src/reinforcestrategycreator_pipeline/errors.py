@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PROJECT = "reinforcestrategycreator-pipeline"
+"""The name under which pip knows this package."""
 MOST_NAMES = 20
 """Maximum number of names that a message lists."""
 MOST_OTHERS = 3
@@ -130,6 +132,31 @@ def at(*path: str | int) -> Iterator[None]:
     except ConfigError as error:
         error.within(*path)
         raise
+
+
+@contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """Name the extra to install when an import inside fails.
+
+    Parameters
+    ----------
+    extra : str
+        Key of ``[project.optional-dependencies]`` in ``pyproject.toml``.
+    what : str
+        What cannot be used without it; begins the message.
+
+    Raises
+    ------
+    ConfigError
+        In place of the ImportError.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f'{what} needs an extra that is not installed: pip install "{PROJECT}[{extra}]" '
+            f"({shorten(str(error))})."
+        ) from error
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import RunError
 
+_WINDOWS = os.name == "nt"
+
 
 def sha256_bytes(data: bytes | memoryview) -> str:
     """Return the SHA-256 of `data` in hexadecimal."""
@@ -28,7 +30,10 @@ def sha256_file(path: Path) -> str:
 
 
 def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    if _WINDOWS and path.is_dir():
+        return  # Windows cannot open a folder
+    # Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

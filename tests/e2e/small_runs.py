@@ -131,4 +131,4 @@ def hashes(run_dir: Path) -> dict[str, str]:
 
 def temporaries(folder: Path) -> list[Path]:
     """Return what an interrupted write left behind."""
-    return [p for p in folder.rglob(".*") if p.name != ".lock"]
+    return [p for p in folder.rglob(".*") if p.name not in (".lock", ".lock.owner")]

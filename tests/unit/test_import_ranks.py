@@ -26,7 +26,6 @@ RANKS = {
     "reporting": 5,
     "pipeline": 6,
     "api": 7,
-    **dict.fromkeys(("metrics", "strategies"), 7),
     **dict.fromkeys(("cli", "dashboard"), 8),
     **dict.fromkeys(("testing", "__main__"), 9),
 }
@@ -312,8 +311,8 @@ P = PACKAGE
         ("market.sources.files.csv_source", f"from {P} import features"),
         ("errors", f"from {P}.nn import network"),
         ("models.base", f"from {P}.envs import market"),
-        ("verdict.decision", f"from {P}.report import data"),
-        ("policies.loop", f"from {P}.backtest.metrics import sharpe"),
+        ("verdict.decision", f"from {P}.reporting import data"),
+        ("policies.loop", f"from {P}.backtesting.metrics import sharpe"),
         ("deployment.package", f"from {P}.cli import main"),
         ("pipeline.runner", f"import importlib\nimportlib.import_module('{P}.cli.app')"),
         ("brandnew.thing", "import numpy"),
@@ -352,7 +351,7 @@ def test_lawful_imports_pass(module: str, source: str) -> None:
         "from rich.progress import Progress",
         f"from {P}.market.bars import MarketData",
         f"from {P} import market",
-        f"from {P}.backtest.results import StrategyResult",
+        f"from {P}.backtesting.results import StrategyResult",
         "from ..features import table",
     ],
 )

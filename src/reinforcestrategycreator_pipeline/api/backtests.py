@@ -30,7 +30,7 @@ from reinforcestrategycreator_pipeline.seeding import Seeds
 
 
 class Backtest(Outcome):
-    """What a strategy and its benchmarks did on the same bars at the same costs.
+    """Results of a strategy and its benchmarks on the same bars at the same costs.
 
     Attributes
     ----------
@@ -43,12 +43,16 @@ class Backtest(Outcome):
     values : mapping of str to mapping of str to mapping of str to MetricValue
         The same with metrics by key; one that is undefined says why.
     random_percentile : mapping of str to float
-        By symbol, the percentage of policies with the same turnover, but random timing, that
-        ended below the strategy.
+        Percentage of policies with the same turnover, but random timing, that ended below the
+        strategy, by symbol.
     periods_per_year : float
         Bars per year, with which the metrics are annualized.
+    bars : MarketData
+        All bars that were passed.
+    rules : TradingRules
+        Positions and costs.
     notes : tuple of str
-        What was left out, and how the bars were divided.
+        Symbols that were omitted, and how the bars were divided.
     """
 
     def __init__(
@@ -58,11 +62,13 @@ class Backtest(Outcome):
         results: Results,
         random_percentile: Mapping[str, float],
         periods_per_year: float,
+        bars: MarketData,
+        rules: TradingRules,
         notes: tuple[str, ...] = (),
     ) -> None:
         self.strategy, self.policy, self.results = strategy, policy, results
         self.random_percentile, self.periods_per_year = random_percentile, periods_per_year
-        self.notes = notes
+        self.bars, self.rules, self.notes = bars, rules, notes
         self.values: Mapping[str, Mapping[str, Mapping[str, MetricValue]]] = {
             asset: {name: compute_metrics(r, periods_per_year) for name, r in found.items()}
             for asset, found in results.items()
@@ -70,7 +76,7 @@ class Backtest(Outcome):
 
     @property
     def headline(self) -> str:
-        """What was tested, when, and how it stands against random timing."""
+        """The strategy, the span, and its rank among policies with random timing."""
         stamps = self.results[PORTFOLIO][self.strategy].timestamps
         return (
             f"{self.strategy}, {stamps[0]:%Y-%m-%d} to {stamps[-1]:%Y-%m-%d}, net of costs: "
@@ -138,8 +144,8 @@ def backtest(
     Examples
     --------
     >>> found = backtest("buy_and_hold", read_bars(source="sample", symbols=["IBM"]))
-    >>> round(found.metrics.loc["total_return", "buy and hold"], 2)
-    1.39
+    >>> round(float(found.metrics.loc["total_return", "buy and hold"]), 2)
+    1.37
     """
     data = read_bars(bars)
     fitted = isinstance(strategy, Policy)
@@ -153,7 +159,8 @@ def backtest(
     spans, notes = _spans(data, table, rules, split or SplitConfig() if learns else None)
     train, validation, test = spans
     seeds = Seeds(seed)
-    rivals = labeled([_Fitted(built) if fitted else built, *map(STRATEGIES.build, benchmarks)])
+    others = [rival for rival in map(STRATEGIES.build, benchmarks) if rival != built]
+    rivals = labeled([_Fitted(built) if fitted else built, *others])
     judged = next(iter(rivals))
     policies = {
         label: rival.fit(train, validation, Work(seeds if label == judged else seeds.within(label)))
@@ -161,13 +168,21 @@ def backtest(
     }
     found = compare(policies, test, random_draws, seeds)
     periods = infer_periods_per_year(data.timestamps, data.bar_seconds)
+    notes += test.skipped
     return Backtest(
-        judged, policies[judged], found.results, found.percentile, periods, (*notes, *test.skipped)
+        judged,
+        policies[judged],
+        found.results,
+        found.percentile,
+        periods,
+        data,
+        rules,
+        tuple(notes),
     )
 
 
 class _Fitted:
-    """A policy in the form of a strategy whose work is done."""
+    """A fitted policy in the form of a strategy."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy, self.label = policy, "policy"

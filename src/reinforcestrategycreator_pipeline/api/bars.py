@@ -36,7 +36,8 @@ def read_bars(
     path : path, DataFrame or mapping of str to DataFrame, optional
         A file or folder that a source reads by its suffix (CSV, Parquet), or bars in memory, by
         symbol: columns open, high, low, close, volume in any case, and their stamps as the index
-        or a column.
+        or a column. Stamps obey the rules of a file's, so midnights throughout are dates; but
+        frames of a `MarketData`, or parts of them, keep theirs, which are closes.
     source : str, optional
         Name of a source (``"sample"``, ``"synthetic"``, ``"module:Class"``), in place of the
         file's suffix.

@@ -1,4 +1,4 @@
-"""What a backtest or a run found, as DataFrames and as a notebook shows it."""
+"""The results of a backtest or a run, as DataFrames and as a notebook shows them."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Run(Outcome):
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the run's manifest records: configuration, versions, stages, hashes."""
+        """The run's manifest: configuration, versions, stages, hashes."""
         return load_manifest(self.folder)
 
     @property

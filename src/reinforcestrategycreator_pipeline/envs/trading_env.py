@@ -1,23 +1,25 @@
-"""The Gymnasium environment of the same market, one bar at a time."""
+"""The Gymnasium environment of the same market, one bar at a time. Needs the extra ``gym``."""
 
 from __future__ import annotations
 
 from typing import Any, SupportsFloat
 
-import gymnasium
 import numpy as np
-from gymnasium import spaces
 
 from reinforcestrategycreator_pipeline.arrays import F32
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.envs.state import StateLayout
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.errors import ConfigError, needs
 from reinforcestrategycreator_pipeline.execution.accounting import bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.components import Component
+
+with needs("gym", "TradingEnv"):
+    import gymnasium
+    from gymnasium import spaces
 
 
 class TradingEnv(gymnasium.Env[F32, np.int64]):

@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.checks import (
     require,
     require_int,
 )
-from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, nearest
+from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, nearest, needs
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Bars,
@@ -38,9 +38,10 @@ class _Info:
 
 @functools.cache
 def _info(function: str) -> _Info:
-    # Imported here: loading takes some tenths of a second, and few runs need it.
-    import talib
-    from talib import abstract
+    # Imported here: it is an extra, and loading it takes some tenths of a second.
+    with needs("talib", "the feature talib"):
+        import talib
+        from talib import abstract
 
     names = talib.get_functions()  # type: ignore[no-untyped-call]
     if function not in names:
@@ -58,7 +59,7 @@ def _info(function: str) -> _Info:
 @FEATURES.register("talib")
 @dataclass(frozen=True)
 class TalibFunction(Strict):
-    """A TA-Lib indicator, by its TA-Lib name.
+    """A TA-Lib indicator, by its TA-Lib name. Needs the extra ``talib``.
 
     Each row is TA-Lib's last value over the last `window` bars only. So functions whose values
     depend on the start of the series (ADX, SAR, ...) are as reproducible bar by bar as others.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.errors import PROJECT, ConfigError, needs
 from reinforcestrategycreator_pipeline.files import sha256_bytes, write_bytes
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNConfig
 from reinforcestrategycreator_pipeline.models.learner.state import config_record
@@ -25,7 +25,6 @@ from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha25
 
 OPSET = 13
 IR_VERSION = 7  # of ONNX 1.8; runtimes of that age would reject a newer one
-PROJECT = "reinforcestrategycreator-pipeline"
 
 
 class Trained(Protocol):
@@ -120,7 +119,7 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     Raises
     ------
     ConfigError
-        If the package onnx is not installed, or the head has no ONNX export.
+        If the extra ``onnx`` is not installed, or the head has no ONNX export.
     RunError
         If the file cannot be written.
 
@@ -134,7 +133,11 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     Metadata: project_version, network, head, head_settings, observation_clip, weights_sha256, and
     for a model with a `config` also config_sha256.
     """
-    onnx = _import_onnx()
+    with needs("onnx", "ONNX export"):
+        import onnx
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
     network = source if isinstance(source, PolicyNetwork) else source.policy_network()
     if network.head_name not in HEAD_GRAPHS:
         raise ConfigError(
@@ -166,19 +169,6 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     content: bytes = model.SerializeToString(deterministic=True)
     write_bytes(Path(path), content)
     return sha256_bytes(content)
-
-
-def _import_onnx() -> Any:
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.helper
-        import onnx.numpy_helper
-    except ImportError as error:
-        raise ConfigError(
-            f"ONNX export needs the package onnx: pip install '{PROJECT}[onnx]' ({error})"
-        ) from error
-    return onnx
 
 
 def _metadata(source: Trained | PolicyNetwork, network: PolicyNetwork) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,11 @@ class ReportData:
     ----------
     run_id, created, version : str
         Name of the run, ISO time of its start, and version of the package.
-    seed : int
+    decided : bool
+        Whether the judgement holds a decision on promotion.
+    knows_trades : bool
+        Whether exposures, trades and costs are known; an equity curve alone does not show them.
+    seed : int or None
         Seed of the run.
     config_yaml : str
         Resolved configuration, as YAML.
@@ -63,20 +67,22 @@ class ReportData:
     """
 
     run_id: str
-    seed: int
     created: str
     version: str
-    config_yaml: str
-    spans: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]]
-    bar_counts: Mapping[str, int]
-    costs: Mapping[str, Any]
-    positions: Sequence[float]
-    features: Sequence[str]
-    lookback: int
     results: Results
     judgement: Judgement
-    prices: Mapping[str, pd.DataFrame]
-    history: pd.DataFrame
+    decided: bool = True
+    knows_trades: bool = True
+    seed: int | None = None
+    config_yaml: str = ""
+    spans: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]] = field(default_factory=dict)
+    bar_counts: Mapping[str, int] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
+    positions: Sequence[float] = ()
+    features: Sequence[str] = ()
+    lookback: int = 0
+    prices: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: Sequence[str] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     loss_floor: float | None = None

@@ -197,19 +197,20 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
         ("Run", data.run_id),
         ("Created", data.created),
         ("Package version", data.version),
-        ("Seed", str(data.seed)),
-        ("Assets", ", ".join(data.symbols)),
     ]
+    if data.seed is not None:
+        rows.append(("Seed", str(data.seed)))
+    rows.append(("Assets", ", ".join(data.symbols)))
     bars = data.results[data.assets[0]][data.policy].timestamps
     for name, (start, end) in data.spans.items():
         texts = stamp_texts(pd.DatetimeIndex([start, end]), bars)
         count = f" ({data.bar_counts[name]:,} bars)" if name in data.bar_counts else ""
         rows.append((f"{name.capitalize()} span", f"{texts[0]} to {texts[1]}{count}"))
-    rows += [
-        ("Bars per year", f"{data.judgement.periods_per_year:.1f}"),
-        ("Positions", ", ".join(f"{position:g}" for position in data.positions)),
-        ("Costs", ", ".join(f"{name} {text}" for name, text in facts(data.costs)) or "none"),
-    ]
+    rows.append(("Bars per year", f"{data.judgement.periods_per_year:.1f}"))
+    if data.knows_trades:
+        costs = ", ".join(f"{name} {text}" for name, text in facts(data.costs)) or "none"
+        grid = ", ".join(f"{position:g}" for position in data.positions)
+        rows += [("Positions", grid), ("Costs", costs)]
     if data.best_step is not None:
         rows.append(("Evaluated checkpoint", f"step {data.best_step:,}"))
     if data.stage_seconds:

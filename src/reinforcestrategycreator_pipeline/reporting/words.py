@@ -46,14 +46,17 @@ def verdict(data: ReportData) -> Verdict:
         return f" (buy and hold: {text})"
 
     own, sharpe = (data.value(asset, data.policy, key) for key in ("annual_return", "sharpe"))
+    span = "held-out test bars" if data.spans else "bars"
     finding = (
-        f"On the held-out test bars ({days[0]} to {days[-1]}, {bars:,} bars), the policy's annual "
+        f"On the {span} ({days[0]} to {days[-1]}, {bars:,} bars), the policy's annual "
         f"return on {what}, net of costs, was {_text(data, 'annual_return', own)}"
         f"{beside('annual_return')}; its Sharpe ratio was {_text(data, 'sharpe', sharpe)}"
         f"{beside('sharpe')}."
     )
+    if data.decided:
+        finding += f" {data.judgement.decision.sentence}"
     return Verdict(
-        f"{finding} {data.judgement.decision.sentence}",
+        finding,
         _caveat(sharpe, bars, data.judgement.periods_per_year),
     )
 
@@ -97,11 +100,12 @@ def tiles(data: ReportData) -> list[Tile]:
         held = BUY_AND_HOLD in data.results[asset]
         note = f"buy and hold {short(key, BUY_AND_HOLD)}" if held else ""
         shown.append(Tile(data.info(key).label, short(key), note))
-    shown.append(Tile("Trades", short("trades"), f"mean exposure {short('exposure')}"))
-    costs = data.value(asset, policy, "costs_paid").value
-    start = data.results[asset][policy].equity[0]
-    share = "" if costs is None else f"{costs / start:.2%} of starting equity"
-    shown.append(Tile("Costs paid", short("costs_paid"), share))
+    if data.knows_trades:
+        shown.append(Tile("Trades", short("trades"), f"mean exposure {short('exposure')}"))
+        costs = data.value(asset, policy, "costs_paid").value
+        start = data.results[asset][policy].equity[0]
+        share = "" if costs is None else f"{costs / start:.2%} of starting equity"
+        shown.append(Tile("Costs paid", short("costs_paid"), share))
     own, best = (data.value(asset, name, "log_growth").value for name in (policy, ORACLE))
     if own is not None and best is not None and best > 0:
         shown.append(Tile("Share of the oracle", f"{own / best:.1%}", "of its log growth"))

@@ -22,7 +22,8 @@ CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
 LOG = "log.jsonl"
 LOCK = ".lock"
-RESERVED = (MANIFEST, CONFIG, LOG, LOCK)
+OWNER = ".lock.owner"  # Windows lets no other process read a file that is locked
+RESERVED = (MANIFEST, CONFIG, LOG, LOCK, OWNER)
 # Rendered from the artifacts at any time, so these belong to no stage.
 REPORT_HTML = "evaluation/report.html"
 REPORT_MD = "evaluation/report.md"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -12,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reinforcestrategycreator_pipeline.errors import RunError, nearest
-from reinforcestrategycreator_pipeline.files import replace_link
-from reinforcestrategycreator_pipeline.runs.artifacts import LOCK, MANIFEST
+from reinforcestrategycreator_pipeline.files import replace_link, write_text
+from reinforcestrategycreator_pipeline.runs.artifacts import LOCK, MANIFEST, OWNER
 
 RUNS = Path("runs")
 """The default run store."""
@@ -157,21 +156,18 @@ def locked(run_dir: Path) -> Iterator[None]:
     RunError
         If another process is working on the run.
     """
-    path = run_dir / LOCK
+    from filelock import FileLock, Timeout  # only a run needs it
+
+    lock, owner = FileLock(run_dir / LOCK, timeout=0), run_dir / OWNER
     try:
-        file = path.open("a+", encoding="ascii")
+        lock.acquire()
+    except Timeout as error:
+        who = owner.read_text("ascii")[:20].strip() if owner.is_file() else "unknown"
+        raise RunError(f"the run {run_dir.name!r} is in use by another process ({who}).") from error
     except OSError as error:
-        raise RunError(f"{path}: cannot write: {error.strerror}.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read(20).strip() or "unknown"
-            raise RunError(
-                f"the run {run_dir.name!r} is in use by another process ({owner})."
-            ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        raise RunError(f"{error.filename}: cannot write: {error.strerror}.") from error
+    try:
+        write_text(owner, f"{os.getpid()}\n")
         yield
+    finally:
+        lock.release()

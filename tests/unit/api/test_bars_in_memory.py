@@ -33,6 +33,15 @@ def test_stamps_may_be_a_column_and_have_a_zone():
     assert str(read_bars({"X": zoned})["X"].index[0]) == "2024-01-01 21:00:00+00:00"
 
 
+@pytest.mark.parametrize("source", ["synthetic", "sample"])
+def test_frames_that_were_read_keep_their_stamps(source):
+    bars = read_bars(source=source)  # the synthetic market closes at midnight
+    parts = {symbol: frame.iloc[10:40] for symbol, frame in bars.items()}
+    again = read_bars(parts)
+    for symbol, part in parts.items():
+        pd.testing.assert_frame_equal(again[symbol], part, check_freq=False)
+
+
 def test_a_column_of_symbols_divides_a_frame():
     both = pd.concat([frame().assign(symbol="A"), frame().assign(symbol="B")])
     assert read_bars(both).symbols == ("A", "B")

@@ -1,6 +1,7 @@
 """A write appears whole or not at all."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -20,6 +21,31 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
     files.write_text(target, "zwei ä")
     assert target.read_text(encoding="utf-8") == "zwei ä"
     assert names(target.parent) == ["a.txt"]
+
+
+def test_a_write_does_what_windows_allows(tmp_path, monkeypatch):
+    """Windows opens no folders, and flushes only files that are open for writing."""
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    real, flushed = os.open, []
+
+    def windows_open(path, flags, *more):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, *more)
+
+    def windows_fsync(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flushed.append(descriptor)
+
+    monkeypatch.setattr(os, "open", windows_open)
+    monkeypatch.setattr(os, "fsync", windows_fsync)
+    files.write_text(tmp_path / "a.txt", "one")
+    with files.atomic_folder(tmp_path / "folder") as folder:
+        (folder / "b.txt").write_text("two")
+    assert (tmp_path / "a.txt").read_text() == "one"
+    assert (tmp_path / "folder" / "b.txt").read_text() == "two"
+    assert len(flushed) == 2
 
 
 def test_an_exception_in_between_leaves_the_old_content(tmp_path):

@@ -20,6 +20,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
 )
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.frames import FrameReader, hold
 from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
 
 CSV = """symbol,date,open,high,low,close,volume,adj_close
@@ -49,6 +50,13 @@ class TestParquet(DataSourceContract):
         (tmp_path / "two.csv").write_text(CSV)
         pd.read_csv(tmp_path / "two.csv").to_parquet(tmp_path / "two.parquet")
         return build_source("parquet", {"path": str(tmp_path / "two.parquet")})
+
+
+class TestFrames(DataSourceContract):
+    @pytest.fixture
+    def source(self):
+        frame = pd.read_csv(io.StringIO(CSV))
+        return build_source("frames", {"sha256": hold(FrameReader().read({"both": frame}))})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,13 @@ def test_a_source_from_outside_is_built_by_its_address(monkeypatch):
         build_source("pathlib:Path", {})
 
 
-SUITES = {"sample": TestSample, "csv": TestCsv, "parquet": TestParquet, "synthetic": TestSynthetic}
+SUITES = {
+    "sample": TestSample,
+    "csv": TestCsv,
+    "parquet": TestParquet,
+    "frames": TestFrames,
+    "synthetic": TestSynthetic,
+}
 
 
 def test_every_registered_source_is_in_the_suite():

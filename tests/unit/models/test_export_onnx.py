@@ -225,7 +225,7 @@ def test_without_onnx_the_error_names_the_extra(tmp_path, monkeypatch):
 
     dqn = random_dqn({})
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ConfigError, match=r"pip install 'reinforcestrategy.*\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r'pip install "reinforcestrategy.*\[onnx\]"'):
         dqn.export_onnx(tmp_path / "policy.onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -294,7 +294,7 @@ def test_single_asset_without_history_prices_or_thresholds(report_kit, report_da
     html = render_html(data)
     assert "Promoted. No checks were set." in html
     assert 'id="asset"' not in html
-    assert "No prices to draw." in html
+    assert 'id="h-chart-positions"' not in html
     assert 'id="h-chart-training"' not in html
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,8 @@ from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import TableSource
 from reinforcestrategycreator_pipeline.market.sources.files.layout import TIME
 from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ArrowColumn
+from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 _HELD: dict[str, MarketData] = {}  # by the hash of their content, so two runs cannot mix them up
 
@@ -88,7 +90,7 @@ class FrameReader(TableSource):
         Parameters
         ----------
         frames : mapping of str to DataFrame
-            By symbol. The stamps are the index or a column.
+            Frames by symbol. The stamps are the index or a column.
 
         Raises
         ------
@@ -106,10 +108,16 @@ class FrameReader(TableSource):
             return {table.symbol: np.arange(table.n_rows)}
         return super().symbols(table, column)
 
+    def _raw_bars(self, table: Table, notes: list[str]) -> list[RawBars]:
+        if isinstance(table, _FrameTable) and table.stamped and self.bar_stamp == "auto":
+            return replace(self, bar_stamp="close")._raw_bars(table, notes)
+        return super()._raw_bars(table, notes)
+
 
 @dataclass(frozen=True)
 class _FrameTable(Table):
     symbol: str
+    stamped: bool  # at the close: a frame of `MarketData`, or a part of one
 
 
 def _table(symbol: str, frame: object) -> Table:
@@ -122,6 +130,8 @@ def _table(symbol: str, frame: object) -> Table:
         )
     if frame.empty:
         raise DataError(f"{symbol}: the DataFrame has no rows.")
+    stamped = str(frame.index.dtype) == "datetime64[ns, UTC]" and frame.index.name == TIME
+    stamped = stamped and tuple(frame.columns[: len(OHLCV)]) == OHLCV
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.reset_index(names=str(frame.index.name or TIME))
     names = [str(name) for name in frame.columns]
@@ -134,4 +144,4 @@ def _table(symbol: str, frame: object) -> Table:
         reason = " ".join(str(error).split())
         raise DataError(f"{symbol}: a column holds values of several types: {reason}") from error
     columns = {n: ArrowColumn(pa.chunked_array([a])) for n, a in zip(names, arrays, strict=True)}
-    return _FrameTable(Path(f"bars[{symbol!r}]"), columns, len(frame), None, symbol)
+    return _FrameTable(Path(f"bars[{symbol!r}]"), columns, len(frame), None, symbol, stamped)

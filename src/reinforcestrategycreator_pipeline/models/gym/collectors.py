@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array, Bools
-from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, shorten
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, needs, shorten
 from reinforcestrategycreator_pipeline.models.base import Model
 from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
@@ -112,9 +112,10 @@ def task_of(env: Any, name: str = "env") -> Task:
     ------
     ConfigError
         If it is not a Gymnasium environment, its observations are not a Box of numbers, or its
-        actions are not Discrete.
+        actions are not Discrete; if the extra ``gym`` is not installed.
     """
-    import gymnasium
+    with needs("gym", OWNER):
+        import gymnasium
 
     def wanted(what: str, got: object, hint: str = "") -> ConfigError:
         return ConfigError(

@@ -48,8 +48,8 @@ class DrawnCharts:
 def draw_charts(data: ReportData) -> DrawnCharts:
     """Draw every registered chart.
 
-    A chart that is drawn once is omitted if there is nothing to draw; a chart per asset keeps its
-    place.
+    A chart is omitted if there is nothing to draw; a chart per asset keeps its place if it is
+    drawn for one of them.
     """
     times = Times()
 
@@ -61,6 +61,6 @@ def draw_charts(data: ReportData) -> DrawnCharts:
     run = drawn("run", "")
     sections: dict[str, list[Chart]] = {}
     for chart in CHARTS.values():
-        if chart.per == "asset" or chart.key in run:
+        if any(chart.key in figures for figures in (run, *assets)):
             sections.setdefault(chart.section, []).append(chart)
     return DrawnCharts(times.axes, assets, run, sections)

@@ -25,7 +25,7 @@ _BINS = 60
     "distribution",
     "Histogram of returns per bar",
     "Returns per bar",
-    caption="Share of the bars on which the strategy held a position; other bars are left out. "
+    caption="Share of the bars on which the strategy held a position. "
     "The VaR is computed over all bars of the policy.",
 )
 def distribution_figure(data: ReportData, asset: str, times: Times) -> Figure:

@@ -20,9 +20,14 @@ def _caption(data: ReportData, asset: str) -> str:
     bars = max(len(data.results[name][data.policy].equity) for name in data.assets)
     limit = plotting.MAX_POINTS
     thinned = f" Charts show {limit:,} evenly spread bars of each series." if bars > limit else ""
+    hidden = (
+        " The oracle is hidden because its scale dwarfs the others; click its name to show it."
+        if ORACLE in data.results[asset]
+        else ""
+    )
     return (
-        "Growth of 1, net of costs, and the drawdown from the highest close so far. The oracle is "
-        "hidden because its scale dwarfs the others; click its name to show it." + thinned
+        f"Growth of 1, net of costs, and the drawdown from the highest close so far."
+        f"{hidden}{thinned}"
     )
 
 

@@ -15,7 +15,11 @@ from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_t
 
 
 def _drawable(data: ReportData, asset: str) -> bool:
-    return bool(data.symbols) if asset == PORTFOLIO else len(data.prices.get(asset, ())) > 0
+    return (
+        bool(data.symbols and data.positions)
+        if asset == PORTFOLIO
+        else len(data.prices.get(asset, ())) > 0
+    )
 
 
 def _caption(data: ReportData, asset: str) -> str:

@@ -1,7 +1,7 @@
 """Metrics of anybody's returns, by the definitions of the report.
 
 >>> round(sharpe([0.01, -0.005, 0.02, 0.0], periods_per_year=252), 2)
-9.17
+8.95
 """
 
 from __future__ import annotations

@@ -1,0 +1,90 @@
+"""What needs an extra says so in one line; what needs none works without any."""
+
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.features import talib_function
+from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
+from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+
+ROOT = Path(__file__).parents[3]
+INSTALL = r'pip install "reinforcestrategycreator-pipeline\[{}\]" \(.+\)\.$'
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Let an import of the package, or of a module of it, fail as if it were not installed."""
+    for name in [package, *(m for m in sys.modules if m.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def test_the_talib_feature(monkeypatch):
+    hide(monkeypatch, "talib")
+    talib_function._info.cache_clear()
+    rule = "^the feature talib needs an extra that is not installed: " + INSTALL.format("talib")
+    with pytest.raises(ConfigError, match=rule):
+        talib_function.TalibFunction("ADX")
+
+
+def test_learning_on_a_gymnasium_task(monkeypatch):
+    hide(monkeypatch, "gymnasium")
+    rule = "^DQN.learn needs an extra that is not installed: " + INSTALL.format("gym")
+    with pytest.raises(ConfigError, match=rule):
+        task_of(object())
+    with pytest.raises(ConfigError, match=rule):
+        DQN({}).learn(object(), 10)
+
+
+def test_the_trading_environment(monkeypatch):
+    hide(monkeypatch, "gymnasium")
+    module = "reinforcestrategycreator_pipeline.envs.trading_env"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    rule = "^TradingEnv needs an extra that is not installed: " + INSTALL.format("gym")
+    with pytest.raises(ConfigError, match=rule):
+        importlib.import_module(module)
+
+
+def test_every_extra_that_a_message_names_exists():
+    source = ROOT / "src" / "reinforcestrategycreator_pipeline"
+    named = {
+        extra
+        for path in source.rglob("*.py")
+        for extra in re.findall(r'\bneeds\("([^"]+)"', path.read_text("utf-8"))
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert named == {"gym", "onnx", "talib"}
+    assert named <= set(project["optional-dependencies"])
+
+
+CONFIG = """\
+data: {source: synthetic, params: {n_bars: 300}}
+strategy: {training: {steps: 20, trajectories: 8, validation_interval: 10}}
+evaluation: {random_draws: 11}
+"""
+
+
+def test_a_run_and_every_listing_need_no_extra(tmp_path):
+    (tmp_path / "small.yaml").write_text(CONFIG)
+    hidden = "dict.fromkeys(['gymnasium', 'onnx', 'talib'])"
+    program = (
+        f"import sys; sys.modules.update({hidden})\n"
+        "from reinforcestrategycreator_pipeline.cli import main\nsys.exit(main())"
+    )
+    for arguments in (["run", "-c", "small.yaml"], ["list"], ["config", "schema"]):
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    (tmp_path / "talib.yaml").write_text(
+        CONFIG + "features: {columns: [{name: talib, function: ADX}]}\n"
+    )
+    command = [sys.executable, "-c", program, "run", "-c", "talib.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "reinforcestrategycreator-pipeline[talib]"' in done.stderr
