@@ -55,7 +55,7 @@ def test_planted_errors_are_reported_at_their_lines(monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     import check_snippets
 
-    found = check_snippets.errors({"page.md": PLANTED, "docs/other.md": PLANTED[:30]})
+    found = check_snippets.errors({"page.md": PLANTED, "other.md": PLANTED[:30]})
     assert [line.partition(" ")[0] for line in found] == [
         "page.md:22:",  # no `triple`
         "page.md:24:",

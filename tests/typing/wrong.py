@@ -48,6 +48,8 @@ DQN(hidden_layers=64)  # wrong: arg-type, reportArgumentType
 DQN(dtype="float16")  # wrong: arg-type, reportArgumentType
 DQN(on_divergence="explode")  # wrong: arg-type, reportArgumentType
 DQN(max_grad_norm=[1.0])  # wrong: arg-type, reportArgumentType
+dqn.learn("CartPole-v1", 100)  # wrong: arg-type, reportArgumentType
+dqn.learn(env, 100, eval_env="CartPole-v1")  # wrong: arg-type, reportArgumentType
 dqn.learn(env, "100")  # wrong: arg-type, reportArgumentType
 dqn.train_step(batch_size="32")  # wrong: arg-type, reportArgumentType
 dqn.build(4, 2)  # wrong: arg-type, reportArgumentType

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from reinforcestrategycreator_pipeline.arrays import Array, Ints
 from reinforcestrategycreator_pipeline.registry import Registry
@@ -12,8 +12,6 @@ from reinforcestrategycreator_pipeline.replay.batch import Replay
 
 if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-
-M = TypeVar("M", bound="Model")
 
 
 class LearningSettings(Protocol):
@@ -112,7 +110,7 @@ class Model(Protocol):
         ...
 
     @classmethod
-    def load(cls: type[M], path: Path) -> M:
+    def load(cls, path: Path) -> Self:
         """Read a model written by `save`."""
         ...
 

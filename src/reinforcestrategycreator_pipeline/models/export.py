@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.errors import PROJECT, ConfigError, needs
@@ -55,7 +56,7 @@ class Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
+    def constant(self, name: str, value: Any, dtype: DTypeLike | None = None) -> str:
         """Add a constant, by default of the network's dtype, and return its name."""
         array = np.array(value, dtype=self.dtype if dtype is None else dtype, order="C")
         self.constants.append(self._onnx.numpy_helper.from_array(array, name))
@@ -67,7 +68,7 @@ class Graph:
         self.nodes.append(made)
         return output
 
-    def cast(self, x: str, dtype: Any, output: str) -> str:
+    def cast(self, x: str, dtype: DTypeLike, output: str) -> str:
         """Add a conversion to `dtype`, and return the name of its output."""
         to = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.node("Cast", [x], output, to=to)

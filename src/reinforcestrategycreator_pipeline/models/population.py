@@ -17,7 +17,7 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
+from reinforcestrategycreator_pipeline.models.gym.collectors import Environment, task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.gym.together import learn_together
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQNConfig
@@ -189,7 +189,7 @@ class Population:
         ]
         return Batch(*stacked)
 
-    def learn(self, envs: Sequence[Any], total_steps: int) -> list[LearningResult]:
+    def learn(self, envs: Sequence[Environment], total_steps: int) -> list[LearningResult]:
         """Train every agent on its own environment, bit-identical to `DQN.learn` for each alone.
 
         Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -120,6 +120,9 @@ def adam_step_of_agents(
         _apply(w, g, m_b, v_b, s, Coefficients(*columns[:, start : start + rows]))
 
 
+Number: TypeAlias = float | Array
+
+
 class Adam(NamedTuple):
     """Parameters of the algorithm: alpha, beta1, beta2, and epsilon, and lambda of AdamW."""
 
@@ -147,13 +150,13 @@ class Coefficients(NamedTuple):
     ``w <- keep w - step m / (sqrt(v) + epsilon)``.
     """
 
-    beta1: Any
-    new1: Any  # 1 - beta1
-    beta2: Any
-    new2: Any  # 1 - beta2
-    step: Any  # learning_rate sqrt(1 - beta2^t) / (1 - beta1^t)
-    epsilon: Any  # epsilon sqrt(1 - beta2^t)
-    keep: Any  # factor of weight decay, 1 - learning_rate weight_decay; None: no decay
+    beta1: Number
+    new1: Number  # 1 - beta1
+    beta2: Number
+    new2: Number  # 1 - beta2
+    step: Number  # learning_rate sqrt(1 - beta2^t) / (1 - beta1^t)
+    epsilon: Number  # epsilon sqrt(1 - beta2^t)
+    keep: Number | None  # factor of weight decay, 1 - learning_rate weight_decay; None: none
 
     def as_arrays(self, into: list[Array]) -> list[Any]:
         """Return the coefficients as arrays of a buffer's dtype, which NumPy handles faster.

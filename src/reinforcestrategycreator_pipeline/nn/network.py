@@ -32,6 +32,7 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
@@ -190,7 +191,7 @@ class Views:
 class _Rows:
     """The input of a dense layer, (..., N, width), followed by a column of ones."""
 
-    def __init__(self, lead: tuple[int, ...], rows: int, width: int, dtype: Any) -> None:
+    def __init__(self, lead: tuple[int, ...], rows: int, width: int, dtype: DTypeLike) -> None:
         padded = -(-(width + 1) // _ALIGN) * _ALIGN
         self.full = np.zeros((*lead, rows, padded), dtype=dtype)
         self.full[..., width] = 1.0

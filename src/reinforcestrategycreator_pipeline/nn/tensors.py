@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
@@ -66,7 +66,7 @@ class NamedTensors(_FixedNames[Array]):
     def __init__(
         self,
         shapes: Mapping[str, tuple[int, ...]],
-        dtype: Any,
+        dtype: DTypeLike,
         buffer: Array | None = None,
     ) -> None:
         counts = [int(np.prod(shape)) for shape in shapes.values()]

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -39,7 +40,7 @@ class NStepWindows:
     """
 
     def __init__(
-        self, n_step: int, gamma: float, n_environments: int, n_inputs: int, dtype: Any
+        self, n_step: int, gamma: float, n_environments: int, n_inputs: int, dtype: DTypeLike
     ) -> None:
         self.n_step = n_step
         self.n_environments = n_environments

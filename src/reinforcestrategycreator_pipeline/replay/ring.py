@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
@@ -51,7 +51,7 @@ class RingReplay(RingStore):
         capacity: int,
         n_inputs: int,
         rng: np.random.Generator,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         n_actions: int | None = None,
         *,
         n_step: int = 1,

@@ -41,6 +41,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     written(tmp_path / "package", policy)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_broker", None)  # of another test in this process
     shown = [s for name, page in PAGES.items() for s in snippets(page, name)]
     blocks = [s for s in shown if s.language == "python"]
     assert len(blocks) == 11

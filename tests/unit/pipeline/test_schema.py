@@ -7,10 +7,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from reinforcestrategycreator_pipeline.backtesting.metrics.base import METRICS
 from snippets import ROOT, pages, snippets
 from typer.testing import CliRunner
 
+from reinforcestrategycreator_pipeline.backtesting.metrics.base import METRICS
 from reinforcestrategycreator_pipeline.cli.app import app
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS

@@ -17,15 +17,45 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, needs, shorten
+from reinforcestrategycreator_pipeline.models.base import Model
 from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
+from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
+    DQNConfig,
+    DQNHyperparameters,
+)
+
+if TYPE_CHECKING:
+    import gymnasium
 
 OWNER = "DQN.learn"
+
+Environment: TypeAlias = "gymnasium.Env[Any, Any] | gymnasium.vector.VectorEnv[Any, Any, Any]"
+
+
+class TaskModel(Model, Protocol):
+    """A model that learns on a task: a `DQN`."""
+
+    config: DQNConfig
+    dtype: np.dtype[Any]
+    input_shape: tuple[int, ...]
+    n_inputs: int
+    n_actions: int
+
+    @property
+    def hyperparameters(self) -> DQNHyperparameters:
+        """Hyperparameters of the model."""
+        ...
+
+    @property
+    def replay_buffer(self) -> Any:
+        """Replay that the transitions go to."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -149,7 +179,7 @@ class Collector(ABC):
         One per environment; empty without recording.
     """
 
-    def __init__(self, model: Any, env: Any, task: Task, n_envs: int, last_step: int) -> None:
+    def __init__(self, model: TaskModel, env: Any, task: Task, n_envs: int, last_step: int) -> None:
         self.env, self.n_envs = env, n_envs
         self.steps = 0
         self.episodes = Episodes()
@@ -208,7 +238,7 @@ class SingleCollector(Collector):
     """Steps a single environment with minimal overhead."""
 
     def __init__(
-        self, model: Any, env: Any, task: Task, last_step: int, recording: bool = False
+        self, model: TaskModel, env: Any, task: Task, last_step: int, recording: bool = False
     ) -> None:
         super().__init__(model, env, task, 1, last_step)
         if recording:
@@ -276,7 +306,7 @@ class VectorCollector(Collector):
     """Steps a vector of environments in any of Gymnasium's autoreset modes."""
 
     def __init__(
-        self, model: Any, env: Any, task: Task, last_step: int, recording: bool = False
+        self, model: TaskModel, env: Any, task: Task, last_step: int, recording: bool = False
     ) -> None:
         super().__init__(model, env, task, int(env.num_envs), last_step)
         self.mode = autoreset_mode(env)

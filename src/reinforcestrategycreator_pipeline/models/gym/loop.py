@@ -22,8 +22,10 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.gym.collectors import (
     OWNER,
     Collector,
+    Environment,
     SingleCollector,
     Task,
+    TaskModel,
     VectorCollector,
     is_vector,
     task_of,
@@ -41,12 +43,12 @@ __all__ = ["LearningResult", "learn", "make_collector"]
 
 
 def learn(
-    model: Any,
-    env: Any,
+    model: TaskModel,
+    env: Environment,
     total_steps: int,
     callback: Callback | Sequence[Callback] | None = None,
     *,
-    eval_env: Any = None,
+    eval_env: Environment | None = None,
     eval_interval: int = 10_000,
     eval_episodes: int = 10,
     keep_best: bool = False,
@@ -124,7 +126,7 @@ def _require_evaluable(env: Any, eval_env: Any, task: Task) -> None:
 
 
 def make_collector(
-    model: Any, env: Any, task: Task, last_step: int, recording: bool = False
+    model: TaskModel, env: Any, task: Task, last_step: int, recording: bool = False
 ) -> Collector:
     """Return a collector for `env` and `model`; build the model if it is not built yet.
 

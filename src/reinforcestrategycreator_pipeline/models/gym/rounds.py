@@ -15,7 +15,7 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
-from reinforcestrategycreator_pipeline.models.gym.collectors import Collector
+from reinforcestrategycreator_pipeline.models.gym.collectors import Collector, TaskModel
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 from reinforcestrategycreator_pipeline.models.learner.state import config_record
 from reinforcestrategycreator_pipeline.models.loops import (
@@ -125,7 +125,7 @@ class Evaluation:
         Environment steps of training between two evaluations, and episodes per evaluation.
     """
 
-    def __init__(self, model: Any, env: Any, interval: int, episodes: int) -> None:
+    def __init__(self, model: TaskModel, env: Any, interval: int, episodes: int) -> None:
         self.model, self.env, self.interval, self.episodes = model, env, interval, episodes
         self._first_action = int(env.action_space.start)
 
@@ -176,7 +176,7 @@ class Loop:
 
     def __init__(
         self,
-        model: Any,
+        model: TaskModel,
         collector: Collector,
         total_steps: int,
         callbacks: Sequence[Callback] = (),

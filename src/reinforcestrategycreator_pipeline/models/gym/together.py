@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
-from reinforcestrategycreator_pipeline.models.gym.collectors import OWNER, task_of
+from reinforcestrategycreator_pipeline.models.gym.collectors import (
+    OWNER,
+    Environment,
+    TaskModel,
+    task_of,
+)
 from reinforcestrategycreator_pipeline.models.gym.loop import make_collector
 from reinforcestrategycreator_pipeline.models.gym.rounds import LearningResult, Loop
 
 
 def learn_together(
-    agents: Sequence[Any], envs: Sequence[Any], total_steps: int, train_all: Callable[[], Any]
+    agents: Sequence[TaskModel],
+    envs: Sequence[Environment],
+    total_steps: int,
+    train_all: Callable[[], object],
 ) -> list[LearningResult]:
     """Train several agents, each bit-identical to `loop.learn` of that agent alone.
 

@@ -16,7 +16,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,6 +58,7 @@ from reinforcestrategycreator_pipeline.seeding import generator
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from reinforcestrategycreator_pipeline.models.gym.collectors import Environment
     from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
@@ -483,11 +484,11 @@ class DQN:
 
     def learn(
         self,
-        env: Any,
+        env: Environment,
         total_steps: int,
         callback: Callback | Sequence[Callback] | None = None,
         *,
-        eval_env: Any = None,
+        eval_env: Environment | None = None,
         eval_interval: int = 10_000,
         eval_episodes: int = 10,
         keep_best: bool = False,
@@ -647,7 +648,7 @@ class DQN:
         return write_tensors(path, *self.state())
 
     @classmethod
-    def load(cls, path: str | Path) -> DQN:
+    def load(cls, path: str | Path) -> Self:
         """Read a DQN written by `save`; all state, including Adam, is restored bit for bit.
 
         A schedule that cannot be imported raises only when training continues.

@@ -188,6 +188,7 @@ def _schema(annotation: Any, definitions: dict[str, Any], default: object = None
             if isinstance(marker, NameOf):
                 alone, family = arguments[0] is str, marker.family
                 schema = _names_schema(family) if alone else _family_schema(family, definitions)
+                continue
             schema |= {k: getattr(marker, a) for a, k in _BOUNDS.items() if hasattr(marker, a)}
             if hasattr(marker, "min_length"):
                 array = schema.get("type") == "array"
