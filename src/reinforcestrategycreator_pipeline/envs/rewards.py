@@ -42,7 +42,7 @@ def measure(reward: Component[Reward], growth: F64) -> F64:
     Parameters
     ----------
     reward : callable or str
-        The reward.
+        Reward to check.
     growth : ndarray of float64
         Equity at the end of a bar / equity at its start, > 0.
 

@@ -156,13 +156,13 @@ class MarketSpan:
         Parameters
         ----------
         data : MarketData
-            All bars.
+            All bars of the market.
         features : FeatureSet
             Features of those bars.
         span : Span
             Start and end of the span.
         rules : TradingRules
-            Trading rules.
+            Trading rules of the span.
         name : str
             Name of the span in messages: ``"test"``.
 

@@ -33,7 +33,7 @@ class StateLayout:
         Parameters
         ----------
         features : ndarray, shape (..., F)
-            Scaled features.
+            Scaled features of each bar.
         held : ndarray of int, shape (...), or int
             Indices of the previous targets; broadcast against the leading axes of the features.
         """

@@ -21,7 +21,7 @@ class MarketTrajectories:
     Parameters
     ----------
     market : ExogenousMarket
-        The market.
+        Market to trade on.
     count : int
         Number of trajectories.
     rng : numpy.random.Generator

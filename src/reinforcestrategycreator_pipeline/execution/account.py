@@ -158,7 +158,7 @@ def shares_to_trade(
     price : float
         Price before trading costs, > 0.
     costs : CostConfig
-        Trading costs.
+        Costs of trading and carrying.
 
     Returns
     -------

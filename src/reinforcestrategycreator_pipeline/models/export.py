@@ -109,7 +109,7 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     source : DQN or PolicyNetwork
         The trained model or network.
     path : str or Path
-        The file.
+        File to write.
 
     Returns
     -------

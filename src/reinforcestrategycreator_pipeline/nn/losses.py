@@ -47,7 +47,7 @@ def squared(error: Errors, delta: float) -> tuple[Errors, Errors]:
     error : ndarray
         Prediction - target.
     delta : float
-        Ignored.
+        Not used by this loss.
 
     Returns
     -------

@@ -409,7 +409,7 @@ def apply(
         ``W0, b0, ...``, and with layer normalization ``gain0, offset0, ...``. Any ``sigma_`` is
         ignored: the pass is without noise.
     x : ndarray, shape (..., N, n_inputs)
-        States.
+        Input states, one row each.
 
     Returns
     -------
@@ -454,7 +454,7 @@ def apply_rowwise(
     weights : mapping of str to ndarray
         Weights as in `apply`.
     x : ndarray, shape (N, n_inputs)
-        States.
+        Input states, one row each.
 
     Returns
     -------

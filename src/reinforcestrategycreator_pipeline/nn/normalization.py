@@ -142,7 +142,7 @@ class RunningNormalizer:
         Parameters
         ----------
         x : array_like, shape (..., n_inputs)
-            Observations.
+            Observations, one row each.
         out : ndarray of x's shape, optional
             Array for the result; may be `x` itself.
 

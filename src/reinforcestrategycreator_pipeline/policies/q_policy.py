@@ -64,7 +64,7 @@ class QPolicy(Policy):
         Parameters
         ----------
         features : ndarray of float64, shape (R, F)
-            Unscaled features.
+            Unscaled features of each bar.
 
         Returns
         -------

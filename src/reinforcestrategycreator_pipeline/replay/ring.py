@@ -96,7 +96,7 @@ class RingReplay(RingStore):
         action : int
             Index of the action taken.
         reward : float
-            Reward received.
+            Reward of the transition.
         next_state : array_like
             State that followed; any shape with `n_inputs` elements.
         terminated : bool
@@ -156,9 +156,9 @@ class RingReplay(RingStore):
         actions : array_like of int, shape (E,)
             Indices of the actions taken.
         rewards : array_like, shape (E,)
-            Rewards received.
+            Reward of each transition.
         terminated, truncated : array_like of bool, shape (E,)
-            Where the task ended, and where an episode was truncated.
+            Flags of transitions that ended the task, and of those that were truncated.
         present : ndarray of bool, shape (E,), optional
             Environments that made a step; by default all. The others were only reset, as
             Gymnasium's vectors do in the step after the end of an episode, and store nothing.

@@ -104,7 +104,7 @@ def task_of(env: Any, name: str = "env") -> Task:
     Parameters
     ----------
     env : gymnasium.Env or gymnasium.vector.VectorEnv
-        The environment.
+        Environment to step.
     name : str
         Name of the parameter in messages.
 
@@ -153,7 +153,7 @@ class Collector(ABC):
     model : DQN
         Model that chooses the actions, and whose replay stores the transitions.
     env : gymnasium.Env or gymnasium.vector.VectorEnv
-        The environment.
+        Environment to step.
     task : Task
         Spaces of the environment.
     n_envs : int
@@ -166,7 +166,7 @@ class Collector(ABC):
     steps : int
         Environment steps so far, over all environments.
     episodes : Episodes
-        Finished episodes.
+        Record of finished episodes.
     states : ndarray, shape (E, n_inputs)
         Current observations, in the model's dtype.
     running_returns : ndarray, shape (E,), float64

@@ -34,7 +34,7 @@ class Recorder:
     Attributes
     ----------
     observation : array_like
-        Latest observation.
+        Observation after the latest step.
 
     Notes
     -----

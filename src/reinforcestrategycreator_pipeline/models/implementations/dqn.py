@@ -102,7 +102,7 @@ class DQN:
     gradients : mapping
         Gradients of the latest training step, by name of the weights.
     replay_buffer : RingReplay, or the replay passed to `build`
-        Stored transitions.
+        Store of past transitions.
     normalizer : RunningNormalizer or None
         Normalization of the states, with `normalize_observations`.
     diagnostics : dict
@@ -206,7 +206,7 @@ class DQN:
         input_shape : tuple of int
             Shape of one state; several axes are flattened.
         output_shape : tuple of int
-            ``(n_actions,)``.
+            ``(n_actions,)``, the number of actions.
         replay : Replay, optional
             Any object with ``sample(batch_size)``, instead of a new ring buffer. With
             `prioritized_replay`, a `RingStore` is set to sample by priority; any other replay needs

@@ -75,7 +75,7 @@ class Learner:
     normalizer : RunningNormalizer or None
         Normalization of the states.
     guard : DivergenceGuard
-        Detects divergence.
+        Guard that detects divergence.
     diagnostics : dict of str to float
         Values of the latest logged update.
     alone : TrainingGroup
