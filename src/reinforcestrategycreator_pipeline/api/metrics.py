@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.metrics import equity
@@ -109,7 +109,7 @@ class ReturnMetric:
 
 
 def performance_of(
-    curve: NDArray[np.float64],
+    curve: F64,
     periods_per_year: float,
     stamps: pd.DatetimeIndex | None = None,
     name: str = "equity",
