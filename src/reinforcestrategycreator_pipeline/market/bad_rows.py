@@ -60,9 +60,9 @@ class Where:
     Parameters
     ----------
     path : Path
-        The file.
+        Path of the file.
     lines : ndarray of int, optional
-        Line of each row, of a text file.
+        Line of each row in a text file.
     """
 
     path: Path
