@@ -10,17 +10,21 @@ ARGS ?=
 VENV := .venv
 BENCH_VENV := .bench-venv
 DOCS_VENV := .docs-venv
+LOWEST_VENV := .lowest-venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 INPUTS := pyproject.toml constraints.txt
 
 # Each test keeps its matrix products to one thread, so that two of them fill two processors.
 WORKERS := -n logical --maxprocesses 8 --dist worksteal
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := -m pip install --quiet --disable-pip-version-check
+# constraints.txt is for Python 3.11 to 3.14; a newer one gets what is newest.
+PINS = $$($(1)/bin/python -c "import sys; print('-c constraints.txt' * (sys.version_info < (3, 15)))")
+PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick lint format bench bench-learning docs clean
+.PHONY: help setup run test quick oracles lowest lint format bench bench-learning docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
@@ -34,6 +38,12 @@ test: $(VENV)/.installed-dev ## Set up what is missing, then run all tests
 
 quick: $(VENV)/.installed-dev ## The tests without the slow ones
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
+
+oracles: $(VENV)/.installed-oracles ## Add the backtests of others, so that tests run them, too
+
+lowest: $(LOWEST_VENV)/.installed ## The quick tests with the lowest versions that are declared
+	$(LOWEST_VENV)/bin/python -m pytest $(WORKERS) -m "not slow" \
+	  -W ignore::DeprecationWarning $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Style, format, spelling and types; changes nothing
 	$(BIN)/ruff check .
@@ -60,33 +70,46 @@ docs: $(DOCS_VENV)/.installed ## Build the documentation's site in site/; warnin
 	@echo "Open site/index.html"
 
 clean: ## Remove the virtual environments and caches; runs/ stays
-	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(LOWEST_VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 # The stamps make a second call install nothing, unless what is to be installed has changed.
 
 $(VENV)/.installed: $(INPUTS) | $(VENV)/bin/python
 	@echo "Installing into $(VENV) ..."
-	@$(BIN)/python $(PIP_INSTALL) -e .
+	@$(BIN)/python $(PIP) $(call PINS,$(VENV)) -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/bin/python
 	@echo "Installing into $(VENV), with what tests and checks need ..."
-	@$(BIN)/python $(PIP_INSTALL) -e ".[dev]"
+	@$(BIN)/python $(PIP) $(call PINS,$(VENV)) -e ".[dev]"
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-oracles: $(INPUTS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV), with the foreign oracles ..."
+	@$(BIN)/python $(PIP) $(call PINS,$(VENV)) -e ".[dev,oracles]"
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
 
 $(BENCH_VENV)/.installed: $(INPUTS) | $(BENCH_VENV)/bin/python
 	@echo "Installing into $(BENCH_VENV), with $(TORCH) ..."
-	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) -e ".[bench]" "$(TORCH)"
+	@$(BENCH_VENV)/bin/python $(PIP) $(call PINS,$(BENCH_VENV)) -e ".[bench]" "$(TORCH)"
 	@touch $@
 
 $(DOCS_VENV)/.installed: scripts/docs_requirements.txt | $(DOCS_VENV)/bin/python
 	@echo "Installing into $(DOCS_VENV) ..."
-	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(DOCS_VENV)/bin/python $(PIP) -r $<
 	@touch $@
 
-$(VENV)/bin/python $(BENCH_VENV)/bin/python $(DOCS_VENV)/bin/python:
-	@for name in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+$(LOWEST_VENV)/.installed: pyproject.toml | $(LOWEST_VENV)/bin/python
+	@echo "Installing the lowest versions into $(LOWEST_VENV) ..."
+	@$(LOWEST_VENV)/bin/python $(PIP) -c constraints.txt uv
+	@$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python \
+	  --resolution lowest-direct -e ".[test]"
+	@touch $@
+
+$(LOWEST_VENV)/bin/python: PYTHONS := python3.11 python3.12
+$(VENV)/bin/python $(BENCH_VENV)/bin/python $(DOCS_VENV)/bin/python $(LOWEST_VENV)/bin/python:
+	@for name in $(or $(PYTHON),$(PYTHONS)); do \
 	  if "$$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
 	      >/dev/null 2>&1; then \
 	    echo "Making $(@:/bin/python=) with $$("$$name" --version) ..."; \

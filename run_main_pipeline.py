@@ -7,6 +7,20 @@ from __future__ import annotations
 
 import sys
 
+OLDEST, NEWEST = (3, 11), (3, 14)  # the versions of Python that the tests were run with
+HERE = sys.version_info[:2]
+
+
+def _name(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+if HERE < OLDEST:
+    sys.exit(f"error: Python {_name(OLDEST)} or newer is needed; this is {_name(HERE)}.")
+if HERE > NEWEST:
+    tried = f"{_name(OLDEST)} to {_name(NEWEST)}"
+    sys.stderr.write(f"note: this is Python {_name(HERE)}; the tests were run with {tried}.\n")
+
 try:
     from reinforcestrategycreator_pipeline.cli import main
 except ModuleNotFoundError as error:

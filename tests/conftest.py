@@ -21,12 +21,19 @@ pytest.register_assert_rewrite("reinforcestrategycreator_pipeline.testing")
 threadpoolctl.threadpool_limits(limits=1)
 
 
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what the developer's shell says to the program away from the tests."""
+# What a shell may set and the program, its libraries or their children would obey.
+SETTINGS = (
+    "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS",
+    "JUPYTER_COLUMNS", "JUPYTER_LINES", "LINES", "NO_COLOR", "PYTHONWARNINGS", "PY_COLORS",
+    "TERMINAL_WIDTH", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TYPER_USE_RICH",
+)  # fmt: skip
+
+
+def pytest_sessionstart() -> None:
+    """Start from a clean environment: before test modules are imported, and libraries read it."""
     for name in list(os.environ):
-        if name.startswith("RSC_") or name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
-            monkeypatch.delenv(name)
+        if name in SETTINGS or name.startswith(("RSC_", "_RSC_", "_TYPER_")):
+            del os.environ[name]
 
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them the

@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PROJECT = "reinforcestrategycreator-pipeline"
 """The name under which pip knows this package."""
@@ -95,7 +96,21 @@ class ConfigError(RscError, ValueError):
 
 
 class DataError(RscError, ValueError):
-    """Market data is missing, unreadable, or invalid."""
+    """Market data is missing, unreadable, or invalid.
+
+    Parameters
+    ----------
+    message : str
+        One line.
+    rows : DataFrame, optional
+        Every rejected value: ``origin`` (file or source), ``symbol``, ``row`` (line of a text file,
+        else counted from 1), ``time`` (close, UTC), ``column``, ``value`` as read, and the ``rule``
+        that it breaks. What is not known is None, NA or NaT. None if no row is to blame.
+    """
+
+    def __init__(self, message: str = "", *, rows: Any = None) -> None:
+        self.rows = rows
+        super().__init__(message)
 
 
 class FeatureError(RscError, ValueError):

@@ -6,13 +6,16 @@ Rows that break a rule are rejected and named. Problems that can be repaired wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
     OHLCV,
@@ -22,6 +25,7 @@ from reinforcestrategycreator_pipeline.ohlcv import (
 )
 
 _ROUNDING = 1e-9  # relative; a vendor's adjustment may leave high below close by one ulp
+_SAME = "must be the same in all rows of one time"
 _SHOWN = 3  # rows per message
 
 
@@ -59,6 +63,16 @@ class RawBars:
         ]
         more = len(rows) - len(shown)
         return ", ".join(shown) + (f" and {more} more" if more else "")
+
+    def bad_rows(
+        self, rows: Sequence[int] | Indices, column: str, values: Any, rule: str
+    ) -> pd.DataFrame:
+        """Return the table `DataError.rows` for the rows at these positions."""
+        lines = None if self.lines is None else self.lines[rows]
+        times = pd.DatetimeIndex(self.frame.index[rows])
+        return bad_rows(
+            self.origin, column, values, rule, symbol=self.symbol, rows=lines, times=times
+        )
 
 
 def validate(
@@ -126,21 +140,25 @@ def check_values(raw: RawBars) -> None:
     too_low = highs < np.fmax(np.fmax(opens, closes), lows) * (1 - _ROUNDING)
     too_high = lows > np.fmin(np.fmin(opens, closes), highs) * (1 + _ROUNDING)
     rules = [
-        *((f"{n} must be a number, not missing", (), np.isnan(x)) for n, x in columns.items()),
-        *((f"{n} must be finite", (n,), np.isinf(x)) for n, x in columns.items()),
-        *((f"{n} must be {bound(n)}", (n,), out_of_bounds(n, x)) for n, x in bars.items()),
-        ("high must be >= open, close and low", PRICES, too_low),
-        ("low must be <= open, close and high", PRICES, too_high),
+        *((n, "must be a number, not missing", (), np.isnan(x)) for n, x in columns.items()),
+        *((n, "must be finite", (n,), np.isinf(x)) for n, x in columns.items()),
+        *((n, f"must be {bound(n)}", (n,), out_of_bounds(n, x)) for n, x in bars.items()),
+        ("high", "must be >= open, close and low", PRICES, too_low),
+        ("low", "must be <= open, close and high", PRICES, too_high),
     ]
-    broken = [(text, names, np.flatnonzero(bad)) for text, names, bad in rules if bad.any()]
+    broken = [(n, rule, show, np.flatnonzero(bad)) for n, rule, show, bad in rules if bad.any()]
     if not broken:
         return
     parts = []
-    for text, names, rows in broken[:2]:
+    for name, rule, names, rows in broken[:2]:
         details = [" ".join(f"{n}={columns[n][row]:.10g}" for n in names) for row in rows[:_SHOWN]]
-        parts.append(f"{text}: {raw.places(rows.tolist(), details if names else None)}")
+        parts.append(f"{name} {rule}: {raw.places(rows.tolist(), details if names else None)}")
     more = f"; {len(broken) - 2} more rules are broken" if len(broken) > 2 else ""
-    raise DataError(f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.")
+    tables = [raw.bad_rows(rows, name, columns[name][rows], rule) for name, rule, _, rows in broken]
+    raise DataError(
+        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.",
+        rows=pd.concat(tables, ignore_index=True),
+    )
 
 
 def missing_sessions(frame: pd.DataFrame, timezone: str) -> list[str]:
@@ -170,12 +188,25 @@ def _without_duplicates(raw: RawBars, notes: list[str]) -> Indices:
         more = f" ({len(conflict) - 1} more rows conflict)" if len(conflict) > 1 else ""
         raise DataError(
             f"{raw.origin}: {raw.symbol}: {raw.place(row)} and {raw.place(first)} are both for "
-            f"{stamps[row]}, but differ in {', '.join(columns)}{more}."
+            f"{stamps[row]}, but differ in {', '.join(columns)}{more}.",
+            rows=_conflicts(raw, np.flatnonzero(stamps.isin(stamps[conflict]))),
         )
     count = int(again.sum())
     were = "1 identical duplicate row was" if count == 1 else f"{count} identical duplicates were"
     notes.append(f"{raw.origin}: {raw.symbol}: {were} dropped.")
     return np.flatnonzero(~again)
+
+
+def _conflicts(raw: RawBars, rows: Indices) -> pd.DataFrame:
+    """Return the table of the values in which rows with the same timestamp differ."""
+    shared = raw.frame.iloc[rows]
+    differ = shared.groupby(level=0).transform("nunique") > 1
+    tables = [
+        raw.bad_rows(rows[differ[name]], str(name), shared[name].to_numpy()[differ[name]], _SAME)
+        for name in shared
+        if differ[name].any()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _without_unfinished(
@@ -188,7 +219,10 @@ def _without_unfinished(
         now = clock.strftime("%Y-%m-%d %H:%M UTC")
         raise DataError(
             f"{raw.origin}: {raw.symbol}: {count} bars close in the future (it is now {now}): "
-            f"{raw.places(rows)}. Are the time zone and the date format right?"
+            f"{raw.places(rows)}. Are the time zone and the date format right?",
+            rows=raw.bad_rows(
+                rows, "time", list(raw.frame.index[rows]), "must not be in the future"
+            ),
         )
     if count:
         stamp = frame.index[-1]

@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -379,6 +381,41 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     os.close(write)
 
 
+def main_script_on(version: tuple[int, int], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the main script's checks as if this were another version of Python."""
+    program = (
+        "import runpy, sys\n"
+        f"sys.version_info = (*{version}, 0, 'final', 0)\n"
+        f"runpy.run_path({str(ROOT / 'run_main_pipeline.py')!r})"
+    )
+    return python("-c", program, cwd=cwd)
+
+
+def test_the_main_script_on_other_pythons(tmp_path: Path) -> None:
+    old = main_script_on((3, 8), tmp_path)
+    assert old.returncode == 1
+    assert old.stderr == "error: Python 3.11 or newer is needed; this is 3.8.\n"
+    new = main_script_on((3, 99), tmp_path)
+    assert new.returncode == 0
+    assert new.stderr == "note: this is Python 3.99; the tests were run with 3.11 to 3.14.\n"
+    assert main_script_on((3, 14), tmp_path).stderr == ""
+
+
+def test_every_place_names_the_same_pythons() -> None:
+    names = runpy.run_path(str(ROOT / "run_main_pipeline.py"), run_name="read")
+    oldest, newest = names["OLDEST"], names["NEWEST"]
+    tried = [f"3.{minor}" for minor in range(oldest[1], newest[1] + 1)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["requires-python"] == f">={tried[0]}"
+    classifier = "Programming Language :: Python :: "
+    assert [c for c in project["classifiers"] if c.startswith(classifier)] == [
+        classifier + version for version in tried
+    ]
+    between = f"Python {tried[0]} to {tried[-1]}"
+    for name in ("README.md", "CONTRIBUTING.md", "constraints.txt", "Makefile"):
+        assert between in (ROOT / name).read_text("utf-8"), name
+
+
 def test_the_main_script_is_rsc_run(tmp_path: Path) -> None:
     script = str(ROOT / "run_main_pipeline.py")
     result = python(script, "--help", cwd=tmp_path)
@@ -386,7 +423,7 @@ def test_the_main_script_is_rsc_run(tmp_path: Path) -> None:
     assert result.stdout.startswith("Usage: rsc run [OPTIONS]")
     (tmp_path / "bad.yaml").write_text("- 1")
     # Without the site module the package is not to be found, as in a fresh clone.
-    result = python("-S", script, cwd=tmp_path)
+    result = python("-E", "-S", script, cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr == (
         "error: the package is not installed: call `make run`, or `pip install .` first.\n"

@@ -28,7 +28,7 @@ class OnlyNumPy(importlib.abc.MetaPathFinder):
 REFUSED = []
 sys.meta_path.insert(0, OnlyNumPy())
 for name in [n for n in sys.modules if n.partition(".")[0] not in ALLOWED]:
-    if name != "__main__" and not name.startswith("_"):
+    if name not in ("__main__", "sitecustomize") and not name.startswith("_"):
         raise SystemExit(f"{name} was there before")
 if sys.argv[3:]:
     __import__(sys.argv[3])

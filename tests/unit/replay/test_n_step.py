@@ -224,8 +224,9 @@ def vector_step(replay, t):
     rng = np.random.default_rng(t)
     states = rng.normal(size=(3, 1))
     ends = np.arange(3) == t % 5
-    cut = bool(t % 2)
-    replay.push_many(states, [0, 1, 2], rng.normal(size=3), states + 1, ends & ~cut, ends & cut)
+    none = np.zeros(3, dtype=bool)
+    how = (none, ends) if t % 2 else (ends, none)
+    replay.push_many(states, [0, 1, 2], rng.normal(size=3), states + 1, *how)
 
 
 @pytest.mark.parametrize("stopped", range(9))

@@ -11,11 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
-    Where,
     parse_texts,
 )
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
@@ -49,10 +48,10 @@ class Table:
     n_rows: int
     lines: Ints | None
 
-    def where(self, row: int) -> str:
-        """Return the name of a row for error messages."""
-        name = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
-        return f"{self.path}: {name}"
+    @property
+    def where(self) -> Where:
+        """Names of the rows for errors."""
+        return Where(self.path, self.lines)
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,15 @@ class TextColumn:
                 bad.append((row, text))
         filled = len(bad) + int((~np.isnan(result)).sum())
         if bad and (len(bad) < filled or name in OHLCV or name == ADJUSTED_CLOSE):
-            row, text = bad[0]
+            text = bad[0][1]
             hint = ""
             if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text):
                 hint = " Thousands separators are not allowed."
             elif re.fullmatch(r"[+-]?\d*,\d+", text):
                 hint = " The decimal sign must be a point."
             more = f" ({len(bad) - 1} more such rows)" if len(bad) > 1 else ""
-            raise DataError(f"{where(row)}: {name} {text!r} is not a number{more}.{hint}")
+            rows, texts = zip(*bad, strict=True)
+            raise where.error(rows, name, texts, "is not a number", f"{more}.{hint}")
         return None if bad or filled == 0 else result
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:

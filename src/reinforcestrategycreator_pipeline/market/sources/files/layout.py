@@ -103,7 +103,8 @@ class ColumnLayout(Strict):
         texts = pd.Series(table.columns[column].texts(), dtype=object)
         empty = np.flatnonzero((texts == "").to_numpy())
         if len(empty):
-            raise DataError(f"{table.where(int(empty[0]))}: {column} is empty.")
+            bad = table.where.table(empty, column, [""] * len(empty), "is empty")
+            raise DataError(f"{table.where(int(empty[0]))}: {column} is empty.", rows=bad)
         for symbol, rows in (groups := texts.groupby(texts).indices).items():
             if not str(symbol).isprintable():
                 raise DataError(

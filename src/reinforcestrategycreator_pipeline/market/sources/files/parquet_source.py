@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
-    Where,
     parse_texts,
 )
 
@@ -52,7 +52,8 @@ class ArrowColumn:
             return parse_texts(self.texts(), rules, name, where)
         missing = np.flatnonzero(self.values.is_null().to_numpy())
         if len(missing):
-            raise DataError(f"{where(int(missing[0]))}: {name} is missing.")
+            table = where.table(missing, name, [None] * len(missing), "is missing")
+            raise DataError(f"{where(int(missing[0]))}: {name} is missing.", rows=table)
         try:
             naive = self.values.cast(pa.timestamp("ns"))  # drops the zone, keeps the UTC value
         except pa.ArrowInvalid as error:

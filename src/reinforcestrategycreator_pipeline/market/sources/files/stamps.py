@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -13,6 +13,7 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.bars import median_step
 
 _ISO = re.compile(
@@ -77,9 +78,6 @@ class ParsedStamps:
     labels: pd.DatetimeIndex | None = None
 
 
-Where = Callable[[int], str]
-
-
 def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Where) -> ParsedStamps:
     """Parse timestamps strictly: ISO 8601, or the given format.
 
@@ -91,8 +89,8 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
         Rules, of which only the date format is used here.
     column : str
         Name of the column, for error messages.
-    where : callable
-        Function from a position to a text such as ``"prices.csv: line 7"``.
+    where : Where
+        Names of the rows, for error messages.
 
     Raises
     ------
@@ -109,17 +107,17 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
     for row, text in enumerate(texts):
         match = _ISO.fullmatch(text)
         if match is None:
-            raise DataError(
-                f"{where(row)}: {column} {text!r} is not ISO 8601 (YYYY-MM-DD, optionally with a "
-                "time HH:MM:SS and an offset). For another format, set date_format, such as "
-                "'%d/%m/%Y'."
+            bad = [i for i, other in enumerate(texts) if not _ISO.fullmatch(other)]
+            end = (
+                " (YYYY-MM-DD, optionally with a time HH:MM:SS and an offset). For another format, "
+                "set date_format, such as '%d/%m/%Y'."
             )
+            raise where.error(bad, column, [texts[i] for i in bad], "is not ISO 8601", end)
         kind = "date" if match["time"] is None else "local" if match["zone"] is None else "instant"
         if kinds and kind != kinds[0]:
-            raise DataError(
-                f"{where(row)}: {column} {text!r} is {_KINDS[kind]}, but the first row has "
-                f"{_KINDS[kinds[0]]}; all rows of a file must be of one kind."
-            )
+            rule = f"is {_KINDS[kind]}, but the first row has {_KINDS[kinds[0]]}"
+            end = "; all rows of a file must be of one kind."
+            raise where.error([row], column, [text], rule, end)
         kinds.append(kind)
         midnights.append(kind != "date" and _MIDNIGHT.fullmatch(match["time"]) is not None)
         dates.append(match["date"])
@@ -164,9 +162,11 @@ def close_times(
         local = values.tz_localize(rules.timezone, ambiguous="NaT", nonexistent="NaT")
         bad = np.flatnonzero(local.isna())
         if len(bad):
+            rule = f"does not exist, or occurs twice, in {rules.timezone}"
             raise DataError(
-                f"{where(int(bad[0]))}: {column} {values[bad[0]]} does not exist, or occurs "
-                f"twice, in {rules.timezone} (the clock changes); add the UTC offset."
+                f"{where(int(bad[0]))}: {column} {values[bad[0]]} {rule} (the clock changes); "
+                "add the UTC offset.",
+                rows=where.table(bad, column, list(map(str, values[bad])), rule),
             )
         values = local
     if rules.bar_stamp == "open" and len(values) > 1:
@@ -192,17 +192,17 @@ def _end_of_session(days: pd.DatetimeIndex, rules: StampRules) -> pd.DatetimeInd
 
 
 def _parse_epochs(texts: Sequence[str], unit: str, column: str, where: Where) -> ParsedStamps:
-    for row, text in enumerate(texts):
-        if not re.fullmatch(r"\d{1,15}", text):
-            raise DataError(
-                f"{where(row)}: {column} {text!r} is not a whole number of {unit} since 1970."
-            )
+    bad = [row for row, text in enumerate(texts) if not re.fullmatch(r"\d{1,15}", text)]
+    if bad:
+        rule = f"is not a whole number of {unit} since 1970"
+        raise where.error(bad, column, [texts[row] for row in bad], rule)
     scale = {"s": 1e9, "ms": 1e6}[unit]
     latest = pd.Timestamp.max.value / scale
     numbers = [int(text) for text in texts]
-    for row, number in enumerate(numbers):
-        if number > latest:
-            raise DataError(f"{where(row)}: {column} {number} {unit} is after the year 2262.")
+    bad = [row for row, number in enumerate(numbers) if number > latest]
+    if bad:
+        late = [numbers[row] for row in bad]
+        raise where.error(bad, column, late, f"{unit} is after the year 2262")
     values = pd.DatetimeIndex(np.asarray(numbers, dtype=f"datetime64[{unit}]").astype("M8[ns]"))
     midnight = bool((values == values.normalize()).all())
     return ParsedStamps("instant", values.tz_localize("UTC"), values if midnight else None)
@@ -233,16 +233,15 @@ def _whole(
     rule: str = "is not a valid date or time",
 ) -> pd.DatetimeIndex:
     """Return the timestamps in nanoseconds; raise if one could not be parsed."""
-    bad = np.flatnonzero(parsed.isna().to_numpy())
-    if len(bad):
-        row = int(bad[0])
-        raise DataError(f"{where(row)}: {column} {texts[row]!r} {rule}.")
+    bad = np.flatnonzero(parsed.isna().to_numpy()).tolist()
+    if bad:
+        raise where.error(bad, column, [texts[row] for row in bad], rule)
     values = pd.DatetimeIndex(parsed)
     limits = (pd.Timestamp("1700-01-01", tz=values.tz), pd.Timestamp("2261-01-01", tz=values.tz))
-    outside = np.flatnonzero((values < limits[0]) | (values > limits[1]))
-    if len(outside):
-        row = int(outside[0])
-        raise DataError(f"{where(row)}: {column} {texts[row]!r} is not between 1700 and 2260.")
+    outside = np.flatnonzero((values < limits[0]) | (values > limits[1])).tolist()
+    if outside:
+        given = [texts[row] for row in outside]
+        raise where.error(outside, column, given, "is not between 1700 and 2260")
     return values.as_unit("ns")
 
 
