@@ -101,7 +101,7 @@ class DataError(RscError, ValueError):
     Parameters
     ----------
     message : str
-        One line.
+        One-line message for the user.
     rows : DataFrame, optional
         Every rejected value: ``origin`` (file or source), ``symbol``, ``row`` (line of a text file,
         else counted from 1), ``time`` (close, UTC), ``column``, ``value`` as read, and the ``rule``
