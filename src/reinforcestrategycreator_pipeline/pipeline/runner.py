@@ -20,7 +20,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
 from reinforcestrategycreator_pipeline.runs import folder as run_folder
 from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, LOG
-from reinforcestrategycreator_pipeline.runs.log import open_log
+from reinforcestrategycreator_pipeline.runs.log import RunLog, open_log
 from reinforcestrategycreator_pipeline.runs.machine import describe
 from reinforcestrategycreator_pipeline.runs.manifest import (
     Manifest,
@@ -180,7 +180,12 @@ class Runner:
         self._console.print(f"warning: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def _ended(
-        self, error: BaseException, stage: Stage | None, run_dir: Path, manifest: Manifest, log: Any
+        self,
+        error: BaseException,
+        stage: Stage | None,
+        run_dir: Path,
+        manifest: Manifest,
+        log: RunLog,
     ) -> RscError:
         """Record how the run ended, and return the exception that the user sees."""
         where = f"in stage {stage.name}" if stage else "before the first stage"
@@ -216,7 +221,7 @@ class Runner:
             raised = error.__cause__ if isinstance(error, RscError) else error
             expected = isinstance(ended, Interrupted) or isinstance(raised, (RscError, OSError))
             trace = None if expected else raised
-            log.error(str(ended), stage=stage.name if stage else None, exc_info=trace)
+            log.error(str(ended), stage=stage.name if stage else None, raised=trace)
         manifest.status = status
         if stage is not None and manifest.stages[stage.name].status == "running":
             record = manifest.stages[stage.name]
@@ -250,7 +255,7 @@ class _StageWork:
         config: Any,
         run_dir: Path,
         manifest: Manifest,
-        log: Any,
+        log: RunLog,
         code: dict[str, dict[str, str]],
     ) -> None:
         self._stage = stage

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from reinforcestrategycreator_pipeline.runs.artifacts import RESERVED
+from reinforcestrategycreator_pipeline.runs.log import RunLog
 
 
 class Stage(Protocol):
@@ -63,8 +64,8 @@ class StageContext:
         Folder of the run, for messages; use `path` and `scratch` to access files.
     stage : Stage
         Stage that receives this context.
-    log : Any
-        structlog logger, bound to the stage, that writes ``log.jsonl``.
+    log : RunLog
+        Log of the run, ``log.jsonl``, bound to the stage.
     console : rich.console.Console
         Console for progress, on standard error.
     resume : bool
@@ -78,7 +79,7 @@ class StageContext:
     seed: int
     run_dir: Path
     stage: Stage
-    log: Any
+    log: RunLog
     console: Any
     resume: bool
     artifacts: Mapping[str, str] = field(repr=False)

@@ -1,13 +1,15 @@
-"""``log.jsonl``: one JSON object per line, flushed line by line, written with structlog."""
+"""``log.jsonl``: one JSON object per line, flushed line by line."""
 
 from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.runs.artifacts import LOG
@@ -16,9 +18,49 @@ from reinforcestrategycreator_pipeline.runs.manifest import jsonable
 _PACKAGE = __name__.partition(".")[0]
 
 
+class RunLog:
+    """A log of events, each with fields of its own.
+
+    Parameters
+    ----------
+    file : text file
+        Receives one JSON object per event.
+    **fields
+        Written with every event. A value without a JSON form becomes its repr: logging must not
+        fail.
+    """
+
+    def __init__(self, file: TextIO, **fields: Any) -> None:
+        self._file, self._fields = file, fields
+
+    def bind(self, **fields: Any) -> RunLog:
+        """Return a log that also writes these fields with every event."""
+        return RunLog(self._file, **{**self._fields, **fields})
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write an event."""
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Write an event that the user should know of."""
+        self._write("warning", event, fields)
+
+    def error(self, event: str, *, raised: BaseException | None = None, **fields: Any) -> None:
+        """Write a failure, with the traceback of what was raised."""
+        if raised is not None:
+            fields["exception"] = "".join(traceback.format_exception(raised)).rstrip()
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        line = {**self._fields, **fields, "event": event, "level": level, "timestamp": now}
+        found = {key: _loggable(value) for key, value in line.items()}
+        self._file.write(json.dumps(found, ensure_ascii=False) + "\n")
+
+
 @contextmanager
-def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterator[Any]:
-    """Yield a structlog logger that appends to the run's ``log.jsonl``.
+def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterator[RunLog]:
+    """Yield a log that appends to the run's ``log.jsonl``.
 
     Warnings that the package issues through Python's `logging` go there and to `say`.
 
@@ -27,8 +69,6 @@ def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterato
     RunError
         If the file cannot be opened.
     """
-    import structlog
-
     path = run_dir / LOG
     try:
         _end_torn_line(path)
@@ -36,18 +76,7 @@ def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterato
     except OSError as error:
         raise RunError(f"{path}: cannot write: {error.strerror}.") from error
     with file:
-        log = structlog.wrap_logger(
-            structlog.WriteLogger(file),
-            processors=[
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(serializer=_serialize),
-            ],
-            wrapper_class=structlog.BoundLogger,
-            context_class=dict,
-            cache_logger_on_first_use=False,
-        )
+        log = RunLog(file)
         bridge = _Bridge(log, say)
         logging.getLogger(_PACKAGE).addHandler(bridge)
         try:
@@ -57,9 +86,9 @@ def open_log(run_dir: Path, say: Callable[[str], None] | None = None) -> Iterato
 
 
 class _Bridge(logging.Handler):
-    """A handler that passes records of Python's `logging` to a structlog logger."""
+    """A handler that passes records of Python's `logging` to a log."""
 
-    def __init__(self, log: Any, say: Callable[[str], None] | None) -> None:
+    def __init__(self, log: RunLog, say: Callable[[str], None] | None) -> None:
         super().__init__(logging.WARNING)
         self._log, self._say = log, say
 
@@ -80,11 +109,6 @@ def _end_torn_line(path: Path) -> None:
         file.seek(-1, 2)
         if file.read(1) != b"\n":
             file.write(b"\n")
-
-
-def _serialize(event: Any, **_: Any) -> str:
-    """Render an event; values without a JSON form become their repr: logging must not fail."""
-    return json.dumps({key: _loggable(value) for key, value in event.items()}, ensure_ascii=False)
 
 
 def _loggable(value: Any) -> Any:

@@ -144,7 +144,11 @@ def test_the_log_is_json_lines_whatever_comes(tmp_path: Path) -> None:
         file.write('{"event": "torn')  # as a kill would leave it
     with open_log(tmp_path) as log:
         log.warning("again")
-    first, torn, second = (tmp_path / "log.jsonl").read_text().splitlines()
+        try:
+            raise KeyError("clse")
+        except KeyError as error:
+            log.error("stopped", stage="training", raised=error)
+    first, torn, second, third = (tmp_path / "log.jsonl").read_text().splitlines()
     event = json.loads(first)
     assert event["event"] == "hello\nthere"
     assert event["loss"] is None
@@ -154,6 +158,10 @@ def test_the_log_is_json_lines_whatever_comes(tmp_path: Path) -> None:
     assert event["timestamp"].endswith("Z")
     assert torn == '{"event": "torn'
     assert json.loads(second)["event"] == "again"
+    stopped = json.loads(third)
+    assert (stopped["level"], stopped["stage"]) == ("error", "training")
+    assert stopped["exception"].startswith("Traceback (most recent call last):\n")
+    assert stopped["exception"].endswith("KeyError: 'clse'")
 
 
 def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
