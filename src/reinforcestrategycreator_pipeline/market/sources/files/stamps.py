@@ -20,6 +20,7 @@ _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
     r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
 )
+_BETWEEN = "is not between 1700 and 2260"
 _MIDNIGHT = re.compile(r"00:00(?::00(?:[.,]0+)?)?")
 _EPOCHS = {"epoch_s": "s", "epoch_ms": "ms"}
 _TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
@@ -235,14 +236,21 @@ def _whole(
     """Return the timestamps in nanoseconds; raise if one could not be parsed."""
     bad = np.flatnonzero(parsed.isna().to_numpy()).tolist()
     if bad:
+        far = [row for row in bad if _far(texts[row])]
+        bad, rule = (far, _BETWEEN) if far else (bad, rule)
         raise where.error(bad, column, [texts[row] for row in bad], rule)
     values = pd.DatetimeIndex(parsed)
     limits = (pd.Timestamp("1700-01-01", tz=values.tz), pd.Timestamp("2261-01-01", tz=values.tz))
     outside = np.flatnonzero((values < limits[0]) | (values > limits[1])).tolist()
     if outside:
         given = [texts[row] for row in outside]
-        raise where.error(outside, column, given, "is not between 1700 and 2260")
+        raise where.error(outside, column, given, _BETWEEN)
     return values.as_unit("ns")
+
+
+def _far(text: str) -> bool:
+    """Return whether the year is one that pandas 2 cannot parse, since nanoseconds end there."""
+    return text[:4].isdecimal() and not 1700 <= int(text[:4]) <= 2260
 
 
 def _naive(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
