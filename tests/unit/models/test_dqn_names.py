@@ -294,26 +294,3 @@ def test_the_policy_network_is_a_copy_of_the_online_network():
 def test_before_build_the_error_says_what_to_do(use):
     with pytest.raises(AttributeError, match=r"call build\(input_shape, output_shape\) first"):
         use(DQN())
-
-
-@pytest.mark.slow
-def test_a_type_checker_knows_the_attributes(tmp_path):
-    """`__getattr__` would let any name pass."""
-    api = pytest.importorskip("mypy.api")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN\n"
-        "dqn = DQN()\n"
-        "dqn.build((4,), (2,))\n"
-        "rate: float = dqn.learning_rate\n"
-        "dqn.trian_step()\n"
-        "def stop(env_step: int, row: dict[str, float]) -> bool | None: ...\n"
-        "def wrong(row: dict[str, float]) -> bool | None: ...\n"
-        "dqn.learn(None, 5, stop)\n"
-        "dqn.learn(None, 5, wrong)\n"
-    )
-    out, _, _ = api.run(["--strict", "--no-incremental", "--hide-error-context", str(script)])
-    lines = [line for line in out.splitlines() if "script.py" in line and "error" in line]
-    assert len(lines) == 2, out
-    assert '"DQN" has no attribute "trian_step"; maybe "train_step"' in lines[0]
-    assert "script.py:9" in lines[1]
