@@ -11,6 +11,7 @@ The names below are loaded when they are used, so importing the package costs no
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -86,4 +87,7 @@ if not TYPE_CHECKING:  # for which any name would be there
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    names = {*globals(), *__all__}
+    if importlib.util.find_spec("gymnasium") is None:  # help() would ask for it
+        names.discard("TradingEnv")
+    return sorted(names)

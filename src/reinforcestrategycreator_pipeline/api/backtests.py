@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
 from reinforcestrategycreator_pipeline.api.outcome import Outcome
 from reinforcestrategycreator_pipeline.backtesting.compare import compare
@@ -195,8 +192,7 @@ def _spans(
     data: MarketData, table: FeatureSet, rules: TradingRules, split: SplitConfig | None
 ) -> tuple[list[MarketSpan], list[str]]:
     """Return training, validation and test; without a split each is the whole."""
-    indexes = [pd.DatetimeIndex(frame.index) for frame in table.frames.values()]
-    stamps = pd.DatetimeIndex(np.unique(np.concatenate([i.asi8 for i in indexes])), tz="UTC")
+    stamps = table.timestamps
     if split is None:
         whole = MarketSpan.cut(data, table, Span(stamps[0], stamps[-1]), rules, "whole")
         return [whole] * 3, []

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
+    MAIN_METRICS,
     Metric,
     MetricInfo,
     MetricValue,
-    all_metrics,
+    find_metric,
     format_value,
 )
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, PORTFOLIO, Results
 
-_SHOWN = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
 _COLORS = ("#0b6e4f", "#8a8f98")
 _WIDTH, _HEIGHT, _POINTS = 640, 160, 400
 
@@ -104,7 +104,7 @@ class Outcome:
 
 
 def _infos() -> list[Metric]:
-    return [metric for metric in all_metrics() if metric.key in _SHOWN]
+    return [find_metric(key) for key in MAIN_METRICS]
 
 
 def _text(metric: MetricInfo, found: MetricValue) -> str:

@@ -19,7 +19,7 @@ from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
 from reinforcestrategycreator_pipeline.market.sources.frames import hold
-from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config, parse_override
+from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
@@ -82,13 +82,11 @@ def run(
     RscError
         If the configuration or the data are wrong, or a stage stops; `Interrupted` after Ctrl-C.
     """
-    layers: Any = list(overrides)
-    if isinstance(overrides, Mapping) or seed is not None or bars is not None:
-        layers = dict(overrides) if isinstance(overrides, Mapping) else _parsed(overrides)
-        if seed is not None:
-            layers["seed"] = seed
-        if bars is not None:
-            layers["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
+    arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if bars is not None:
+        arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
+    if isinstance(overrides, str):
+        overrides = [overrides]
     runner = Runner(build_stages(), ARTIFACTS, progress_console(progress))
     if resume is not None:
         if config is not None or run_id is not None:
@@ -101,22 +99,18 @@ def run(
         if modules := load_manifest(folder).folder:
             search(Path(modules))
         # The run's file is complete and already holds what the environment said at its start.
-        outcome = runner.resume(folder, load_config(RunConfig, folder / CONFIG, layers))
+        resolved = load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
+        outcome = runner.resume(folder, resolved)
     else:
         file = Path(config) if isinstance(config, (str, Path)) else None
         environ: Mapping[str, str] = os.environ
         given = config if isinstance(config, Mapping) else None
         if isinstance(config, RunConfig):
             given, environ = to_plain(config), {}
-        resolved = load_config(RunConfig, file, layers, environ, given)
+        resolved = load_config(RunConfig, file, overrides, environ, given, arguments)
         outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
     keep_current(outcome.run_dir)
     return Run(outcome.run_dir, outcome.unchanged)
-
-
-def _parsed(overrides: Sequence[str]) -> dict[str, Any]:
-    parsed = (parse_override(text) for text in overrides)
-    return {".".join(path): value for path, value, _ in parsed}
 
 
 class Run(Outcome):

@@ -13,8 +13,6 @@ from rich.text import Text
 from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML, REPORT_MD
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 
-TABLE_METRICS = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
-
 
 def show_results(
     console: Console, run_dir: Path, manifest: Manifest, unchanged: Collection[str] = ()
@@ -53,13 +51,16 @@ def result_table(rows: list[dict[str, str]]) -> Table:
 
 def _rows(judgement: Any) -> list[dict[str, str]]:
     """Return the main figures of all strategies on the portfolio."""
-    from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import format_value
+    from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
+        MAIN_METRICS,
+        format_value,
+    )
     from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 
     rows = []
     for strategy in judgement.metrics[PORTFOLIO]:
         row = {"strategy": strategy}
-        for key in TABLE_METRICS:
+        for key in MAIN_METRICS:
             info, found = judgement.infos[key], judgement.value(PORTFOLIO, strategy, key)
             text = "n/a" if found.value is None else format_value(info.unit, found.value)
             row[info.label] = text

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,6 +58,12 @@ class FeatureSet:
         lookback = max(table.lookback for table in tables.values())
         inputs = Inputs(first.names, lookback, tuple(spec.to_mapping() for spec in specs))
         return cls(inputs, frames)
+
+    @property
+    def timestamps(self) -> pd.DatetimeIndex:
+        """Sorted union of the stamps that have features, UTC."""
+        values = [pd.DatetimeIndex(frame.index).asi8 for frame in self.frames.values()]
+        return pd.DatetimeIndex(np.unique(np.concatenate(values)), tz="UTC")
 
     def write(self, table_path: Path, spec_path: Path) -> None:
         """Write the values as one long Parquet table and the inputs as JSON, both atomically."""

@@ -61,7 +61,7 @@ def render_html(page: Contents) -> str:
 
 
 def script_json(value: Any) -> Markup:
-    r"""Return JSON that may stand inside a script element: ``<``, ``>`` and ``&`` as ``\uXXXX``."""
+    r"""Return JSON that may stand inside a script element: ``<`` is ``\u003c``, and so on."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -30,7 +30,7 @@ def parameters(source):
 class DataSourceContract:
     @pytest.fixture
     def source(self):
-        raise NotImplementedError
+        raise NotImplementedError("override the fixture source")
 
     @pytest.fixture
     def data(self, source):
@@ -82,7 +82,7 @@ class DataSourceContract:
         before = np.random.get_state()[1].copy()  # noqa: NPY002
         first = source.load(np.random.default_rng(7))
         assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
-        np.random.random(3)  # noqa: NPY002
+        np.random.random(3)  # noqa: NPY002 - the global generator must not matter
         second = source.load(np.random.default_rng(7))
         for symbol, frame in first.bars.items():
             pd.testing.assert_frame_equal(frame, second.bars[symbol], check_exact=True)

@@ -43,3 +43,12 @@ def test_the_module_is_the_command():
     command = [sys.executable, "-m", "reinforcestrategycreator_pipeline", "--version"]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stdout == f"rsc {rsc.__version__}\n"
+
+
+def test_help_needs_no_extra():
+    hidden = "import sys; sys.modules['gymnasium'] = None\n"
+    script = hidden + f"import pydoc, {rsc.__name__} as rsc; pydoc.render_doc(rsc)"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    asked = hidden + f"import {rsc.__name__} as rsc; rsc.TradingEnv"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    assert 'pip install "reinforcestrategycreator-pipeline[gym]"' in found.stderr

@@ -24,7 +24,11 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
 from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
 from reinforcestrategycreator_pipeline.errors import ConfigError
 
+MAIN_METRICS = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "costs_paid")
+"""Metrics of a short table: after a run, and in a notebook."""
+
 __all__ = [
+    "MAIN_METRICS",
     "METRICS",
     "Metric",
     "MetricInfo",

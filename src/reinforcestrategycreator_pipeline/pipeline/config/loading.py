@@ -31,6 +31,7 @@ def load_config(
     overrides: Sequence[str] | Mapping[str, Any] = (),
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> R:
     """Return the configuration that a file, the environment and ``--set`` define together.
 
@@ -47,6 +48,8 @@ def load_config(
         Environment, whose ``RSC_CONFIG__SECTION__KEY`` entries apply in alphabetical order.
     given : mapping, optional
         Configuration from Python, in place of a file; its values may be objects.
+    arguments : mapping of str to value, optional
+        Keys that arguments of a function set, above everything else.
 
     Raises
     ------
@@ -74,6 +77,7 @@ def load_config(
         ]
     else:
         layers = [parse_override(override) for override in overrides]
+    layers += [((key,), value, f"the argument {key}") for key, value in (arguments or {}).items()]
     for path, value, label in layers:
         tree.put(path, value, lambda _, label=label: label)  # type: ignore[misc]
     return _validate(root_type, tree)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
@@ -51,14 +50,11 @@ class FeatureEngineering:
             if cuts:
                 seed = context.seed
                 require_none(audit_features(bars, specs, cuts=cuts, seed=seed, symbol=symbol))
-        indexes = {
-            symbol: pd.DatetimeIndex(frame.index) for symbol, frame in features.frames.items()
-        }
-        stamps = np.unique(np.concatenate([index.asi8 for index in indexes.values()]))
-        window = chronological_split(pd.DatetimeIndex(stamps, tz="UTC"), config.split)
+        indexes = [pd.DatetimeIndex(frame.index) for frame in features.frames.values()]
+        window = chronological_split(features.timestamps, config.split)
         features.write(context.path("features"), context.path("feature_spec"))
         rows = {
-            name: sum(int(span.mask(index).sum()) for index in indexes.values())
+            name: sum(int(span.mask(index).sum()) for index in indexes)
             for name, span in window.items()
         }
         write_json(context.path("windows"), {"windows": [window.to_json()], "rows": [rows]})
