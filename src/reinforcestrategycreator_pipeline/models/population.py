@@ -140,7 +140,7 @@ class Population:
         weights, target, gradients, m, v = buffers
         online, noisy = weights, None
         if spec.noisy:
-            noisy = np.empty((2, k, size - spec.n_dense), dtype)
+            noisy = np.empty((2, k, spec.n_parameters - spec.n_dense), dtype)
             online, target = noisy
         for i, learner in enumerate(learners):
             learner.move_to(buffers[:, i], None if noisy is None else noisy[:, i])

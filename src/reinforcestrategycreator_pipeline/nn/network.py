@@ -82,6 +82,11 @@ class NetworkSpec:
         return (*layers, *heads)
 
     @cached_property
+    def n_parameters(self) -> int:
+        """Total size of all learned tensors."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    @cached_property
     def n_dense(self) -> int:
         """Total size of all W and b."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.dense)

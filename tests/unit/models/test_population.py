@@ -92,6 +92,14 @@ def test_networks_of_trading_size(hidden_layers, dtype):
     assert_equal_training(configs(5, dtype=dtype, hidden_layers=hidden_layers), 12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_agent_lies_at_an_address_as_it_does_alone(dtype):
+    """Some kernels sum a dot product in another order from another address modulo 16."""
+    population = built(configs(3, dtype=dtype, hidden_layers=[3]))  # an odd number of parameters
+    rows = [agent.gradients.flat for agent in population.agents + alone(configs(1, dtype=dtype))]
+    assert {row.ctypes.data % 16 for row in rows} == {0}
+
+
 def differing(k):
     return {
         "learning_rate": 1e-3 * (k + 1),

@@ -21,11 +21,19 @@ from reinforcestrategycreator_pipeline.nn.noise import Noise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState, iter_tensors
 
+ALIGNMENT = 64
+"""Bytes. The order in which some kernels sum a dot product depends on the address modulo 16."""
+
 
 def buffers_for(spec: NetworkSpec, dtype: np.dtype, agents: int | None = None) -> Array:
-    """Return zeros for the buffers of `QNetworks`: (5, P), or (5, K, P) for K agents."""
-    size = sum(math.prod(shape) for shape in spec.shapes.values())
-    return np.zeros((5, size) if agents is None else (5, agents, size), dtype=dtype)
+    """Return zeros for all arrays of `QNetworks`: (5, P), or (5, K, P) for K agents.
+
+    P is the number of parameters, padded so that every row is aligned as the first one is: an
+    agent of several gets the bits that it gets alone.
+    """
+    step = ALIGNMENT // dtype.itemsize
+    padded = math.ceil(spec.n_parameters / step) * step
+    return np.zeros((5, padded) if agents is None else (5, agents, padded), dtype=dtype)
 
 
 class QNetworks:
@@ -68,7 +76,8 @@ class QNetworks:
         noisy_buffers: Array | None = None,
     ) -> None:
         self.spec, self.head = spec, head
-        named = [NamedTensors(spec.shapes, buffers.dtype, row) for row in buffers]
+        rows = buffers[:, : spec.n_parameters]
+        named = [NamedTensors(spec.shapes, buffers.dtype, row) for row in rows]
         self.weights, self.target_weights, self.gradients, self.m, self.v = named
         self._optimizer_state = NetworkState(t=0, m=self.m, v=self.v)
         self.online = NetworkState(weights=self.weights, optimizer_state=self._optimizer_state)
