@@ -21,7 +21,7 @@ _FEATURES = "X86_V3"
 # Haswell's kernel needs AVX2 and FMA, and runs on the processors of AMD as well.
 COMMON = {"blas": "Haswell", "simd": _FEATURES}
 _BLAS = "OPENBLAS_CORETYPE"
-_ENABLE, _DISABLE = "NPY_ENABLE_CPU_FEATURES", "NPY_DISABLE_CPU_FEATURES"  # NumPy refuses both
+_ENABLE, _DISABLE = "NPY_ENABLE_CPU_FEATURES", "NPY_DISABLE_CPU_FEATURES"  # never both
 _CHOSEN = "_RSC_KERNEL_CHOSEN"  # what the variables were before
 _NATIVE = "_RSC_KERNEL_NATIVE"  # in a process that was started again, until it has read this
 
