@@ -56,8 +56,7 @@ class Said:
 
 
 PROGRESS = re.compile(
-    r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
-    "note: NumPy was loaded before"  # in a test, always
+    r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint"
 )
 
 Rsc = Callable[..., Said]
