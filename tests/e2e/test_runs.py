@@ -274,8 +274,10 @@ def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
     for process in processes:
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
-    runs = [p for p in (tmp_path / "runs").iterdir() if not p.is_symlink()]
+    runs = [p for p in (tmp_path / "runs").iterdir() if p.is_dir() and not p.is_symlink()]
     assert len(runs) == 2
+    ledger = (tmp_path / "runs/looks.jsonl").read_text("utf-8").splitlines()
+    assert sorted(json.loads(line)["run"] for line in ledger) == sorted(run.name for run in runs)
     assert sorted(manifest(run)["seed"] for run in runs) == [0, 1]
     for run in runs:
         assert statuses(run) == ["complete"] * 6

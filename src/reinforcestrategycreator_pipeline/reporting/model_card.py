@@ -68,7 +68,8 @@ def compose_model_card(data: ReportData) -> str:
             ]
         ),
         "## Results on the test bars",
-        "The equal-weight portfolio on held-out bars, net of costs.",
+        "The portfolio on held-out bars, net of costs: equal money for each asset at the start, "
+        "never rebalanced.",
         _results(data),
         "## Promotion",
         checks_table(decision) if decision.checks else "No checks were set.",

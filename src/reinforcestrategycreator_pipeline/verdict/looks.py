@@ -134,7 +134,8 @@ def append(path: Path, look: Look) -> None:
     line = json.dumps(asdict(look), ensure_ascii=False, allow_nan=False) + "\n"
     try:
         with FileLock(path.with_name(f".{path.name}.lock")):
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(path, flags, 0o644)  # a link in a foreign folder leads anywhere
             with os.fdopen(descriptor, "rb+", buffering=0) as file:
                 end = file.seek(0, os.SEEK_END)
                 if end:
@@ -162,8 +163,10 @@ def read(path: Path) -> tuple[list[Look], int]:
     Raises
     ------
     RunError
-        If the file is there and cannot be read.
+        If the file is there and cannot be read, or is a symbolic link.
     """
+    if path.is_symlink():
+        raise RunError(f"{path}: is a symbolic link, which is not followed.")
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:

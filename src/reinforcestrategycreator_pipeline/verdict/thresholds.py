@@ -75,7 +75,7 @@ def decide(
     thresholds : Thresholds
         Conditions for promotion.
     own, buy_and_hold : mapping of str to MetricValue
-        Metrics of the strategy and of buy and hold, on the equal-weight portfolio.
+        Metrics of the strategy and of buy and hold, on the portfolio.
     excess : Excess or None
         The strategy's returns against those of buy and hold; None if not computed.
 

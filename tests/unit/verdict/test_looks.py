@@ -10,6 +10,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision, Earlier
 from reinforcestrategycreator_pipeline.verdict.looks import (
     LOOKS,
@@ -114,6 +115,16 @@ class TestFile:
         for change in ({"bars": [1]}, {"promoted": "yes"}, {"conditions": []}, {"run": 3}):
             path.write_text(json.dumps(dataclasses.asdict(look()) | change) + "\n")
             assert read(path) == ([], 1)
+
+    def test_a_link_is_not_followed(self, tmp_path):
+        aim, path = tmp_path / "precious", tmp_path / LOOKS
+        aim.write_text("mine\n")
+        path.symlink_to(aim)
+        with pytest.raises(RunError, match="cannot write"):
+            append(path, look())
+        with pytest.raises(RunError, match="is a symbolic link, which is not followed"):
+            read(path)
+        assert aim.read_text() == "mine\n"
 
     def test_two_processes_at_once_lose_nothing(self, tmp_path):
         path = tmp_path / LOOKS
