@@ -56,7 +56,8 @@ class Said:
 
 
 PROGRESS = re.compile(
-    r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint"
+    r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
+    "The policy is a constant exposure"
 )
 
 Rsc = Callable[..., Said]
@@ -131,4 +132,6 @@ def hashes(run_dir: Path) -> dict[str, str]:
 
 def temporaries(folder: Path) -> list[Path]:
     """Return what an interrupted write left behind."""
-    return [p for p in folder.rglob(".*") if p.name not in (".lock", ".lock.owner")]
+    return [
+        p for p in folder.rglob(".*") if p.name not in (".lock", ".lock.owner", ".looks.jsonl.lock")
+    ]

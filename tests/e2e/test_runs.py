@@ -24,6 +24,7 @@ from small_runs import (
     temporaries,
 )
 
+from reinforcestrategycreator_pipeline.api.runs import Run
 from reinforcestrategycreator_pipeline.deployment.package import load_package
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
@@ -113,7 +114,7 @@ def test_a_run_leaves_everything_that_the_design_lists(rsc: Rsc) -> None:
         RunConfig, Path("quick.yaml"), ["data.params.symbols=[A, B]"], environ={}
     )
     history = pd.read_csv(run_dir / "training/history.csv")
-    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert tuple(history.columns) == (*HISTORY_COLUMNS, "constant_growth")
     assert history["step"].tolist() == [10, 20]
     for line in (run_dir / "log.jsonl").read_text(encoding="utf-8").splitlines():
         assert json.loads(line)["level"] in ("info", "warning")
@@ -273,8 +274,10 @@ def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
     for process in processes:
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
-    runs = [p for p in (tmp_path / "runs").iterdir() if not p.is_symlink()]
+    runs = [p for p in (tmp_path / "runs").iterdir() if p.is_dir() and not p.is_symlink()]
     assert len(runs) == 2
+    ledger = (tmp_path / "runs/looks.jsonl").read_text("utf-8").splitlines()
+    assert sorted(json.loads(line)["run"] for line in ledger) == sorted(run.name for run in runs)
     assert sorted(manifest(run)["seed"] for run in runs) == [0, 1]
     for run in runs:
         assert statuses(run) == ["complete"] * 6
@@ -354,6 +357,50 @@ def promotion_of(run: str) -> list[bool]:
         metrics["decision"]["promoted"],
         package["promotion"]["promoted"],
     ]
+
+
+def test_a_decision_on_bars_already_seen_names_the_first(rsc: Rsc) -> None:
+    """Thresholds that are softened after the look: in report, manifest, card, `Run`, terminal."""
+    nothing = "{min_sharpe: null, max_drawdown: null, min_trades: 0, beat_buy_and_hold: false"
+    soft = ["--set", f"deployment.thresholds={nothing}, max_excess_p: null}}"]
+    assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
+    assert Run.open("mine").verdict.first is None
+    again = "Judged again on bars already seen, with other thresholds; the first decision was: not "
+
+    def places(name: str) -> list[str]:
+        folder = Path("runs") / name
+        card = (folder / "deployment/package/MODEL_CARD.md").read_text("utf-8")
+        page = (folder / "evaluation/report.html").read_text("utf-8")
+        return [report(name), page, card, str(Run.open(name).verdict), rsc("report", name).out]
+
+    assert all(again not in text for text in places("mine"))
+    # The run itself, and a new one of the same policy.
+    for name, command in (
+        ("mine", ["--resume", "mine"]),
+        ("new", ["-c", "quick.yaml", "--run-id", "new"]),
+    ):
+        said = rsc("run", *command, *soft)
+        assert (said.code, said.errors) == (0, [])
+        assert all(f"{again}promoted (run mine)." in text for text in places(name))
+        assert "The first decision (run mine): Not promoted. " in report(name)
+        first = Run.open(name).verdict.first
+        assert (first.run, first.promoted, first.changed) == ("mine", False, ("other thresholds",))
+        stored = manifest(Path("runs") / name)["stages"]["evaluation"]["summary"]
+        assert stored["first_decision"]["sentence"] == first.sentence
+        package = Path("runs") / name / "deployment/package/manifest.json"
+        assert json.loads(package.read_text())["promotion"]["first"]["promoted"] is False
+        assert promotion_of(name) == [True] * 4
+    looks = Run.open("new").looks
+    assert [(look.run, look.promoted) for look in looks] == [
+        ("mine", False), ("mine", True), ("new", True)
+    ]  # fmt: skip
+    counted = "evaluated 3 times by 2 runs of this store, 2 of them with a promotion"
+    assert all(counted in text for text in (report("new"), rsc("report", "mine").out))
+    # Moved away from its store, it still knows.
+    Path("elsewhere").mkdir()
+    Path("runs/mine").rename("elsewhere/mine")
+    harder = ["--set", "deployment.thresholds.min_sharpe=9"]
+    assert again in rsc("run", "--resume", "elsewhere/mine", *harder).out
 
 
 @pytest.mark.parametrize("before_ms", [1, 7, 333])

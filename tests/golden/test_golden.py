@@ -27,7 +27,8 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 SMALL = """\
 strategy:
-  training: {steps: 600, trajectories: 64, validation_interval: 200, checkpoint_interval: 200}
+  training: {steps: 600, trajectories: 64, validation_interval: 200, checkpoint_interval: 200,
+    fallback: false}
   hyperparameters: {hidden_layers: [16], learning_starts: 512, log_interval: 50}
 evaluation: {random_draws: 21}
 """

@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, 
 from reinforcestrategycreator_pipeline.policies.baselines import BuyAndHold
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.seeding import Seeds
+from reinforcestrategycreator_pipeline.verdict.judgement import compare_with_hold
 
 
 class Backtest(Outcome):
@@ -39,11 +40,13 @@ class Backtest(Outcome):
         Symbol, or ``"PORTFOLIO"``, to strategy to result.
     values : mapping of str to mapping of str to mapping of str to MetricValue
         The same with metrics by key; one that is undefined says why.
-    random_percentile : mapping of str to float
-        Percentage of policies with the same turnover, but random timing, that ended below the
-        strategy, by symbol.
-    periods_per_year : float
-        Bars per year, with which the metrics are annualized.
+    random_percentile : mapping of str to float or None
+        Percentage of the strategy's own exposures at shifted times that ended below it, by symbol;
+        None if no shift moves them. It describes, and is no test.
+    periods_per_year : mapping of str to float
+        Bars per year, with which the metrics are annualized, by symbol.
+    excess : mapping of str to Excess
+        The strategy's returns against those of buy and hold, by symbol.
     bars : MarketData
         All bars that were passed.
     rules : TradingRules
@@ -57,28 +60,34 @@ class Backtest(Outcome):
         strategy: str,
         policy: Policy,
         results: Results,
-        random_percentile: Mapping[str, float],
-        periods_per_year: float,
+        random_percentile: Mapping[str, float | None],
         bars: MarketData,
         rules: TradingRules,
         notes: tuple[str, ...] = (),
     ) -> None:
         self.strategy, self.policy, self.results = strategy, policy, results
-        self.random_percentile, self.periods_per_year = random_percentile, periods_per_year
-        self.bars, self.rules, self.notes = bars, rules, notes
-        self.values: Mapping[str, Mapping[str, Mapping[str, MetricValue]]] = {
-            asset: {name: compute_metrics(r, periods_per_year) for name, r in found.items()}
+        self.random_percentile = random_percentile
+        self.periods_per_year = {
+            asset: infer_periods_per_year(found[strategy].timestamps)
             for asset, found in results.items()
         }
+        self.bars, self.rules, self.notes = bars, rules, notes
+        periods = self.periods_per_year
+        self.values: Mapping[str, Mapping[str, Mapping[str, MetricValue]]] = {
+            asset: {name: compute_metrics(r, periods[asset]) for name, r in found.items()}
+            for asset, found in results.items()
+        }
+        self.excess = compare_with_hold(results, strategy, periods)
 
     @property
     def headline(self) -> str:
-        """The strategy, the span, and its rank among policies with random timing."""
+        """The strategy, the span, and its rank among its own exposures at shifted times."""
+        rank = self.random_percentile[PORTFOLIO]
         stamps = self.results[PORTFOLIO][self.strategy].timestamps
-        return (
-            f"{self.strategy}, {stamps[0]:%Y-%m-%d} to {stamps[-1]:%Y-%m-%d}, net of costs: "
-            f"better than {self.random_percentile[PORTFOLIO]:.0f}% of policies with random timing"
-        )
+        text = f"{self.strategy}, {stamps[0]:%Y-%m-%d} to {stamps[-1]:%Y-%m-%d}, net of costs"
+        if rank is None:
+            return text
+        return f"{text}: better than {rank:.0f}% of the same exposures at shifted times"
 
 
 def backtest(
@@ -122,9 +131,9 @@ def backtest(
     initial_equity : float
         Money at the first close, divided equally among the symbols.
     random_draws : int
-        Policies with random timing to compare with, 1 or more.
+        Largest number of shifted timings to compare with, 1 or more.
     seed : int
-        Seed of the fit and of the random timing.
+        Seed of the fit and of the shifts.
 
     Returns
     -------
@@ -164,14 +173,12 @@ def backtest(
         for label, rival in rivals.items()
     }
     found = compare(policies, test, random_draws, seeds)
-    periods = infer_periods_per_year(data.timestamps, data.bar_seconds)
     notes += test.skipped
     return Backtest(
         judged,
         policies[judged],
         found.results,
         found.percentile,
-        periods,
         data,
         rules,
         tuple(notes),

@@ -22,7 +22,6 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_
 from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
 from reinforcestrategycreator_pipeline.backtesting.run import trades_frame
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, NonFiniteError
-from reinforcestrategycreator_pipeline.market.bars import median_step
 
 __all__ = [
     "ReturnMetric",
@@ -105,7 +104,7 @@ class ReturnMetric:
                 f"{self.__name__} needs periods_per_year, or a Series with a DatetimeIndex of the "
                 f"closes."
             )
-        return infer_periods_per_year(index, median_step([index]) / 1e9)
+        return infer_periods_per_year(index)
 
 
 def performance_of(

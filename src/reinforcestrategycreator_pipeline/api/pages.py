@@ -20,13 +20,17 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.files import write_text
-from reinforcestrategycreator_pipeline.market.bars import median_step, utc_index
+from reinforcestrategycreator_pipeline.market.bars import utc_index
 from reinforcestrategycreator_pipeline.reporting.contents import contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.html import render_html
 from reinforcestrategycreator_pipeline.reporting.run import read_run
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
-from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+from reinforcestrategycreator_pipeline.verdict.judgement import (
+    Judgement,
+    compare_with_hold,
+    too_good,
+)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -132,7 +136,7 @@ def _checked(of: object) -> pd.DataFrame:
 def _of_curves(curves: pd.DataFrame, title: str, periods_per_year: float | None) -> ReportData:
     index = pd.DatetimeIndex(curves.index)
     if periods_per_year is None:
-        periods_per_year = infer_periods_per_year(index, median_step([index]) / 1e9)
+        periods_per_year = infer_periods_per_year(index)
     performances = {
         str(name): metrics.performance_of(curve.to_numpy(), periods_per_year, index, str(name))
         for name, curve in curves.items()
@@ -141,7 +145,17 @@ def _of_curves(curves: pd.DataFrame, title: str, periods_per_year: float | None)
     values = {name: {m.key: m(p) for m in known} for name, p in performances.items()}
     judged = next(iter(performances))
     results = {title: {name: p.result for name, p in performances.items()}}
-    judgement = Judgement(judged, "", periods_per_year, {title: values}, {}, Decision(()))
+    periods = {title: periods_per_year}
+    judgement = Judgement(
+        judged,
+        "",
+        periods,
+        {title: values},
+        {},
+        Decision(()),
+        compare_with_hold(results, judged, periods),
+        too_good({title: values}, judged, periods),
+    )
     return ReportData(title, _now(), __version__, results, judgement, False, knows_trades=False)
 
 
@@ -153,6 +167,8 @@ def _of_backtest(found: Backtest) -> ReportData:
         found.values,
         found.random_percentile,
         Decision(()),
+        found.excess,
+        too_good(found.values, found.strategy, found.periods_per_year),
     )
     prices = {
         symbol: found.bars[symbol].loc[strategies[found.strategy].timestamps]

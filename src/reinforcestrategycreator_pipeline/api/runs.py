@@ -34,6 +34,7 @@ from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Metrics
+from reinforcestrategycreator_pipeline.verdict.looks import Look, looks_at
 
 
 def run(
@@ -196,8 +197,18 @@ class Run(Outcome):
 
     @property
     def verdict(self) -> Decision:
-        """The decision on promotion; as text, its one sentence."""
+        """The decision on promotion; as text, its sentences; `Decision.first` is the first one."""
         return self.judgement.decision
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings on the result: that the policy is a fallback, that a ratio is incredible."""
+        return self.judgement.notes
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """All known evaluations of these test bars by runs of the store, in order."""
+        return looks_at(self.folder)
 
     @property
     def headline(self) -> str:

@@ -11,9 +11,14 @@ from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
-from reinforcestrategycreator_pipeline.execution.accounting import bar_growth
+from reinforcestrategycreator_pipeline.execution.accounting import bar_outcome
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.seeding import Seeds
-from reinforcestrategycreator_pipeline.statistics.random_timing import percent_below, redraw_timing
+from reinforcestrategycreator_pipeline.statistics.random_timing import (
+    joint_shifts,
+    percent_below,
+    shift_by,
+)
 
 RANDOM = "random (same turnover)"
 
@@ -34,13 +39,13 @@ class Comparison(NamedTuple):
     results : mapping of asset to mapping of strategy to StrategyResult
         Results by asset (the portfolio first), then by strategy (the judged policy first, random
         timing last).
-    percentile : mapping of asset to float
-        Percentage of random-timing policies with the judged one's turnover that end below it, 0
-        to 100.
+    percentile : mapping of asset to float or None
+        Percentage of the judged policy's own exposures at shifted times that end below it, 0 to
+        100; None if no shift moves them. It describes, and is no test: see `joint_shifts`.
     """
 
     results: Results
-    percentile: dict[str, float]
+    percentile: dict[str, float | None]
 
 
 def compare(
@@ -48,7 +53,9 @@ def compare(
 ) -> Comparison:
     """Backtest all policies, per asset and as a portfolio; the first policy is judged.
 
-    The result of random timing is the draw with the median result.
+    Random timing is the judged policy's own exposures, shifted around the span, by the same shift
+    on all assets; the result shown is that of the shift with the median portfolio. If no shift
+    moves the exposures, it is the policy itself.
 
     Parameters
     ----------
@@ -57,31 +64,66 @@ def compare(
     span : MarketSpan
         Bars to trade; each asset's account gets an equal share of the initial equity.
     draws : int
-        Number of random-timing policies per asset, >= 1.
+        Largest number of shifts, >= 1.
     seeds : Seeds
         Seeds of the random draws.
     """
     costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
     judged = next(iter(policies))
+    targets = [
+        {label: policy.targets(bars) for label, policy in policies.items()} for bars in span.assets
+    ]
+    own = [found[judged] for found in targets]
+    shifts = joint_shifts(own, draws, seeds.generator(f"benchmarks/{RANDOM}"))
+    ends = np.array(
+        [
+            ends_of(bars, shift_by(x, shifts), costs)
+            for bars, x in zip(span.assets, own, strict=True)
+        ]
+    )  # (assets, shifts), per unit of money
+    shown = (
+        shifts[np.argsort(ends.sum(axis=0), kind="stable")[[len(shifts) // 2]]]
+        if len(shifts)
+        else np.zeros(1)
+    )
     by_asset: dict[str, dict[str, StrategyResult]] = {}
-    percentile: dict[str, float] = {}
-    random_ends = np.zeros(draws)
-    for bars in span.assets:
-        targets = {label: policy.targets(bars) for label, policy in policies.items()}
-        rng = seeds.generator(f"benchmarks/{RANDOM}/{bars.symbol}")
-        drawn = redraw_timing(targets[judged], draws, rng)
-        previous = np.concatenate([np.zeros((draws, 1)), drawn[:, :-1]], axis=1)
-        growth = np.log(bar_growth(bars.prices, previous, drawn, costs)).sum(axis=1)
-        targets[RANDOM] = drawn[np.argsort(growth, kind="stable")[draws // 2]]
+    percentile: dict[str, float | None] = {PORTFOLIO: None}
+    for bars, found, x, drawn in zip(span.assets, targets, own, ends, strict=True):
+        found[RANDOM] = shift_by(x, shown)[0]
         by_asset[bars.symbol] = {
-            label: run_backtest(label, bars, t, costs, money) for label, t in targets.items()
+            label: run_backtest(label, bars, t, costs, money) for label, t in found.items()
         }
-        ends = money * np.exp(growth)
-        random_ends += ends
-        percentile[bars.symbol] = percent_below(ends, by_asset[bars.symbol][judged].equity[-1])
+        end = by_asset[bars.symbol][judged].equity[-1]
+        percentile[bars.symbol] = percent_below(money * drawn, end)
     portfolio = {
         label: combine([results[label] for results in by_asset.values()])
         for label in next(iter(by_asset.values()))
     }
-    percentile[PORTFOLIO] = percent_below(random_ends, portfolio[judged].equity[-1])
+    percentile[PORTFOLIO] = percent_below(money * ends.sum(axis=0), portfolio[judged].equity[-1])
     return Comparison({PORTFOLIO: portfolio, **by_asset}, percentile)
+
+
+def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig) -> F64:
+    """Return the last equity of each row of targets, per unit of money at the start.
+
+    Parameters
+    ----------
+    bars : AssetBars
+        Bars of one asset, T of them.
+    drawn : ndarray of float64, shape (k, T - 1)
+        Target exposures, one sequence a row.
+    costs : CostConfig
+        Costs of trading and of holding positions.
+
+    Returns
+    -------
+    ndarray of float64, shape (k,)
+        Multiples of the money at the start, > 0.
+    """
+    previous = np.concatenate([np.zeros((len(drawn), 1)), drawn[:, :-1]], axis=1)
+    outcome = bar_outcome(bars.prices, previous, drawn, costs)
+    alive = ~np.logical_or.accumulate(outcome.ruined, axis=1)
+    # A ruined account keeps what the bar of its ruin left.
+    alive = np.concatenate([np.ones((len(drawn), 1), dtype=bool), alive[:, :-1]], axis=1)
+    ends: F64 = np.exp(np.where(alive, np.log(outcome.growth), 0.0).sum(axis=1))
+    return ends

@@ -23,6 +23,8 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
+_DAY = 86_400 * 10**9  # nanoseconds
+
 
 def run_backtest(
     strategy: str, bars: AssetBars, targets: F64, costs: CostConfig, initial_equity: float
@@ -89,7 +91,8 @@ def round_trips(
 
     The gap before an open belongs to the old position, the session after it to the new one. The
     cost of a reversal is divided in proportion to the values closed and opened. So the pnl of all
-    trades adds up to the change of equity.
+    trades adds up to the change of equity. A trade that ruins the account ends with the bar of the
+    ruin: at its open if the gap ruined it, else at its close.
 
     Returns
     -------
@@ -114,6 +117,7 @@ def round_trips(
     carrying = money * outcome.carrying_cost
     stamps = bars.timestamps
     starts = np.flatnonzero(flipped & (side != 0))
+    ruins = np.flatnonzero(outcome.ruined)
     rows = []
     for start in starts.tolist():
         later = np.flatnonzero(flipped[start + 1 :])
@@ -127,12 +131,16 @@ def round_trips(
         entry_equity = float(money[start] * outcome.equity_at_open[start])
         offset = sign * costs.fill_offset
         exit_price = closes[-1] if still_open else opens[end] * (1.0 - offset)
+        leaves, ruin = n if still_open else end + 1, ruins[(ruins >= start) & (ruins < end)]
+        if ruin.size:  # lost in the session of its last bar, so not at the open after it
+            leaves, still_open = int(ruin[0]) + 1, False
+            exit_price = closes[ruin[0]]
         rows.append(
             (
                 bars.symbol,
                 "long" if sign > 0 else "short",
                 stamps[start + 1],
-                stamps[n if still_open else end + 1],
+                stamps[leaves],
                 float(opens[start] * (1.0 + offset)),
                 float(exit_price),
                 float(targets[start]),
@@ -161,22 +169,43 @@ def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     )
 
 
+def portfolio_clock(stamps: Sequence[pd.DatetimeIndex]) -> pd.DatetimeIndex:
+    """Return the closes of a portfolio's bars, given those of its members' bars.
+
+    If the members close at different times of a day, or of a bar that is shorter than a day, the
+    portfolio has one bar for all of them, which ends with the last: counted one by one, the parts
+    of one move of the market would look like independent returns. A member's own bars are never
+    merged.
+    """
+    union = stamps[0]
+    for index in stamps[1:]:
+        union = union.union(index)
+    spacing = min((int(np.median(np.diff(i.as_unit("ns").asi8))) for i in stamps), default=_DAY)
+    unit = max(1, min(spacing, _DAY))
+    if unit > 0.75 * _DAY:  # days of 23 hours when clocks change
+        unit = _DAY
+    # A bar that closes at midnight belongs to the day before.
+    if any((np.diff((i.as_unit("ns").asi8 - 1) // unit) == 0).any() for i in stamps):
+        return union
+    last = np.diff((union.as_unit("ns").asi8 - 1) // unit) != 0
+    return union[np.append(last, True)]
+
+
 def combine(results: Sequence[StrategyResult]) -> StrategyResult:
     """Combine the accounts of one strategy into a portfolio.
 
     Each asset has its own account, funded equally at the start and never rebalanced between
     assets. Its equity is constant before the asset's first bar and after its last; over a bar that
     the asset lacks, its old target stays in force. Turnover is weighted by the accounts' equity at
-    the previous close.
+    the previous close. The portfolio's bars are those of `portfolio_clock`.
     """
-    index = results[0].timestamps
-    for result in results[1:]:
-        index = index.union(result.timestamps)
+    index = portfolio_clock([result.timestamps for result in results])
     n = len(index)
     equity, exposed, traded, paid = np.zeros(n), np.zeros(n - 1), np.zeros(n - 1), np.zeros(n - 1)
     opening_equity = np.zeros(n - 1)
     for r in results:
-        place = index.get_indexer(r.timestamps)
+        # The first bar of the portfolio that ends at or after the account's.
+        place = index.searchsorted(r.timestamps)
         filled = r.equity[np.maximum(np.searchsorted(place, np.arange(n), side="right") - 1, 0)]
         equity += filled
         step = place[1:] - 1  # the portfolio bar that ends at the account's bar

@@ -25,10 +25,14 @@ def show_results(
     lines = [("run", f"{manifest.run_id}: {manifest.status}"), ("stages", ", ".join(stages))]
     if (metrics := run_dir / ARTIFACTS["metrics"]).is_file():
         from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+        from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
         judgement = Judgement.read(metrics)
         console.print(result_table(_rows(judgement)))
         lines.append(("verdict", judgement.decision.sentence))
+        lines += [("note", note) for note in judgement.notes]
+        if (looked := count_looks(run_dir)) is not None and looked.evaluations > 1:
+            lines.append(("looks", str(looked)))
     pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
     lines += [("report", str(page)) for page in pages if page.is_file()]
     for label, text in lines:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
+from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.policies.base import (
     STRATEGIES,
@@ -38,6 +40,46 @@ class ConstantPolicy(Policy):
     def describe(self) -> str:
         """Return the exposure."""
         return f"constant exposure of {self.positions[self.target]:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class FallbackPolicy(ConstantPolicy):
+    """The constant target that was best on the validation span, in place of a learned policy.
+
+    Parameters
+    ----------
+    growth, learned_growth : float
+        Mean log growth of the assets over the validation span: of the constant target, and the
+        best one of the learned policy, which is not above it.
+    """
+
+    growth: float
+    learned_growth: float
+
+    def describe(self) -> str:
+        """Return the exposure, and why it is constant."""
+        return (
+            f"{super().describe()}: a fallback, since what was learned grew by "
+            f"{math.expm1(self.learned_growth):+.2%} on the validation bars at best, and this by "
+            f"{math.expm1(self.growth):+.2%}"
+        )
+
+
+def best_constant(market: ExogenousMarket) -> tuple[int, float]:
+    """Return the constant target with the largest mean log growth of the assets, and the growth.
+
+    The lowest index wins ties.
+    """
+    growths = [
+        float(
+            market.path_log_growth(
+                [np.full(len(a.close) - 1, target) for a in market.assets]
+            ).mean()
+        )
+        for target in range(market.n_positions)
+    ]
+    best = int(np.argmax(growths))
+    return best, growths[best]
 
 
 @STRATEGIES.register("constant")

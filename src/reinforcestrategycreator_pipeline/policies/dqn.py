@@ -20,6 +20,7 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
 from reinforcestrategycreator_pipeline.nn.losses import require_slope
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
+from reinforcestrategycreator_pipeline.policies.baselines import FallbackPolicy, best_constant
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     MarketTrainer,
     TrainingConfig,
@@ -103,7 +104,10 @@ class DQNStrategy(Strict):
         )
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
-        """Train, or resume from the newest valid checkpoint; return the best validated policy."""
+        """Train, or resume from the newest valid checkpoint; return the best validated policy.
+
+        If it grew no more on the validation span than a constant target, return that.
+        """
         scaler = self.scaler.fit(np.concatenate([a.features for a in train.assets]))
         rules = train.rules
         grid = rules.positions, rules.costs, rules.reward
@@ -128,7 +132,8 @@ class DQNStrategy(Strict):
             work.log("training resumed", step=trainer.step)
             work.progress(trainer.step, total)
         result = trainer.run()
-        work.history[:] = result.history
+        constant, growth = best_constant(held_out)
+        work.history[:] = [{**row, "constant_growth": growth} for row in result.history]
         work.facts |= {
             "steps": result.steps,
             "stopped_early": result.stopped_early,
@@ -136,7 +141,14 @@ class DQNStrategy(Strict):
             "best_validation_growth": result.best_validation_growth,
             "reward_scale": market.reward_scale,
             "loss_floor": trainer.loss_floor(),
+            "constant_validation_growth": growth,
         }
+        if self.training.fallback and not result.best_validation_growth > growth:
+            learned = result.best_validation_growth
+            policy = FallbackPolicy(rules.positions, train.inputs, constant, growth, learned)
+            work.facts["fallback"] = f"The policy is a {policy.describe()}."
+            work.say(work.facts["fallback"])
+            return policy
         return QPolicy(rules.positions, train.inputs, scaler, model.policy_network())
 
 

@@ -71,6 +71,8 @@ class TrainingConfig(Strict):
         Number of validations without improvement after which training stops; 0 disables this.
     checkpoint_interval : int
         Training steps between two checkpoints.
+    fallback : bool
+        Hold the best constant target on the validation span instead if no weights grew more there.
     """
 
     steps: Annotated[int, Ge(1)] = 8_000
@@ -79,6 +81,7 @@ class TrainingConfig(Strict):
     validation_interval: Annotated[int, Ge(1)] = 250
     patience: Annotated[int, Ge(0)] = 16
     checkpoint_interval: Annotated[int, Ge(1)] = 2_000
+    fallback: bool = True
 
 
 @dataclass
@@ -197,8 +200,8 @@ class MarketTrainer:
         data = {"features": market.features, "rewards": market.rewards}
         identity = {
             "data": tensors_sha256(data),
-            # The checkpoint interval does not affect the result.
-            "training": dataclasses.asdict(replace(config, checkpoint_interval=1)),
+            # These do not affect the weights.
+            "training": dataclasses.asdict(replace(config, checkpoint_interval=1, fallback=True)),
             "seed": seed,
         }
         self.checkpoints = (

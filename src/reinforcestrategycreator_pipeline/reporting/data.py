@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.base import MetricInf
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import nearest
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+from reinforcestrategycreator_pipeline.verdict.looks import Looked
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,8 @@ class ReportData:
         Training step of the evaluated checkpoint.
     stage_seconds : mapping of str to float
         Duration of each completed stage, in seconds.
+    looks : Looked or None
+        How often the test bars were evaluated, if a store knows.
     """
 
     run_id: str
@@ -88,6 +91,7 @@ class ReportData:
     loss_floor: float | None = None
     best_step: int | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    looks: Looked | None = None
 
     def __post_init__(self) -> None:
         if not self.results:

@@ -21,11 +21,12 @@ def render_markdown(page: Contents) -> str:
         f"# Strategy report: {plain(data.run_id)}",
         plain(page.verdict.finding),
         plain(page.verdict.caveat),
+        "\n".join(f"- {plain(note)}" for note in data.judgement.notes),
         "## Key figures",
         table(["Figure", "Value", "Note"], [[t.label, t.text, t.note] for t in page.tiles]),
     ]
     if decision.checks:
-        parts += ["## Promotion", checks_table(decision)]
+        parts += ["## Promotion", checks_table(decision), first_decision(decision)]
     for asset in page.assets:
         name = "portfolio" if asset.is_portfolio else plain(asset.name)
         body = [[row.metric.label, *map(_cell, row.cells)] for row in asset.rows]
@@ -57,6 +58,13 @@ def checks_table(decision: Decision) -> str:
     """Return the conditions for promotion and their outcomes as a table."""
     rows = [[c.name, c.rule, c.value, "yes" if c.passed else "no"] for c in decision.checks]
     return table(["Threshold", "Required", "Actual", "Passed"], rows)
+
+
+def first_decision(decision: Decision) -> str:
+    """Return the first decision on these bars, if they were judged again; else nothing."""
+    if decision.first is None:
+        return ""
+    return plain(f"The first decision (run {decision.first.run}): {decision.first.sentence}")
 
 
 def _cell(cell: tables.Cell) -> str:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import format_value
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
-from reinforcestrategycreator_pipeline.reporting.markdown import checks_table, plain, table
+from reinforcestrategycreator_pipeline.reporting.markdown import (
+    checks_table,
+    first_decision,
+    plain,
+    table,
+)
+from reinforcestrategycreator_pipeline.reporting.words import hold_note
 
 CARD_METRICS = (
     "total_return",
@@ -38,6 +44,7 @@ def compose_model_card(data: ReportData) -> str:
         f"The policy {plain(data.policy)} chooses a target exposure at each bar's close, to be "
         "traded at the next open. It is a research result, not investment advice.",
         f"**{verdict}.** {plain(reason)}",
+        "\n".join(f"- {plain(note)}" for note in data.judgement.notes),
         "## Description",
         "\n".join(
             [
@@ -61,18 +68,21 @@ def compose_model_card(data: ReportData) -> str:
             ]
         ),
         "## Results on the test bars",
-        "The equal-weight portfolio on held-out bars, net of costs.",
+        "The portfolio on held-out bars, net of costs: equal money for each asset at the start, "
+        "never rebalanced.",
         _results(data),
         "## Promotion",
         checks_table(decision) if decision.checks else "No checks were set.",
+        first_decision(decision),
         "## Use",
         "Requires this project, NumPy and safetensors; computing the features may require more.",
         _LOADING.replace("{n}", str(len(data.features))),
         "## Limits",
         "One test split cannot prove an edge. The policy has not seen assets, bar sizes or market "
         "regimes unlike those above, and its orders were assumed not to move prices.",
+        hold_note(data.judgement.excess.get(data.assets[0])),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _results(data: ReportData) -> str:

@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.runs.artifacts import (
 )
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
 
 def read_run(run_dir: Path) -> ReportData:
@@ -73,7 +74,8 @@ def read_run(run_dir: Path) -> ReportData:
         notes=bars.notes,
         provenance=provenance,
         loss_floor=training.get("loss_floor"),
-        best_step=training.get("best_step"),
+        best_step=None if training.get("fallback") else training.get("best_step"),
+        looks=count_looks(run_dir),
         stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
     )
 

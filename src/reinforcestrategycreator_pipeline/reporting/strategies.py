@@ -28,7 +28,10 @@ LOOKS = {
     BUY_AND_HOLD: Look("long from the first bar to the last", "--c-hold", 1.8),
     "flat": Look("never in the market", "--c-flat", 1.2, "dot"),
     "random (same turnover)": Look(
-        "the policy's positions at random times, median draw", "--c-random", 1.3, "dash"
+        "the policy's own exposures at shifted times, the same shift for all assets; median",
+        "--c-random",
+        1.3,
+        "dash",
     ),
     "moving-average crossover": Look(
         "long while the fast average is above the slow one", "--c-average", 1.5, "dashdot"

@@ -20,12 +20,16 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
 from reinforcestrategycreator_pipeline.backtesting.results import (
     BUY_AND_HOLD,
     ORACLE,
+    PORTFOLIO,
     StrategyResult,
 )
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 
 TRADES_SHOWN = 100
 ITEMS_SHOWN = 6
+PORTFOLIO_NOTE = (
+    "equal money for each asset at the start, in accounts of their own; weights are not rebalanced"
+)
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The best cell is marked only in groups that doing nothing cannot win by definition.
 _RANKED_GROUPS = ("Return", "Return for risk")
@@ -206,7 +210,12 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
         texts = stamp_texts(pd.DatetimeIndex([start, end]), bars)
         count = f" ({data.bar_counts[name]:,} bars)" if name in data.bar_counts else ""
         rows.append((f"{name.capitalize()} span", f"{texts[0]} to {texts[1]}{count}"))
-    rows.append(("Bars per year", f"{data.judgement.periods_per_year:.1f}"))
+    rows.append(("Bars per year", _periods(data)))
+    if PORTFOLIO in data.results:
+        rows.append(("Portfolio", PORTFOLIO_NOTE))
+    if (percent := data.judgement.random_percentile.get(data.assets[0])) is not None:
+        text = f"ended above {percent:.1f}% of its own exposures at shifted times"
+        rows.append(("Timing", f"{text}; a description, not a test"))
     if data.knows_trades:
         costs = ", ".join(f"{name} {text}" for name, text in facts(data.costs)) or "none"
         grid = ", ".join(f"{position:g}" for position in data.positions)
@@ -217,6 +226,16 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in data.stage_seconds.items())
         rows.append(("Stage times", times))
     return rows
+
+
+def _periods(data: ReportData) -> str:
+    """Return the bars per year of each asset, or once if they are all alike."""
+    shown = {asset: f"{data.judgement.periods_per_year[asset]:.1f}" for asset in data.assets}
+    if len(set(shown.values())) == 1:
+        return next(iter(shown.values()))
+    named = [f"{text} ({asset})" for asset, text in shown.items()]
+    more = len(named) - ITEMS_SHOWN
+    return ", ".join(named[:ITEMS_SHOWN]) + (f", and {more} more" if more > 0 else "")
 
 
 def definitions(data: ReportData) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue, format_value
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
@@ -30,7 +31,8 @@ class Tile:
 def verdict(data: ReportData) -> Verdict:
     """State the policy's result on the test bars beside buy and hold, and the decision.
 
-    The caveat gives the standard error of the Sharpe ratio, see `sharpe_standard_error`.
+    The caveat gives the standard error of the Sharpe ratio, see `sharpe_standard_error`, the excess
+    over buy and hold, see `excess_over`, and how often the bars were evaluated.
     """
     asset = data.assets[0]
     result = data.results[asset][data.policy]
@@ -55,9 +57,32 @@ def verdict(data: ReportData) -> Verdict:
     )
     if data.decided:
         finding += f" {data.judgement.decision.sentence}"
-    return Verdict(
-        finding,
-        _caveat(sharpe, bars, data.judgement.periods_per_year),
+    periods = data.judgement.periods_per_year[asset]
+    parts = [_caveat(sharpe, bars, periods), hold_note(data.judgement.excess.get(asset))]
+    if data.looks is not None:
+        parts.append(str(data.looks))
+    return Verdict(finding, " ".join(filter(None, parts)))
+
+
+def hold_note(found: Excess | None) -> str:
+    """Say what the returns are beside those of buy and hold: a long position earns the market's."""
+    if found is None:
+        return ""
+    if found.excess is None:
+        return f"The excess over buy and hold is undefined ({found.reason})."
+    mean, error, p = found.excess
+    said = "which is evidence for more than chance" if p <= 0.05 else "which may be chance"
+    if mean <= 0:
+        said = "so it earned no more than what is free"
+    text = (
+        f"Its mean excess over buy and hold is {mean:+.2%} a year (standard error {error:.2%}, "
+        f"one-sided p {p:.2g}), {said}"
+    )
+    if found.alpha is None or found.beta is None:
+        return f"{text}."
+    return (
+        f"{text}; its beta is {found.beta.value:.2f}, its alpha {found.alpha.value:+.2%} a year "
+        f"(standard error {found.alpha.error:.2%})."
     )
 
 
@@ -100,6 +125,13 @@ def tiles(data: ReportData) -> list[Tile]:
         held = BUY_AND_HOLD in data.results[asset]
         note = f"buy and hold {short(key, BUY_AND_HOLD)}" if held else ""
         shown.append(Tile(data.info(key).label, short(key), note))
+    found = data.judgement.excess.get(asset)
+    if found is not None and found.excess is not None:
+        beta = "" if found.beta is None else f", beta {found.beta.value:.2f}"
+        text = f"{found.excess.value:+.2%}"
+        shown.append(
+            Tile("Excess over buy and hold", text, f"a year, p {found.excess.p:.2g}{beta}")
+        )
     if data.knows_trades:
         shown.append(Tile("Trades", short("trades"), f"mean exposure {short('exposure')}"))
         costs = data.value(asset, policy, "costs_paid").value

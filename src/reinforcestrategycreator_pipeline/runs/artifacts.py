@@ -22,8 +22,9 @@ CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
 LOG = "log.jsonl"
 LOCK = ".lock"
+LOOKS = "looks.jsonl"  # evaluations of test bars, of the run and, beside the runs, of the store
 OWNER = ".lock.owner"  # Windows lets no other process read a file that is locked
-RESERVED = (MANIFEST, CONFIG, LOG, LOCK, OWNER)
+RESERVED = (MANIFEST, CONFIG, LOG, LOOKS, LOCK, OWNER)
 # Rendered from the artifacts at any time, so these belong to no stage.
 REPORT_HTML = "evaluation/report.html"
 REPORT_MD = "evaluation/report.md"

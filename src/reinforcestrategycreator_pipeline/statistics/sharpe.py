@@ -1,4 +1,4 @@
-"""The standard error of a Sharpe ratio."""
+"""The standard error of a Sharpe ratio, and the ratio above which a result is not believed."""
 
 from __future__ import annotations
 
@@ -17,3 +17,21 @@ def sharpe_standard_error(sharpe: float, bars: int, periods_per_year: float) -> 
     """
     per_bar = sharpe / math.sqrt(periods_per_year)
     return math.sqrt((1.0 + per_bar**2 / 2.0) / bars * periods_per_year)
+
+
+_DAILY, _LONGER = 4.0, 3.0
+_DAYS = 366.0  # the most daily bars a year
+_FEWEST = 150.0  # below that, bars are longer than a day
+
+
+def incredible_sharpe(periods_per_year: float) -> float:
+    """Return the annualized Sharpe ratio above which a backtest is usually wrong.
+
+    It is 4 for daily bars, and 3 for longer ones. Shorter bars allow more independent bets, and the
+    best desks that trade within a day do reach more: the limit grows with the fourth root of the
+    bars per day, to about 9 for hourly and 25 for minute bars of a market that never closes. This
+    is a rule of thumb, not a statistic.
+    """
+    if periods_per_year < _FEWEST:
+        return _LONGER
+    return float(_DAILY * max(periods_per_year / _DAYS, 1.0) ** 0.25)

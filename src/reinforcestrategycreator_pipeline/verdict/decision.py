@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -35,6 +35,35 @@ class Check(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """The first decision on bars that are judged again.
+
+    Attributes
+    ----------
+    run : str
+        Name of the run that made it.
+    promoted : bool
+        Whether that decision was to promote.
+    sentence : str
+        That decision in words, with its reasons.
+    changed : tuple of str
+        What is not as it was then, in words: ``"other thresholds"``.
+    """
+
+    run: str
+    promoted: bool
+    sentence: str
+    changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        was = "promoted" if self.promoted else "not promoted"
+        return (
+            f"Judged again on bars already seen, with {' and '.join(self.changed)}; the first "
+            f"decision was: {was} (run {self.run})."
+        )
+
+
+@dataclass(frozen=True)
 class Decision:
     """The decision whether a strategy is promoted, with its reasons.
 
@@ -42,9 +71,13 @@ class Decision:
     ----------
     checks : tuple of Check
         Conditions for promotion; all must hold.
+    first : Earlier or None
+        The first decision on these bars, if this is not it. That one stays the answer of an
+        untouched test; this one was made by somebody who had seen the result.
     """
 
     checks: tuple[Check, ...]
+    first: Earlier | None = None
 
     def __str__(self) -> str:
         return self.sentence
@@ -62,7 +95,11 @@ class Decision:
 
     @property
     def sentence(self) -> str:
-        """The decision and its reasons, in two sentences."""
+        """The decision and its reasons, in two sentences, and what the first one was."""
+        return f"{self._own} {self.first}" if self.first else self._own
+
+    @property
+    def _own(self) -> str:
         total = len(self.checks)
         failed = sum(not check.passed for check in self.checks)
         if not total:
@@ -73,12 +110,20 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as ``metrics.json`` holds it."""
-        return {"promoted": self.promoted, "checks": [c._asdict() for c in self.checks]}
+        checks = [c._asdict() for c in self.checks]
+        return {
+            "promoted": self.promoted,
+            "checks": checks,
+            "first": self.first and asdict(self.first),
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Decision:
         """Restore a decision from the result of `to_json`."""
-        return cls(tuple(Check(**check) for check in stored["checks"]))
+        first = stored["first"]
+        if first is not None:
+            first = Earlier(**{**first, "changed": tuple(first["changed"])})
+        return cls(tuple(Check(**check) for check in stored["checks"]), first)
 
 
 def _share(count: int, total: int) -> str:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reinforcestrategycreator_pipeline.backtesting.excess import Excess, excess_over
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     MetricInfo,
     MetricValue,
     all_metrics,
     compute_metrics,
 )
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import write_json
+from reinforcestrategycreator_pipeline.statistics.sharpe import incredible_sharpe
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
@@ -32,13 +35,20 @@ class Judgement:
         Name of the judged strategy, as in its results.
     description : str
         One line on the strategy: ``"20 inputs, hidden layers 32 and 32"``; may be empty.
-    periods_per_year : float
-        Bars per year by which the metrics were annualized, > 0.
+    periods_per_year : mapping of str to float
+        Bars per year by which the metrics were annualized, > 0, by asset or ``"PORTFOLIO"``: each
+        from its own closes in the test span.
     metrics : mapping of str to mapping of str to mapping of str to MetricValue
         Metrics by asset or ``"PORTFOLIO"``, then by strategy, then by metric.
-    random_percentile : mapping of str to float
-        Percentage of random policies with the strategy's turnover that end below it, 0 to 100, by
-        asset.
+    random_percentile : mapping of str to float or None
+        Percentage of the strategy's own exposures at shifted times that end below it, 0 to 100, by
+        asset or ``"PORTFOLIO"``; None if no shift moves them. It describes, and decides nothing.
+    excess : mapping of str to Excess
+        The strategy's returns against those of buy and hold, by asset or ``"PORTFOLIO"``; empty
+        without buy and hold.
+    notes : tuple of str
+        What a reader must know of the result, one sentence each: that the policy is a fallback, or
+        that its Sharpe ratio is too good to be true.
     decision : Decision
         Checks of the strategy, and whether it is promoted.
     infos : mapping of str to MetricInfo
@@ -47,10 +57,12 @@ class Judgement:
 
     strategy: str
     description: str
-    periods_per_year: float
+    periods_per_year: Mapping[str, float]
     metrics: Metrics
-    random_percentile: Mapping[str, float]
+    random_percentile: Mapping[str, float | None]
     decision: Decision
+    excess: Mapping[str, Excess] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     infos: Mapping[str, MetricInfo] = field(
         default_factory=lambda: {metric.key: metric for metric in all_metrics()}
     )
@@ -65,9 +77,11 @@ class Judgement:
         stored = {
             "strategy": self.strategy,
             "description": self.description,
-            "periods_per_year": self.periods_per_year,
+            "periods_per_year": dict(self.periods_per_year),
             "decision": self.decision.to_json(),
+            "notes": list(self.notes),
             "random_percentile": dict(self.random_percentile),
+            "excess": {asset: found.to_json() for asset, found in self.excess.items()},
             "metrics": {
                 asset: {
                     name: {key: value.to_json() for key, value in found.items()}
@@ -105,6 +119,8 @@ class Judgement:
                 metrics,
                 stored["random_percentile"],
                 Decision.from_json(stored["decision"]),
+                {asset: Excess.from_json(found) for asset, found in stored["excess"].items()},
+                tuple(stored["notes"]),
                 {info.key: info for info in infos},
             )
         except OSError as error:
@@ -118,20 +134,59 @@ def judge(
     results: Results,
     strategy: str,
     description: str,
-    periods_per_year: float,
     thresholds: Thresholds,
-    random_percentile: Mapping[str, float],
+    random_percentile: Mapping[str, float | None],
+    notes: tuple[str, ...] = (),
 ) -> Judgement:
     """Compute all metrics of all results, and check the strategy's portfolio for promotion."""
-    metrics = {
-        asset: {name: compute_metrics(r, periods_per_year) for name, r in strategies.items()}
+    periods = {
+        asset: infer_periods_per_year(strategies[strategy].timestamps)
         for asset, strategies in results.items()
     }
+    metrics = {
+        asset: {name: compute_metrics(r, periods[asset]) for name, r in strategies.items()}
+        for asset, strategies in results.items()
+    }
+    excess = compare_with_hold(results, strategy, periods)
     portfolio = metrics[PORTFOLIO]
     decision = decide(
         thresholds,
         portfolio[strategy],
         portfolio.get(BUY_AND_HOLD, {}),
-        random_percentile.get(PORTFOLIO),
+        excess.get(PORTFOLIO),
     )
-    return Judgement(strategy, description, periods_per_year, metrics, random_percentile, decision)
+    notes += too_good(metrics, strategy, periods)
+    return Judgement(
+        strategy, description, periods, metrics, random_percentile, decision, excess, notes
+    )
+
+
+def compare_with_hold(
+    results: Results, strategy: str, periods: Mapping[str, float]
+) -> dict[str, Excess]:
+    """Return the strategy's excess over buy and hold, by asset that has both."""
+    return {
+        asset: excess_over(found[strategy], found[BUY_AND_HOLD], periods[asset])
+        for asset, found in results.items()
+        if BUY_AND_HOLD in found
+    }
+
+
+def too_good(metrics: Metrics, strategy: str, periods: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a sentence for the portfolio, or else each asset, whose Sharpe ratio is incredible."""
+    said = []
+    for asset, found in metrics.items():
+        value = found[strategy].get("sharpe", MetricValue(None, "not computed")).value
+        limit = incredible_sharpe(periods[asset])
+        if value is not None and value > limit:
+            where = "the portfolio" if asset == PORTFOLIO else asset
+            said.append(
+                f"Too good to be true: a Sharpe ratio of {value:.2f} on {where} (above "
+                f"{limit:.1f} for bars of this length). It usually means that a feature or a price "
+                "knows the future, that prices are wrong (a split, a bad tick, a stale close), "
+                "that costs are missing, that there are few bars, or that the market is "
+                "synthetic. Find out which before you believe it."
+            )
+            if asset == PORTFOLIO:
+                break
+    return tuple(said)

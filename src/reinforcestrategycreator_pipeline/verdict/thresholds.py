@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
 
+from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
     METRICS,
     MetricValue,
     find_metric,
     format_value,
 )
-from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Lt, Strict
 from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.registry import NameOf
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
@@ -38,9 +38,9 @@ class Thresholds(Strict):
     beat_buy_and_hold : bool
         Whether the total return must exceed that of buy and hold on the same bars at the same
         costs.
-    min_random_percentile : float or None
-        Minimum percentile of the result among random policies with the same turnover, 0 to 100;
-        None disables the check.
+    max_excess_p : float or None
+        Maximum one-sided p-value of the mean excess over buy and hold, in (0, 1); see
+        `excess_over`. None disables the check.
     minimum, maximum : mapping of str to float
         Limits of further metrics, by name or ``"module:function"``, each in the metric's own unit:
         0.1 is 10%, and a drawdown is negative.
@@ -50,7 +50,7 @@ class Thresholds(Strict):
     max_drawdown: Annotated[float, Gt(0), Le(1)] | None = 0.5
     min_trades: Annotated[int, Ge(0)] = 10
     beat_buy_and_hold: bool = True
-    min_random_percentile: Annotated[float, Ge(0), Le(100)] | None = 95.0
+    max_excess_p: Annotated[float, Gt(0), Lt(1)] | None = 0.05
     minimum: Mapping[Metric, float] = field(default_factory=dict)
     maximum: Mapping[Metric, float] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ def decide(
     thresholds: Thresholds,
     own: Values,
     buy_and_hold: Values,
-    random_percentile: float | None,
+    excess: Excess | None,
 ) -> Decision:
     """Check test results against the thresholds.
 
@@ -75,9 +75,9 @@ def decide(
     thresholds : Thresholds
         Conditions for promotion.
     own, buy_and_hold : mapping of str to MetricValue
-        Metrics of the strategy and of buy and hold, on the equal-weight portfolio.
-    random_percentile : float or None
-        Percentage of the random policies that the strategy beats, 0 to 100; None if unknown.
+        Metrics of the strategy and of buy and hold, on the portfolio.
+    excess : Excess or None
+        The strategy's returns against those of buy and hold; None if not computed.
 
     Returns
     -------
@@ -94,8 +94,8 @@ def decide(
     checks.append(_bound("trades", float(thresholds.min_trades), own))
     if thresholds.beat_buy_and_hold:
         checks.append(_beats(own, buy_and_hold))
-    if thresholds.min_random_percentile is not None:
-        checks.append(_percentile(thresholds.min_random_percentile, random_percentile))
+    if thresholds.max_excess_p is not None:
+        checks.append(_excess(thresholds.max_excess_p, excess or Excess(reason="not computed")))
     checks += [_bound(name, limit, own) for name, limit in thresholds.minimum.items()]
     checks += [_bound(name, limit, own, -1) for name, limit in thresholds.maximum.items()]
     return Decision(tuple(checks))
@@ -130,22 +130,17 @@ def _beats(own: Values, hold: Values) -> Check:
     return Check(metric.label, f"above buy and hold ({bound})", value, passed, phrase)
 
 
-def _percentile(limit: float, found: float | None) -> Check:
-    name, rule, bound = "Percentile of random policies", f"at least {limit:g}", f"{limit:g}"
-    minimum = f"minimum {_ordinal(bound)}"
-    if found is None or math.isnan(found):
-        reason = "not computed" if found is None else "not a number"
-        value = f"undefined ({reason})"
-        return Check(name, rule, value, False, _phrase(name, value, minimum))
-    passed = found >= limit
-    text = f"{found:.1f}"
-    if not passed and text == f"{limit:.1f}":
-        text = repr(found)
-    rank = f"{found:.0f}"
-    if rank == bound:
-        rank = text
-    phrase = f"{_ordinal(rank)} percentile of random policies ({minimum})"
-    return Check(name, rule, text, passed, phrase)
+def _excess(limit: float, found: Excess) -> Check:
+    name, rule, bound = "Excess over buy and hold", f"p at most {limit:g}", f"maximum {limit:g}"
+    if found.excess is None:
+        value = f"undefined ({found.reason})"
+        return Check(name, rule, value, False, _phrase(name, value, bound))
+    passed = found.excess.p <= limit
+    p = f"{found.excess.p:.2g}"
+    if not passed and p == f"{limit:.2g}":
+        p = repr(found.excess.p)
+    value = f"{format_value('percent', found.excess.value)} a year, p {p}"
+    return Check(name, rule, value, passed, _phrase(name, value, bound))
 
 
 def _phrase(label: str, value: str, limit: str) -> str:
@@ -153,12 +148,6 @@ def _phrase(label: str, value: str, limit: str) -> str:
     word = label.split()[0]
     name = label[0].lower() + label[1:] if word[1:].islower() and word not in _PROPER else label
     return f"{name} {value[:-1]}; {limit})" if value.endswith(")") else f"{name} {value} ({limit})"
-
-
-def _ordinal(number: str) -> str:
-    """Return ``"95th"`` for ``"95"``; a decimal ends as its last digit is read."""
-    suffix = {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th")
-    return f"{number}{'th' if number[-2:] in ('11', '12', '13') else suffix}"
 
 
 def _text(unit: str, found: MetricValue, limit: float, passed: bool) -> str:

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtesting.run import PORTFOLIO, combine, run_backtest
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.run import (
+    PORTFOLIO,
+    combine,
+    portfolio_clock,
+    run_backtest,
+)
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DAY,
     DEAR,
@@ -96,3 +102,71 @@ def test_no_trades_at_all():
     both = combine(results)
     assert len(both.trades) == 0
     assert (both.equity == 300.0).all()
+
+
+def at(stamps, symbol, seed):
+    """A random walk that closes at these times."""
+    whole = random_asset(len(stamps), seed)
+    times = pd.DatetimeIndex(stamps).as_unit("ns").asi8
+    return asset_of(whole.open, whole.close, times, symbol=symbol)
+
+
+WEEKDAYS = pd.bdate_range("2015-01-01", periods=523, tz="UTC")  # to 2017-01-02: two years
+NEW_YORK = WEEKDAYS + pd.Timedelta(hours=21)
+LONDON = WEEKDAYS + pd.Timedelta(hours=16, minutes=30)
+EVERY_DAY = pd.date_range("2015-01-02", "2017-01-03", tz="UTC")  # midnights: closes of the day past
+
+
+@pytest.mark.parametrize(
+    ("closes", "bars", "a_year"),
+    [
+        # 522 steps over 732 days. Counted stamp by stamp there were 522 bars a year.
+        ([NEW_YORK, LONDON], 523, 522 / 732 * 365.25),
+        ([LONDON, NEW_YORK, WEEKDAYS + pd.Timedelta(hours=6)], 523, 522 / 732 * 365.25),
+        # The coin trades on all days, so the portfolio does, too; the stock does not.
+        ([NEW_YORK, EVERY_DAY], 733, 365.25),
+    ],
+)
+def test_a_portfolio_has_one_bar_a_day_and_each_asset_its_own_year(closes, bars, a_year):
+    assets = [at(stamps, f"S{i}", i) for i, stamps in enumerate(closes)]
+    results = [
+        run(a, random_targets(len(a.close) - 1, (0.0, 1.0), i), DEAR) for i, a in enumerate(assets)
+    ]
+    both = combine(results)
+    assert len(both.timestamps) == bars
+    assert infer_periods_per_year(both.timestamps) == pytest.approx(a_year)
+    for result, stamps in zip(results, closes, strict=True):
+        steps = len(stamps) - 1
+        own = steps / ((stamps[-1] - stamps[0]) / pd.Timedelta(days=1)) * 365.25
+        assert infer_periods_per_year(result.timestamps) == pytest.approx(own)
+    # No money is lost on the way, and the whole is what each account was worth last.
+    assert both.costs.sum() == pytest.approx(sum(r.costs.sum() for r in results))
+    table = pd.concat([pd.Series(r.equity, r.timestamps) for r in results], axis=1, sort=True)
+    worth = table.ffill().fillna(100.0).sum(axis=1)
+    np.testing.assert_allclose(both.equity, worth.loc[both.timestamps], rtol=1e-13)
+
+
+def test_one_move_of_the_market_is_one_return():
+    """The same prices, seen at two hours: the portfolio is as volatile as its members.
+
+    Counted stamp by stamp, a day's move came in two halves of the same sign, and volatility was
+    lower by the square root of two.
+    """
+    rng = np.random.default_rng(0)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, len(WEEKDAYS))))
+    results = [
+        run(asset_of(close, close, stamps.as_unit("ns").asi8, symbol=name), np.ones(len(close) - 1))
+        for name, stamps in (("N", NEW_YORK), ("L", LONDON))
+    ]
+    both = combine(results)
+    np.testing.assert_allclose(both.equity, 2 * results[0].equity, rtol=1e-12)
+
+
+def test_hours_of_two_markets_and_bars_of_one_hour_are_never_merged():
+    first = pd.date_range("2015-01-01 10:00", periods=50, freq="h", tz="UTC")
+    half = first + pd.Timedelta(minutes=30)
+    assert len(portfolio_clock([first, half])) == 51
+    assert portfolio_clock([first]).equals(first)
+    # A market with two bars within one hour keeps both.
+    odd = first[:40].append(first[40:41] - pd.Timedelta(minutes=61)).sort_values()
+    assert portfolio_clock([odd, half]).equals(odd.union(half))

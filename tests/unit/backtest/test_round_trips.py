@@ -157,3 +157,25 @@ def test_return_of_a_long_is_that_of_its_fills(seed, grid):
             assert trades["return"].iloc[trade.Index] == pytest.approx(growth - 1, abs=1e-12)
             checked += 1
     assert checked or len(trades) < 5 or grid[0] < 0
+
+
+def test_a_trade_that_ruins_the_account_shows_the_bar_of_the_ruin():
+    """Short from the open of bar 1; the price doubles within bar 2, or over the gap before it."""
+    #                open            close           exit price: the close of the ruin, or its open
+    for opens, closes, price in (
+        ([10, 10, 10, 30, 30], [10, 10, 21, 30, 30], 21.0),
+        ([10, 10, 21, 30, 30], [10, 10, 25, 30, 30], 21.0),
+    ):
+        result = run(asset_of(opens, closes), [-1, -1, -1, -1])
+        trade = result.trades.iloc[0]
+        assert len(result.trades) == 1
+        assert (trade["exit_time"].value / DAY, trade["exit_price"]) == (2, price)
+        assert not trade["open"]
+        assert trade["return"] == pytest.approx(-1.0, abs=2e-6)
+        assert result.equity[0] + trade["pnl"] == pytest.approx(result.equity[-1])
+
+
+def test_a_ruin_at_the_last_bar_is_not_an_open_trade():
+    trade = run(asset_of([10, 10, 10], [10, 10, 21]), [-1, -1]).trades.iloc[0]
+    assert (trade["exit_time"].value / DAY, trade["exit_price"], trade["open"]) == (2, 21.0, False)
+    assert trade["bars"] == 2

@@ -170,26 +170,27 @@ def test_ranking_by_what_has_no_better_direction_is_refused():
         rank({"a": MetricValue(1.0)}, "turnover")
 
 
-DAY = 86_400.0
-
-
 @pytest.mark.parametrize(
-    ("stamps", "seconds", "expected", "tolerance"),
+    ("stamps", "expected", "tolerance"),
     [
-        (pd.bdate_range("2010-01-04", "2019-12-31", tz="UTC"), DAY, 260.9, 0.3),
-        (pd.date_range("2010-01-01", periods=2000, tz="UTC"), DAY, 365.25, 1e-6),
-        (pd.date_range("2010-01-01", periods=9000, freq="h", tz="UTC"), 3600.0, 8766, 1e-6),
-        (pd.date_range("2000-01-07", periods=500, freq="7D", tz="UTC"), 7 * DAY, 52.18, 0.01),
-        (pd.date_range("2000-01-31", periods=120, freq="ME", tz="UTC"), 30.4 * DAY, 12.0, 0.02),
+        (pd.bdate_range("2010-01-04", "2019-12-31", tz="UTC"), 260.9, 0.3),
+        (pd.date_range("2010-01-01", periods=2000, tz="UTC"), 365.25, 1e-6),
+        (pd.date_range("2010-01-01", periods=9000, freq="h", tz="UTC"), 8766, 1e-6),
+        (pd.date_range("2000-01-07", periods=500, freq="7D", tz="UTC"), 52.18, 0.01),
+        (pd.date_range("2000-01-31", periods=120, freq="ME", tz="UTC"), 12.0, 0.02),
+        # 13 weeks: 65 steps in 91 days.
+        (pd.bdate_range("2010-01-04", periods=66, tz="UTC"), 65 / 91 * 365.25, 1e-9),
         # Too short to observe: estimated.
-        (pd.bdate_range("2010-01-04", periods=5, tz="UTC"), DAY, 252.0, 1e-9),
-        (pd.date_range("2010-01-01", periods=20, tz="UTC"), DAY, 365.25, 1e-9),
-        (pd.date_range("2010-01-04", periods=8, freq="7D", tz="UTC"), 7 * DAY, 52.18, 0.01),
-        (pd.date_range("2021-01-02", periods=72, freq="h", tz="UTC"), 3600.0, 8766, 1e-6),
+        (pd.bdate_range("2010-01-04", periods=5, tz="UTC"), 252.0, 1e-9),
+        (pd.date_range("2010-01-01", periods=20, tz="UTC"), 365.25, 1e-9),
+        (pd.date_range("2010-01-04", periods=8, freq="7D", tz="UTC"), 52.18, 0.01),
+        (pd.date_range("2021-01-02", periods=72, freq="h", tz="UTC"), 8766, 1e-6),
+        # Friday's bar closes at midnight, when Saturday begins.
+        (pd.bdate_range("2010-01-04", periods=20, tz="UTC") + pd.Timedelta(days=1), 252.0, 1e-9),
     ],
 )
-def test_bars_per_year(stamps, seconds, expected, tolerance):
-    assert infer_periods_per_year(stamps, seconds) == pytest.approx(expected, abs=tolerance)
+def test_bars_per_year(stamps, expected, tolerance):
+    assert infer_periods_per_year(stamps) == pytest.approx(expected, abs=tolerance)
 
 
 def test_bars_per_year_of_us_sessions():
@@ -197,13 +198,13 @@ def test_bars_per_year_of_us_sessions():
     holidays = ["2012-01-02", "2012-01-16", "2012-02-20", "2012-04-06", "2012-05-28", "2012-07-04"]
     holidays += ["2012-09-03", "2012-10-29", "2012-10-30", "2012-11-22", "2012-12-25"]
     days = pd.bdate_range("2011-12-30", "2012-12-31", freq="C", holidays=holidays, tz="UTC")
-    assert infer_periods_per_year(days, DAY) == pytest.approx(250 / 367 * 365.25)
+    assert infer_periods_per_year(days) == pytest.approx(250 / 367 * 365.25)
 
 
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
 def test_bars_per_year_of_any_resolution(unit):
     stamps = pd.date_range("2010-01-01", periods=400, tz="UTC").as_unit(unit)
-    assert infer_periods_per_year(stamps, DAY) == pytest.approx(365.25)
+    assert infer_periods_per_year(stamps) == pytest.approx(365.25)
 
 
 def test_intraday_sessions_of_a_few_days():
@@ -212,21 +213,23 @@ def test_intraday_sessions_of_a_few_days():
         pd.date_range(f"2021-03-0{d} 15:00", periods=7, freq="h", tz="UTC") for d in (1, 2, 3, 4)
     ]
     stamps = days[0][4:].append(days[1:])
-    assert infer_periods_per_year(stamps, 3600.0) == pytest.approx(7 * 252)
+    assert infer_periods_per_year(stamps) == pytest.approx(7 * 252)
 
 
-def test_a_hole_in_the_data_does_not_lower_the_count():
-    whole = pd.date_range("2010-01-01", periods=1500, tz="UTC")
-    holed = whole[:400].append(whole[900:])
-    assert infer_periods_per_year(holed, DAY) == pytest.approx(365.25)
+def test_dense_then_sparse_counts_the_bars_in_the_elapsed_time():
+    # A year of days, then four years of weeks: 365 + 208 steps in 365 + 1,456 days.
+    days = pd.date_range("2010-01-01", periods=366, tz="UTC")
+    weeks = days[-1] + pd.to_timedelta(7 * np.arange(1, 209), unit="D")
+    assert infer_periods_per_year(days.append(weeks)) == pytest.approx(573 / 1821 * 365.25)
+    assert infer_periods_per_year(weeks) == pytest.approx(365.25 / 7)
+    # Months are not holes in what once was daily: 365 + 36 steps in 365 + 36 * 30 days.
+    months = days[-1] + pd.to_timedelta(30 * np.arange(1, 37), unit="D")
+    assert infer_periods_per_year(days.append(months)) == pytest.approx(401 / 1445 * 365.25)
 
 
 def test_bad_timestamps_are_refused():
     stamps = pd.date_range("2010-01-01", periods=3, tz="UTC")
     with pytest.raises(DataError, match="at least 2"):
-        infer_periods_per_year(stamps[:1], DAY)
+        infer_periods_per_year(stamps[:1])
     with pytest.raises(DataError, match="strictly increasing"):
-        infer_periods_per_year(stamps[[0, 2, 1]], DAY)
-    for seconds in (0.0, -1.0, float("nan")):
-        with pytest.raises(DataError, match="bar_seconds"):
-            infer_periods_per_year(stamps, seconds)
+        infer_periods_per_year(stamps[[0, 2, 1]])

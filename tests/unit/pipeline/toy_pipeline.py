@@ -131,7 +131,8 @@ class Report:
         promoted = total > context.config.report.threshold
         check = Check("the sum", "large", f"{total:.2f}", promoted)
         metrics = {name: {"sharpe": MetricValue(total)} for name in ("dqn [bold]", "flat")}
-        judgement = Judgement("dqn [bold]", "", 1.0, {"PORTFOLIO": metrics}, {}, Decision((check,)))
+        of_all, periods = {"PORTFOLIO": metrics}, {"PORTFOLIO": 1.0}
+        judgement = Judgement("dqn [bold]", "", periods, of_all, {}, Decision((check,)))
         judgement.write(context.path("metrics"))
 
 

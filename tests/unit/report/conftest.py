@@ -93,12 +93,13 @@ def portfolio(strategy, members):
 
 def judged(results, periods_per_year, names=None, checks=(), strategy="ridge"):
     """Judge results by some metrics, with checks that were made elsewhere."""
+    periods = dict.fromkeys(results, periods_per_year)
     metrics = {
         asset: {n: compute_metrics(r, periods_per_year, names) for n, r in strategies.items()}
         for asset, strategies in results.items()
     }
     decision = Decision(tuple(checks))
-    return Judgement(strategy, "20 inputs", periods_per_year, metrics, {}, decision)
+    return Judgement(strategy, "20 inputs", periods, metrics, {}, decision)
 
 
 def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shorts=True):

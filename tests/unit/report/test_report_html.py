@@ -22,7 +22,7 @@ from reinforcestrategycreator_pipeline.reporting.charts.distribution import dist
 from reinforcestrategycreator_pipeline.reporting.contents import contents
 from reinforcestrategycreator_pipeline.reporting.data import stamp_texts
 from reinforcestrategycreator_pipeline.reporting.html import script_json
-from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
+from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision, Earlier
 
 EVIL = '</script><script>alert(1)</script>"&'
 
@@ -204,7 +204,11 @@ def hostile(kit):
         judgement=kit.replace(
             base.judgement,
             metrics=renamed(base.judgement.metrics),
-            decision=Decision((Check(EVIL, EVIL, EVIL, False),)),
+            periods_per_year=renamed(base.judgement.periods_per_year),
+            notes=(EVIL,),
+            decision=Decision(
+                (Check(EVIL, EVIL, EVIL, False),), Earlier(EVIL, True, EVIL, (EVIL,))
+            ),
         ),
         prices=renamed(base.prices),
         config_yaml=EVIL,

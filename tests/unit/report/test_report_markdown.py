@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
+from reinforcestrategycreator_pipeline.market.sources.sample import SampleSource
 from reinforcestrategycreator_pipeline.reporting import markdown
 from reinforcestrategycreator_pipeline.reporting.contents import contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
@@ -131,10 +133,15 @@ def test_all_assets_are_in(report_data):
     assert "— (zero variance)" in text
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/metrics.md"])
-def test_the_pages_give_the_standard_error_of_two_years(page):
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/reference/metrics.md", "docs/tutorial/read-a-report.md"]
+)
+def test_the_pages_give_the_standard_error_of_the_default_run(page):
+    """By the report's own function, from the clock of the sample's last 605 bars."""
+    frame = SampleSource(symbols=("IBM",)).load(np.random.default_rng(0)).bars["IBM"]
+    periods = infer_periods_per_year(pd.DatetimeIndex(frame.index[-606:]))
     text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
-    assert f"is about {sharpe_standard_error(0.5, 2 * 252, 252):.2f}" in text
+    assert f"is about {sharpe_standard_error(0.32, 605, periods):.2f}" in text
 
 
 def test_docs_define_every_metric():

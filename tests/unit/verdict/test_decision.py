@@ -3,9 +3,11 @@ import json
 
 import pytest
 
+from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
+from reinforcestrategycreator_pipeline.statistics.newey_west import Estimate
+from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision, Earlier
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
 GOOD = {
@@ -15,15 +17,20 @@ GOOD = {
     "total_return": MetricValue(0.31),
 }
 HOLD = {"total_return": MetricValue(0.25)}
+ABOVE = Excess(Estimate(0.06, 0.03, 0.02))
 
 
-def of(metrics=GOOD, hold=HOLD, percentile=98.0, **thresholds):
-    decision = decide(Thresholds(**thresholds), metrics, hold, percentile)
+def excess(p, value=0.01):
+    return Excess(Estimate(value, 0.03, p))
+
+
+def of(metrics=GOOD, hold=HOLD, excess=ABOVE, **thresholds):
+    decision = decide(Thresholds(**thresholds), metrics, hold, excess)
     return {c.name: c for c in decision.checks}
 
 
 def test_a_good_result_passes_every_condition():
-    decision = decide(Thresholds(), GOOD, HOLD, 98.0)
+    decision = decide(Thresholds(), GOOD, HOLD, ABOVE)
     assert decision.checks == (
         Check("Sharpe ratio", "at least 0.50", "0.90", True, "Sharpe ratio 0.90 (minimum 0.50)"),
         Check(
@@ -38,11 +45,11 @@ def test_a_good_result_passes_every_condition():
             "total return 31.00% (buy and hold: 25.00%)",
         ),
         Check(
-            "Percentile of random policies",
-            "at least 95",
-            "98.0",
+            "Excess over buy and hold",
+            "p at most 0.05",
+            "6.00% a year, p 0.02",
             True,
-            "98th percentile of random policies (minimum 95th)",
+            "excess over buy and hold 6.00% a year, p 0.02 (maximum 0.05)",
         ),
     )
     assert decision.promoted
@@ -58,12 +65,14 @@ def test_a_decision_states_what_failed_beside_its_limit():
         "trades": MetricValue(25.0),
         "total_return": MetricValue(0.0741),
     }
-    decision = decide(Thresholds(), own, {"total_return": MetricValue(0.4697)}, 16.4)
+    decision = decide(
+        Thresholds(), own, {"total_return": MetricValue(0.4697)}, excess(0.987, -0.14)
+    )
     assert not decision.promoted
     assert decision.sentence == (
         "Not promoted. Three of five checks failed: Sharpe ratio 0.32 (minimum 0.50); "
         "total return 7.41% (buy and hold: 46.97%); "
-        "16th percentile of random policies (minimum 95th)."
+        "excess over buy and hold -14.00% a year, p 0.99 (maximum 0.05)."
     )
 
 
@@ -73,7 +82,7 @@ def test_a_decision_says_what_is_undefined():
         "Not promoted. Three of five checks failed: "
         "Sharpe ratio undefined (zero variance; minimum 0.50); "
         "total return 31.00% (buy and hold: undefined, not computed); "
-        "percentile of random policies undefined (not computed; minimum 95th)."
+        "excess over buy and hold undefined (not computed; maximum 0.05)."
     )
 
 
@@ -95,21 +104,15 @@ def test_a_sentence_counts_in_words(passed, sentence):
     assert Decision(tuple(checks)).sentence == sentence
 
 
-@pytest.mark.parametrize(
-    ("found", "limit", "phrase"),
-    [
-        (1.0, 95.0, "1st percentile of random policies (minimum 95th)"),
-        (11.2, 95.0, "11th percentile of random policies (minimum 95th)"),
-        (21.6, 93.0, "22nd percentile of random policies (minimum 93rd)"),
-        (50.0, 97.5, "50th percentile of random policies (minimum 97.5th)"),
-        # Rounded to a whole number, these would seem to reach their limit.
-        (94.9, 95.0, "94.9th percentile of random policies (minimum 95th)"),
-        (94.99, 95.0, "94.99th percentile of random policies (minimum 95th)"),
-    ],
-)
-def test_percentiles_are_ordinal_numbers(found, limit, phrase):
-    checks = of(percentile=found, min_random_percentile=limit)
-    assert checks["Percentile of random policies"].phrase == phrase
+def test_a_decision_on_bars_already_seen_names_the_first():
+    first = Earlier("mine", False, "Not promoted. The only check failed.", ("other thresholds",))
+    decision = Decision((Check("a", "at least 1", "2", True),), first)
+    assert decision.promoted
+    assert decision.sentence == (
+        "Promoted. The only check passed. Judged again on bars already seen, with other "
+        "thresholds; the first decision was: not promoted (run mine)."
+    )
+    assert Decision.from_json(json.loads(json.dumps(decision.to_json()))) == decision
 
 
 def test_any_metric_may_be_a_threshold():
@@ -135,13 +138,14 @@ def test_any_metric_may_be_a_threshold():
         ({"metrics": {**GOOD, "max_drawdown": MetricValue(-0.51)}}, "Max drawdown", "51.00%"),
         ({"metrics": {**GOOD, "trades": MetricValue(9.0)}}, "Trades", "9"),
         ({"metrics": {**GOOD, "total_return": MetricValue(0.2)}}, "Total return", "20.00%"),
-        ({"percentile": 94.9}, "Percentile of random policies", "94.9"),
+        ({"excess": excess(0.06)}, "Excess over buy and hold", "1.00% a year, p 0.06"),
+        ({"excess": excess(float("nan"))}, "Excess over buy and hold", "1.00% a year, p nan"),
+        ({"excess": None}, "Excess over buy and hold", "undefined (not computed)"),
         (
-            {"percentile": float("nan")},
-            "Percentile of random policies",
-            "undefined (not a number)",
+            {"excess": Excess(reason="the policy is buy and hold")},
+            "Excess over buy and hold",
+            "undefined (the policy is buy and hold)",
         ),
-        ({"percentile": None}, "Percentile of random policies", "undefined (not computed)"),
     ],
 )
 def test_one_condition_that_fails_is_enough(changes, name, value):
@@ -173,7 +177,7 @@ def test_limits_are_met_by_their_own_value_but_a_benchmark_must_be_beaten():
         "trades": MetricValue(10.0),
         "total_return": MetricValue(0.25),
     }
-    checks = of(metrics, percentile=95.0)
+    checks = of(metrics, excess=excess(0.05))
     assert [c.name for c in checks.values() if not c.passed] == ["Total return"]
 
 
@@ -184,11 +188,11 @@ def test_rounding_never_hides_why_a_condition_failed():
         "trades": MetricValue(25.0),
         "total_return": MetricValue(0.25),
     }
-    checks = of(metrics, percentile=94.99)
+    checks = of(metrics, excess=excess(0.0501))
     assert checks["Sharpe ratio"].value == "0.4999"
     assert checks["Max drawdown"].value.startswith("50.0001")
     assert checks["Total return"].value == "25.0%"
-    assert checks["Percentile of random policies"].value == "94.99"
+    assert checks["Excess over buy and hold"].value == "1.00% a year, p 0.0501"
     assert not any(c.passed for c in checks.values() if c.name != "Trades")
 
 
@@ -210,8 +214,9 @@ def test_what_is_not_set_is_not_looked_at():
         ({"min_trades": -1}, "min_trades"),
         ({"min_trades": 2.5}, "min_trades"),
         ({"beat_buy_and_hold": 1}, "beat_buy_and_hold"),
-        ({"min_random_percentile": 101}, "min_random_percentile"),
-        ({"min_random_percentile": True}, "min_random_percentile"),
+        ({"max_excess_p": 0.0}, "max_excess_p"),
+        ({"max_excess_p": 5}, "max_excess_p"),
+        ({"max_excess_p": True}, "max_excess_p"),
     ],
 )
 def test_wrong_thresholds_are_refused(changes, name):

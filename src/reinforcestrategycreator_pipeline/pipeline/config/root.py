@@ -82,7 +82,8 @@ class EvaluationConfig(Strict):
     benchmarks : list of names and mappings
         Strategies that trade the same bars: a name, or ``{name: ..., **parameters}``.
     random_draws : int
-        Number of random-timing policies per asset, 1 to 10,000; the median result is shown.
+        Largest number of circular shifts of the policy's exposures, 1 to 10,000; the median result
+        is shown.
     """
 
     benchmarks: tuple[Annotated[Any, STRATEGIES], ...] = BENCHMARKS

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 from reinforcestrategycreator_pipeline.backtesting.compare import compare
-from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS
-from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MAIN_METRICS, METRICS
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.store import bars_table, write_results
-from reinforcestrategycreator_pipeline.files import write_text
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
@@ -17,8 +19,18 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.reporting.run import remove_pages, render_run
+from reinforcestrategycreator_pipeline.runs.artifacts import LOOKS
+from reinforcestrategycreator_pipeline.runs.manifest import load_manifest, now
 from reinforcestrategycreator_pipeline.seeding import Seeds
-from reinforcestrategycreator_pipeline.verdict.judgement import judge
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, judge
+from reinforcestrategycreator_pipeline.verdict.looks import (
+    Look,
+    append,
+    fingerprint,
+    known,
+    seal,
+    sketch,
+)
 
 
 class Evaluation:
@@ -42,6 +54,7 @@ class Evaluation:
         config: RunConfig = context.config
         remove_pages(context.run_dir)
         spans, seeds = Spans.read(context), Seeds(context.seed)
+        test = spans.cut("test")
         policy = load_policy(context.path("policy"))
         train, validation = spans.cut("train"), spans.cut("validation")
         (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
@@ -49,16 +62,22 @@ class Evaluation:
             label: rival.fit(train, validation, Work(seeds.within(f"benchmarks/{label}")))
             for label, rival in rivals
         }
-        draws = config.evaluation.random_draws
-        results, percentile = compare(policies, spans.cut("test"), draws, seeds)
+        results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
+        fallback = _fallback(context)
         judgement = judge(
             results,
             judged,
             policy.describe(),
-            infer_periods_per_year(spans.data.timestamps, spans.data.bar_seconds),
             config.deployment.thresholds,
             percentile,
+            (fallback,) if fallback else (),
         )
+        # Recorded before anybody can see it: a look counts whatever becomes of the run.
+        look = look_of(context, test, judgement)
+        sealed = seal(judgement.decision, look, known(context.run_dir)[0])
+        judgement = replace(judgement, decision=sealed)
+        for folder in (context.run_dir.parent, context.run_dir):
+            append(folder / LOOKS, look)
         write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
         trades = results[PORTFOLIO][judged].trades
@@ -66,5 +85,45 @@ class Evaluation:
         write_text(context.path("equity"), bars_table(results).to_csv(index=False))
         context.summary["strategy"] = judged
         context.summary["promoted"] = judgement.decision.promoted
+        if sealed.first:
+            context.summary["first_decision"] = asdict(sealed.first)
+        for note in judgement.notes:
+            context.log.warning(note)
         context.log.info("evaluated", decision=judgement.decision.sentence)
         render_run(context.run_dir)
+
+
+def _fallback(context: StageContext) -> str:
+    """Return the sentence that the policy is a fallback, if it is one."""
+    summary = json.loads(context.path("training_summary").read_text(encoding="utf-8"))
+    return str(summary.get("fallback", ""))
+
+
+def look_of(context: StageContext, test: MarketSpan, judgement: Judgement) -> Look:
+    """Return the entry of this evaluation in the ledger of looks."""
+    config: RunConfig = context.config
+    bars = {
+        a.symbol: [sha256_bytes(x.tobytes()) for x in (a.times, a.open, a.close)]
+        for a in test.assets
+    }
+    conditions = {
+        "data": bars,
+        "policy": sha256_file(context.path("policy")),
+        "trading": to_plain(config.trading),
+        "thresholds": to_plain(config.deployment.thresholds),
+    }
+    own = judgement.metrics[PORTFOLIO][judgement.strategy]
+    return Look(
+        run=context.run_dir.name,
+        started=load_manifest(context.run_dir).created,
+        time=now(),
+        config=fingerprint(to_plain(config)),
+        start=min(a.timestamps[0] for a in test.assets).isoformat(),
+        end=max(a.timestamps[-1] for a in test.assets).isoformat(),
+        symbols=tuple(bars),
+        conditions={name: fingerprint(part) for name, part in conditions.items()},
+        bars=sketch([a.times for a in test.assets], [a.close for a in test.assets]),
+        figures={key: own[key].value for key in MAIN_METRICS},
+        promoted=judgement.decision.promoted,
+        sentence=judgement.decision.sentence,
+    )

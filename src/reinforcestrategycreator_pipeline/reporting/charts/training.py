@@ -73,12 +73,18 @@ def _validation_caption(data: ReportData, asset: str) -> str:
     height=260,
 )
 def validation_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
-    """Draw the log growth on the validation bars, and the step of the chosen checkpoint."""
-    columns = {"validation_growth": ("validation growth", "--c-average")}
+    """Draw the log growth on the validation bars, and the step of the chosen checkpoint.
+
+    Beside it, that of the best constant exposure, which is held instead if it is not surpassed.
+    """
+    columns = {
+        "validation_growth": ("validation growth", "--c-average"),
+        "constant_growth": ("best constant exposure", "--c-hold"),
+    }
     figure = _columns(data, columns, "log growth on validation")
     if figure is None:
         return None
-    for trace in figure["data"]:
+    for trace in figure["data"][:1]:
         known = [i for i, y in enumerate(trace["y"]) if y is not None]
         trace["x"] = [trace["x"][i] for i in known]
         trace["y"] = [trace["y"][i] for i in known]
