@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,20 @@ from reinforcestrategycreator_pipeline.market.sources.frames import hold
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
-from reinforcestrategycreator_pipeline.registry import load_module, search
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.trust import (
+    allowing,
+    default_folders,
+    load_module,
+    remembered,
+)
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Metrics
 
@@ -43,6 +50,7 @@ def run(
     store: str | Path = RUNS,
     run_id: str | None = None,
     resume: str | Path | None = None,
+    trust: Sequence[str | Path] = (),
     progress: bool | None = None,
 ) -> Run:
     """Run all stages, from data to deployment; or resume a run.
@@ -69,6 +77,10 @@ def run(
     resume : str, optional
         Continue this run: its id, a path, or ``"latest"``. It keeps its configuration; with
         `seed`, `bars` or `overrides`, only the stages that depend on what changed run again.
+    trust : sequence of path
+        Folders whose modules the configuration may name, beside those of `trust.default_folders`;
+        a resumed run may name those of its start, unless it was started elsewhere or by another
+        user.
     progress : bool, optional
         Whether to show progress on standard error. By default only in a terminal or a notebook.
 
@@ -96,21 +108,48 @@ def run(
                 "a new run."
             )
         folder = find_run(Path(store), str(resume))
-        if modules := load_manifest(folder).folder:
-            search(Path(modules))
-        # The run's file is complete and already holds what the environment said at its start.
-        resolved = load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
-        outcome = runner.resume(folder, resolved)
+        with modules_of(folder, load_manifest(folder), trust):
+            # The run's file is complete and already holds what the environment said at its start.
+            resolved = load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
+            outcome = runner.resume(folder, resolved)
     else:
         file = Path(config) if isinstance(config, (str, Path)) else None
         environ: Mapping[str, str] = os.environ
         given = config if isinstance(config, Mapping) else None
         if isinstance(config, RunConfig):
             given, environ = to_plain(config), {}
-        resolved = load_config(RunConfig, file, overrides, environ, given, arguments)
-        outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
+        with allowing((*default_folders(file), *trust), beside=file and file.parent):
+            resolved = load_config(RunConfig, file, overrides, environ, given, arguments)
+            outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
     keep_current(outcome.run_dir)
-    return Run(outcome.run_dir, outcome.unchanged)
+    return Run(outcome.run_dir, outcome.unchanged, trust)
+
+
+@contextmanager
+def modules_of(
+    folder: Path, manifest: Manifest, trust: Sequence[str | Path], names: Iterable[Any] = ()
+) -> Iterator[None]:
+    """Allow the modules that a run had at its start, if this user started it here, and others.
+
+    Parameters
+    ----------
+    folder, manifest : Path, Manifest
+        Folder and manifest of the run.
+    trust : sequence of path
+        Folders to allow besides.
+    names : iterable of str
+        Modules to import.
+
+    Raises
+    ------
+    ConfigError
+        If a module is not allowed, or importing it raises.
+    """
+    beside = manifest.folder or Path.cwd()
+    with allowing((*remembered(folder, manifest.created), *trust), beside):
+        for name in names:
+            load_module(str(name))
+        yield
 
 
 class Run(Outcome):
@@ -122,13 +161,22 @@ class Run(Outcome):
         The run's folder.
     unchanged : sequence of str
         Stages that the newest call of `run` did not run again.
+    trust : sequence of path
+        Folders whose modules `policy` may load, beside those from which the run was started.
     """
 
-    def __init__(self, folder: Path, unchanged: Sequence[str] = ()) -> None:
-        self.folder, self.unchanged = Path(folder), tuple(unchanged)
+    def __init__(
+        self,
+        folder: Path,
+        unchanged: Sequence[str] = (),
+        trust: Sequence[str | Path] = (),
+    ) -> None:
+        self.folder, self.unchanged, self.trust = Path(folder), tuple(unchanged), tuple(trust)
 
     @classmethod
-    def open(cls, run: str | Path, store: str | Path = RUNS) -> Run:
+    def open(
+        cls, run: str | Path, store: str | Path = RUNS, trust: Sequence[str | Path] = ()
+    ) -> Run:
         """Return a run of the past.
 
         Parameters
@@ -137,6 +185,8 @@ class Run(Outcome):
             Its id, ``"latest"``, or the path of its folder.
         store : path
             The folder that holds the runs, for an id.
+        trust : sequence of path
+            Folders whose modules `policy` may load.
 
         Raises
         ------
@@ -144,7 +194,7 @@ class Run(Outcome):
             If there is none; the message offers the nearest name.
         """
         path = str(run) if os.sep in str(run) or not isinstance(run, Path) else f"./{run}"
-        found = cls(find_run(Path(store), path))
+        found = cls(find_run(Path(store), path), trust=trust)
         found.manifest  # noqa: B018  a folder without a manifest is no run
         return found
 
@@ -205,14 +255,14 @@ class Run(Outcome):
 
     @cached_property
     def policy(self) -> Policy:
-        """The fitted policy. The modules that the run's configuration names are imported first."""
-        if self.manifest.folder:
-            search(Path(self.manifest.folder))
-        strategy = self.config["strategy"]
-        name = strategy if isinstance(strategy, str) else strategy["name"]
-        for module in (*self.config["imports"], *([name.split(":")[0]] if ":" in name else ())):
-            load_module(module)
-        return load_policy(self._artifact("policy"))
+        """The fitted policy.
+
+        The modules that the run's configuration names for it are imported first, if `trust` or the
+        run's start on this machine allows them.
+        """
+        names = *self.config.get("imports", ()), *modules_named(self.config.get("strategy"))
+        with modules_of(self.folder, self.manifest, self.trust, names):
+            return load_policy(self._artifact("policy"))
 
     @property
     def report_path(self) -> Path:

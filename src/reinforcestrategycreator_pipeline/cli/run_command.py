@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from reinforcestrategycreator_pipeline.cli.options import ConfigOption, RunsOption, SetOption
+from reinforcestrategycreator_pipeline.cli.options import (
+    ConfigOption,
+    RunsOption,
+    SetOption,
+    TrustOption,
+)
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
@@ -28,6 +33,7 @@ def run(
         typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
+    trust: TrustOption = None,
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
 
@@ -54,6 +60,7 @@ def run(
         store=runs_dir,
         run_id=run_id,
         resume=resume,
+        trust=trust or (),
         progress=True,
     )
     show_results(output(), found.folder, found.manifest, found.unchanged)
