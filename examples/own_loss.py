@@ -8,9 +8,11 @@ Quadratic near 0 and linear far away, like Huber's, but smooth everywhere:
 import gymnasium as gym
 import numpy as np
 
+from reinforcestrategycreator_pipeline import loss
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 
 
+@loss
 def log_cosh(error, delta):
     """Return the loss of each error, prediction - target, and its derivative; any shape."""
     a = np.abs(error) / delta

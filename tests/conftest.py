@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 
 import numpy  # noqa: F401 - its BLAS must be loaded before it can be limited
 import pytest
@@ -29,11 +30,17 @@ SETTINGS = (
 )  # fmt: skip
 
 
+HOME = tempfile.TemporaryDirectory(prefix="rsc-tests-")
+
+
 def pytest_sessionstart() -> None:
     """Start from a clean environment: before test modules are imported, and libraries read it."""
     for name in list(os.environ):
         if name in SETTINGS or name.startswith(("RSC_", "_RSC_", "_TYPER_")):
             del os.environ[name]
+    # The user's own: trusted folders, and notes of runs that name modules.
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        os.environ[name] = HOME.name
 
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them the

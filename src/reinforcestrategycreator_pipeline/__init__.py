@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.api.bars import read_bars
     from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
+    from reinforcestrategycreator_pipeline.deployment.brokers.catalog import broker
+    from reinforcestrategycreator_pipeline.envs.rewards import reward
     from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
     from reinforcestrategycreator_pipeline.execution.costs import CostConfig as Costs
+    from reinforcestrategycreator_pipeline.features.base import feature
     from reinforcestrategycreator_pipeline.market.bars import MarketData
     from reinforcestrategycreator_pipeline.market.windows import SplitConfig as Split
     from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
     from reinforcestrategycreator_pipeline.models.population import Population
+    from reinforcestrategycreator_pipeline.nn.losses import loss
+    from reinforcestrategycreator_pipeline.nn.schedules import schedule
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
     from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
@@ -45,12 +50,17 @@ __all__ = [
     "TradingEnv",
     "__version__",
     "backtest",
+    "broker",
     "errors",
+    "feature",
     "load_policy",
+    "loss",
     "metrics",
     "read_bars",
     "report",
+    "reward",
     "run",
+    "schedule",
     "strategies",
 ]
 
@@ -66,12 +76,17 @@ _PLACES = {
     "Split": "market.windows:SplitConfig",
     "TradingEnv": "envs.trading_env:TradingEnv",
     "backtest": "api.backtests:backtest",
+    "broker": "deployment.brokers.catalog:broker",
     "errors": "errors:",
+    "feature": "features.base:feature",
     "load_policy": "policies.base:load_policy",
+    "loss": "nn.losses:loss",
     "metrics": "api.metrics:",
     "read_bars": "api.bars:read_bars",
     "report": "api.pages:report",
+    "reward": "envs.rewards:reward",
     "run": "api.runs:run",
+    "schedule": "nn.schedules:schedule",
     "strategies": "api.strategies:",
 }
 

@@ -4,20 +4,20 @@ A component is a frozen dataclass or a function. Its parameters are the fields o
 the arguments of the function that are keyword-only or have a default. A configuration gives a name,
 or ``{name: ..., **parameters}``; in Python, the object itself works too. A registry also annotates
 a field that holds such a component, ``reward: Annotated[Any, REWARDS]``.
+
+``"module:attribute"`` names a component of the user's, which must say that it is one: by the
+decorator `Registry.declare` or `Registry.register`, or as a class with the family's methods. Which
+modules may be loaded is up to `trust`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import inspect
-import sys
 import typing
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from reinforcestrategycreator_pipeline.checks import field_types, fit, from_mapping, raise_all
@@ -25,17 +25,16 @@ from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     KeyPath,
     at,
-    blame,
     nearest,
     shorten,
 )
+from reinforcestrategycreator_pipeline.trust import PACKAGE, load_object, may_load
 
 T = TypeVar("T")
 M = TypeVar("M")
 
 FAMILIES: weakref.WeakSet[Registry[Any]] = weakref.WeakSet()
 """All existing registries."""
-_SEARCHED: list[str] = []
 REQUIRED = inspect.Parameter.empty
 """Default of a parameter that must be given."""
 
@@ -134,15 +133,22 @@ class Registry(Generic[T]):
     family : str
         Singular noun for the members, for messages: ``"data source"``.
     methods : iterable of str, optional
-        Methods that a user's class must have; a member must be callable or a dataclass. With None,
-        nothing is checked here.
+        Methods that a user's class must have, and by which it is a member without a decorator; a
+        member must be callable or a dataclass. With None, nothing is checked here, and a decorator
+        is needed.
+    decorator : str, optional
+        The statement that imports the decorator of the user's functions, for messages.
     """
 
-    def __init__(self, family: str, methods: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, family: str, methods: Iterable[str] | None = None, decorator: str = ""
+    ) -> None:
         self.family = family
+        self._decorator = decorator
         self._methods = None if methods is None else tuple(methods)
         self._members: dict[str, Any] = {}
         self._imported: dict[str, Any] = {}
+        self._declared: dict[int, Any] = {}  # by identity, as components need not be hashable
         FAMILIES.add(self)
 
     def register(self, name: str) -> Callable[[M], M]:
@@ -160,9 +166,17 @@ class Registry(Generic[T]):
             if name in self._members and _origin(self._members[name]) != _origin(member):
                 raise ConfigError(f"the {self.family} {name!r} is already registered")
             self._members[name] = member
-            return member
+            return self.declare(member)
 
         return add
+
+    def declare(self, member: M) -> M:
+        """Declare a class or function as a member without a name of its own; return it unchanged.
+
+        As a decorator, it lets a configuration name the member as ``"module:attribute"``.
+        """
+        self._declared[id(member)] = member
+        return member
 
     def get(self, name: str) -> T:
         """Return the member named `name` without building it; a name with a colon is imported.
@@ -170,13 +184,15 @@ class Registry(Generic[T]):
         Raises
         ------
         ConfigError
-            If there is no such member (the message offers the nearest name), or the imported object
-            is not a valid one.
+            If there is no such member (the message offers the nearest name), if its module may not
+            be loaded, or if the imported object is not a valid or not a declared one.
         """
         if ":" in name:
             found = load_object(name)
             self._require_member(name, found)
-            self._imported[name] = found
+            self._require_declared(name, found)
+            if _origin(found)[0].partition(".")[0] != PACKAGE:
+                self._imported[name] = found
             return found  # type: ignore[return-value]
         if name not in self._members:
             rule, hint = f"unknown {self.family} {name!r}", nearest(name, self)
@@ -189,7 +205,8 @@ class Registry(Generic[T]):
         Parameters
         ----------
         spec : str, mapping, or object
-            A name; ``{"name": ..., **parameters}``; or the component itself, which is returned.
+            A name; ``{"name": ..., **parameters}``; or the component itself, which is returned:
+            passing it declares it.
 
         Raises
         ------
@@ -204,6 +221,9 @@ class Registry(Generic[T]):
                 message = f"the value {rule}. Got {got} instead."
                 raise ConfigError(message, rule=rule, value=spec)
             self._require_member(type(spec).__name__, spec)
+            named: Any = type(spec) if made else getattr(spec, "func", spec)
+            if "<" not in getattr(named, "__qualname__", "<"):  # else it has no name to load
+                self.declare(named)
             return spec
         mapping = {"name": spec} if isinstance(spec, str) else dict(spec)
         name = mapping.pop("name", None)
@@ -249,7 +269,8 @@ class Registry(Generic[T]):
         member = component.func if isinstance(component, Bound) else component
         if dataclasses.is_dataclass(member) and not isinstance(member, type):
             member = type(member)
-        for name, known in {**self._members, **self._imported}.items():
+        # "module:attribute" can always be loaded again, a short name only after its module.
+        for name, known in {**self._imported, **self._members}.items():
             if known is member:
                 return name
         named = member if hasattr(member, "__qualname__") else type(member)
@@ -277,6 +298,21 @@ class Registry(Generic[T]):
             raise ConfigError(
                 f"the class {name!r} is not a {self.family}: it lacks {', '.join(missing)}."
             )
+
+    def _require_declared(self, name: str, found: object) -> None:
+        if id(found) in self._declared:
+            return
+        made = dataclasses.is_dataclass(found) and not isinstance(found, type)
+        kind = type(found) if made else found
+        if id(kind) in self._declared:
+            return
+        if isinstance(kind, type) and self._methods and may_load(kind.__module__):
+            return  # `_require_member` has checked the methods
+        text = f"{name!r} is not declared as a {self.family}"
+        hint = f" It must be a class with {', '.join(self._methods or ())}, in a trusted module."
+        if self._decorator:
+            hint = f" Put @{self._decorator.split()[-1]} above it ({self._decorator})."
+        raise ConfigError(f"{text}.{hint}", rule=text, hint=hint)
 
     def values(self) -> list[T]:
         """Return the members in the order in which they were registered."""
@@ -319,56 +355,3 @@ def parameters_of(member: Any) -> dict[str, Parameter]:
         for name, p in signature.parameters.items()
         if p.kind is p.KEYWORD_ONLY or (p.default is not REQUIRED and p.kind is not p.VAR_KEYWORD)
     }
-
-
-def search(folder: Path) -> None:
-    """Add `folder` to the places where user modules are found, after installed packages."""
-    where = str(folder.resolve())
-    if where not in _SEARCHED:
-        _SEARCHED.append(where)
-    if where not in sys.path:  # last, so no file there hides a library
-        sys.path.append(where)
-
-
-def load_module(name: str) -> ModuleType:
-    """Import a module.
-
-    Raises
-    ------
-    ConfigError
-        If the module does not exist (the message names the folders searched), or importing it
-        raises any exception.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        where = ""
-        if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
-            where = "".join(f" or in {folder}" for folder in _SEARCHED[-3:])
-            where = f"; it is not installed{where.replace(' or in', ', and not in', 1)}"
-        text = f"cannot import {name!r}: {shorten(str(error))}{where}"
-        raise ConfigError(f"{text}.", rule=text) from error
-    except (Exception, SystemExit) as error:
-        # User code may raise anything, even SystemExit; the cause stays chained.
-        line = f" ({found})" if (found := blame(error)) else ""
-        text = f"importing {name!r} raised {type(error).__name__}: {shorten(str(error))}{line}"
-        raise ConfigError(f"{text}.", rule=text) from error
-
-
-def load_object(reference: str) -> object:
-    """Import the object ``"module:attribute"``.
-
-    Raises
-    ------
-    ConfigError
-        If the module cannot be imported (see `load_module`), or the attribute does not exist.
-    """
-    module, _, attribute = reference.partition(":")
-    found: object = load_module(module)
-    for part in attribute.split("."):
-        if not part or not hasattr(found, part):
-            hint = nearest(part, [n for n in dir(found) if not n.startswith("_")])
-            text = f"cannot find {part!r} in {reference!r}"
-            raise ConfigError(f"{text}.{hint}", rule=text, hint=hint)
-        found = getattr(found, part)
-    return found

@@ -11,6 +11,7 @@ from small_runs import Rsc, rsc_in
 
 CODE = """
 import numpy as np
+from reinforcestrategycreator_pipeline import broker, feature, loss, reward
 from dataclasses import dataclass
 
 class Sharpe:
@@ -21,17 +22,26 @@ class Sharpe:
             self.mean = out[i] = 0.9 * self.mean + 0.1 * g
         return out.reshape(growth.shape)
 
-differential_sharpe = Sharpe()
+differential_sharpe = reward(Sharpe())
 
+@reward
 def cumulated(growth): return np.cumsum(growth.reshape(-1)).reshape(growth.shape)
+@reward
 def short(growth): return growth[1:]
+@reward
 def averse(growth, *, by=2.0): return np.log(growth) - by * (growth - 1) ** 2
+@loss
 def one_argument(error): return error * error, 2 * error
+@loss
 def wrong_slope(error, delta): return error * error, -2 * error
+@loss
 def log_cosh(error, delta): return np.log(np.cosh(error)), np.tanh(error)
+@feature
 def misspelt(bars):
     return bars["close"].cumsm()
+@feature
 def mood(bars): return bars["mood"]
+@broker
 def no_broker(market): return 3
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ WRONG = [
         "features.columns=[rsi, 'checked_parts:misspelt']",
         "columns[1]: feature 'checked_parts:misspelt' raised",
     ),
-    ("features.columns=['checked_parts:misspelt']", "(checked_parts.py:22)"),
+    ("features.columns=['checked_parts:misspelt']", "(checked_parts.py:30)"),
     ("strategy=checked_parts:Unfit", "the strategy 'checked_parts:Unfit' raised AttributeError"),
     ("strategy=checked_parts:NoDataclass", "strategy: must be a frozen dataclass"),
     (

@@ -49,7 +49,7 @@ def own(run: str) -> float:
 
 
 def test_a_registered_metric_is_there_in_every_resumption(rsc: Rsc) -> None:
-    said = rsc("run", "-c", "../configs/mine.yaml", "--run-id", "one")
+    said = rsc("run", "-c", "../configs/mine.yaml", "--trust", "../configs", "--run-id", "one")
     assert said.code == 0, said
     assert own("one") == 1.0
     forget()
@@ -67,14 +67,18 @@ def test_a_registered_metric_is_there_in_every_resumption(rsc: Rsc) -> None:
 
 
 def test_what_cannot_be_imported_says_where_it_was_looked_for(rsc: Rsc) -> None:
-    said = rsc("config", "check", "-c", "../configs/mine.yaml", "--set", "imports=[own_nmbers]")
+    said = rsc("config", "check", "-c", "../configs/mine.yaml")
+    assert said.code == 2
+    assert f"add --trust {Path('../configs').resolve()}" in said.err
+    check = ("config", "check", "-c", "../configs/mine.yaml", "--trust", "../configs")
+    said = rsc(*check, "--set", "imports=[own_nmbers]")
     assert said.code == 2
     assert "--set imports=[own_nmbers]: imports[0]: cannot import 'own_nmbers'" in said.err
     assert str(Path.cwd()) in said.err
     assert str(Path("../configs").resolve()) in said.err
     forget()
     Path("../configs/own_numbers.py").write_text("\n\n1 / 0\n")
-    said = rsc("config", "check", "-c", "../configs/mine.yaml")
+    said = rsc(*check)
     assert said.code == 2
     expected = "importing 'own_numbers' raised ZeroDivisionError: division by zero"
     assert f"mine.yaml:{len(QUICK.splitlines()) + 1}: imports[0]: {expected}" in said.err

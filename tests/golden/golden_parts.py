@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline import feature, reward
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import metric
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 
 
+@feature
 def overnight_gap(bars, window=5):
     gap = np.log(bars["open"][1:] / bars["close"][:-1])
     out = np.full(len(bars["close"]), np.nan)
@@ -13,6 +15,7 @@ def overnight_gap(bars, window=5):
     return out
 
 
+@reward
 def loss_averse(growth):
     r = np.log(growth)
     return np.where(r < 0, 1.5 * r, r)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,20 @@ from reinforcestrategycreator_pipeline.market.sources.frames import hold
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
-from reinforcestrategycreator_pipeline.registry import load_module, search
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.trust import (
+    allowing,
+    default_folders,
+    load_module,
+    remembered,
+)
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Metrics
 from reinforcestrategycreator_pipeline.verdict.looks import Look, looks_at
@@ -46,6 +53,7 @@ def run(
     store: str | Path = RUNS,
     run_id: str | None = None,
     resume: str | Path | None = None,
+    trust: Sequence[str | Path] = (),
     progress: bool | None = None,
 ) -> Run:
     """Run all stages, from data to deployment; or resume a run.
@@ -72,6 +80,10 @@ def run(
     resume : str, optional
         Continue this run: its id, a path, or ``"latest"``. It keeps its configuration; with
         `seed`, `bars` or `overrides`, only the stages that depend on what changed run again.
+    trust : sequence of path
+        Folders whose modules the configuration may name, beside those of `trust.default_folders`;
+        a resumed run may name those of its start, unless it was started elsewhere or by another
+        user.
     progress : bool, optional
         Whether to show progress on standard error. By default only in a terminal or a notebook.
 
@@ -95,49 +107,79 @@ def run(
             f"{name} does not go with resume: a run keeps its own. Override a key, or start a new "
             "run."
         )
-    resolved = resolve(config, arguments, overrides, store, resume)
-    found = kernels.loaded()
-    if (
-        resolved.reproducibility == "exact"
-        and kernels.can_be_common()
-        and not kernels.is_common(found)
-    ):
-        warnings.warn(
-            f"NumPy was loaded before `run`, with {kernels.named(found)}: the results hold for "
-            f"this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
-            stacklevel=2,
-        )
-    if resume is not None:
-        outcome = runner.resume(find_run(Path(store), str(resume)), resolved)
-    else:
-        file = Path(config) if isinstance(config, (str, Path)) else None
-        outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
+    with resolved(config, arguments, overrides, store, resume, trust) as complete:
+        found = kernels.loaded()
+        exact = complete.reproducibility == "exact" and kernels.can_be_common()
+        if exact and not kernels.is_common(found):
+            warnings.warn(
+                f"NumPy was loaded before `run`, with {kernels.named(found)}: the results hold for "
+                f"this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
+                stacklevel=2,
+            )
+        if resume is not None:
+            outcome = runner.resume(find_run(Path(store), str(resume)), complete)
+        else:
+            file = Path(config) if isinstance(config, (str, Path)) else None
+            outcome = runner.start(complete, Path(store), run_id, file.parent if file else None)
     keep_current(outcome.run_dir)
-    return Run(outcome.run_dir, outcome.unchanged)
+    return Run(outcome.run_dir, outcome.unchanged, trust)
 
 
-def resolve(
+@contextmanager
+def resolved(
     config: str | Path | Mapping[str, Any] | RunConfig | None,
     arguments: Mapping[str, Any],
     overrides: Mapping[str, Any] | Sequence[str],
     store: str | Path,
     resume: str | Path | None,
-) -> RunConfig:
-    """Return the complete configuration of what `run` would run; `arguments` sets whole keys."""
+    trust: Sequence[str | Path],
+) -> Iterator[RunConfig]:
+    """Resolve the configuration of what `run` would run; allow its modules inside the context.
+
+    The parameters are those of `run`; `arguments` sets whole keys, above everything else.
+    """
     if isinstance(overrides, str):
         overrides = [overrides]
     if resume is not None:
         folder = find_run(Path(store), str(resume))
-        if modules := load_manifest(folder).folder:
-            search(Path(modules))
-        # The run's file is complete and already holds what the environment said at its start.
-        return load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
+        with modules_of(folder, load_manifest(folder), trust):
+            # The run's file is complete and already holds what the environment said at its start.
+            yield load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
+        return
     file = Path(config) if isinstance(config, (str, Path)) else None
     environ: Mapping[str, str] = os.environ
     given = config if isinstance(config, Mapping) else None
     if isinstance(config, RunConfig):
         given, environ = to_plain(config), {}
-    return load_config(RunConfig, file, overrides, environ, given, arguments)
+    with allowing((*default_folders(file), *trust), beside=file and file.parent):
+        yield load_config(RunConfig, file, overrides, environ, given, arguments)
+
+
+@contextmanager
+def modules_of(
+    folder: Path, manifest: Manifest, trust: Sequence[str | Path], names: Iterable[Any] = ()
+) -> Iterator[None]:
+    """Allow the modules that a run had at its start, if this user started it here, and others.
+
+    Parameters
+    ----------
+    folder, manifest : Path, Manifest
+        Folder and manifest of the run.
+    trust : sequence of path
+        Folders to allow besides.
+    names : iterable of str
+        Modules to import.
+
+    Raises
+    ------
+    ConfigError
+        If a module is not allowed, or importing it raises.
+    """
+    beside = manifest.folder or Path.cwd()
+    with allowing((*remembered(folder, manifest.created), *trust), beside):
+        for name in names:
+            load_module(str(name))
+        yield
 
 
 class Run(Outcome):
@@ -149,13 +191,22 @@ class Run(Outcome):
         The run's folder.
     unchanged : sequence of str
         Stages that the newest call of `run` did not run again.
+    trust : sequence of path
+        Folders whose modules `policy` may load, beside those from which the run was started.
     """
 
-    def __init__(self, folder: Path, unchanged: Sequence[str] = ()) -> None:
-        self.folder, self.unchanged = Path(folder), tuple(unchanged)
+    def __init__(
+        self,
+        folder: Path,
+        unchanged: Sequence[str] = (),
+        trust: Sequence[str | Path] = (),
+    ) -> None:
+        self.folder, self.unchanged, self.trust = Path(folder), tuple(unchanged), tuple(trust)
 
     @classmethod
-    def open(cls, run: str | Path, store: str | Path = RUNS) -> Run:
+    def open(
+        cls, run: str | Path, store: str | Path = RUNS, trust: Sequence[str | Path] = ()
+    ) -> Run:
         """Return a run of the past.
 
         Parameters
@@ -164,6 +215,8 @@ class Run(Outcome):
             Its id, ``"latest"``, or the path of its folder.
         store : path
             The folder that holds the runs, for an id.
+        trust : sequence of path
+            Folders whose modules `policy` may load.
 
         Raises
         ------
@@ -171,7 +224,7 @@ class Run(Outcome):
             If there is none; the message offers the nearest name.
         """
         path = str(run) if os.sep in str(run) or not isinstance(run, Path) else f"./{run}"
-        found = cls(find_run(Path(store), path))
+        found = cls(find_run(Path(store), path), trust=trust)
         found.manifest  # noqa: B018  a folder without a manifest is no run
         return found
 
@@ -242,14 +295,14 @@ class Run(Outcome):
 
     @cached_property
     def policy(self) -> Policy:
-        """The fitted policy. The modules that the run's configuration names are imported first."""
-        if self.manifest.folder:
-            search(Path(self.manifest.folder))
-        strategy = self.config["strategy"]
-        name = strategy if isinstance(strategy, str) else strategy["name"]
-        for module in (*self.config["imports"], *([name.split(":")[0]] if ":" in name else ())):
-            load_module(module)
-        return load_policy(self._artifact("policy"))
+        """The fitted policy.
+
+        The modules that the run's configuration names for it are imported first, if `trust` or the
+        run's start on this machine allows them.
+        """
+        names = *self.config.get("imports", ()), *modules_named(self.config.get("strategy"))
+        with modules_of(self.folder, self.manifest, self.trust, names):
+            return load_policy(self._artifact("policy"))
 
     @property
     def report_path(self) -> Path:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
-from reinforcestrategycreator_pipeline.registry import search
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a defect of this package
 TRACEBACK = "RSC_TRACEBACK"
@@ -24,7 +22,6 @@ def run_app() -> int:
 
     code = 0
     try:
-        search(Path.cwd())
         app()
     except SystemExit as stop:  # typer always ends this way
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -27,7 +27,7 @@ FAMILIES = {
 
 def family(name: str) -> Any:
     """Return the registry of a family, filled with the shipped components."""
-    from reinforcestrategycreator_pipeline.registry import load_object
+    from reinforcestrategycreator_pipeline.trust import load_object
 
     if name not in FAMILIES:
         raise ConfigError(f"unknown family {name!r}.{nearest(name, FAMILIES)}")

@@ -26,6 +26,16 @@ SetOption = Annotated[
         "environment. May be repeated.",
     ),
 ]
+TrustOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trust",
+        metavar="DIR",
+        help="Load components from modules in this folder. Without it, only modules in the "
+        "current folder are loaded, and only for a configuration that lies there. May be "
+        "repeated.",
+    ),
+]
 RunsOption = Annotated[
     Path, typer.Option("--runs-dir", metavar="DIR", help="Folder that holds the runs.")
 ]

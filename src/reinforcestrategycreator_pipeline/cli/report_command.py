@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinforcestrategycreator_pipeline.cli.options import RunsOption
+from reinforcestrategycreator_pipeline.cli.options import RunsOption, TrustOption
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
@@ -20,6 +20,7 @@ def report(
         bool, typer.Option("--render", help="Render the pages again from the run's folder.")
     ] = False,
     runs_dir: RunsOption = RUNS,
+    trust: TrustOption = None,
 ) -> None:
     """Show the result of a run and the location of its report."""
     from reinforcestrategycreator_pipeline.api.console import output
@@ -33,9 +34,11 @@ def report(
     page = run_dir / REPORT_HTML
     evaluated = (run_dir / ARTIFACTS["results"]).is_file()
     if render and evaluated:
+        from reinforcestrategycreator_pipeline.api.runs import modules_of
         from reinforcestrategycreator_pipeline.reporting.run import render_run
 
-        render_run(run_dir)
+        with modules_of(run_dir, manifest, trust or (), manifest.config.get("imports", ())):
+            render_run(run_dir)
     if not page.is_file():
         how = f"render it with: rsc report {run} --render"
         if not evaluated:

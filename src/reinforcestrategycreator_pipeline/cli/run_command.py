@@ -7,7 +7,12 @@ from typing import Annotated
 import typer
 
 from reinforcestrategycreator_pipeline import kernels
-from reinforcestrategycreator_pipeline.cli.options import ConfigOption, RunsOption, SetOption
+from reinforcestrategycreator_pipeline.cli.options import (
+    ConfigOption,
+    RunsOption,
+    SetOption,
+    TrustOption,
+)
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
@@ -29,6 +34,7 @@ def run(
         typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
+    trust: TrustOption = None,
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
 
@@ -49,15 +55,16 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
-    resolved = runs.resolve(config, {}, overrides or (), runs_dir, resume)
-    if resolved.reproducibility == "fast":
-        kernels.restart_native()
+    with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
+        if complete.reproducibility == "fast":
+            kernels.restart_native()
     found = runs.run(
         config,
         overrides=overrides or (),
         store=runs_dir,
         run_id=run_id,
         resume=resume,
+        trust=trust or (),
         progress=True,
     )
     show_results(output(), found.folder, found.manifest, found.unchanged)

@@ -20,7 +20,11 @@ class Reward(Protocol):
         ...
 
 
-REWARDS: Registry[Reward] = Registry("reward", ())
+REWARDS: Registry[Reward] = Registry(
+    "reward", (), "from reinforcestrategycreator_pipeline import reward"
+)
+reward = REWARDS.declare
+"""Decorator that lets a configuration name a function as ``"module:function"``."""
 
 
 @REWARDS.register("log_growth")

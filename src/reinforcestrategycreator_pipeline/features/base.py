@@ -48,7 +48,11 @@ class Feature(Protocol):
         ...
 
 
-FEATURES: Registry[type[Feature]] = Registry("feature")
+FEATURES: Registry[type[Feature]] = Registry(
+    "feature", ("compute",), "from reinforcestrategycreator_pipeline import feature"
+)
+feature = FEATURES.declare
+"""Decorator that lets a configuration name a function or dataclass as ``"module:name"``."""
 
 
 @dataclass(frozen=True)

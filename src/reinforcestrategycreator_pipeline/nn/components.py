@@ -73,7 +73,7 @@ class Specified:
 def name_of(registry: Registry[Any], component: Component[Any]) -> str:
     """Return the name of a component, without its parameters."""
     if isinstance(component, Mapping):
-        return str(component["name"])
+        return str(component.get("name"))
     return component if isinstance(component, str) else registry.name_of(component)
 
 

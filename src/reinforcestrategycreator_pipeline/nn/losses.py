@@ -26,13 +26,15 @@ class Loss(Protocol):
         ...
 
 
-LOSSES: Registry[Loss] = Registry("loss", ())
+LOSSES: Registry[Loss] = Registry("loss", (), "from reinforcestrategycreator_pipeline import loss")
 """Functions ``loss(error, delta) -> (values, derivatives)``.
 
 `error` is prediction - target, of any shape; `derivatives` are with respect to the prediction.
 Both results are new arrays of `error`'s shape and dtype, computed elementwise; NaN in, NaN out.
 `delta` is the hyperparameter `huber_delta`; a loss without a threshold ignores it.
 """
+loss = LOSSES.declare
+"""Decorator that lets a configuration name a function as ``"module:function"``."""
 
 
 @LOSSES.register("squared")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -26,6 +25,7 @@ from reinforcestrategycreator_pipeline.nn.components import name_of, reference
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, Head, build_head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply_rowwise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer, normalize
+from reinforcestrategycreator_pipeline.trust import require_imported
 
 OWNER = "PolicyNetwork"
 MEAN, SCALE = "observation_mean", "observation_scale"
@@ -291,12 +291,7 @@ def _build_head(head: str | Mapping[str, Any], settings: Mapping[str, Any]) -> H
     """Build the head from its settings alone, without importing anything."""
     name = name_of(HEADS, head)
     for text in (name, *settings.values()):
-        module, colon, _ = text.partition(":") if isinstance(text, str) else ("", "", "")
-        if colon and module not in sys.modules:
-            raise ConfigError(
-                f"a policy's head needs {text!r}, which is not part of this package: import "
-                f"{module} first, if you trust it."
-            )
+        require_imported(text if isinstance(text, str) else "")
     require(isinstance(HEADS.get(name), type), OWNER, "head", "the name of a class", name)
     try:
         return build_head(SimpleNamespace(**{"loss": ANY_LOSS, **settings, "head": head}))

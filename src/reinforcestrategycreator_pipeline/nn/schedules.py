@@ -24,11 +24,15 @@ class Schedule(Protocol):
         ...
 
 
-SCHEDULES: Registry[Schedule] = Registry("schedule", ())
+SCHEDULES: Registry[Schedule] = Registry(
+    "schedule", (), "from reinforcestrategycreator_pipeline import schedule"
+)
 """Functions ``schedule(initial, final, share) -> float``, where `share` in [0, 1] is the progress.
 
 The result must be a finite number >= 0; for an exploration rate, at most 1.
 """
+schedule = SCHEDULES.declare
+"""Decorator that lets a configuration name a function as ``"module:function"``."""
 
 
 def checked_schedule(component: Component[Schedule], largest: float = math.inf) -> Schedule:

@@ -15,7 +15,10 @@ from reinforcestrategycreator_pipeline import __version__, files, kernels
 from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, blame, shorten
 from reinforcestrategycreator_pipeline.interrupts import sigterm_interrupts
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import (
+    fingerprints,
+    module_folders,
+)
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage, StageContext, check_wiring
 from reinforcestrategycreator_pipeline.runs import folder as run_folder
@@ -31,6 +34,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import (
     now,
     stage_key,
 )
+from reinforcestrategycreator_pipeline.trust import remember
 
 __all__ = ["RunOutcome", "Runner", "Stage", "StageContext", "StageDefect"]
 
@@ -95,7 +99,7 @@ class Runner:
         run_id : str, optional
             Name of the run; by default, the time and a random suffix.
         folder : Path, optional
-            Folder of the configuration file, where a resume also looks for modules.
+            Folder of the configuration file.
 
         Raises
         ------
@@ -109,6 +113,7 @@ class Runner:
         with run_folder.locked(run_dir):
             files.write_text(run_dir / CONFIG, config_to_yaml(config))
             manifest.save(run_dir)
+            self._remember(run_dir, manifest)
             run_folder.point_latest(run_dir)
             return self._work(config, run_dir, manifest)
 
@@ -145,7 +150,13 @@ class Runner:
                     record.status = "pending"  # until its key and outputs are verified
             files.write_text(run_dir / CONFIG, config_to_yaml(config))
             manifest.save(run_dir)
+            self._remember(run_dir, manifest)
             return self._work(config, run_dir, manifest)
+
+    def _remember(self, run_dir: Path, manifest: Manifest) -> None:
+        """Let a resumption load the user's modules from where they are now."""
+        if folders := module_folders(manifest.config):
+            remember(run_dir, manifest.created, folders)
 
     def _work(self, config: Any, run_dir: Path, manifest: Manifest) -> RunOutcome:
         import numpy  # noqa: F401  # its BLAS must be loaded before it can be limited

@@ -28,9 +28,10 @@ from reinforcestrategycreator_pipeline.errors import (
 )
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
-from reinforcestrategycreator_pipeline.registry import Registry, load_object
+from reinforcestrategycreator_pipeline.registry import Registry
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
+from reinforcestrategycreator_pipeline.trust import load_object
 
 if TYPE_CHECKING:  # a package's policy must load with NumPy and safetensors alone
     from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan

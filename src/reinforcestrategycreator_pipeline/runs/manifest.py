@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -86,7 +87,8 @@ class Manifest:
     resumed : list of str
         Times at which the run was resumed, UTC, ISO 8601.
     folder : str
-        Folder of the configuration file, which may hold modules that it names.
+        Folder of the configuration file, for a hint where modules may be; none is loaded from there
+        for that reason.
     """
 
     run_id: str
@@ -108,15 +110,28 @@ class Manifest:
         files.write_json(run_dir / MANIFEST, jsonable({"format": FORMAT, **asdict(self)}))
 
 
+def refuse_links(run_dir: Path) -> None:
+    """Raise `RunError` if there is a symbolic link in a run's folder, which never writes one.
+
+    A folder from someone else could show, hash or overwrite any file of the user's through it.
+    """
+    for folder, folders, names in os.walk(run_dir):
+        for name in (*folders, *names):
+            path = Path(folder, name)
+            if path.is_symlink():
+                raise RunError(f"{path}: is a symbolic link, which a run's folder may not have.")
+
+
 def load_manifest(run_dir: Path) -> Manifest:
     """Read a run's manifest.
 
     Raises
     ------
     RunError
-        If the manifest is missing, damaged or of another format.
+        If the manifest is missing, damaged or of another format, or if the folder has a link.
     """
     path = run_dir / MANIFEST
+    refuse_links(run_dir)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

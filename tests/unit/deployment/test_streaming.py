@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from policy_cases import random_policy
 
+from reinforcestrategycreator_pipeline import feature
 from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.deployment.paper import paper_trade
@@ -30,6 +31,7 @@ EVERY = (
 )
 
 
+@feature
 def drift(bars, period=10):
     """A user's feature that declares its lookback."""
     close = bars["close"]
@@ -41,6 +43,7 @@ def drift(bars, period=10):
 drift.lookback = 10
 
 
+@feature
 def age(bars):
     """A user's feature that depends on all bars since the start, and declares nothing."""
     mean = np.cumsum(bars["close"]) / np.arange(1, len(bars["close"]) + 1)
@@ -49,6 +52,7 @@ def age(bars):
     return out
 
 
+@feature
 def peek(bars):
     """Planted: the return of tomorrow."""
     close = bars["close"]
@@ -58,6 +62,7 @@ def peek(bars):
 peek.lookback = 0
 
 
+@feature
 def leaky(bars):
     """Planted: claims a window of one bar, but averages the whole past."""
     return bars["close"] / (np.cumsum(bars["close"]) / np.arange(1, len(bars["close"]) + 1)) - 1.0
@@ -206,6 +211,7 @@ def test_a_column_that_is_missing_is_named():
         FeatureStream([], ("open", "high", "low", "close", "volume"))
 
 
+@feature
 def broken(bars):
     out = np.zeros(len(bars["close"]))
     out[-1] = np.inf
@@ -229,6 +235,7 @@ def test_features_may_not_change_the_bars():
         stream.row()
 
 
+@feature
 def vandal(bars):
     bars["close"][0] = 1.0
     return bars["close"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import user_features
 
+from reinforcestrategycreator_pipeline import feature
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
@@ -93,6 +94,7 @@ def test_perturbation_catches_a_leak_that_hides_from_cuts(monkeypatch):
 
 
 def test_only_the_column_that_leaks_is_named(monkeypatch):
+    @feature
     def one_of_two(bars):
         return np.column_stack([bars["close"] / bars["open"], user_features.shifted(bars)])
 
@@ -103,6 +105,7 @@ def test_only_the_column_that_leaks_is_named(monkeypatch):
 
 
 def test_look_ahead_through_side_data_is_caught(monkeypatch):
+    @feature
     def leak(bars):
         return np.append(bars["sentiment"][1:], 0.0)
 

@@ -84,7 +84,7 @@ def test_default_lookback_and_columns():
             ["user_features:momentun"],
             "cannot find 'momentun' in 'user_features:momentun'. Did you mean 'momentum'?",
         ),
-        (["user_features:not_callable"], "must be a function or a dataclass. Got 3 instead."),
+        (["user_features:not_callable"], "must be a class or function. Got 3."),
     ],
 )
 def test_refusals(items, message):

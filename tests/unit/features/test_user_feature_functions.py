@@ -76,7 +76,7 @@ def test_same_function_twice_with_other_parameters():
             "raises",
             {},
             "ACME: feature 'user_features:raises' raised KeyError: 'sentiment index' "
-            "(user_features.py:88)",
+            "(user_features.py:101)",
         ),
         ("writes", {}, "raised ValueError: assignment destination is read-only"),
         (

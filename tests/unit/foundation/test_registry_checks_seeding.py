@@ -65,12 +65,20 @@ def test_a_cell_of_a_notebook_may_run_again(family):
         members._members.pop("again", None)
 
 
+def own(growth):
+    return growth
+
+
 def test_code_from_outside():
-    assert registry().get("math:exp") is math.exp
+    known = registry()
+    with pytest.raises(ConfigError, match=f"'{__name__}:own' is not declared as a reward"):
+        known.get(f"{__name__}:own")
+    assert known.declare(own) is own
+    assert known.get(f"{__name__}:own") is own
     with pytest.raises(
-        ConfigError, match=r"cannot find 'expp' in 'math:expp'\. Did you mean 'exp'\?"
+        ConfigError, match=r"cannot find 'ownn' in '.*:ownn'\. Did you mean 'own'\?"
     ):
-        registry().get("math:expp")
+        known.get(f"{__name__}:ownn")
     with pytest.raises(ConfigError, match="cannot import 'no_such_module'"):
         registry().get("no_such_module:x")
 

@@ -78,7 +78,7 @@ def test_every_option_is_in_the_tables_with_its_default() -> None:
 def test_the_page_and_the_example_show_the_same_code(name: str) -> None:
     [shown] = re.findall(rf"```python\n# {name}\.py\n(.*?)```", OWN_PARTS, re.DOTALL)
     example = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
-    code = re.split(r"\n\n(?=\n?def |EPSILON)", shown, maxsplit=1)[1]
+    code = re.split(r"\n\n(?=\n?@loss|EPSILON)", shown, maxsplit=1)[1]
     assert code.count("\n") > 6
     assert code.strip() in example
 

@@ -8,7 +8,7 @@ import pytest
 from autograd import elementwise_grad
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.nn.losses import LOSSES, huber, squared
+from reinforcestrategycreator_pipeline.nn.losses import LOSSES, huber, loss, squared
 from reinforcestrategycreator_pipeline.testing.loss_contract import LossContract
 
 
@@ -82,11 +82,13 @@ def test_squared_of_a_huge_error_is_infinite_and_says_so():
     assert np.isfinite(derivatives).all()
 
 
+@loss
 def log_cosh(error, delta):
     size = np.abs(error)
     return size + np.log1p(np.exp(-2 * size)) - math.log(2), np.tanh(error)
 
 
+@loss
 def scaled(error, delta, scale=1.0):
     values, derivatives = huber(error, delta)
     scale = error.dtype.type(scale)
@@ -117,7 +119,7 @@ def test_unknown_names_are_refused():
     with pytest.raises(ConfigError, match=r"unknown loss 'hubber'. Did you mean 'huber'\?"):
         LOSSES.build("hubber")
     with pytest.raises(ConfigError, match="must be a class or function"):
-        LOSSES.build("math:pi")
+        LOSSES.build(f"{__name__}:FOREIGN")
 
 
 CONTRACT = LossContract()
@@ -126,8 +128,8 @@ NAN_IS_NOT_HIDDEN = CONTRACT.test_nan_is_not_hidden_and_stays_where_it_is
 
 @pytest.fixture
 def plant(monkeypatch):
-    def add(loss):
-        monkeypatch.setitem(LOSSES._members, "broken", loss)
+    def add(broken):
+        monkeypatch.setitem(LOSSES._members, "broken", broken)
         return "broken"
 
     return add

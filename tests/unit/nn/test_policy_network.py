@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from policy_family import COMBINATIONS, HEADS, MEMBERS, random_dqn, slow_values, states_for
 
+from reinforcestrategycreator_pipeline import loss
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.nn.heads.c51 import C51
@@ -279,7 +280,8 @@ class Cautious(C51):
 @pytest.fixture
 def own_module(monkeypatch):
     module = types.ModuleType("own_heads")
-    module.Cautious, module.loss = Cautious, lambda error, delta: (error**2, 2 * error)
+    module.Cautious = Cautious
+    module.loss = loss(lambda error, delta: (error**2, 2 * error))
     module.function = lambda hyperparameters: Cautious(hyperparameters)
     monkeypatch.setitem(sys.modules, "own_heads", module)
 

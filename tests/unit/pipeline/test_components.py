@@ -107,7 +107,7 @@ def test_in_python_the_object_itself() -> None:
     with pytest.raises(ConfigError, match="must be a rule: a name, or a mapping"):
         Root(rule=3)
     with pytest.raises(ConfigError, match="is not a plan: it lacks go"):
-        Root(plan="collections:OrderedDict")
+        Root(plan=f"{__name__}:Root")
 
 
 def test_keys_merge_over_the_same_component_and_another_brings_its_own(load) -> None:
@@ -151,14 +151,20 @@ def test_refusals_say_where(load, text: str, message: str) -> None:
     assert message in str(error.value)
 
 
+@RULES.declare
+def negative(x: float) -> float:
+    return -x
+
+
 def test_written_as_read(load) -> None:
-    text = config_to_yaml(load("rule: {name: scaled, by: 3}\nmore: ['math:log', plain]"))
+    own = f"'{__name__}:negative'"
+    text = config_to_yaml(load(f"rule: {{name: scaled, by: 3}}\nmore: [{own}, plain]"))
     assert text == (
         "plan:\n  name: slow\n  steps:\n    steps: 10\n    rate: 0.5\n  patience: 7\n"
-        'rule:\n  name: scaled\n  by: 3.0\nmore: ["math:log", plain]\nrival: null\n'
+        f'rule:\n  name: scaled\n  by: 3.0\nmore: ["{__name__}:negative", plain]\nrival: null\n'
     )
     again = load(text)
-    assert again == load("rule: {name: scaled, by: 3}\nmore: ['math:log', plain]")
+    assert again == load(f"rule: {{name: scaled, by: 3}}\nmore: [{own}, plain]")
 
 
 def test_described() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib
 import io
 import json
 import logging
@@ -264,6 +265,7 @@ def test_what_a_stage_reads_is_read_with_the_code_that_made_it(lab: Lab, monkeyp
     module = lab.runs.parent / "maker_of_numbers.py"
     module.write_text("x = 1\n")
     monkeypatch.syspath_prepend(module.parent)
+    importlib.import_module("maker_of_numbers")
     lab.stages[0].section = lambda config: "maker_of_numbers:x"
     lab.start()
     keys = [record.key for record in load_manifest(lab.runs / "toy").stages.values()]

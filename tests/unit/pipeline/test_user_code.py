@@ -9,14 +9,19 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import fingerprints
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import build_stages
-from reinforcestrategycreator_pipeline.registry import Registry, load_object
+from reinforcestrategycreator_pipeline.registry import Registry
+from reinforcestrategycreator_pipeline.trust import load_object
 
 CODE = """
 from dataclasses import dataclass
+from reinforcestrategycreator_pipeline import broker, feature, loss, reward, schedule
 from reinforcestrategycreator_pipeline.nn.heads.expected import Expected as Head
 
 def f(x, y=0, z=0, *, eta=1):
     return x, x
+
+for declare in (broker, feature, loss, reward, schedule):
+    declare(f)
 
 @dataclass(frozen=True)
 class Rule:
@@ -34,7 +39,9 @@ def module(tmp_path, monkeypatch):
     sys.modules.pop("fingerprinted_features", None)
 
 
-def test_modules_are_found_at_any_depth(module):
+def test_modules_are_found_at_any_depth_once_they_are_imported(module):
+    assert fingerprints(["fingerprinted_features:f"]) == {}
+    importlib.import_module("fingerprinted_features")
     section = {
         "a": [{"name": "fingerprinted_features:f"}],
         "b": ("rsi", "no_such_module:g", "12:30"),

@@ -15,7 +15,6 @@ from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
 from reinforcestrategycreator_pipeline.checks import require_choice
 from reinforcestrategycreator_pipeline.errors import (
-    ConfigError,
     NonFiniteError,
     RscError,
     RunError,
@@ -217,7 +216,10 @@ class Metric(MetricInfo):
         return MetricValue(value)
 
 
-METRICS: Registry[Metric] = Registry("metric")
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    decorator="from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import metric",
+)
 
 
 def metric(
@@ -240,7 +242,7 @@ def metric(
         made = Metric(key, label, unit, group, higher_is_better, definition, function)
         METRICS.register(key)(made)
         function.metric = made  # type: ignore[attr-defined]  # for "module:function"
-        return function
+        return METRICS.declare(function)
 
     return add
 
@@ -254,10 +256,7 @@ def find_metric(name: str) -> Metric:
         If there is none, or if the function lacks the decorator `metric`.
     """
     found = METRICS.get(name)
-    found = getattr(found, "metric", found)
-    if not isinstance(found, Metric):
-        raise ConfigError(f"{name!r} is not a metric: it lacks the decorator @metric.")
-    return found
+    return getattr(found, "metric", found)
 
 
 def all_metrics() -> list[Metric]:

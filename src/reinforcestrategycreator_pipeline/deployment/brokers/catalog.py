@@ -9,9 +9,13 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import Simul
 from reinforcestrategycreator_pipeline.registry import Registry
 
 BROKERS: Registry[Callable[..., Broker]] = Registry(
-    "broker", ("submit", "poll", "positions", "account")
+    "broker",
+    ("submit", "poll", "positions", "account"),
+    "from reinforcestrategycreator_pipeline import broker",
 )
 """Functions or classes that take the `PaperMarket` on which a run replays its test bars; their
 keyword arguments are the parameters of the broker."""
+broker = BROKERS.declare
+"""Decorator that lets a configuration name a function that makes a broker."""
 
 BROKERS.register("simulated")(SimulatedBroker)

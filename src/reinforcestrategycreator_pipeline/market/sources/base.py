@@ -36,4 +36,4 @@ class DataSource(Protocol):
         ...
 
 
-SOURCES: Registry[type[DataSource]] = Registry("data source")
+SOURCES: Registry[type[DataSource]] = Registry("data source", ("load",))

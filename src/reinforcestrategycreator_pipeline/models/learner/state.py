@@ -12,11 +12,12 @@ import numpy as np
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNConfig
-from reinforcestrategycreator_pipeline.nn.components import Unavailable, reference
+from reinforcestrategycreator_pipeline.nn.components import Unavailable, name_of, reference
 from reinforcestrategycreator_pipeline.nn.heads.base import HEADS
 from reinforcestrategycreator_pipeline.nn.losses import LOSSES
 from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES
 from reinforcestrategycreator_pipeline.registry import Registry
+from reinforcestrategycreator_pipeline.trust import require_imported
 
 FORMAT = "dqn/2"
 COMPONENTS: dict[str, Registry[Any]] = {
@@ -95,17 +96,20 @@ def config_record(config: DQNConfig, strict: bool = False) -> dict[str, Any]:
 
 
 def loadable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a saved configuration, with `Unavailable` for schedules that cannot be imported.
+    """Return a saved configuration, with `Unavailable` for schedules that are not imported.
+
+    No module is imported: the file may come from someone else.
 
     Raises
     ------
     CheckpointError
-        If the head or the loss cannot be imported.
+        If the head or the loss is not part of this package, nor imported.
     """
     hyperparameters = dict(config["hyperparameters"])
     for key, registry in COMPONENTS.items():
         try:
             if key in hyperparameters:
+                require_imported(name_of(registry, hyperparameters[key]))
                 registry.build(hyperparameters[key])
         except ConfigError as error:
             if key in ("head", "loss"):

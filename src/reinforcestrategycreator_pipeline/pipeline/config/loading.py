@@ -17,8 +17,15 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import (
     defaults,
     section_of,
 )
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml, read_yaml
-from reinforcestrategycreator_pipeline.registry import load_module, search
+from reinforcestrategycreator_pipeline.trust import (
+    allowing,
+    default_folders,
+    is_scoped,
+    load_module,
+    typed,
+)
 
 R = TypeVar("R")
 
@@ -34,6 +41,9 @@ def load_config(
     arguments: Mapping[str, Any] | None = None,
 ) -> R:
     """Return the configuration that a file, the environment and ``--set`` define together.
+
+    Modules that a file names are loaded from the folders of `trust.allowing`, or, outside of it,
+    from `trust.default_folders`; those named in `overrides` also from where the user's are.
 
     Parameters
     ----------
@@ -57,9 +67,11 @@ def load_config(
         If a key or value is invalid. The first line names place, key path, rule, value and the
         nearest valid name; further errors follow.
     """
+    if file is not None and not is_scoped():
+        with allowing(default_folders(file), file.parent):
+            return load_config(root_type, file, overrides, environ, given, arguments)
     tree = _Tree(root_type)
     if file is not None:
-        search(file.parent)
         document = read_yaml(file)
         tree.put(
             (),
@@ -78,9 +90,16 @@ def load_config(
     else:
         layers = [parse_override(override) for override in overrides]
     layers += [((key,), value, f"the argument {key}") for key, value in (arguments or {}).items()]
-    for path, value, label in layers:
-        tree.put(path, value, lambda _, label=label: label)  # type: ignore[misc]
-    return _validate(root_type, tree)
+    named = modules_named([value for _, value, _ in layers])
+    imports = [value for path, value, _ in layers if path == ("imports",)]
+    with typed([*named, *(str(name) for names in imports for name in _listed(names))]):
+        for path, value, label in layers:
+            tree.put(path, value, lambda _, label=label: label)  # type: ignore[misc]
+        return _validate(root_type, tree)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _as_dict(value: Any) -> Any:

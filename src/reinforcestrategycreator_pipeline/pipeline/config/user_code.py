@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.files import sha256_file
 from reinforcestrategycreator_pipeline.registry import FAMILIES
+from reinforcestrategycreator_pipeline.trust import may_load, require_allowed
 
 _PACKAGE = __name__.partition(".")[0]
 _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_][\w.]*")
@@ -31,7 +32,8 @@ def fingerprints(section: Any) -> dict[str, str]:
 
     Notes
     -----
-    Only the module's own file counts, not its imports. A module without a file is omitted.
+    Only the module's own file counts, not its imports. A module that was not imported, or has no
+    file, is omitted.
     """
     found: dict[str, str] = {}
     for text in _texts(section):
@@ -40,6 +42,24 @@ def fingerprints(section: Any) -> dict[str, str]:
             if file is not None:
                 found[module] = sha256_file(file)
     return dict(sorted(found.items()))
+
+
+def modules_named(section: Any) -> tuple[str, ...]:
+    """Return the modules that texts of the form ``"module:attribute"`` in `section` name."""
+    found = (_REFERENCE.fullmatch(text) for text in _texts(section))
+    return tuple(dict.fromkeys(reference[1] for reference in found if reference))
+
+
+def module_folders(config: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the folders in which the user modules lie that a run's configuration has loaded.
+
+    Modules of installed packages have none.
+    """
+    homes = set()
+    for module in (*config.get("imports", ()), *modules_named(config)):
+        if module in sys.modules and may_load(module):
+            homes.add(require_allowed(module))
+    return tuple(sorted(home for home in homes if home is not None))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -65,9 +85,5 @@ def _modules(text: str) -> Iterator[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # its parent is no package, or it is __main__
-        return None
-    file = Path(spec.origin) if spec is not None and spec.origin is not None else None
-    return file if file is not None and file.is_file() else None
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file is not None and Path(file).is_file() else None
