@@ -57,7 +57,8 @@ class Said:
 
 PROGRESS = re.compile(
     r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
-    "The policy is a constant exposure"
+    "The policy is a constant exposure|"
+    "note: NumPy was loaded before"  # in a test, always
 )
 
 Rsc = Callable[..., Said]

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
 from reinforcestrategycreator_pipeline.registry import search
 
@@ -18,6 +19,7 @@ def run_app() -> int:
 
     If the environment variable ``RSC_TRACEBACK`` is set, internal errors show one.
     """
+    kernels.choose()  # before anything loads NumPy
     from reinforcestrategycreator_pipeline.cli.app import app
 
     code = 0
