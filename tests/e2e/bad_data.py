@@ -59,7 +59,7 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "underscore": (with_cell(CLOSE, "1_000"), (ONE_LINE, "close '1_000' is not a number")),
     "conflicting duplicates": (
         text([*good_rows(), ["2024-01-06", "1", "2", "0.5", "1", "5"]]),
-        (SYMBOL, "line 62 and line 7 are both for", "2024-01-07", "but differ in open, high"),
+        (SYMBOL, "line 62 and line 7 are both for", "2024-01-06", "but differ in open, high"),
     ),
     "a row too long": (
         with_cell(VOLUME, "1000,7"),

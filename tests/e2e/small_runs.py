@@ -57,8 +57,7 @@ class Said:
 
 PROGRESS = re.compile(
     r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
-    "The policy is a constant exposure|"
-    "note: NumPy was loaded before"  # in a test, always
+    "The policy is a constant exposure"
 )
 
 Rsc = Callable[..., Said]

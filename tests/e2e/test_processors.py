@@ -81,7 +81,7 @@ def test_a_run_that_came_too_late_to_choose_says_so(tmp_path: Path) -> None:
         "import numpy, sys; import reinforcestrategycreator_pipeline as rsc\n"
         "data = {'source': 'synthetic', 'params': {'n_bars': 300}}\n"
         "training = {'steps': 10, 'validation_interval': 5}\n"
-        "rsc.run({'data': data, 'strategy': {'training': training}}, progress=True)"
+        "rsc.run({'data': data, 'strategy': {'training': training}})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -91,4 +91,4 @@ def test_a_run_that_came_too_late_to_choose_says_so(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert "note: NumPy was loaded before `run`, with BLAS kernel Katmai" in done.stderr
+    assert "UserWarning: NumPy was loaded before `run`, with BLAS kernel Katmai" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +88,7 @@ def run(
     arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
     if bars is not None:
         arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
-    runner = Runner(build_stages(), ARTIFACTS, console := progress_console(progress))
+    runner = Runner(build_stages(), ARTIFACTS, progress_console(progress))
     if resume is not None and (config is not None or run_id is not None):
         name = "a configuration" if config is not None else "a name (run_id)"
         raise RunError(
@@ -101,12 +102,10 @@ def run(
         and kernels.can_be_common()
         and not kernels.is_common(found)
     ):
-        console.print(
-            f"note: NumPy was loaded before `run`, with {kernels.named(found)}: the results hold "
-            f"for this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+        warnings.warn(
+            f"NumPy was loaded before `run`, with {kernels.named(found)}: the results hold for "
+            f"this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
+            stacklevel=2,
         )
     if resume is not None:
         outcome = runner.resume(find_run(Path(store), str(resume)), resolved)

@@ -54,7 +54,8 @@ def check(
 ) -> None:
     """Check a file or source as a run would; exit code 0 if a run can use it.
 
-    Rejects rows that break a rule, and reports repairs and oddities.
+    Rejects rows that break a rule, reports repairs and oddities, and requires the bars that the
+    default features and spans need.
     """
     from reinforcestrategycreator_pipeline.pipeline.config.loading import parse_override
 
@@ -75,6 +76,10 @@ def check(
         source_for,
     )
     from reinforcestrategycreator_pipeline.ohlcv import OHLCV
+    from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+    from reinforcestrategycreator_pipeline.pipeline.stages.feature_engineering import (
+        compute_features,
+    )
 
     if name is None:
         if file is None:
@@ -95,4 +100,5 @@ def check(
     console.print(result_table(rows))
     for note in data.notes:
         console.print(note, markup=False, soft_wrap=True)
+    compute_features(data, RunConfig())
     console.print(f"{file or name}: can be used", markup=False, soft_wrap=True)

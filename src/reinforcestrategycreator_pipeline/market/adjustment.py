@@ -2,8 +2,12 @@
 
 A vendor's adjusted close, divided by the raw close, gives the cumulative adjustment
 ``factor = adj_close / close``. It jumps when a corporate action takes effect: by p/q for a p:q
-split (p new shares for q old), by (close + dividend) / close for a cash dividend that is
-reinvested at the close of its ex-date.
+split (p new shares for q old), and for a cash dividend D by one of two formulas, with C the close:
+
+    C_before / (C_before - D)    the day's fall by D is no loss (CRSP, Yahoo, Alpha Vantage)
+    (C_ex + D) / C_ex            D is reinvested at the close of the ex-date (Quandl WIKI)
+
+Companies pay whole cents, so the formula whose dividends come nearer to that is the vendor's.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.market.bars import day_of
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, PRICES
 
 _WHOLE = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 100)
@@ -48,6 +53,9 @@ class CorporateAction:
     ----------
     timestamp : Timestamp
         Close time of the first bar that trades ex.
+    day : str
+        Its date in the time zone of the data; a bar that closes at 24:00 belongs to the day that
+        ends then.
     factor : float
         Relative jump of adj_close / close, > 0.
     split : Fraction or None
@@ -57,6 +65,7 @@ class CorporateAction:
     """
 
     timestamp: pd.Timestamp
+    day: str
     factor: float
     split: Fraction | None
     dividend: float | None
@@ -68,7 +77,7 @@ class CorporateAction:
             parts.append(f"split {ratio_text(self.split)}")
         if self.dividend is not None:
             parts.append(f"dividend {self.dividend:.4g}")
-        return f"{self.timestamp.date()} {' and '.join(parts) or f'factor {self.factor:.6g}'}"
+        return f"{self.day} {' and '.join(parts) or f'factor {self.factor:.6g}'}"
 
 
 def ratio_text(ratio: Fraction) -> str:
@@ -76,13 +85,15 @@ def ratio_text(ratio: Fraction) -> str:
     return f"{ratio.numerator}:{ratio.denominator}"
 
 
-def find_actions(frame: pd.DataFrame) -> tuple[CorporateAction, ...]:
+def find_actions(frame: pd.DataFrame, timezone: str = "UTC") -> tuple[CorporateAction, ...]:
     """Find the corporate actions in raw and adjusted closes.
 
     Parameters
     ----------
     frame : DataFrame
         Raw ``close`` and ``adj_close``, validated, indexed by close time.
+    timezone : str
+        IANA time zone of the days.
 
     Returns
     -------
@@ -95,20 +106,42 @@ def find_actions(frame: pd.DataFrame) -> tuple[CorporateAction, ...]:
     factor = adjusted / close
     jump = factor[1:] / factor[:-1]
     noise = _rounding_noise(adjusted)
-    found = []
+    events: list[tuple[int, float, Fraction | None, tuple[float, float] | None]] = []
     for i in (np.flatnonzero(np.abs(jump - 1) > _EVENT + noise) + 1).tolist():
         g = float(jump[i - 1])
         split = _split_in(g, log(close[i] / close[i - 1]), float(noise[i - 1]))
         rest = g if split is None else g / float(split)
         explained = split is not None and abs(rest - 1) <= max(_EXACT, float(noise[i - 1]))
         unexplained_split = split is None and _nearest_ratio(g, SPLIT_RATIOS)[1] <= _EXACT
-        pays = rest > 1 and not explained and not unexplained_split
-        dividend = float(close[i]) * (rest - 1) if pays else None
-        found.append(CorporateAction(frame.index[i], g, split, dividend))
-    return tuple(found)
+        pays = None
+        if rest > 1 and not explained and not unexplained_split:
+            before = close[i - 1] / float(split or 1)  # of a new share
+            pays = float(before * (1 - 1 / rest)), float(close[i] * (rest - 1))
+        events.append((i, g, split, pays))
+    formula = _formula([pays for *_, pays in events if pays is not None])
+    stamps = pd.DatetimeIndex(frame.index)
+    return tuple(
+        CorporateAction(
+            stamps[i],
+            day_of(stamps[i], timezone),
+            g,
+            split,
+            None if pays is None else pays[formula],
+        )
+        for i, g, split, pays in events
+    )
 
 
-def adjust(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[CorporateAction, ...]]:
+def _formula(amounts: list[tuple[float, float]]) -> int:
+    """Return the position of the formula whose amounts are nearer to whole cents."""
+    cents = 100 * np.array(amounts or [(0.0, 0.0)])
+    return int(np.abs(cents - np.round(cents)).mean(axis=0).argmin())
+
+
+@np.errstate(over="ignore", invalid="ignore")  # the caller checks the adjusted bars
+def adjust(
+    frame: pd.DataFrame, timezone: str = "UTC"
+) -> tuple[pd.DataFrame, tuple[CorporateAction, ...]]:
     """Adjust raw bars for splits and dividends, relative to the last bar.
 
     The last bar keeps its traded prices. Open, high, low and close of each earlier bar are
@@ -120,6 +153,8 @@ def adjust(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[CorporateAction, ..
     ----------
     frame : DataFrame
         Raw open, high, low, close, volume and ``adj_close``, validated, indexed by close time.
+    timezone : str
+        IANA time zone of the days of the actions.
 
     Returns
     -------
@@ -128,7 +163,7 @@ def adjust(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[CorporateAction, ..
     tuple of CorporateAction
         Actions from `find_actions`.
     """
-    actions = find_actions(frame)
+    actions = find_actions(frame, timezone)
     factor = (frame[ADJUSTED_CLOSE] / frame["close"]).to_numpy(np.float64)
     factor = factor / factor[-1]
     shares = np.ones(len(frame))

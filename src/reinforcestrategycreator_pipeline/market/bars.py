@@ -19,7 +19,9 @@ from reinforcestrategycreator_pipeline.files import atomic_path
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 _METADATA_KEY = b"rsc.bars"
-_FORMAT = 1
+_FORMAT = 2
+DAY = 86_400 * 10**9
+"""A day, in nanoseconds."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +40,8 @@ class MarketData(Mapping[str, pd.DataFrame]):
         Findings and repairs of validation, one sentence each.
     provenance : mapping
         Origin of the data: source, files, hashes, license. Must be valid as JSON.
+    warnings : tuple of str
+        Those of the notes that may change every result, such as how times were read.
 
     Raises
     ------
@@ -49,6 +53,7 @@ class MarketData(Mapping[str, pd.DataFrame]):
     bar_seconds: float
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.bars:
@@ -91,6 +96,11 @@ def utc_index(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return values.tz_convert("UTC").as_unit("ns").rename("timestamp")
 
 
+def day_of(stamp: pd.Timestamp, timezone: str) -> str:
+    """Return the date of a bar that closes at `stamp`; midnight belongs to the day that it ends."""
+    return str((stamp - pd.Timedelta(1, "ns")).tz_convert(timezone).date())
+
+
 def median_step(indexes: list[pd.DatetimeIndex]) -> int:
     """Return the median spacing over all indexes, in nanoseconds; each needs at least two times."""
     steps = np.sort(np.concatenate([np.diff(index.as_unit("ns").asi8) for index in indexes]))
@@ -124,6 +134,7 @@ def write_bars(path: Path, data: MarketData) -> None:
         "bar_seconds": data.bar_seconds,
         "columns": columns,
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
         "provenance": dict(data.provenance),
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False, ensure_ascii=False)
@@ -133,6 +144,7 @@ def write_bars(path: Path, data: MarketData) -> None:
             table,
             temporary,
             compression="zstd",
+            write_page_checksum=True,
             use_dictionary=["symbol"],  # pyright: ignore[reportArgumentType]  # the docs allow it
         )
 
@@ -146,10 +158,10 @@ def read_bars(path: Path) -> MarketData:
         If the file is missing, damaged, or not written by `write_bars`.
     """
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise DataError(f"{path}: cannot be read as Parquet: {_one_line(error)}") from error
     metadata = table.schema.metadata or {}
     if _METADATA_KEY not in metadata:
@@ -164,7 +176,13 @@ def read_bars(path: Path) -> MarketData:
         rows = symbols == symbol
         values = {name: table[name].to_numpy()[rows] for name in names}
         bars[symbol] = pd.DataFrame(values, index=stamps[rows])
-    return MarketData(bars, header["bar_seconds"], tuple(header["notes"]), header["provenance"])
+    return MarketData(
+        bars,
+        header["bar_seconds"],
+        tuple(header["notes"]),
+        header["provenance"],
+        tuple(header["warnings"]),
+    )
 
 
 def _check_frame(symbol: str, frame: pd.DataFrame) -> None:

@@ -16,7 +16,9 @@ from reinforcestrategycreator_pipeline.market.adjustment import (
     unadjusted_splits,
 )
 from reinforcestrategycreator_pipeline.market.bars import (
+    DAY,
     MarketData,
+    day_of,
     median_step,
     utc_index,
 )
@@ -33,10 +35,12 @@ def prepare(
     raws: Sequence[RawBars],
     provenance: Mapping[str, Any],
     *,
+    warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
     as_of: pd.Timestamp | None = None,
     clock: pd.Timestamp | None = None,
-    weekdays_in: str | None = None,
+    timezone: str = "UTC",
+    weekdays: bool = False,
 ) -> MarketData:
     """Make market data from raw rows.
 
@@ -46,39 +50,46 @@ def prepare(
         Rows of each symbol.
     provenance : mapping
         Origin of the data, valid as JSON; the corporate actions found are added.
-    notes : sequence of str
-        Notes of the source, which come first in the result.
+    warnings, notes : sequence of str
+        What the source found, which comes first in the result; warnings may change every result.
     as_of, clock : Timestamp, optional
         Latest allowed close, and current time, as in `validation.validate`.
-    weekdays_in : str, optional
-        IANA time zone in which weekdays without a bar are reported; None disables the report.
+    timezone : str
+        IANA time zone of the days in notes and messages.
+    weekdays : bool
+        Whether weekdays without a bar are reported, if bars are a day apart or less.
 
     Raises
     ------
     DataError
         If the rows break a rule of `validation.validate`.
     """
-    said = list(notes)
+    said = [*warnings, *notes]
+    grave = list(warnings)
     bars: dict[str, pd.DataFrame] = {}
     actions: dict[str, list[dict[str, Any]]] = {}
     for raw in sorted(raws, key=lambda r: r.symbol):
         if raw.symbol in bars:
             raise DataError(f"{raw.origin}: the symbol {raw.symbol!r} occurs twice.")
-        frame, found = validate(raw, as_of=as_of, clock=clock)
+        frame, found = validate(raw, as_of=as_of, clock=clock, timezone=timezone)
         said += found
         if ADJUSTED_CLOSE in frame:
-            frame, events = adjust(frame)
+            frame, events = adjust(frame, timezone)
             check_values(RawBars(raw.symbol, f"{raw.origin}, after adjustment", frame))
             actions[raw.symbol] = [_action_record(a) for a in events]
             said += _adjustment_notes(raw, events)
-        said += [
-            f"{raw.origin}: {raw.symbol}: the open on {stamp.date()} looks like a "
+            grave += (odd := _odd_jumps(raw, events))
+            said += odd
+        unadjusted = [
+            f"{raw.origin}: {raw.symbol}: the open on {day_of(stamp, timezone)} looks like a "
             f"{ratio_text(ratio)} split for which the prices are not adjusted."
             for stamp, ratio in unadjusted_splits(frame)
         ]
+        said += unadjusted
+        grave += unadjusted
         said += _volume_notes(raw, frame)
-        if weekdays_in is not None:
-            said += _session_notes(raw, frame, weekdays_in)
+        if weekdays and median_step([pd.DatetimeIndex(frame.index)]) < 5 * DAY:
+            said += _session_notes(raw, frame, timezone)
         side = [c for c in frame.columns if c not in OHLCV]
         frame = frame[[*OHLCV, *side]].astype(np.float64)
         frame.index = utc_index(pd.DatetimeIndex(frame.index))
@@ -86,12 +97,12 @@ def prepare(
     said += _lone_gaps(bars)
     step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}
-    return MarketData(bars, step / 1e9, tuple(said), record)
+    return MarketData(bars, step / 1e9, tuple(said), record, tuple(grave))
 
 
 def _action_record(action: CorporateAction) -> dict[str, Any]:
     return {
-        "date": str(action.timestamp.date()),
+        "date": action.day,
         "factor": action.factor,
         "split": None if action.split is None else ratio_text(action.split),
         "dividend": action.dividend,
@@ -100,20 +111,23 @@ def _action_record(action: CorporateAction) -> dict[str, Any]:
 
 def _adjustment_notes(raw: RawBars, actions: tuple[CorporateAction, ...]) -> list[str]:
     splits = [a for a in actions if a.split is not None]
-    odd = [a for a in actions if a.split is None and a.dividend is None]
     dividends = sum(a.dividend is not None for a in actions)
     listed = f" ({', '.join(a.describe() for a in splits)})" if splits else ""
-    notes = [
+    return [
         f"{raw.origin}: {raw.symbol}: adjusted relative to its last bar for "
         f"{_count(len(splits), 'split')}{listed} and {_count(dividends, 'dividend')}."
     ]
-    if odd:
-        shown = ", ".join(a.describe() for a in odd[:3])
-        notes.append(
-            f"{raw.origin}: {raw.symbol}: the adjusted close jumps {_count(len(odd), 'time')} "
-            f"without a split or dividend: {shown}."
-        )
-    return notes
+
+
+def _odd_jumps(raw: RawBars, actions: tuple[CorporateAction, ...]) -> list[str]:
+    odd = [a for a in actions if a.split is None and a.dividend is None]
+    if not odd:
+        return []
+    shown = ", ".join(a.describe() for a in odd[:3])
+    return [
+        f"{raw.origin}: {raw.symbol}: the adjusted close jumps {_count(len(odd), 'time')} "
+        f"without a split or dividend: {shown}."
+    ]
 
 
 def _volume_notes(raw: RawBars, frame: pd.DataFrame) -> list[str]:

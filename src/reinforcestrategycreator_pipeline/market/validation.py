@@ -16,6 +16,7 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.arrays import Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
+from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
     OHLCV,
@@ -76,7 +77,11 @@ class RawBars:
 
 
 def validate(
-    raw: RawBars, *, as_of: pd.Timestamp | None = None, clock: pd.Timestamp | None = None
+    raw: RawBars,
+    *,
+    as_of: pd.Timestamp | None = None,
+    clock: pd.Timestamp | None = None,
+    timezone: str = "UTC",
 ) -> tuple[pd.DataFrame, list[str]]:
     """Check one symbol's rows and sort them by time.
 
@@ -87,7 +92,10 @@ def validate(
     as_of : Timestamp, optional
         Latest allowed close; later bars are omitted.
     clock : Timestamp, optional
-        Current time. One bar that closes later is unfinished and is dropped; more are an error.
+        Current time. One bar that has begun and closes later is unfinished and is dropped; more,
+        or one further ahead, are an error.
+    timezone : str
+        IANA time zone of the days in messages.
 
     Returns
     -------
@@ -106,7 +114,7 @@ def validate(
     check_values(raw)
     where = f"{raw.origin}: {raw.symbol}"
     notes: list[str] = []
-    keep = _without_duplicates(raw, notes)
+    keep = _without_duplicates(raw, notes, timezone)
     frame = raw.frame.iloc[keep]
     if not frame.index.is_monotonic_increasing:
         newest_first = bool(frame.index.is_monotonic_decreasing)
@@ -172,7 +180,7 @@ def missing_sessions(frame: pd.DataFrame, timezone: str) -> list[str]:
     return [str(day.date()) for day in weekdays.difference(held)]
 
 
-def _without_duplicates(raw: RawBars, notes: list[str]) -> Indices:
+def _without_duplicates(raw: RawBars, notes: list[str], timezone: str) -> Indices:
     """Return the positions to keep; rows with the same timestamp must be identical."""
     stamps = pd.DatetimeIndex(raw.frame.index)
     again = stamps.duplicated()
@@ -188,7 +196,7 @@ def _without_duplicates(raw: RawBars, notes: list[str]) -> Indices:
         more = f" ({len(conflict) - 1} more rows conflict)" if len(conflict) > 1 else ""
         raise DataError(
             f"{raw.origin}: {raw.symbol}: {raw.place(row)} and {raw.place(first)} are both for "
-            f"{stamps[row]}, but differ in {', '.join(columns)}{more}.",
+            f"{_time(stamps[row], timezone)}, but differ in {', '.join(columns)}{more}.",
             rows=_conflicts(raw, np.flatnonzero(stamps.isin(stamps[conflict]))),
         )
     count = int(again.sum())
@@ -209,26 +217,37 @@ def _conflicts(raw: RawBars, rows: Indices) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def _time(stamp: pd.Timestamp, timezone: str) -> str:
+    """Return a close time as a file gives it: the day alone, if it is the end of a day."""
+    local = stamp.tz_convert(timezone)
+    return day_of(stamp, timezone) if local == local.normalize() else str(stamp)
+
+
 def _without_unfinished(
     raw: RawBars, frame: pd.DataFrame, clock: pd.Timestamp, notes: list[str]
 ) -> pd.DataFrame:
     later = frame.index > clock
     count = int(later.sum())
-    if count > 1:
+    if count == 0:
+        return frame
+    stamp = frame.index[-1]
+    whole = pd.DatetimeIndex(frame.index[: len(frame) - count])
+    bar = median_step([whole]) if len(whole) > 1 else DAY
+    # A date may be of a time zone that is up to 14 hours ahead.
+    slack = 14 * 3600 * 10**9 if bar >= DAY else 0
+    if count > 1 or stamp - clock > pd.Timedelta(bar + slack, "ns"):
         rows = [int(i) for i in np.flatnonzero(raw.frame.index > clock)]
         now = clock.strftime("%Y-%m-%d %H:%M UTC")
+        many = f"{count} bars close" if count > 1 else "1 bar closes"
         raise DataError(
-            f"{raw.origin}: {raw.symbol}: {count} bars close in the future (it is now {now}): "
+            f"{raw.origin}: {raw.symbol}: {many} in the future (it is now {now}): "
             f"{raw.places(rows)}. Are the time zone and the date format right?",
             rows=raw.bad_rows(
                 rows, "time", list(raw.frame.index[rows]), "must not be in the future"
             ),
         )
-    if count:
-        stamp = frame.index[-1]
-        notes.append(
-            f"{raw.origin}: {raw.symbol}: the last bar, which closes at {stamp}, is unfinished; "
-            "it was dropped."
-        )
-        return frame.iloc[:-1]
-    return frame
+    notes.append(
+        f"{raw.origin}: {raw.symbol}: the last bar, which closes at {stamp}, is unfinished; "
+        "it was dropped."
+    )
+    return frame.iloc[:-1]

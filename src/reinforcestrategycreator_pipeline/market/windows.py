@@ -125,22 +125,6 @@ def chronological_split(timestamps: pd.DatetimeIndex, config: SplitConfig) -> Wi
     return Window(*spans)
 
 
-def require_bars(n_available: int, needed: int, what: str) -> None:
-    """Raise `DataError` unless there are enough bars.
-
-    Parameters
-    ----------
-    n_available, needed : int
-        Number of available and of required bars.
-    what : str
-        Purpose of the bars: ``"AAPL: the features' lookback (60 bars) and the three spans (12)"``.
-    """
-    if n_available < needed:
-        raise DataError(
-            f"{what}: {needed} bars are needed. Got {n_available}, {needed - n_available} too few."
-        )
-
-
 def parse_instant(owner: str, name: str, value: object) -> pd.Timestamp:
     """Return an ISO 8601 date or time as a UTC timestamp; `ConfigError` names the parameter."""
     rule = "an ISO 8601 date or time such as '2012-06-30'"

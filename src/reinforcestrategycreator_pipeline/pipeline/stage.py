@@ -106,6 +106,10 @@ class StageContext:
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def say(self, text: str) -> None:
+        """Print one line for the user, on standard error."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def scratch(self, name: str) -> Path:
         """Create and return the stage's folder ``<run>/<stage>/<name>``.
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -72,9 +73,7 @@ def rsc(stages, tmp_path, monkeypatch, capsys) -> Rsc:
         monkeypatch.setattr(sys, "argv", ["rsc", *arguments])
         code = run_app()
         said = capsys.readouterr()
-        # NumPy is loaded before the command here, and only here.
-        err = "".join(x for x in said.err.splitlines(True) if not x.startswith("note: NumPy was"))
-        return Result(code, said.out, err)
+        return Result(code, said.out, said.err)
 
     return _rsc
 
@@ -267,7 +266,9 @@ def test_every_family_is_listed() -> None:
 ROWS = "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,5\n2024-01-03,10,11,9,10,6\n"
 
 
-def test_data_check(rsc: Rsc) -> None:
+def test_data_check(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = f"{PACKAGE}.pipeline.stages.feature_engineering"
+    monkeypatch.setattr(f"{stage}.compute_features", lambda data, config: None)  # three bars
     Path("good.csv").write_text(ROWS)
     result = rsc("data", "check", "good.csv", "--set", "symbol=NA")
     assert (result.code, result.err) == (0, "")
@@ -430,3 +431,20 @@ def test_the_main_script_is_rsc_run(tmp_path: Path) -> None:
     assert result.stderr == (
         "error: the package is not installed: call `make run`, or `pip install .` first.\n"
     )
+
+
+def test_the_examples_of_data_check(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = f"{PACKAGE}.pipeline.stages.feature_engineering"
+    monkeypatch.setattr(f"{stage}.compute_features", lambda data, config: None)  # two bars
+    files = {
+        "rsc data check prices.csv": "date,open,high,low,close,volume\n2024-01-02,1,1,1,1,1\n"
+        "2024-01-03,1,1,1,1,1\n",
+        "rsc data check prices.csv --set date_format=%d/%m/%Y --set delimiter=';'": "date;open;"
+        "high;low;close;volume\n02/01/2024;1;1;1;1;1\n03/01/2024;1;1;1;1;1\n",
+    }
+    helped = rsc("data", "check", "--help").out
+    for command, text in files.items():
+        assert command in helped
+        Path("prices.csv").write_text(text)
+        result = rsc(*shlex.split(command)[1:])
+        assert (result.code, result.err) == (0, "")

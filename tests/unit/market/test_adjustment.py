@@ -49,7 +49,7 @@ def test_a_split_with_a_dividend_on_the_same_day():
     (action,) = find_actions(raw([150, 50], [1 / 3.03, 1.0]))
     assert action.split == 3
     assert action.dividend == pytest.approx(0.5, rel=1e-9)
-    assert action.describe() == "2024-01-02 split 3:1 and dividend 0.5"
+    assert action.describe() == "2024-01-01 split 3:1 and dividend 0.5"
 
 
 def test_a_reverse_split():

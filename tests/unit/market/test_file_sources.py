@@ -269,7 +269,7 @@ BAD_TEXTS = {
     ),
     "conflicting duplicates": (
         GOOD + "2024-01-03,10,12,10,11,201\n",
-        "FILE: AAA: line 5 and line 3 are both for 2024-01-04 00:00:00+00:00, but differ in volume",
+        "FILE: AAA: line 5 and line 3 are both for 2024-01-03, but differ in volume",
     ),
     "ambiguous date": (
         replace_row(1, "01/02/2024,10,12,10,11,200"),
@@ -348,7 +348,7 @@ def test_stamps_that_do_not_fit_the_format_are_refused(tmp_path):
     assert "FILE: line 2: date '2024-01-02' does not fit date_format '%d/%m/%Y'" in text
     assert "is not a whole number of s since 1970" in refusal(path, date_format="epoch_s")
     huge = write(tmp_path, HEADER + "99999999999999,1,1,1,1,1\n")
-    assert "after the year 2262" in refusal(huge, date_format="epoch_s")
+    assert "s is not between 1700 and 2260" in refusal(huge, date_format="epoch_s")
 
 
 def test_no_such_file_names_the_nearest(tmp_path):

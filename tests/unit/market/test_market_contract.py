@@ -163,9 +163,18 @@ class TestJsonLines(DataSourceContract):
 def test_a_new_format_is_listed_and_found_by_its_registration_alone(json_lines):
     assert "jsonl" in {info.name for info in list_sources()}
     assert source_for(json_lines) == "jsonl"
+    days = pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d")
+    bar = {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 100}
+    json_lines.write_text("\n".join(json.dumps({"date": day, **bar}) for day in days))
     result = CliRunner().invoke(app, ["check", str(json_lines)])
     assert result.exit_code == 0, result.output
     assert "can be used" in result.output
+
+
+def test_a_check_asks_for_the_bars_that_a_run_needs(json_lines):
+    result = CliRunner().invoke(app, ["check", str(json_lines)])
+    assert "can be used" not in result.output
+    assert "A: the features' lookback" in str(result.exception)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,6 @@ from reinforcestrategycreator_pipeline.market.windows import (
     SplitConfig,
     bars_needed,
     chronological_split,
-    require_bars,
 )
 
 
@@ -99,9 +98,3 @@ def test_config_refusals(values, message):
 def test_unsorted_stamps_are_refused():
     with pytest.raises(DataError, match="strictly increasing"):
         chronological_split(days(50)[::-1], SplitConfig())
-
-
-def test_require_bars():
-    require_bars(10, 10, "AAPL")
-    with pytest.raises(DataError, match=r"AAPL: lookback: 10 bars are needed\. Got 7, 3 too few\."):
-        require_bars(7, 10, "AAPL: lookback")

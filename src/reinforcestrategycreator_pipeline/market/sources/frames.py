@@ -68,7 +68,7 @@ def hold(data: MarketData) -> str:
         digest.update(json.dumps([symbol, *map(str, frame.columns)]).encode())
         digest.update(pd.DatetimeIndex(frame.index).asi8.tobytes())
         digest.update(frame.to_numpy(np.float64).tobytes())
-    about = [data.bar_seconds, list(data.notes), dict(data.provenance)]
+    about = [data.bar_seconds, list(data.notes), dict(data.provenance), list(data.warnings)]
     digest.update(json.dumps(about, sort_keys=True).encode())
     sha256 = digest.hexdigest()
     _HELD[sha256] = data
@@ -102,16 +102,16 @@ class FrameReader(TableSource):
         tables = (_table(symbol, frame) for symbol, frame in frames.items())
         return self.market_data(tables, {"source": self.kind})
 
-    def symbols(self, table: Table, column: str | None) -> dict[str, Indices]:
+    def symbol_rows(self, table: Table, column: str | None) -> dict[str, Indices]:
         """Return the positions of each symbol's rows; without a column, the frame's name."""
         if column is None and self.symbol is None and isinstance(table, _FrameTable):
             return {table.symbol: np.arange(table.n_rows)}
-        return super().symbols(table, column)
+        return super().symbol_rows(table, column)
 
-    def _raw_bars(self, table: Table, notes: list[str]) -> list[RawBars]:
+    def _raw_bars(self, table: Table, notes: list[str], warnings: list[str]) -> list[RawBars]:
         if isinstance(table, _FrameTable) and table.stamped and self.bar_stamp == "auto":
-            return replace(self, bar_stamp="close")._raw_bars(table, notes)
-        return super()._raw_bars(table, notes)
+            return replace(self, bar_stamp="close")._raw_bars(table, notes, warnings)
+        return super()._raw_bars(table, notes, warnings)
 
 
 @dataclass(frozen=True)

@@ -94,4 +94,4 @@ class SampleSource(Strict):
             "licence": "public domain",
             "origin": "Quandl WIKI Prices, by way of bokeh_sampledata 2026.1",
         }
-        return prepare(raws, provenance, weekdays_in="America/New_York")
+        return prepare(raws, provenance, timezone="America/New_York", weekdays=True)

@@ -188,6 +188,8 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:
     path = tuple(name.strip().split("."))
     if not equals or not all(path):
         raise ConfigError(f"{label}: must have the form dotted.key=value.")
+    if text[:1] in ("%", "@", "`"):  # no YAML value begins so, but %d/%m/%Y does
+        return path, text, label
     return path, parse_yaml(text, lambda _: label).value, label
 
 

@@ -113,6 +113,8 @@ def parse_yaml(text: str, place: Callable[[int], str]) -> YamlDocument:
         line = mark.line + 1 if mark else 1
         problem = " ".join(str(error.problem or error.context or error).split())
         hint = " YAML indents with spaces." if r"'\t'" in problem else ""
+        if re.search(r":\s+[%@`]", "".join(text.splitlines()[line - 1 : line])):
+            hint = " A value that begins with %, @ or ` needs quotation marks."
         raise ConfigError(f"{place(line)}: not valid YAML: {problem}.{hint}") from error
     except YAMLError as error:
         # The reader's error for a control character has a position instead of a mark.

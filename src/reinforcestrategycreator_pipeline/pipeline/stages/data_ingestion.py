@@ -15,6 +15,8 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.seeding import generator
 
+MOST_WARNINGS = 10  # that are printed
+
 
 class DataIngestion:
     """Load the configured source and write ``bars``."""
@@ -39,9 +41,14 @@ class DataIngestion:
         write_bars(context.path("bars"), data)
         for note in data.notes:
             context.log.info("data", note=note)
+        for warning in data.warnings[:MOST_WARNINGS]:
+            context.say(f"warning: {warning}")
+        if (more := len(data.warnings) - MOST_WARNINGS) > 0:
+            context.say(f"{more} more warnings, in the report and by rsc data check")
         for symbol, frame in data.bars.items():
             context.log.info("bars", symbol=symbol, bars=len(frame))
         context.summary["source"] = config.data.source
         context.summary["bars"] = {symbol: len(frame) for symbol, frame in data.bars.items()}
+        context.summary["warnings"] = list(data.warnings)
         context.summary["notes"] = list(data.notes)
         context.summary["provenance"] = dict(data.provenance)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.files import write_json
-from reinforcestrategycreator_pipeline.market.bars import read_bars
+from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import (
     bars_needed,
     chronological_split,
-    require_bars,
 )
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
@@ -37,16 +37,9 @@ class FeatureEngineering:
         config: RunConfig = context.config
         specs = parse_specs(config.features.columns)
         data = read_bars(context.path("bars"))
-        spans, cuts = bars_needed(config.split), config.features.audit_cuts
-        features = FeatureSet.compute(data.bars, specs)
+        cuts = config.features.audit_cuts
+        features = compute_features(data, config)
         for symbol, bars in data.bars.items():
-            frame = features.frames[symbol]
-            lookback = features.inputs.lookback if frame.empty else len(bars) - len(frame)
-            require_bars(
-                len(bars),
-                lookback + spans,
-                f"{symbol}: the features' lookback ({lookback} bars) and the three spans ({spans})",
-            )
             if cuts:
                 seed = context.seed
                 require_none(audit_features(bars, specs, cuts=cuts, seed=seed, symbol=symbol))
@@ -66,3 +59,36 @@ class FeatureEngineering:
         }
         inputs = features.inputs
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
+
+
+def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
+    """Compute the configured features, and require enough bars of every symbol for a run.
+
+    Raises
+    ------
+    DataError
+        If symbols have too few bars; the message names all of them.
+    """
+    spans = bars_needed(config.split)
+    features = FeatureSet.compute(data.bars, parse_specs(config.features.columns))
+    short: dict[str, tuple[int, int]] = {}
+    for symbol, bars in data.bars.items():
+        frame = features.frames[symbol]
+        lookback = features.inputs.lookback if frame.empty else len(bars) - len(frame)
+        if len(bars) < lookback + spans:
+            short[symbol] = len(bars), lookback
+    if short:
+        (symbol, (n, lookback)), *others = short.items()
+        more = (
+            f" Too short as well: {', '.join(f'{s} ({n})' for s, (n, _) in others)}."
+            if others
+            else ""
+        )
+        rest = [s for s in data.bars if s not in short]
+        leave = " The source's parameter symbols leaves symbols out." if rest else ""
+        raise DataError(
+            f"{symbol}: the features' lookback ({lookback} bars) and the three spans ({spans}): "
+            f"{lookback + spans} bars are needed. Got {n}, {lookback + spans - n} too few."
+            f"{more}{leave}"
+        )
+    return features

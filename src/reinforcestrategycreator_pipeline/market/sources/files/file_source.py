@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import Len, require
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.preparation import prepare
@@ -29,8 +31,11 @@ from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     read_content,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules, close_times
-from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.market.validation import RawBars, check_values
 from reinforcestrategycreator_pipeline.market.windows import parse_instant
+
+# BTCUSDT-1h-2024-12, AAPL_2024, AAPL.20240131
+_DATED = re.compile(r"(?P<symbol>.*?[^\W_])[-_. ]+(?:19|20)\d{2}(?:[-_.]?\d{2}(?:[-_.]?\d{2})?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,8 @@ class TableSource(StampRules, ColumnLayout):
     ----------
     calendar : str
         Report on missing days: ``weekdays`` lists weekdays without a bar, ``none`` lists nothing.
+    symbols : tuple of str
+        Symbols to read, of those that are there; by default, all.
     as_of : str, optional
         Latest allowed close, as an ISO 8601 date or time; later bars are omitted. By default, one
         last bar that closes in the future is dropped.
@@ -53,6 +60,7 @@ class TableSource(StampRules, ColumnLayout):
     kind: ClassVar[str]
 
     calendar: Literal["weekdays", "none"] = "weekdays"
+    symbols: tuple[str, ...] = ()
     as_of: str | None = None
 
     def __post_init__(self) -> None:
@@ -77,30 +85,40 @@ class TableSource(StampRules, ColumnLayout):
         """
         raws: list[RawBars] = []
         notes: list[str] = []
+        warnings: list[str] = []
         for table in tables:
-            raws += self._raw_bars(table, notes)
+            raws += self._raw_bars(table, notes, warnings)
+        raws = join_files(raws, warnings)
+        if self.symbols:
+            there = {raw.symbol for raw in raws}
+            for name in self.symbols:
+                if name not in there:
+                    raise DataError(f"there is no symbol {name!r}.{nearest(name, sorted(there))}")
+            raws = [raw for raw in raws if raw.symbol in self.symbols]
         as_of = (
             None if self.as_of is None else parse_instant(type(self).__name__, "as_of", self.as_of)
         )
         return prepare(
             raws,
             provenance,
+            warnings=warnings,
             notes=notes,
             as_of=as_of,
             clock=utc_now() if as_of is None else None,
-            weekdays_in=self.timezone if self.calendar == "weekdays" else None,
+            timezone=self.timezone,
+            weekdays=self.calendar == "weekdays",
         )
 
-    def _raw_bars(self, table: Table, notes: list[str]) -> list[RawBars]:
+    def _raw_bars(self, table: Table, notes: list[str], warnings: list[str]) -> list[RawBars]:
         names = self.names(table)
         if table.n_rows == 0:
             raise DataError(f"{table.path}: has a header, but no rows.")
         time_name = names.pop(TIME)
         parsed = table.columns[time_name].stamps(self, time_name, table.where)
         stamps, said = close_times(parsed, self, time_name, table.where)
-        notes += [f"{table.path}: {text}" for text in said]
-        symbols = self.symbols(table, names.pop(SYMBOL, None))
-        frame = pd.DataFrame(self.values(table, names, notes), index=stamps)
+        warnings += [f"{table.path}: {text}" for text in said]
+        symbols = self.symbol_rows(table, names.pop(SYMBOL, None))
+        frame = pd.DataFrame(self.values(table, names, notes, warnings), index=stamps)
         return [
             RawBars(
                 symbol,
@@ -119,7 +137,8 @@ class FileSource(TableSource, ABC):
     Parameters
     ----------
     path : str
-        File, or folder with one file per symbol, named after it (``AAPL.csv``).
+        File, or folder of files, each named after its symbol (``AAPL.csv``) or, if there are
+        several, after symbol and time (``AAPL-2024-01.csv``, ``AAPL-2024-02.csv``).
 
     See Also
     --------
@@ -161,6 +180,48 @@ class FileSource(TableSource, ABC):
 
         provenance = {"source": self.kind, "path": self.path, "sha256": hashes}
         return self.market_data(tables(), provenance)
+
+
+def join_files(raws: Sequence[RawBars], notes: list[str]) -> list[RawBars]:
+    """Join the files of one symbol: named after it and a time, or with a column of symbols."""
+    stems = {
+        raw.symbol: _DATED.fullmatch(raw.symbol)
+        for raw in raws
+        if Path(raw.origin).stem == raw.symbol
+    }
+    bases = Counter(match["symbol"] for match in stems.values() if match)
+    groups: dict[str, list[RawBars]] = {}
+    for raw in raws:
+        match = stems.get(raw.symbol)
+        base = match["symbol"] if match and bases[match["symbol"]] > 1 else raw.symbol
+        groups.setdefault(base, []).append(raw)
+    joined: list[RawBars] = []
+    for symbol, group in groups.items():
+        # A.csv beside A.txt are not two parts of one symbol.
+        whole = len(group) > 1 and all(Path(raw.origin).stem == symbol for raw in group)
+        joined += group if whole else [_joined(symbol, group, notes)]
+    return joined
+
+
+def _joined(symbol: str, group: Sequence[RawBars], notes: list[str]) -> RawBars:
+    if len(group) == 1:
+        return group[0] if group[0].symbol == symbol else replace(group[0], symbol=symbol)
+    for raw in group:
+        check_values(raw)  # while its rows still have lines
+    first = group[0]
+    for raw in group[1:]:
+        if list(raw.frame.columns) != list(first.frame.columns):
+            odd = set(raw.frame.columns) ^ set(first.frame.columns)
+            raise DataError(
+                f"{raw.origin}: {symbol} is in several files, whose columns differ: {first.origin} "
+                f"has {', '.join(map(str, sorted(odd)))} or lacks it."
+            )
+    names = [Path(raw.origin).name for raw in group]
+    folder = str(Path(first.origin).parent)
+    notes.append(
+        f"{folder}: the {len(group)} files {names[0]} to {names[-1]} are one symbol, {symbol}."
+    )
+    return RawBars(symbol, folder, pd.concat([raw.frame for raw in group]))
 
 
 def utc_now() -> pd.Timestamp:

@@ -14,16 +14,28 @@ from reinforcestrategycreator_pipeline.arrays import F64, Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require_choice
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
+    CLOSES,
+    OPENS,
+    plain_name,
+)
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 TIME = "timestamp"
 SYMBOL = "symbol"
+# Without spaces, "_" and the like; see `plain_name`.
 _SPELLINGS = {
-    TIME: ("timestamp", "datetime", "date", "time", "__index_level_0__"),
-    SYMBOL: ("symbol", "ticker"),
-    **{name: (name,) for name in OHLCV},
-    ADJUSTED_CLOSE: ("adj_close", "adjclose", "adjusted_close"),
+    TIME: {"timestamp", "datetime", "date", "time", "indexlevel0"},
+    SYMBOL: {"symbol", "ticker"},
+    **{name: {name} for name in OHLCV},
+    ADJUSTED_CLOSE: {
+        *("adjclose", "adjustedclose", "closeadj", "closeadjusted"),
+        *("adjcloseprice", "adjustedcloseprice", "adjclosingprice", "adjustedclosingprice"),
+    },
 }
+_ADJUSTED_PRICE = re.compile(
+    r"(.*adj.*(open|high|low|close|price).*)|((open|high|low|close|price).*adj.*)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +93,18 @@ class ColumnLayout(Strict):
             needed.append(ADJUSTED_CLOSE)
         missing = [key for key in needed if names[key] is None]
         if missing:
+            hint = ""
+            if missing == [ADJUSTED_CLOSE] and (alike := self._adjusted_prices(table, names)):
+                hint = f" Is it {alike[0]!r}? Then set columns: {{adj_close: {alike[0]!r}}}."
             raise DataError(
                 f"{table.path}: no column for {', '.join(missing)}; the file has "
-                f"{', '.join(map(repr, table.columns))}."
+                f"{', '.join(map(repr, table.columns))}.{hint}"
             )
         if self.adjusted_close == "ignore":
             names[ADJUSTED_CLOSE] = None
         return {key: name for key, name in names.items() if name is not None}
 
-    def symbols(self, table: Table, column: str | None) -> dict[str, Indices]:
+    def symbol_rows(self, table: Table, column: str | None) -> dict[str, Indices]:
         """Return the positions of each symbol's rows."""
         if column is None:
             name = table.path.stem if self.symbol is None else self.symbol
@@ -113,10 +128,25 @@ class ColumnLayout(Strict):
                 )
         return {str(symbol): np.asarray(rows) for symbol, rows in groups.items()}
 
-    def values(self, table: Table, names: dict[str, str], notes: list[str]) -> dict[str, F64]:
+    def values(
+        self, table: Table, names: dict[str, str], notes: list[str], warnings: list[str]
+    ) -> dict[str, F64]:
         """Return the numbers of the bars and of the side data, by role or column name."""
         ours = {theirs: name for name, theirs in names.items()}
         not_read = self._not_read(table)
+        if adjusted := self._adjusted_prices(table, names):
+            looks, what = ("looks", "an adjusted price")
+            if len(adjusted) > 1:
+                looks, what = ("look", "adjusted prices")
+            raw = "" if ADJUSTED_CLOSE in names else "; prices are taken as they are"
+            warnings.append(
+                f"{table.path}: {', '.join(map(repr, adjusted))} {looks} like {what}, which later "
+                f"events change: skipped{raw} (columns: {{adj_close: NAME}} names the adjusted "
+                "close)."
+            )
+            not_read |= set(adjusted)
+        if times := [c for c in table.columns if plain_name(c) in OPENS | CLOSES and c not in ours]:
+            not_read |= set(times)
         values: dict[str, F64] = {}
         for name in (*names.values(), *(c for c in table.columns if c not in ours)):
             if name in not_read:
@@ -142,6 +172,13 @@ class ColumnLayout(Strict):
             found.add(self._find(table, ADJUSTED_CLOSE))
         return {name for name in found if name is not None}
 
+    def _adjusted_prices(self, table: Table, names: Mapping[str, str | None]) -> list[str]:
+        """Return the columns without a role whose names say that they are adjusted prices."""
+        taken = {*names.values(), *self._not_read(table)}
+        return [
+            c for c in table.columns if c not in taken and _ADJUSTED_PRICE.fullmatch(plain_name(c))
+        ]
+
     def _find(self, table: Table, key: str) -> str | None:
         """Return the column of a role, by configuration or by its name."""
         set_names = {TIME: self.timestamp_column, SYMBOL: self.symbol_column, **self.columns}
@@ -153,12 +190,12 @@ class ColumnLayout(Strict):
                 )
             return wanted
         taken = {name for name in set_names.values() if name is not None} | set(self.ignore)
-        found = [
-            name
-            for name in table.columns
-            if re.sub(r"[\s_-]+", "_", name.strip().lower()) in _SPELLINGS[key]
-            and name not in taken
-        ]
+        found = [c for c in table.columns if plain_name(c) in _SPELLINGS[key] and c not in taken]
+        if key == TIME and not found:  # a bar's end rather than its beginning
+            for spellings in (CLOSES, OPENS):
+                found = found or [
+                    c for c in table.columns if plain_name(c) in spellings and c not in taken
+                ]
         if len(found) > 1:
             setting = {TIME: "timestamp_column", SYMBOL: "symbol_column"}.get(key, "columns")
             raise DataError(

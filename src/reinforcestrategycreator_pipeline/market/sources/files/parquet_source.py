@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.errors import DataError, shorten
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.files.reading import MAX_DATA_BYTES
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
@@ -43,6 +44,12 @@ class ArrowColumn:
 
     def texts(self) -> list[str]:
         """Return the values as text, empty where missing."""
+        if pa.types.is_dictionary(self.values.type):
+            found: list[str] = []
+            for chunk in self.values.chunks:
+                known = ["" if v is None else v.strip() for v in chunk.dictionary.to_pylist()]
+                found += ["" if i is None else known[i] for i in chunk.indices.to_pylist()]
+            return found
         return ["" if v is None else str(v).strip() for v in self.values.to_pylist()]
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
@@ -84,15 +91,38 @@ class ParquetSource(FileSource):
     def read_table(self, path: Path, content: bytes) -> Table:
         """Return the columns of the file."""
         try:
-            table = pq.ParquetFile(io.BytesIO(content)).read()
-        except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
+            table = _read(path, content)
+        except DataError:
+            raise
+        except Exception as error:  # a damaged file may raise anything, UnicodeDecodeError too
+            reason = shorten(" ".join(str(error).split()))
             raise DataError(f"{path}: cannot be read as Parquet: {reason}") from error
         names = table.column_names
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise DataError(f"{path}: has the column {twice[0]!r} twice.")
         return Table(path, {n: ArrowColumn(table[n]) for n in names}, table.num_rows, None)
+
+
+def _read(path: Path, content: bytes) -> Any:
+    """Return the table of a file, whose decoded size is bounded before anything is decoded."""
+    verified = {"page_checksum_verification": True}
+    schema = pq.ParquetFile(io.BytesIO(content), **verified).schema_arrow
+    texts = [
+        f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
+    ]
+    # Text stays a dictionary, so a long one that is repeated is held once.
+    file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **verified)
+    metadata = file.metadata
+    groups = range(metadata.num_row_groups)
+    pages = sum(metadata.row_group(i).total_byte_size for i in groups)
+    size = max(pages, 8 * metadata.num_rows * metadata.num_columns)
+    if size > MAX_DATA_BYTES:
+        raise DataError(
+            f"{path}: has {len(content):,} bytes, but {metadata.num_rows:,} rows that take "
+            f"{size:,} when they are decoded; at most {MAX_DATA_BYTES:,} are read. Split it."
+        )
+    return file.read()
 
 
 def _if_midnights(clock: pd.DatetimeIndex) -> pd.DatetimeIndex | None:
