@@ -413,7 +413,8 @@ def test_bars_that_close_at_any_millisecond_run_through(rsc: Rsc, before_ms: int
     frame = pd.DataFrame({**bars, "volume": 1.0})
     frame.insert(0, "timestamp", stamps.strftime("%Y-%m-%dT%H:%M:%S.%f").str[:-3] + "Z")
     frame.to_csv("prices.csv", index=False)
-    source = 'data={source: csv, params: {path: prices.csv, symbol: B, calendar: "none"}}'
+    params = 'path: prices.csv, symbol: B, calendar: "none", bar_stamp: close'
+    source = f"data={{source: csv, params: {{{params}}}}}"
     said = rsc("run", "-c", "quick.yaml", "--set", source, "--run-id", "ms")
     assert (said.code, said.errors) == (0, [])
     equity = pd.read_csv("runs/ms/evaluation/equity.csv", parse_dates=["timestamp"])

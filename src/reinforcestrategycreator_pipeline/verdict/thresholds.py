@@ -155,6 +155,6 @@ def _text(unit: str, found: MetricValue, limit: float, passed: bool) -> str:
     if found.value is None:
         return f"undefined ({found.reason})"
     text = format_value(unit, found.value)
-    if passed or text != format_value(unit, limit):
+    if passed or found.value == limit or text != format_value(unit, limit):
         return text
     return f"{found.value * 100!r}%" if unit == "percent" else repr(found.value)

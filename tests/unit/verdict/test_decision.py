@@ -191,7 +191,7 @@ def test_rounding_never_hides_why_a_condition_failed():
     checks = of(metrics, excess=excess(0.0501))
     assert checks["Sharpe ratio"].value == "0.4999"
     assert checks["Max drawdown"].value.startswith("50.0001")
-    assert checks["Total return"].value == "25.0%"
+    assert checks["Total return"].value == "25.00%"  # equal to its bound, which is to be exceeded
     assert checks["Excess over buy and hold"].value == "1.00% a year, p 0.0501"
     assert not any(c.passed for c in checks.values() if c.name != "Trades")
 
