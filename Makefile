@@ -17,6 +17,8 @@ INPUTS := pyproject.toml constraints.txt
 
 # Each test keeps its matrix products to one thread, so that two of them fill two processors.
 WORKERS := -n logical --maxprocesses 8 --dist worksteal
+# OpenBLAS's oldest kernel, which every x86-64 processor runs, and that of a run.
+KERNELS := Prescott Haswell
 PIP := -m pip install --quiet --disable-pip-version-check
 # constraints.txt is for Python 3.11 to 3.14; a newer one gets what is newest.
 PINS = $$($(1)/bin/python -c "import sys; print('-c constraints.txt' * (sys.version_info < (3, 15)))")
@@ -24,7 +26,7 @@ PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick oracles lowest lint format bench bench-learning docs clean
+.PHONY: help setup run test quick kernels oracles lowest lint format bench bench-learning docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
@@ -38,6 +40,13 @@ test: $(VENV)/.installed-dev ## Set up what is missing, then run all tests
 
 quick: $(VENV)/.installed-dev ## The tests without the slow ones
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
+
+kernels: $(VENV)/.installed-dev ## The numeric tests under other BLAS kernels: KERNELS="..."
+	@for kernel in $(KERNELS); do \
+	  echo "OPENBLAS_CORETYPE=$$kernel"; \
+	  OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest $(WORKERS) -q -m "not slow" \
+	    $(addprefix tests/unit/,nn replay models envs policies training pipeline) $(ARGS) || exit 1; \
+	done
 
 oracles: $(VENV)/.installed-oracles ## Add the backtests of others, so that tests run them, too
 

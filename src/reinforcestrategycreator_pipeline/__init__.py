@@ -97,6 +97,9 @@ if not TYPE_CHECKING:  # for which any name would be there
         if name not in _PLACES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module, _, attribute = _PLACES[name].partition(":")
+        if module == "api.runs":
+            # Before anything loads NumPy.
+            importlib.import_module(f"{__name__}.kernels").choose()
         found = importlib.import_module(f"{__name__}.{module}")
         return getattr(found, attribute) if attribute else found
 

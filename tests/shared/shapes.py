@@ -36,7 +36,7 @@ def mark() -> re.Pattern[str]:
     return re.compile("|".join([r"Annotated\[\w+, '", *(rf"\b{name}\b" for name in sorted(names))]))
 
 
-MOST_CALLS = 30
+MOST_CALLS = 4
 """Calls of each function that are checked in each test: a check takes longer than many a call."""
 CHECKED: list[str] = []
 """The functions with shapes that have been imported, ``module:name``."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
 from reinforcestrategycreator_pipeline.api.console import progress_console
 from reinforcestrategycreator_pipeline.api.outcome import Outcome
@@ -97,32 +98,59 @@ def run(
     arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
     if bars is not None:
         arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
+    runner = Runner(build_stages(), ARTIFACTS, console := progress_console(progress))
+    if resume is not None and (config is not None or run_id is not None):
+        name = "a configuration" if config is not None else "a name (run_id)"
+        raise RunError(
+            f"{name} does not go with resume: a run keeps its own. Override a key, or start a new "
+            "run."
+        )
+    resolved = resolve(config, arguments, overrides, store, resume, trust)
+    found = kernels.loaded()
+    if (
+        resolved.reproducibility == "exact"
+        and kernels.can_be_common()
+        and not kernels.is_common(found)
+    ):
+        console.print(
+            f"note: NumPy was loaded before `run`, with {kernels.named(found)}: the results hold "
+            f"for this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    if resume is not None:
+        outcome = runner.resume(find_run(Path(store), str(resume)), resolved)
+    else:
+        file = Path(config) if isinstance(config, (str, Path)) else None
+        outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
+    keep_current(outcome.run_dir)
+    return Run(outcome.run_dir, outcome.unchanged, trust)
+
+
+def resolve(
+    config: str | Path | Mapping[str, Any] | RunConfig | None,
+    arguments: Mapping[str, Any],
+    overrides: Mapping[str, Any] | Sequence[str],
+    store: str | Path,
+    resume: str | Path | None,
+    trust: Sequence[str | Path] = (),
+) -> RunConfig:
+    """Return the complete configuration of what `run` would run; `arguments` sets whole keys."""
     if isinstance(overrides, str):
         overrides = [overrides]
-    runner = Runner(build_stages(), ARTIFACTS, progress_console(progress))
     if resume is not None:
-        if config is not None or run_id is not None:
-            name = "a configuration" if config is not None else "a name (run_id)"
-            raise RunError(
-                f"{name} does not go with resume: a run keeps its own. Override a key, or start "
-                "a new run."
-            )
         folder = find_run(Path(store), str(resume))
         with modules_of(folder, load_manifest(folder), trust):
             # The run's file is complete and already holds what the environment said at its start.
-            resolved = load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
-            outcome = runner.resume(folder, resolved)
-    else:
-        file = Path(config) if isinstance(config, (str, Path)) else None
-        environ: Mapping[str, str] = os.environ
-        given = config if isinstance(config, Mapping) else None
-        if isinstance(config, RunConfig):
-            given, environ = to_plain(config), {}
-        with allowing((*default_folders(file), *trust), beside=file and file.parent):
-            resolved = load_config(RunConfig, file, overrides, environ, given, arguments)
-            outcome = runner.start(resolved, Path(store), run_id, file.parent if file else None)
-    keep_current(outcome.run_dir)
-    return Run(outcome.run_dir, outcome.unchanged, trust)
+            return load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
+    file = Path(config) if isinstance(config, (str, Path)) else None
+    environ: Mapping[str, str] = os.environ
+    given = config if isinstance(config, Mapping) else None
+    if isinstance(config, RunConfig):
+        given, environ = to_plain(config), {}
+    with allowing((*default_folders(file), *trust), beside=file and file.parent):
+        return load_config(RunConfig, file, overrides, environ, given, arguments)
 
 
 @contextmanager

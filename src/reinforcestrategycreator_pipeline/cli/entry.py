@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a defect of this package
@@ -16,6 +17,7 @@ def run_app() -> int:
 
     If the environment variable ``RSC_TRACEBACK`` is set, internal errors show one.
     """
+    kernels.choose()  # before anything loads NumPy
     from reinforcestrategycreator_pipeline.cli.app import app
 
     code = 0

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.cli.options import (
     ConfigOption,
     RunsOption,
@@ -54,6 +55,9 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
+    resolved = runs.resolve(config, {}, overrides or (), runs_dir, resume, trust or ())
+    if resolved.reproducibility == "fast":
+        kernels.restart_native()
     found = runs.run(
         config,
         overrides=overrides or (),

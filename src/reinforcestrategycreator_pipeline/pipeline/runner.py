@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reinforcestrategycreator_pipeline import __version__, files
+from reinforcestrategycreator_pipeline import __version__, files, kernels
 from reinforcestrategycreator_pipeline.errors import Interrupted, RscError, RunError, blame, shorten
 from reinforcestrategycreator_pipeline.interrupts import sigterm_interrupts
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
@@ -134,6 +134,12 @@ class Runner:
         """
         with run_folder.locked(run_dir):
             manifest = load_manifest(run_dir)
+            before, now_ = manifest.environment.get("kernel"), kernels.loaded()
+            if before not in (None, now_):
+                self._warn(
+                    f"the run began with {kernels.named(before)}, this process has "
+                    f"{kernels.named(now_)}: the last digits may differ from an uninterrupted run"
+                )
             manifest.seed, manifest.config = config.seed, to_plain(config)
             manifest.package_version = __version__
             manifest.resumed.append(now())

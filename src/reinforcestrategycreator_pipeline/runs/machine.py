@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from reinforcestrategycreator_pipeline import kernels
+
 # Libraries that can change a number or the bytes of a file.
 _LIBRARIES = (
     "gymnasium",
@@ -24,9 +26,10 @@ _LIBRARIES = (
 
 def describe() -> dict[str, Any]:
     """Return Python, platform, processor, BLAS (with its current limits) and library versions."""
-    import numpy as np  # threadpoolctl sees only the libraries that are loaded
+    import numpy as np
     import threadpoolctl  # type: ignore[import-untyped]
 
+    kernel = kernels.loaded()
     pools = [
         {key: value for key, value in pool.items() if key != "filepath"}
         for pool in threadpoolctl.threadpool_info()
@@ -37,6 +40,7 @@ def describe() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cpu_count": os.cpu_count(),
+        "kernel": kernel,
         "threadpools": pools,
         "libraries": {"numpy": np.__version__, **_versions()},
     }

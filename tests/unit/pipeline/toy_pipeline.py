@@ -58,6 +58,7 @@ class ToyConfig:
     """The whole toy."""
 
     seed: int = 0
+    reproducibility: str = "exact"
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     report: ReportConfig = ReportConfig()

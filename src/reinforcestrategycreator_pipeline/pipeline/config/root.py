@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, Strict, require
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
@@ -114,6 +114,9 @@ class RunConfig(Strict):
     ----------
     seed : int
         Seed from which all random generators are derived, >= 0.
+    reproducibility : {"exact", "fast"}
+        "exact" gives the same bytes on every x86-64 processor with AVX2; "fast" takes the widest
+        instructions that the processor has, and its last digits depend on them.
     imports : list of str
         Your modules that register components by name: metrics, charts, strategies, ...
     data, features, split, trading, strategy, evaluation, deployment
@@ -121,6 +124,7 @@ class RunConfig(Strict):
     """
 
     seed: Annotated[int, Ge(0)] = 7
+    reproducibility: Literal["exact", "fast"] = "exact"
     imports: tuple[str, ...] = ()
     data: DataConfig = field(default_factory=DataConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
