@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from reinforcestrategycreator_pipeline import schedule as declare
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, checked_schedule
 from reinforcestrategycreator_pipeline.testing.schedule_contract import ScheduleContract
@@ -26,6 +27,7 @@ def test_every_registered_schedule_is_in_the_suite():
     assert set(SCHEDULES) == {"constant", "linear", "cosine", "exponential"}
 
 
+@declare
 def steps(initial, final, share, at=0.5):
     return initial if share < at else final
 
@@ -144,6 +146,7 @@ def test_nan_is_no_share():
             schedule(kind, 1.0, 0.5, math.nan)
 
 
+@declare
 def halves(initial, final, share):
     return initial if share < 0.5 else final
 
