@@ -22,8 +22,7 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
     bar_outcome,
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
-
-_DAY = 86_400 * 10**9  # nanoseconds
+from reinforcestrategycreator_pipeline.market.bars import DAY
 
 
 def run_backtest(
@@ -180,10 +179,10 @@ def portfolio_clock(stamps: Sequence[pd.DatetimeIndex]) -> pd.DatetimeIndex:
     union = stamps[0]
     for index in stamps[1:]:
         union = union.union(index)
-    spacing = min((int(np.median(np.diff(i.as_unit("ns").asi8))) for i in stamps), default=_DAY)
-    unit = max(1, min(spacing, _DAY))
-    if unit > 0.75 * _DAY:  # days of 23 hours when clocks change
-        unit = _DAY
+    spacing = min((int(np.median(np.diff(i.as_unit("ns").asi8))) for i in stamps), default=DAY)
+    unit = max(1, min(spacing, DAY))
+    if unit > 0.75 * DAY:  # days of 23 hours when clocks change
+        unit = DAY
     # A bar that closes at midnight belongs to the day before.
     if any((np.diff((i.as_unit("ns").asi8 - 1) // unit) == 0).any() for i in stamps):
         return union

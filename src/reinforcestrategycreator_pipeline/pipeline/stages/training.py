@@ -46,7 +46,7 @@ class Training:
             context.log.warning("symbol left out", reason=sentence)
 
         def say(sentence: str) -> None:
-            context.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            context.say(sentence)
             context.log.warning(sentence)
 
         with _Bar(context.console) as bar:
