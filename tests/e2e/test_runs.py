@@ -373,7 +373,7 @@ def test_a_decision_on_bars_already_seen_names_the_first(rsc: Rsc) -> None:
         page = (folder / "evaluation/report.html").read_text("utf-8")
         return [report(name), page, card, str(Run.open(name).verdict), rsc("report", name).out]
 
-    assert all(again not in text for text in places("mine"))
+    assert all(again not in text for text in (*places("mine"), rsc("runs").out))
     # The run itself, and a new one of the same policy.
     for name, command in (
         ("mine", ["--resume", "mine"]),
@@ -383,6 +383,9 @@ def test_a_decision_on_bars_already_seen_names_the_first(rsc: Rsc) -> None:
         assert (said.code, said.errors) == (0, [])
         assert all(f"{again}promoted (run mine)." in text for text in places(name))
         assert "The first decision (run mine): Not promoted. " in report(name)
+        page = (Path("runs") / name / "evaluation/report.html").read_text("utf-8")
+        assert "<h1>Promoted, on bars already seen: " in page
+        assert "yes, on bars already seen" in rsc("runs").out
         first = Run.open(name).verdict.first
         assert (first.run, first.promoted, first.changed) == ("mine", False, ("other thresholds",))
         stored = manifest(Path("runs") / name)["stages"]["evaluation"]["summary"]

@@ -44,6 +44,8 @@ def _row(run: Any) -> dict[str, str]:
             if (value := values[key].value) is not None:
                 row[column] = format_value(find_metric(key).unit, value)
         row["promoted"] = "yes" if run.verdict.promoted else "no"
+        if run.verdict.first:
+            row["promoted"] += ", on bars already seen"
     except RscError as error:
         row["status"] = str(error)
     return row
