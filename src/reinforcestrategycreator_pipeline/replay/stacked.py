@@ -53,6 +53,12 @@ class StackedRings:
         )
         return alike and all(form(r) == form(replays[0]) for r in replays)
 
+    def drop(self, k: int) -> None:
+        """Draw no more for ring `k`; its content stays where it is."""
+        del self.rings[k]
+        self._first = np.delete(self._first, k, axis=0)
+        self._uniform = np.empty((0, 0))
+
     def sample(self, batch_size: int) -> Batch:
         """Draw `batch_size` transitions from each ring; arrays have a leading axis of length K.
 
