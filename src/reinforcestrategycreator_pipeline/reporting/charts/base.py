@@ -96,7 +96,7 @@ class Chart:
 
     @property
     def definition(self) -> str:
-        """What the chart shows: its function's docstring, or else its title."""
+        """Description for lists: the docstring of its function, or else its title."""
         return inspect.getdoc(self.draw) or f"{self.title}."
 
     def figure(self, data: ReportData, asset: str, times: Times) -> Figure | None:
