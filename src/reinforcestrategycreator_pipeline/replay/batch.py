@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 
 
@@ -45,6 +47,10 @@ class Batch(NamedTuple):
     def agent(self, k: int) -> Batch:
         """Return the batch of agent `k`, of a batch with a leading axis of agents."""
         return Batch._make(None if column is None else column[k] for column in self)
+
+    def without(self, k: int) -> Batch:
+        """Return the batch of all agents but `k`, of a batch with a leading axis of agents."""
+        return Batch._make(None if c is None else np.delete(c, k, axis=0) for c in self)
 
 
 class Replay(Protocol):

@@ -33,18 +33,18 @@ class StackedRings:
         self._capacity = rings[0].capacity
         self._n_step = rings[0].n_step
         self._columns: dict[str, Array] = {}
-        self._share()
         self._first = np.arange(len(rings))[:, None] * self._capacity
+        self._share(len(rings))
         self._uniform: F64 = np.empty((0, 0))
 
-    def _share(self) -> None:
+    def _share(self, places: int) -> None:
         """Move the columns of the rings that are not shared yet."""
-        rings = self.rings
-        for name, column in rings[0]._columns.items():
+        for name, column in self.rings[0]._columns.items():
             if name in self._columns:
                 continue
-            together = np.empty((len(rings), *column.shape), dtype=column.dtype)
-            for ring, place in zip(rings, together, strict=True):
+            together = np.empty((places, *column.shape), dtype=column.dtype)
+            for ring, first in zip(self.rings, self._first[:, 0].tolist(), strict=True):
+                place = together[first // self._capacity]
                 place[: len(ring)] = ring._columns[name][: len(ring)]
                 ring._columns[name] = place
             self._columns[name] = together.reshape(-1, *column.shape[1:])
@@ -61,6 +61,12 @@ class StackedRings:
             isinstance(r, RingReplay) and isinstance(r.sampler, UniformSampler) for r in replays
         )
         return alike and all(form(r) == form(replays[0]) for r in replays)
+
+    def drop(self, k: int) -> None:
+        """Draw no more for ring `k`; its content stays where it is."""
+        del self.rings[k]
+        self._first = np.delete(self._first, k, axis=0)
+        self._uniform = np.empty((0, 0))
 
     def sample(self, batch_size: int) -> Batch:
         """Draw `batch_size` transitions from each ring; arrays have a leading axis of length K.
@@ -85,7 +91,7 @@ class StackedRings:
         masked = [ring.masked for ring in self.rings]
         require_same_masks(masked)
         if len(self._columns) < len(self.rings[0]._columns):
-            self._share()
+            self._share(len(self._columns["r_t"]) // self._capacity)
         return masked[0]
 
     def _draw(self, count: int) -> Ints:
