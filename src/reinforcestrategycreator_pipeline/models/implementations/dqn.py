@@ -431,7 +431,7 @@ class DQN:
         Parameters
         ----------
         state : array_like
-            One state.
+            One state, as for `predict`.
         exploration_rate : float
             Probability of a random action, in [0, 1].
         mask : array_like of bool, shape (n_actions,), optional
@@ -467,7 +467,7 @@ class DQN:
         Parameters
         ----------
         states : ndarray, shape (E, n_inputs)
-            The states.
+            States, one row each.
         exploration_rate : float
             Probability of a random action, in [0, 1].
         mask : array_like of bool, shape (E, n_actions), optional
