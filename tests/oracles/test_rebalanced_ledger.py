@@ -57,7 +57,7 @@ def test_ruined_accounts_keep_nothing_and_get_nothing():
     """Short at four times the equity: gaps and sessions ruin accounts, before and at the bars."""
     ruined = 0
     for seed in range(5):
-        bars, targets = market(80, "ABCD", (-4.0, 0.0, 3.0), seed, volatility=0.08)
+        bars, targets = market(80, "ABCD", (-4.0, 0.0, 3.0), seed, volatility=0.12)
         for rule in (1, 5):
             result, stamps = portfolio(bars, targets, DEAR, rule)
             ledgers = books(bars, targets, DEAR, stamps)
