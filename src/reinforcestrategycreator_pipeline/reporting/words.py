@@ -104,7 +104,7 @@ def portfolio_note(data: ReportData) -> str:
     """Say whose money the portfolio is, and when it is moved between the assets."""
     start = "equal money for each asset at the start, in accounts of their own"
     if data.rebalance == "never":
-        return f"{start}; weights are not rebalanced"
+        return f"{start}; weights are not rebalanced{_drifted(data)}"
     whole = data.results[PORTFOLIO][data.policy].timestamps
     ends = {name: data.results[name][data.policy].timestamps for name in data.symbols}
     bars = rebalancing_bars(
@@ -123,6 +123,17 @@ def portfolio_note(data: ReportData) -> str:
         f"{start}, which are made equal again {every}, at the open of a bar that all assets have: "
         f"{done}. The result of one asset is that of an account that no money enters or leaves"
     )
+
+
+def _drifted(data: ReportData) -> str:
+    """Say where the policy's weights have drifted by the last bar."""
+    ends = {name: data.results[name][data.policy].equity[-1] for name in data.symbols}
+    if len(ends) < 2:
+        return ""
+    low, high = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+    total = sum(ends.values())
+    parts = (f"{ends[name] / total:.1%} ({name})" for name in (low, high))
+    return f"; at the end they are from {' to '.join(parts)}"
 
 
 def floor_note(floor: float | None) -> str:

@@ -91,5 +91,5 @@ def test_the_five_lines_of_the_card_work(card, tmp_path):
 
 
 def test_a_card_says_whether_the_portfolio_is_rebalanced(card):
-    assert "accounts of their own; weights are not rebalanced.\n" in card()
+    assert "accounts of their own; weights are not rebalanced; at the end they are" in card()
     assert "which are made equal again monthly, at the open of a bar" in card(rebalance="monthly")

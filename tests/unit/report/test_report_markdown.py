@@ -156,8 +156,15 @@ def test_the_report_says_whether_and_when_the_portfolio_is_rebalanced(report_kit
     """651 weekdays from Monday 2010-08-02: 130 later Mondays, the last is 2013-01-28."""
     data = report_kit.build(symbols=("AAPL", "IBM"))
     start = "equal money for each asset at the start, in accounts of their own"
-    never = f"{start}; weights are not rebalanced"
+    ends = {symbol: data.results[symbol]["ridge"].equity[-1] for symbol in ("AAPL", "IBM")}
+    (low, small), (high, large) = sorted(ends.items(), key=lambda item: item[1])
+    never = (
+        f"{start}; weights are not rebalanced; at the end they are from "
+        f"{small / (small + large):.1%} ({low}) to {large / (small + large):.1%} ({high})"
+    )
     assert f"| Portfolio | {never} |" in render_markdown(data)
+    one = portfolio_note(report_kit.build(symbols=("AAPL",)))
+    assert one == f"{start}; weights are not rebalanced"
     weekly = report_kit.replace(data, rebalance="weekly")
     said = (
         f"{start}, which are made equal again weekly, at the open of a bar that all assets have: "
