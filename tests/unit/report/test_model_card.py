@@ -98,3 +98,8 @@ def test_the_lines_of_the_card_work(card, tmp_path, monkeypatch):
     assert given["target"] in (0.0, 1.0)
     again = PaperTrader.load("state", given["policy"], given["rules"])
     assert (again.target, again.stream.time) == (given["target"], last.name)
+
+
+def test_a_card_says_whether_the_portfolio_is_rebalanced(card):
+    assert "accounts of their own; weights are not rebalanced; at the end they are" in card()
+    assert "which are made equal again monthly, at the open of a bar" in card(rebalance="monthly")
