@@ -66,6 +66,8 @@ def learn_together(
                     train_all()
                 for loop, steps in zip(loops, due, strict=True):
                     for _ in range(steps - together):
+                        if stop:
+                            raise KeyboardInterrupt
                         loop.model.train_step()
                     loop.done(steps)
                 if stop:
