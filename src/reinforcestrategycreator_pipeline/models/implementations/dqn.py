@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reinforcestrategycreator_pipeline.models.gym.collectors import Environment
+    from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
     from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
@@ -565,6 +566,7 @@ class DQN:
         checkpoint_interval: int = 10_000,
         resume: bool = False,
         progress_bar: bool = False,
+        action_masking: ActionMasking = "auto",
     ) -> LearningResult:
         """Train on a Gymnasium environment with vector observations and discrete actions.
 
@@ -595,7 +597,8 @@ class DQN:
             Folder for checkpoints, written every `checkpoint_interval` environment steps, on Ctrl-C
             or SIGTERM, and at the end. They contain the complete state, including the replay.
         checkpoint_interval : int
-            Environment steps between two checkpoints, >= 1.
+            Environment steps between two checkpoints, >= 1. After as many training steps without an
+            environment step, one is written, too.
         resume : bool
             Continue from the newest valid checkpoint in the folder, if there is one; the result is
             bit-identical to that of an uninterrupted training. The environment's state is restored
@@ -605,6 +608,12 @@ class DQN:
             `LearningResult.restarts`.
         progress_bar : bool
             Show a progress bar on standard error.
+        action_masking : {"auto", "on", "off"}
+            Whether only valid actions are chosen and bootstrapped from. They are read from
+            ``info["action_mask"]`` or, if that is missing, from the method `action_masks` of the
+            environment, at every reset and step: booleans or the integers 0 and 1, shape
+            (n_actions,). "auto" uses masks if the first reset gives them; "on" requires them; "off"
+            ignores them.
 
         Returns
         -------
@@ -629,6 +638,7 @@ class DQN:
             self, env, total_steps, callback, eval_env=eval_env, eval_interval=eval_interval,
             eval_episodes=eval_episodes, keep_best=keep_best, checkpoint_folder=checkpoint_folder,
             checkpoint_interval=checkpoint_interval, resume=resume, progress_bar=progress_bar,
+            action_masking=action_masking,
         )  # fmt: skip
 
     # -- state ------------------------------------------------------------------------------
@@ -687,12 +697,15 @@ class DQN:
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy for the greedy policy: weights, head, and normalization.
 
-        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted.
+        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted. If
+        the DQN was trained with action masks, they need a mask.
         """
         from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
         weights = self.learner.networks.weights
-        return PolicyNetwork.of(self.spec, weights, self.hyperparameters, self.normalizer)
+        return PolicyNetwork.of(
+            self.spec, weights, self.hyperparameters, self.normalizer, self.masked
+        )
 
     def export_onnx(self, path: str | Path) -> str:
         """Write the greedy policy as ONNX; see `models.export.export_onnx`."""
