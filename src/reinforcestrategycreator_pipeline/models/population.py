@@ -32,7 +32,7 @@ from reinforcestrategycreator_pipeline.models.learner.training_step import Train
 from reinforcestrategycreator_pipeline.nn.adam import BLOCK, adam_step_of_agents
 from reinforcestrategycreator_pipeline.nn.network import Views
 from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
-from reinforcestrategycreator_pipeline.replay.stacked import StackedRings
+from reinforcestrategycreator_pipeline.replay.stacked import StackedRings, require_same_masks
 
 SAME = (
     "hidden_layers",
@@ -242,6 +242,7 @@ class Population:
         if self._rings is not None:
             return self._rings.sample(size)
         batches = [self.agents[k].replay_buffer.sample(size) for k in self._active]
+        require_same_masks([batch.mask_t is not None for batch in batches])
         stacked: list[Any] = [
             None if columns[0] is None else np.stack(columns)
             for columns in zip(*batches, strict=True)

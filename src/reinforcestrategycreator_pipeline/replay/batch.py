@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import Array, Ints
+from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 
 
 class Batch(NamedTuple):
@@ -30,6 +30,8 @@ class Batch(NamedTuple):
         Importance weight of each transition's loss, in (0, 1]. None: all equal.
     indices : ndarray of int64, shape (B,), or None
         Slots of the transitions in the replay, for `update_priorities`.
+    mask_t : ndarray of bool, shape (B, n_actions) or (B, n_actions, n_actions), or None
+        Valid actions in s_t. None: all. Rows of terminated transitions have no effect.
     """
 
     s_tm1: Array
@@ -40,6 +42,7 @@ class Batch(NamedTuple):
     steps: Ints | None = None
     weights: Array | None = None
     indices: Ints | None = None
+    mask_t: Bools | None = None
 
     def agent(self, k: int) -> Batch:
         """Return the batch of agent `k`, of a batch with a leading axis of agents."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from reinforcestrategycreator_pipeline.action_masks import as_masks, packed, unpacked
 from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -51,6 +52,12 @@ class RingReplay(RingStore):
     ------
     ConfigError
         If `n_step` or `gamma` is out of range, or the sampler's capacity differs.
+
+    Attributes
+    ----------
+    masked : bool
+        Whether the action mask of every next state is stored, packed to ceil(n_actions / 8) bytes.
+        Every transition must have a mask, or none; one that ended the task needs none.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class RingReplay(RingStore):
         self.n_actions = n_actions
         self.n_step = n_step
         self.gamma = gamma
+        self.masked = False
         self._dtype = np.dtype(dtype)
         self._largest = largest_number(dtype)
         self._first_invalid = 0 if n_actions is None else n_actions
@@ -95,6 +103,7 @@ class RingReplay(RingStore):
         next_state: ArrayLike,
         terminated: bool,
         truncated: bool = False,
+        next_mask: ArrayLike | None = None,
     ) -> None:
         """Store one transition.
 
@@ -113,37 +122,49 @@ class RingReplay(RingStore):
         truncated : bool
             True if the episode was truncated, so the next state pushed belongs to another one. Not
             used if `n_step` is 1.
+        next_mask : array_like of bool, shape (n_actions,), optional
+            Valid actions in the next state; by default all. Not used if the task ended.
 
         Raises
         ------
         ConfigError
             If a state has another length, there is no such action, the reward is not one real
-            number, or a flag not one bool; nothing is stored then.
+            number, a flag not one bool, or the mask is invalid or missing; nothing is stored then.
         NonFiniteError
             If the reward, or with `n_step` the sum of rewards, is not finite once it is stored.
         """
-        if type(reward) is not float:  # what is usual takes the quick way
-            reward = one_number(reward, "the reward")
-        if not -self._largest <= reward <= self._largest:
-            require_storable(reward, self._dtype, "cannot store a transition")
-        if type(terminated) is not bool or type(truncated) is not bool:
-            terminated = one_flag(terminated, "terminated")
-            truncated = one_flag(truncated, "truncated")
+        a: Any = action  # what is usual takes the quick way
+        r: Any = reward
+        ends: Any = terminated
+        stops: Any = truncated
+        if type(r) is not float:
+            r = one_number(reward, "the reward")
+        if not -self._largest <= r <= self._largest:
+            require_storable(r, self._dtype, "cannot store a transition")
+        if type(ends) is not bool or type(stops) is not bool:
+            ends, stops = one_flag(ends, "terminated"), one_flag(stops, "truncated")
         s_tm1, s_t = _flat(state), _flat(next_state)
         if not s_tm1.size == s_t.size == self.n_inputs:
             raise ConfigError(
                 f"a state must have {self.n_inputs} numbers. "
                 f"Got {s_tm1.size} for the state and {s_t.size} for the next state instead."
             )
-        if type(action) is not int or not 0 <= action < self._first_invalid:
-            action = one_action(action, self.n_actions)
+        if type(a) is not int or not 0 <= a < self._first_invalid:
+            a = one_action(action, self.n_actions)
+        bits = None
+        if next_mask is not None or self.masked:
+            bits = self._mask_bits(next_mask, np.array(not ends))
         if self.n_step > 1:
-            a_tm1, r_t = np.array([action]), np.array([reward])
-            ended, cut = np.array([terminated]), np.array([truncated])
-            self._push_windows(s_tm1[None], a_tm1, r_t, s_t[None], ended, cut)
+            a_tm1, r_t = np.array([a]), np.array([r])
+            ended, cut = np.array([ends]), np.array([stops])
+            row_of_bits = None if bits is None else bits[None]
+            self._push_windows(s_tm1[None], a_tm1, r_t, s_t[None], ended, cut, row_of_bits)
             return
         slot = self._next
-        row = (s_tm1, action, reward, s_t, terminated)
+        row: tuple[Any, ...] = (s_tm1, a, r, s_t, ends)
+        if bits is not None:
+            self.use_masks()
+            row = (*row, bits)
         for column, value in zip(self._columns.values(), row, strict=True):
             column[slot] = value
         self._next = (slot + 1) % self.capacity
@@ -159,6 +180,7 @@ class RingReplay(RingStore):
         terminated: ArrayLike,
         truncated: ArrayLike,
         present: Bools | None = None,
+        next_masks: ArrayLike | None = None,
     ) -> None:
         """Store one transition of each of E environments that are stepped together.
 
@@ -178,13 +200,17 @@ class RingReplay(RingStore):
         present : ndarray of bool, shape (E,), optional
             Environments that made a step; by default all. The others were only reset, as
             Gymnasium's vectors do in the step after the end of an episode, and store nothing.
+        next_masks : array_like of bool, shape (E, n_actions), optional
+            Valid actions in each next state; by default all. Rows of transitions that ended the
+            task are not used.
 
         Raises
         ------
         ConfigError
-            If a shape is wrong, there is no such action, the E transitions (with n_step > 1, E
-            n_step) exceed the capacity, or steps of another number of environments are pending;
-            if flags are not bools or rewards not real numbers; nothing is stored then.
+            If a shape is wrong, there is no such action, a mask is invalid or missing, flags are
+            not bools or rewards not real numbers, the E transitions (with n_step > 1, E n_step)
+            exceed the capacity, or steps of another number of environments are pending; nothing is
+            stored then.
         NonFiniteError
             If a reward, or with `n_step` a sum of rewards, is not finite once it is stored.
         """
@@ -219,11 +245,17 @@ class RingReplay(RingStore):
                 f"an action must be an integer from 0 to {last}. Got {a_tm1.tolist()!r} instead."
             )
         s_tm1, s_t = s_tm1.reshape(n, -1), s_t.reshape(n, -1)
+        bits = None
+        if next_masks is not None or self.masked:
+            bits = self._mask_bits(next_masks, ~ended if present is None else ~ended & present)
         if self.n_step > 1:
-            self._push_windows(s_tm1, a_tm1, r_t, s_t, ended, cut, present)
+            self._push_windows(s_tm1, a_tm1, r_t, s_t, ended, cut, bits, present)
             return
         self._require_room(n)
-        values = (s_tm1, a_tm1, r_t, s_t, ended)
+        values: tuple[Array, ...] = (s_tm1, a_tm1, r_t, s_t, ended)
+        if bits is not None:
+            self.use_masks()
+            values = (*values, bits)
         if present is None:
             self._append(n, values)
         elif present.any():
@@ -237,6 +269,7 @@ class RingReplay(RingStore):
         s_t: Array,
         terminated: Bools,
         truncated: Bools,
+        bits: Array | None,
         present: Bools | None = None,
     ) -> None:
         """Add a step of every environment to the windows, and store completed transitions."""
@@ -250,11 +283,58 @@ class RingReplay(RingStore):
                 )
             self._require_room(n * self.n_step)
             self._windows = self._new_windows(n)
-        completed = self._windows.push(s_tm1, a_tm1, r_t, s_t, terminated, truncated, present)
-        if len(completed[0]):
-            # Rewards that fit may have a sum that does not.
-            require_storable(completed[2], self._dtype, "cannot store transitions")
-            self._append(len(completed[0]), completed)
+        if bits is not None:
+            self.use_masks()
+        *completed, i = self._windows.push(s_tm1, a_tm1, r_t, s_t, terminated, truncated, present)
+        if not len(i):
+            return
+        if bits is not None:
+            completed.append(bits[i])
+        # Rewards that fit may have a sum that does not.
+        require_storable(completed[2], self._dtype, "cannot store transitions")
+        self._append(len(i), completed)
+
+    def use_masks(self) -> None:
+        """Store an action mask with every transition from now on.
+
+        Raises
+        ------
+        ConfigError
+            If transitions that need a mask are stored without one, or the number of actions is not
+            known.
+        """
+        if self.masked:
+            return
+        self._require_unmixed()
+        shape = (self.capacity, -(-self._known_actions() // 8))
+        self._columns["mask_t"] = np.zeros(shape, dtype=np.uint8)
+        self.masked = True
+
+    def _mask_bits(self, masks: ArrayLike | None, needed: Bools) -> Array:
+        """Return the packed masks of next states; those not `needed` may lack a valid action."""
+        if not self.masked:
+            self._require_unmixed()
+        shape = (*needed.shape, self._known_actions())
+        if masks is None:
+            if needed.any():
+                raise ConfigError(
+                    "this replay stores action masks, so every next state must have one. Got none."
+                )
+            masks = np.zeros(shape, dtype=bool)
+        return packed(as_masks(masks, shape, "the action mask of a next state", needed))
+
+    def _require_unmixed(self) -> None:
+        ended = self._columns["terminated"][: len(self)]  # these need no mask
+        if not ended.all():
+            raise ConfigError(
+                f"a replay must hold an action mask with every transition or with none. "
+                f"Got a mask after {np.count_nonzero(~ended)} transitions without one."
+            )
+
+    def _known_actions(self) -> int:
+        if self.n_actions is None:
+            raise ConfigError("a RingReplay needs n_actions to store action masks. Got None.")
+        return self.n_actions
 
     def _new_windows(self, environments: int) -> NStepWindows:
         return NStepWindows(self.n_step, self.gamma, environments, self.n_inputs, self._dtype)
@@ -276,8 +356,8 @@ class RingReplay(RingStore):
         Returns
         -------
         Batch
-            Copies, with the slots as `indices`, `steps` if `n_step` is above 1, and `weights` if
-            the sampler computes importance weights.
+            Copies, with the slots as `indices`, `steps` if `n_step` is above 1, `weights` if the
+            sampler computes importance weights, and `mask_t` if the masks are stored.
 
         Raises
         ------
@@ -286,10 +366,12 @@ class RingReplay(RingStore):
         """
         i, weights = self.sampler.draw(self.rng, self._size, batch_size)
         fields: list[Any] = [column.take(i, axis=0) for column in self._columns.values()]
+        mask_t = unpacked(fields.pop(), self._known_actions()) if self.masked else None
         if self.n_step == 1:
             fields.append(None)
         fields.append(None if weights is None else weights.astype(self._dtype, copy=False))
         fields.append(i)
+        fields.append(mask_t)
         return Batch(*fields)
 
     def arrays(self) -> dict[str, Array]:
@@ -313,6 +395,8 @@ class RingReplay(RingStore):
         if stored:
             windows = self._new_windows(len(stored["pending"]))
             windows.restore(stored)
+        if "mask_t" in arrays and not self.masked and not len(self):
+            self.use_masks()
         super().restore(arrays)
         self._windows = windows
 

@@ -263,9 +263,8 @@ def test_a_state_that_cannot_go_on_is_not_written(tmp_path):
         if step == 34:
             dqn.q_network["weights"]["b0"][0] = -math.inf  # ReLU hides it
 
-    with pytest.raises(
-        NonFiniteError, match=r"the checkpoint of step 40 was not written: .* model\.q\.b0"
-    ):
+    message = r"the checkpoint of step 40 was not written: .* model\.q\.b0"
+    with pytest.raises(NonFiniteError, match=message):
         dqn.learn(Odd(), 100, spoil, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000000020.safetensors"]
     again = dqn_of()

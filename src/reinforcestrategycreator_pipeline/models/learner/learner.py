@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import Array, Ints
+from reinforcestrategycreator_pipeline.action_masks import masked, random_actions
+from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     DivergenceError,
@@ -102,6 +103,7 @@ class Learner:
             else None
         )
         self.guard = DivergenceGuard()
+        self._was_masked = False
         self.name = ""
         self._dead_units = DeadUnits()
         self._warned_of_divergence = False
@@ -148,6 +150,15 @@ class Learner:
 
     # -- acting -----------------------------------------------------------------------------
 
+    @property
+    def masked(self) -> bool:
+        """Whether the learner learns with action masks, or did so before it was saved."""
+        return self._was_masked or bool(getattr(self.replay, "masked", False))
+
+    @masked.setter
+    def masked(self, value: bool) -> None:
+        self._was_masked = value
+
     def values(
         self, rows: Annotated[Array, "rows {self.spec.n_inputs}"], weights: Mapping[str, Array]
     ) -> Annotated[Array, "rows {self.spec.n_actions}"]:
@@ -157,9 +168,14 @@ class Learner:
         return self.head.values(apply(self.spec, weights, rows))
 
     def act(
-        self, states: Annotated[Array, "rows {self.spec.n_inputs}"], exploration_rate: float
+        self,
+        states: Annotated[Array, "rows {self.spec.n_inputs}"],
+        exploration_rate: float,
+        masks: Annotated[Bools, "rows {self.spec.n_actions}"] | None = None,
     ) -> Annotated[Ints, "rows"]:
         """Return the best action for each state (E, n_inputs), or a random one.
+
+        With masks (E, n_actions), only valid actions are chosen; each row must have one.
 
         Raises
         ------
@@ -171,10 +187,14 @@ class Learner:
         if exploration_rate > 0.0:
             if rows == 1:  # drawing an array takes several times as long as drawing a number
                 if rng.random() < exploration_rate:
+                    if masks is not None:
+                        return random_actions(rng, masks)
                     return np.array([rng.integers(n_actions)])
             else:
                 random = rng.random(rows) < exploration_rate
                 if random.all():
+                    if masks is not None:
+                        return random_actions(rng, masks)
                     return rng.integers(n_actions, size=rows)
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
             outputs = self.networks.outputs_for_acting(states, self.normalizer)
@@ -186,9 +206,15 @@ class Learner:
                         f"the network's outputs {outputs[row].tolist()} for state {row} are not "
                         f"finite"
                     )
-        actions: Ints = self.head.values(outputs).argmax(axis=1)
+        values = self.head.values(outputs)
+        if masks is not None:
+            values = masked(values, masks)
+        actions: Ints = values.argmax(axis=1)
         if random is not None and random.any():
-            actions[random] = rng.integers(n_actions, size=int(random.sum()))
+            if masks is None:
+                actions[random] = rng.integers(n_actions, size=int(random.sum()))
+            else:
+                actions[random] = random_actions(rng, masks[random])
         return actions
 
     # -- parts of a training step -----------------------------------------------------------
@@ -221,7 +247,7 @@ class Learner:
         hp = self.hyperparameters
         if hp.on_divergence == "ignore":
             return
-        q = result.action_values()
+        q = result.valid_values(batch, following=True)
 
         def stored() -> Iterable[Array]:
             if isinstance(self.replay, RingReplay):
@@ -290,13 +316,13 @@ class Learner:
             networks.update_target(hp.tau)
         return self._logged is not None
 
-    def log(self, adam: Adam, result: StepResult) -> None:
+    def log(self, adam: Adam, batch: Batch, result: StepResult) -> None:
         """Set `diagnostics` from the latest update; warn if most hidden units stay dead."""
         assert self._logged is not None
         before, norm = self._logged  # weights, and the gradient's norm before clipping
         t, weight_norm = self.networks.t, float(np.linalg.norm(before))
         before -= self.networks.weights.flat
-        q = result.action_values()[: result.rows]
+        q = result.valid_values(batch, following=False)
         self.diagnostics = {
             "step": t,
             "loss": result.loss(),
@@ -452,7 +478,7 @@ class TrainingGroup:
         self._update([each.begin_update(adams[k], norm) for k, each in enumerate(learners)])
         for k, learner in enumerate(learners):
             if learner.finish_update(adams[k]):
-                learner.log(adams[k], self._agent(k, batch, result)[1])
+                learner.log(adams[k], *self._agent(k, batch, result))
         if batch.weights is not None:  # sampled by priority
             new: tuple[Any, Any] = batch.indices, result.transition_priorities()
             new = new if stacked else ([new[0]], [new[1]])
