@@ -63,13 +63,12 @@ class Returned:
             )
         return answer
 
-    def first(self, answer: Any) -> Array:
-        """Return the checked observation of a reset's answer."""
+    def first(self, answer: Any) -> tuple[Array, Any]:
+        """Return the checked observation and info of a reset's answer."""
         observation, info = self.parts(answer, None)
-        self.info(info, None)
-        return self.observation(observation, None)
+        return self.observation(observation, None), self.info(info, None)
 
-    def step(self, answer: Any, step: int) -> tuple[Array, float, bool, bool]:
+    def step(self, answer: Any, step: int) -> tuple[Array, float, bool, bool, Any]:
         """Return the checked parts of a step's answer; what is usual takes the quick way."""
         if type(answer) is not tuple or len(answer) != 5:
             self.parts(answer, step)
@@ -85,10 +84,10 @@ class Returned:
             truncated = self.flag("truncated", truncated, step)
         if type(info) is not dict:
             self.info(info, step)
-        return observation, reward, terminated, truncated
+        return observation, reward, terminated, truncated, info
 
-    def evaluated(self, answer: Any, step: int) -> tuple[Array, float, bool]:
-        """Return the observation of a step that is not stored, its reward, and if it is the last.
+    def evaluated(self, answer: Any, step: int) -> tuple[Array, float, bool, Any]:
+        """Return observation, reward, whether it is the last, and info of a step not stored.
 
         The reward may be any number, also NaN or infinity.
         """
@@ -97,7 +96,7 @@ class Returned:
         ended = self.flag("terminated", terminated, step)
         cut = self.flag("truncated", truncated, step)
         number = one_number(reward, f"{self._at(step)}: the reward")
-        return self.observation(observation, step), number, ended or cut
+        return self.observation(observation, step), number, ended or cut, info
 
     def observation(self, observation: Any, step: int | None) -> Array:
         """Return an observation, or E of them, as an array of the shape and the stored type.
@@ -198,7 +197,7 @@ class CheckedEnv:
     def reset(self, **options: Any) -> Any:
         """Reset the environment, and check the answer."""
         answer = self.env.reset(**options)
-        self._returned.refuse_non_finite(self._returned.first(answer), None)
+        self._returned.refuse_non_finite(self._returned.first(answer)[0], None)
         return answer
 
     def step(self, action: Any) -> Any:
@@ -206,4 +205,4 @@ class CheckedEnv:
         answer, step = self.env.step(action), self._step_now()
         observation, *checked = self._returned.step(answer, step)
         self._returned.refuse_non_finite(observation, step)
-        return answer[0], *checked, answer[4]
+        return answer[0], *checked

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.action_masks import masked
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector, TaskModel
+from reinforcestrategycreator_pipeline.models.gym.masks import KEY, ActionMasking, MaskReader
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 from reinforcestrategycreator_pipeline.models.gym.returned import Returned
 from reinforcestrategycreator_pipeline.models.learner.state import config_record
@@ -131,6 +133,8 @@ class Evaluation:
     max_steps : int, optional
         Steps after which an episode is cut off; by default the environment's own time limit, or
         `LONGEST_EPISODE` if it has none: a greedy policy may walk in circles.
+    action_masking : {"auto", "on", "off"}
+        The setting of the training; see `DQN.learn`.
     """
 
     def __init__(
@@ -140,27 +144,36 @@ class Evaluation:
         interval: int,
         episodes: int,
         max_steps: int | None = None,
+        action_masking: ActionMasking = "auto",
     ) -> None:
         self.model, self.env, self.interval, self.episodes = model, env, interval, episodes
         self.max_steps = max_steps or time_limit(env) or LONGEST_EPISODE
         self._first_action = int(env.action_space.start)
         self._returned = Returned(f"eval_env {env}", env.observation_space.shape, model.dtype)
         self._warned = False
+        place, n_actions = "evaluation at step", int(env.action_space.n)
+        self._reader = MaskReader(env, None, n_actions, action_masking, place)
 
     def mean_return(self, step: int, stop: StopRequest) -> float | None:
         """Return the mean undiscounted return, or None if the user has asked to stop."""
         rng = generator(self.model.config.seed, f"learn/evaluation/{step}")
         total = 0.0
         for seed in rng.integers(SEEDS, size=self.episodes).tolist():
-            observation = self._returned.first(self.env.reset(seed=seed))
+            observation, info = self._returned.first(self.env.reset(seed=seed))
             for _ in range(self.max_steps):
                 if stop:
                     return None
                 q = self.model.predict(np.reshape(observation, self.model.input_shape))
                 if not np.isfinite(q).all():
                     raise NonFiniteError(f"evaluation at step {step}: Q-values {q.tolist()}")
+                if self.model.masked:
+                    mask = self._reader.one(info, step)
+                    assert mask is not None
+                    q = masked(q, mask)
+                elif self._reader.watches and KEY in info:
+                    raise self._reader.appeared(step)
                 answer = self.env.step(self._first_action + int(q.argmax()))
-                observation, reward, over = self._returned.evaluated(answer, step)
+                observation, reward, over, info = self._returned.evaluated(answer, step)
                 total += reward
                 if over:
                     break
@@ -364,6 +377,8 @@ class Loop:
             "autoreset_mode": getattr(collector, "mode", None),
             "total_steps": self.total_steps,
         }
+        if collector.action_masking != "auto":
+            identity["action_masking"] = collector.action_masking
         found: dict[str, Any] = json.loads(json.dumps(identity))  # in the form read from a file
         return found
 
@@ -386,12 +401,13 @@ class Loop:
 
     def _running(self) -> dict[str, Array]:
         collector = self.collector
-        return {
+        running = {
             "states": collector.states,
             "returns": collector.running_returns,
             "lengths": collector.running_lengths,
             "ended": collector.ended,
         }
+        return running if collector.masks is None else running | {"masks": collector.masks}
 
     def resume(self) -> bool:
         """Continue from the newest valid checkpoint, and tell whether there is one.
@@ -413,7 +429,10 @@ class Loop:
         collector.steps = progress.steps
         for name, column in part("episodes").items():
             getattr(collector.episodes, name)[:] = column.tolist()
-        for name, array in part("running").items():
+        running = part("running")
+        if "masks" in running:
+            collector.masks = np.empty_like(running["masks"])
+        for name, array in running.items():
             self._running()[name][...] = array
         self._restore_environments(part)
         return True
