@@ -703,12 +703,15 @@ class DQN:
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy for the greedy policy: weights, head, and normalization.
 
-        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted.
+        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted. If
+        the DQN was trained with action masks, they need a mask.
         """
         from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
         weights = self.learner.networks.weights
-        return PolicyNetwork.of(self.spec, weights, self.hyperparameters, self.normalizer)
+        return PolicyNetwork.of(
+            self.spec, weights, self.hyperparameters, self.normalizer, self.masked
+        )
 
     def export_onnx(self, path: str | Path) -> str:
         """Write the greedy policy as ONNX; see `models.export.export_onnx`."""
