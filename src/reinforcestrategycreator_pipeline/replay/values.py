@@ -1,7 +1,7 @@
-"""What counts as a reward, a flag, or an action: one rule for every place that takes them.
+"""The rule for rewards, flags, and actions, the same for every place that takes them.
 
 A reward is one real number and a flag one bool, of Python or NumPy, or an array of exactly one. An
-action is an integer. Anything else is refused instead of being converted: ``bool("False")`` is
+action is an integer. Anything else is rejected instead of being converted: ``bool("False")`` is
 true, and ``float(None)`` says nothing of a reward.
 """
 

@@ -62,7 +62,7 @@ class Recorder:
         self._actions = array("i")
         self._return = 0.0
         result = self.env.reset(seed=seed, options=options)
-        if isinstance(result, tuple):  # else the caller refuses it
+        if isinstance(result, tuple):  # else the caller rejects it
             self.observation = result[0]
         return result
 
@@ -70,7 +70,7 @@ class Recorder:
         """Step the environment, and record the action."""
         result = self.env.step(action)
         self._actions.append(int(action))
-        with contextlib.suppress(ConfigError, TypeError, LookupError):  # the caller refuses it
+        with contextlib.suppress(ConfigError, TypeError, LookupError):  # the caller rejects it
             self.observation = result[0]
             self._return += one_number(result[1], "the reward")
         return result

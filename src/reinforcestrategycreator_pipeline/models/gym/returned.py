@@ -1,4 +1,4 @@
-"""What an environment returned, checked: shapes, numbers, flags, and the form of the answer.
+"""Checks of what an environment returns: shapes, numbers, flags, and the form of the answer.
 
 NumPy would broadcast an observation of one number to a whole state, take ``"False"`` for true, and
 store a reward of 1e39 as infinity, all without a word. Each message names step and environment.
