@@ -14,7 +14,7 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -45,10 +45,11 @@ class Confinement:
         Every attempt: action, what it was applied to, and the line that made it.
     """
 
-    def __init__(self, readable: Iterable[Path]) -> None:
+    def __init__(self, readable: Iterable[Path], users: Iterable[Path] = ()) -> None:
         self.armed = False
         self.attempts: list[str] = []
         self._readable = tuple(os.path.realpath(path) for path in readable)
+        self._users = tuple(map(str, users))
         self._libraries = (*self._readable, str(Path(__file__).parents[1]))
         sys.addaudithook(self._hook)
 
@@ -105,27 +106,34 @@ class Confinement:
         return any(real == root or real.startswith(root + os.sep) for root in self._readable)
 
     def _is_library(self, file: str) -> bool:
+        if any(file == own or file.startswith(own + os.sep) for own in self._users):
+            return False  # a user's package may be installed
         return any(file.startswith(root + os.sep) for root in self._libraries)
 
 
-def confine(modules: Iterable[Path]) -> Confinement:
+def confine(
+    libraries: Iterable[Path], folders: Sequence[Path], users: Iterable[Path]
+) -> Confinement:
     """Confine this process for good: only code can be read, nothing written, no host reached.
 
     Parameters
     ----------
-    modules : iterable of Path
+    libraries : iterable of Path
+        Folders of libraries, beside those of this interpreter.
+    folders : sequence of Path
         Folders in which Python finds the user's modules; of those, only code can be read.
+    users : iterable of Path
+        Files and packages with the user's code, wherever they are.
 
     Returns
     -------
     Confinement
         The confinement by the audit hook, not yet armed.
     """
-    roots = [*_libraries(), *map(Path, _SYSTEM)]
+    roots = [*_libraries(), *libraries, *map(Path, _SYSTEM)]
     ours = Path(__file__).parents[1]
-    folders = list(modules)
     restrict([*roots, ours, *_code_below(folders)], folders)
-    return Confinement(roots)
+    return Confinement(roots, users)
 
 
 def _libraries() -> list[Path]:

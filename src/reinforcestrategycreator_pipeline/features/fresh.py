@@ -141,14 +141,9 @@ class FreshProcesses:
         if self._process is None:
             self._start()
         if self._modules != modules:
-            header = {
-                "kind": "import",
-                "modules": modules,
-                "path": sys.path,
-                "folder": str(Path.cwd()),
-                "open": [str(folder) for folder in _open_folders(modules)],
-            }
-            found, _ = self._exchange(header, ())
+            path, own = _search_path(modules)
+            header = {"modules": modules, "path": path, "own": own, "folder": str(Path.cwd())}
+            found, _ = self._exchange({"kind": "import", **header}, ())
             self._modules = modules
             if found["error"] or found["attempts"]:
                 self.close()
@@ -285,14 +280,25 @@ def _modules(spec: FeatureSpec, feature: Feature) -> dict[str, str] | None:
     return found
 
 
-def _open_folders(modules: dict[str, str]) -> list[Path]:
-    """Return the folders of user modules: on Python's search path, not a library's."""
-    libraries = {Path(p).resolve() for p in sys.path if p and "site-packages" in Path(p).parts}
+def _search_path(modules: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Return Python's search path for these modules, and what of it is not a library's.
+
+    Libraries come first, then the folders of the modules: another folder may hold modules of the
+    same name, and this process has found these.
+    """
+    libraries: list[str] = []
+    others: list[str] = []
+    roots = [
+        Path(file).parents[name.count(".") + (Path(file).name == "__init__.py")]
+        for name, file in modules.items()
+    ]
     standard = Path(os.__file__).parent.resolve()
-    found = [Path(file).parent for file in modules.values()]
-    found += [Path(entry or ".") for entry in sys.path]
-    folders = dict.fromkeys(folder.resolve() for folder in found if folder.is_dir())
-    return [f for f in folders if f not in libraries and not f.is_relative_to(standard)]
+    for folder in (*roots, *(Path(entry or ".").resolve() for entry in sys.path)):
+        is_library = "site-packages" in folder.parts or folder.is_relative_to(standard)
+        # A zip file, such as that of the standard library, is no folder.
+        (libraries if is_library or not folder.is_dir() else others).append(str(folder))
+    own = list(dict.fromkeys(others))
+    return list(dict.fromkeys([*libraries, *own])), own
 
 
 def is_shipped(feature: Feature) -> bool:

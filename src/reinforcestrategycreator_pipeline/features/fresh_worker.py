@@ -121,7 +121,10 @@ class Worker:
     def _import(self, header: dict[str, Any]) -> None:
         sys.path[:] = header["path"]
         os.chdir(header["folder"])
-        self._confinement = confine(Path(folder) for folder in header["open"])
+        users = [_place(name, Path(file)) for name, file in header["modules"].items()]
+        own = [Path(folder) for folder in header["own"]]
+        libraries = [Path(entry) for entry in header["path"] if entry not in header["own"]]
+        self._confinement = confine(libraries, own, users)
         with self._armed():
             for name, file in header["modules"].items():
                 found = getattr(importlib.import_module(name), "__file__", None)
@@ -145,6 +148,12 @@ class Worker:
         finally:
             if confinement:
                 confinement.armed = False
+
+
+def _place(name: str, file: Path) -> Path:
+    """Return the folder of the outermost package of a module, or the file of a module alone."""
+    inner = name.count(".") + (file.name == "__init__.py")
+    return file.parents[inner - 1] if inner else file
 
 
 def main() -> None:

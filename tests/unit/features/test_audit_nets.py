@@ -1,5 +1,6 @@
 """Planted faults of each kind are found, and what is sound is not accused."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -139,6 +140,24 @@ def test_the_confinement_by_audit_hook_alone(tmp_path):
     file.write_text(script)
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_package_that_is_installed_is_the_users_too(tmp_path):
+    site = tmp_path / "site-packages" / "installed_features"
+    site.mkdir(parents=True)
+    (site / "__init__.py").write_text("")
+    (site / "one.py").write_text(
+        "from reinforcestrategycreator_pipeline import feature\n@feature\ndef opens(bars):\n"
+        f"    open({str(tmp_path / 'later.csv')!r}).close()\n"
+        "    return bars['close'] / bars['open']\n"
+    )
+    (tmp_path / "later.csv").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site.parent))
+        importlib.import_module("installed_features.one")
+        spec = FeatureSpec("installed_features.one:opens")
+        with pytest.raises(FeatureError, match=r"the open of '.*later.csv' \(one.py:4\)"):
+            audit.audit_features(FRAME, [spec], cuts=2, processes=PROCESSES)
 
 
 def test_libraries_and_neighbors_may_be_imported_when_called():
