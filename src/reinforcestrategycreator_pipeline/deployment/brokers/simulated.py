@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
 from reinforcestrategycreator_pipeline.deployment.brokers.base import (
     Account,
     Fill,
@@ -39,7 +44,7 @@ class PaperMarket:
         self.ledger = Ledger(cash, costs)
         self._time = 0  # close time of the newest bar
         self._in_session: bool | None = None  # None until a price is known
-        self._known: set[str] = set()
+        self._known: dict[str, None] = {}  # a set in order
         self._waiting: list[Order] = []
         self._updates: list[OrderUpdate] = []
 
@@ -76,11 +81,37 @@ class PaperMarket:
         for order in waiting:
             self._execute(order)
 
+    def equity_at_open(self, price: float, time: int) -> float | None:
+        """Return what the account will be worth at an open, before it is opened.
+
+        Returns
+        -------
+        float or None
+            Money; None if the account is ruined, or will be by the gap before that open.
+        """
+        ledger = copy.copy(self.ledger)
+        ledger.open(price, (time - self._time) / 1e9 / SECONDS_PER_YEAR)
+        return None if ledger.ruined else ledger.equity
+
+    def deposit(self, amount: float) -> None:
+        """Pay money into the account in a session, or out if negative.
+
+        Raises
+        ------
+        DataError
+            If the amount is not finite.
+        OrderError
+            If no bar is open.
+        """
+        if not self._in_session:
+            raise OrderError("money moves only after a bar has opened and before it closes")
+        self.ledger.deposit(amount)
+
     def take(self, order: Order) -> None:
         """Fill an order, queue it for the next open, or reject it; ignore a repeated order."""
         if order.client_id in self._known:
             return
-        self._known.add(order.client_id)
+        self._known[order.client_id] = None
         if order.symbol != self.symbol:
             self._reject(order, f"this account trades {self.symbol} only")
         elif self._in_session or self.ledger.ruined:
@@ -93,6 +124,41 @@ class PaperMarket:
         """Return the updates since the last call."""
         found, self._updates = self._updates, []
         return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the market and its account as a mapping for JSON."""
+        return {
+            "symbol": self.symbol,
+            "costs": asdict(self.ledger.costs),
+            "ledger": self.ledger.to_json(),
+            "time": self._time,
+            "in_session": self._in_session,
+            "known": list(self._known),
+            "waiting": [asdict(order) for order in self._waiting],
+            "updates": [[*update] for update in self._updates],
+        }
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, Any]) -> PaperMarket:
+        """Restore a market from the result of `to_json`.
+
+        Raises
+        ------
+        ConfigError, KeyError, TypeError, ValueError
+            If the mapping is not such a result.
+        """
+        market = cls(str(mapping["symbol"]), 1.0, CostConfig(**mapping["costs"]))
+        market.ledger.restore(mapping["ledger"])
+        time, in_session = mapping["time"], mapping["in_session"]
+        if type(time) is not int or in_session not in (None, True, False):
+            raise ValueError(f"not the session of a market: {time!r}, {in_session!r}")
+        market._time, market._in_session = time, in_session
+        market._known = dict.fromkeys(map(str, mapping["known"]))
+        market._waiting = [Order(**order) for order in mapping["waiting"]]
+        for name, state, fill, reason in mapping["updates"]:
+            executed = None if fill is None else Fill(*fill)
+            market._updates.append(OrderUpdate(str(name), state, executed, str(reason)))
+        return market
 
     def _execute(self, order: Order) -> None:
         if self.ledger.ruined:
