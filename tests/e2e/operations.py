@@ -45,8 +45,8 @@ class Operations:
         Returns
         -------
         dict
-            ``code`` (negative for a signal), ``err`` (standard error), ``operations`` (how many were
-            done), ``seen`` (what was watched).
+            ``code`` (negative for a signal), ``err`` (standard error), ``operations`` (their
+            number), ``seen`` (what was watched).
         """
         task = {"folder": str(folder), "arguments": arguments, "stop": stop, "watch": watch}
         assert self._process.stdin is not None

@@ -102,6 +102,24 @@ class Ledger:
         self.fees_paid += fee
         self._mark(price)
 
+    def deposit(self, amount: float) -> None:
+        """Pay money in, or out if negative, after the open and before the trade.
+
+        A ruined account takes none. A payment that leaves no equity ruins the account.
+
+        Raises
+        ------
+        DataError
+            If the amount is not finite.
+        """
+        if not math.isfinite(amount):
+            raise DataError(f"a deposit must be finite. Got {amount} instead.")
+        if self.ruined:
+            return
+        self._stake += max(amount, 0.0)
+        self.cash += amount
+        self._mark(self.price)
+
     def trade(self, shares: float) -> Trade:
         """Buy shares (or sell, if negative) at the latest price plus costs.
 

@@ -10,7 +10,7 @@ from reinforcestrategycreator_pipeline.reporting.markdown import (
     plain,
     table,
 )
-from reinforcestrategycreator_pipeline.reporting.words import hold_note
+from reinforcestrategycreator_pipeline.reporting.words import hold_note, portfolio_note
 
 CARD_METRICS = (
     "total_return",
@@ -68,8 +68,7 @@ def compose_model_card(data: ReportData) -> str:
             ]
         ),
         "## Results on the test bars",
-        "The portfolio on held-out bars, net of costs: equal money for each asset at the start, "
-        "never rebalanced.",
+        f"The portfolio on held-out bars, net of costs: {portfolio_note(data)}.",
         _results(data),
         "## Promotion",
         checks_table(decision) if decision.checks else "No checks were set.",

@@ -88,3 +88,8 @@ def test_the_five_lines_of_the_card_work(card, tmp_path):
     exec(code.replace("PATH/TO/THIS/FOLDER", str(tmp_path / "package")), names)
     assert names["target"] in (0.0, 1.0)
     assert names["policy"].positions[names["held"]] == names["target"]
+
+
+def test_a_card_says_whether_the_portfolio_is_rebalanced(card):
+    assert "accounts of their own; weights are not rebalanced; at the end they are" in card()
+    assert "which are made equal again monthly, at the open of a bar" in card(rebalance="monthly")
