@@ -597,7 +597,8 @@ class DQN:
             Folder for checkpoints, written every `checkpoint_interval` environment steps, on Ctrl-C
             or SIGTERM, and at the end. They contain the complete state, including the replay.
         checkpoint_interval : int
-            Environment steps between two checkpoints, >= 1.
+            Environment steps between two checkpoints, >= 1. After as many training steps without an
+            environment step, one is written, too.
         resume : bool
             Continue from the newest valid checkpoint in the folder, if there is one; the result is
             bit-identical to that of an uninterrupted training. The environment's state is restored
@@ -696,12 +697,15 @@ class DQN:
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy for the greedy policy: weights, head, and normalization.
 
-        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted.
+        Its values are those of `predict`, computed row by row; noise and its sigmas are omitted. If
+        the DQN was trained with action masks, they need a mask.
         """
         from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
         weights = self.learner.networks.weights
-        return PolicyNetwork.of(self.spec, weights, self.hyperparameters, self.normalizer)
+        return PolicyNetwork.of(
+            self.spec, weights, self.hyperparameters, self.normalizer, self.masked
+        )
 
     def export_onnx(self, path: str | Path) -> str:
         """Write the greedy policy as ONNX; see `models.export.export_onnx`."""
