@@ -183,7 +183,7 @@ class CheckedEnv:
     env : gymnasium.Env
         The environment, to which all calls are passed.
     returned : Returned
-        The checks.
+        Checks of this environment, with its name for the messages.
     step_now : callable
         Returns the number of the current environment step.
     """
