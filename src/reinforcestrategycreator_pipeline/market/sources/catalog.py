@@ -25,6 +25,7 @@ from reinforcestrategycreator_pipeline.market.sources.files import (  # noqa: F4
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     fingerprint_files,
     list_files,
+    names_in,
     read_content,
 )
 from reinforcestrategycreator_pipeline.registry import Description
@@ -60,9 +61,9 @@ def source_for(path: Path) -> str:
     """
     formats = {name: getattr(SOURCES.get(name), "suffixes", ()) for name in SOURCES}
     known = tuple(suffix for suffixes in formats.values() for suffix in suffixes)
-    candidates = {p.suffix.lower() for p in list_files(path, known)}
+    candidates = [name for file in list_files(path, known) for name in names_in(file)]
     for name, suffixes in formats.items():
-        if candidates & set(suffixes):
+        if suffixes and any(candidate.endswith(tuple(suffixes)) for candidate in candidates):
             return name
     if not path.exists():
         read_content(path)  # raises, and suggests the nearest name
