@@ -17,7 +17,8 @@ PACKAGE = "reinforcestrategycreator_pipeline"
 SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 
 RANKS = {
-    **dict.fromkeys(("", "arrays", "errors", "kernels", "registry", "checks", "seeding"), 0),
+    **dict.fromkeys(("", "action_masks", "arrays", "errors", "kernels"), 0),
+    **dict.fromkeys(("registry", "checks", "seeding"), 0),
     **dict.fromkeys(("files", "interrupts", "ohlcv", "storage", "runs", "trust"), 0),
     **dict.fromkeys(("nn", "replay", "market", "features", "execution", "statistics"), 1),
     **dict.fromkeys(("envs", "models"), 2),

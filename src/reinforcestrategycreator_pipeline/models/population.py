@@ -16,18 +16,23 @@ from typing import Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    DivergenceError,
+    NonFiniteError,
+)
 from reinforcestrategycreator_pipeline.models.gym.collectors import Environment, task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.gym.together import learn_together
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQNConfig
-from reinforcestrategycreator_pipeline.models.learner.learner import TrainingGroup
+from reinforcestrategycreator_pipeline.models.learner.guards import warn
+from reinforcestrategycreator_pipeline.models.learner.learner import AgentAlarm, TrainingGroup
 from reinforcestrategycreator_pipeline.models.learner.networks import buffers_for
 from reinforcestrategycreator_pipeline.models.learner.training_step import TrainingStep
 from reinforcestrategycreator_pipeline.nn.adam import BLOCK, adam_step_of_agents
 from reinforcestrategycreator_pipeline.nn.network import Views
 from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
-from reinforcestrategycreator_pipeline.replay.stacked import StackedRings
+from reinforcestrategycreator_pipeline.replay.stacked import StackedRings, require_same_masks
 
 SAME = (
     "hidden_layers",
@@ -65,6 +70,8 @@ class Population:
     ----------
     agents : list of DQN
         The agents. Each is complete and can also predict, train, save, and load on its own.
+    stopped : dict of int to NonFiniteError or DivergenceError
+        Agents that are no longer trained, by index, and why; see `train_step`.
 
     Raises
     ------
@@ -83,6 +90,7 @@ class Population:
         if not configs:
             raise ConfigError("a population needs at least one config. Got none.")
         self.agents = [DQN(config) for config in configs]
+        self.stopped: dict[int, NonFiniteError | DivergenceError] = {}
         self._require_same(SAME)
         dtypes = {agent.dtype for agent in self.agents}
         if len(dtypes) > 1:
@@ -132,7 +140,19 @@ class Population:
             raise ConfigError(f"{n} agents need {n} replays. Got {len(replays)}.")
         for k, agent in enumerate(self.agents):
             agent.build(input_shape, output_shape, None if replays is None else replays[k])
-        learners = [agent.learner for agent in self.agents]
+            agent.learner.name = f"agent {k} of {len(self.agents)}: "
+        self.stopped.clear()
+        self._stack()
+        own = [agent.learner.replay for agent in self.agents]
+        self._rings = StackedRings(own) if StackedRings.fits(own) else None
+
+    @property
+    def _active(self) -> list[int]:
+        return [k for k in range(len(self.agents)) if k not in self.stopped]
+
+    def _stack(self) -> None:
+        """Move the networks of all agents that are not stopped into rows of one buffer."""
+        learners = [self.agents[k].learner for k in self._active]
         spec, dtype, k = learners[0].spec, self.agents[0].dtype, len(learners)
         buffers = buffers_for(spec, dtype, k)
         size = buffers.shape[2]
@@ -152,8 +172,32 @@ class Population:
             gradients.reshape(-1),
             partial(adam_step_of_agents, weights, gradients, m, v, scratch),
         )
-        own = [learner.replay for learner in learners]
-        self._rings = StackedRings(own) if StackedRings.fits(own) else None
+
+    def freeze(self, k: int, error: NonFiniteError | DivergenceError) -> None:
+        """Stop agent `k`: it keeps its weights and is not trained until `build`; the others go on.
+
+        Parameters
+        ----------
+        k : int
+            Index of the agent.
+        error : NonFiniteError or DivergenceError
+            The reason, kept in `stopped`.
+
+        Raises
+        ------
+        NonFiniteError, DivergenceError
+            `error`, if no other agent is left.
+        """
+        place = self._active.index(k)
+        self.stopped[k] = error
+        if not self._active:
+            raise error
+        warn(f"{error}; it is stopped, and the other agents go on")
+        learner = self.agents[k].learner
+        learner.move_to(buffers_for(learner.spec, self.agents[k].dtype))
+        self._stack()
+        if self._rings is not None:
+            self._rings.drop(place)
 
     def set_progress(self, progress: float) -> None:
         """Set every agent's schedules; see `DQN.set_progress`."""
@@ -166,23 +210,39 @@ class Population:
         Returns
         -------
         ndarray, shape (K,)
-            Loss of each agent before the update.
+            Loss of each agent before the update; NaN for a stopped one.
 
         Raises
         ------
         NonFiniteError, DivergenceError
-            As in `DQN.train_step`; the message names the agent, and no agent is updated.
+            As in `DQN.train_step`, once it has stopped every agent. Until then, an agent whose
+            numbers are not finite or diverge is added to `stopped`, with its weights as before this
+            step, a warning names it, and the others are updated.
         """
-        gammas = [agent.hyperparameters.gamma for agent in self.agents]
-        adams = [agent.adam for agent in self.agents]
-        return np.array(self._together.train(self._sample(), gammas, adams))
+        if not self._active:
+            raise next(reversed(self.stopped.values()))
+        losses = np.full(len(self.agents), np.nan)
+        batch, new_noise = self._sample(), True
+        while True:
+            active = self._active
+            agents = [self.agents[k] for k in active]
+            gammas = [agent.hyperparameters.gamma for agent in agents]
+            adams = [agent.adam for agent in agents]
+            try:
+                losses[active] = self._together.train(batch, gammas, adams, new_noise)
+            except AgentAlarm as alarm:
+                self.freeze(active[alarm.k], alarm.error)
+                batch, new_noise = batch.without(alarm.k), False
+            else:
+                return losses
 
     def _sample(self) -> Batch:
-        """Return the stacked batches of all agents."""
+        """Return the stacked batches of all agents that are not stopped."""
         size = self.agents[0].hyperparameters.batch_size
         if self._rings is not None:
             return self._rings.sample(size)
-        batches = [agent.replay_buffer.sample(size) for agent in self.agents]
+        batches = [self.agents[k].replay_buffer.sample(size) for k in self._active]
+        require_same_masks([batch.mask_t is not None for batch in batches])
         stacked: list[Any] = [
             None if columns[0] is None else np.stack(columns)
             for columns in zip(*batches, strict=True)
@@ -202,10 +262,12 @@ class Population:
         Returns
         -------
         list of LearningResult
-            One result per agent.
+            One result per agent; `LearningResult.alarm` says why an agent was stopped.
 
         Raises
         ------
+        NonFiniteError, DivergenceError
+            If every agent was stopped; see `train_step`.
         ConfigError
             If `DQN.learn` raises it, the number of environments is not that of agents, or the
             hyperparameters in `SAME_LOOP` differ.
@@ -217,4 +279,4 @@ class Population:
         if not hasattr(self, "_together"):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))
-        return learn_together(self.agents, envs, total_steps, self.train_step)
+        return learn_together(self, envs, total_steps)

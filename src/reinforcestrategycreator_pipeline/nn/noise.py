@@ -74,6 +74,11 @@ class Noise:
         self._effective += self._mean
         self._effective_rest[...] = self._rest
 
+    def add_to(self, weights: Array) -> None:
+        """Add the current noise to other weights of the network, flat, by their own sigmas."""
+        n = len(self.epsilon)
+        weights[:n] += weights[-n:] * self.epsilon
+
     def sigma_gradient(
         self, d_effective: Annotated[Array, "dense"], out: Annotated[Array, "dense"]
     ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from reinforcestrategycreator_pipeline.arrays import Array, Ints
+import numpy as np
+
+from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 
 
 class Batch(NamedTuple):
@@ -28,6 +30,8 @@ class Batch(NamedTuple):
         Importance weight of each transition's loss, in (0, 1]. None: all equal.
     indices : ndarray of int64, shape (B,), or None
         Slots of the transitions in the replay, for `update_priorities`.
+    mask_t : ndarray of bool, shape (B, n_actions) or (B, n_actions, n_actions), or None
+        Valid actions in s_t. None: all. Rows of terminated transitions have no effect.
     """
 
     s_tm1: Array
@@ -38,10 +42,15 @@ class Batch(NamedTuple):
     steps: Ints | None = None
     weights: Array | None = None
     indices: Ints | None = None
+    mask_t: Bools | None = None
 
     def agent(self, k: int) -> Batch:
         """Return the batch of agent `k`, of a batch with a leading axis of agents."""
         return Batch._make(None if column is None else column[k] for column in self)
+
+    def without(self, k: int) -> Batch:
+        """Return the batch of all agents but `k`, of a batch with a leading axis of agents."""
+        return Batch._make(None if c is None else np.delete(c, k, axis=0) for c in self)
 
 
 class Replay(Protocol):

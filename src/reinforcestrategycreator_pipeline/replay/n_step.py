@@ -78,6 +78,7 @@ class NStepWindows:
         Annotated[Array, "n inputs"],
         Annotated[Bools, "n"],
         Annotated[Array, "n"],
+        Annotated[Array, "n"],
     ]:
         """Add one step of every environment; return the transitions that it completes.
 
@@ -95,6 +96,8 @@ class NStepWindows:
         -------
         s_tm1, a_tm1, r_t, s_t, terminated, steps : ndarray, shape (m, n_inputs) or (m,)
             m transitions, 0 <= m <= E n, ordered by environment, the oldest first.
+        environments : ndarray of int, shape (m,)
+            Environment of each transition; its s_t is the next state of that environment.
         """
         window, n = self._state, self.n_step
         column = int(window["clock"][0] % n)
@@ -130,6 +133,7 @@ class NStepWindows:
             next_states[i],
             terminated[i],
             steps,
+            i,
         )
 
     def drop(self, environments: Array) -> None:

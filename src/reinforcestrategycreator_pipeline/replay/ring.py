@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from reinforcestrategycreator_pipeline.action_masks import as_masks, packed, unpacked
 from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -44,6 +45,12 @@ class RingReplay(RingStore):
     ------
     ConfigError
         If `n_step` or `gamma` is out of range, or the sampler's capacity differs.
+
+    Attributes
+    ----------
+    masked : bool
+        Whether the action mask of every next state is stored, packed to ceil(n_actions / 8) bytes.
+        Every transition must have a mask, or none; one that ended the task needs none.
     """
 
     def __init__(
@@ -75,6 +82,7 @@ class RingReplay(RingStore):
         self.n_actions = n_actions
         self.n_step = n_step
         self.gamma = gamma
+        self.masked = False
         self._dtype = np.dtype(dtype)
         self._windows: NStepWindows | None = None
 
@@ -86,6 +94,7 @@ class RingReplay(RingStore):
         next_state: ArrayLike,
         terminated: bool,
         truncated: bool = False,
+        next_mask: ArrayLike | None = None,
     ) -> None:
         """Store one transition.
 
@@ -104,11 +113,14 @@ class RingReplay(RingStore):
         truncated : bool
             True if the episode was truncated, so the next state pushed belongs to another one. Not
             used if `n_step` is 1.
+        next_mask : array_like of bool, shape (n_actions,), optional
+            Valid actions in the next state; by default all. Not used if the task ended.
 
         Raises
         ------
         ConfigError
-            If a state has another length, or there is no such action; nothing is stored then.
+            If a state has another length, there is no such action, or the mask is invalid or
+            missing; nothing is stored then.
         """
         s_tm1, s_t = np.ravel(state), np.ravel(next_state)
         if not s_tm1.size == s_t.size == self.n_inputs:
@@ -121,13 +133,20 @@ class RingReplay(RingStore):
                 f"an action must be an integer from 0 to {self.n_actions - 1}. "
                 f"Got {action!r} instead."
             )
+        bits = None
+        if next_mask is not None or self.masked:
+            bits = self._mask_bits(next_mask, np.array(not terminated))
         if self.n_step > 1:
             a_tm1, r_t = np.array([action]), np.array([reward])
             ended, cut = np.array([terminated], dtype=bool), np.array([truncated], dtype=bool)
-            self._push_windows(s_tm1[None], a_tm1, r_t, s_t[None], ended, cut)
+            row_of_bits = None if bits is None else bits[None]
+            self._push_windows(s_tm1[None], a_tm1, r_t, s_t[None], ended, cut, row_of_bits)
             return
         slot = self._next
-        row = (s_tm1, action, reward, s_t, terminated)
+        row: tuple[Any, ...] = (s_tm1, action, reward, s_t, terminated)
+        if bits is not None:
+            self.use_masks()
+            row = (*row, bits)
         for column, value in zip(self._columns.values(), row, strict=True):
             column[slot] = value
         self._next = (slot + 1) % self.capacity
@@ -143,6 +162,7 @@ class RingReplay(RingStore):
         terminated: ArrayLike,
         truncated: ArrayLike,
         present: Bools | None = None,
+        next_masks: ArrayLike | None = None,
     ) -> None:
         """Store one transition of each of E environments that are stepped together.
 
@@ -162,13 +182,16 @@ class RingReplay(RingStore):
         present : ndarray of bool, shape (E,), optional
             Environments that made a step; by default all. The others were only reset, as
             Gymnasium's vectors do in the step after the end of an episode, and store nothing.
+        next_masks : array_like of bool, shape (E, n_actions), optional
+            Valid actions in each next state; by default all. Rows of transitions that ended the
+            task are not used.
 
         Raises
         ------
         ConfigError
-            If a shape is wrong, there is no such action, the E transitions (with n_step > 1, E
-            n_step) exceed the capacity, or steps of another number of environments are pending;
-            nothing is stored then.
+            If a shape is wrong, there is no such action, a mask is invalid or missing, the E
+            transitions (with n_step > 1, E n_step) exceed the capacity, or steps of another number
+            of environments are pending; nothing is stored then.
         """
         a_tm1, r_t = np.asarray(actions), np.asarray(rewards)
         ended, cut = np.asarray(terminated, dtype=bool), np.asarray(truncated, dtype=bool)
@@ -194,11 +217,17 @@ class RingReplay(RingStore):
                 f"an action must be an integer from 0 to {last}. Got {a_tm1.tolist()!r} instead."
             )
         s_tm1, s_t = s_tm1.reshape(n, -1), s_t.reshape(n, -1)
+        bits = None
+        if next_masks is not None or self.masked:
+            bits = self._mask_bits(next_masks, ~ended if present is None else ~ended & present)
         if self.n_step > 1:
-            self._push_windows(s_tm1, a_tm1, r_t, s_t, ended, cut, present)
+            self._push_windows(s_tm1, a_tm1, r_t, s_t, ended, cut, bits, present)
             return
         self._require_room(n)
-        values = (s_tm1, a_tm1, r_t, s_t, ended)
+        values: tuple[Array, ...] = (s_tm1, a_tm1, r_t, s_t, ended)
+        if bits is not None:
+            self.use_masks()
+            values = (*values, bits)
         if present is None:
             self._append(n, values)
         elif present.any():
@@ -212,6 +241,7 @@ class RingReplay(RingStore):
         s_t: Array,
         terminated: Bools,
         truncated: Bools,
+        bits: Array | None,
         present: Bools | None = None,
     ) -> None:
         """Add a step of every environment to the windows, and store completed transitions."""
@@ -225,9 +255,56 @@ class RingReplay(RingStore):
                 )
             self._require_room(n * self.n_step)
             self._windows = self._new_windows(n)
-        completed = self._windows.push(s_tm1, a_tm1, r_t, s_t, terminated, truncated, present)
-        if len(completed[0]):
-            self._append(len(completed[0]), completed)
+        if bits is not None:
+            self.use_masks()
+        *completed, i = self._windows.push(s_tm1, a_tm1, r_t, s_t, terminated, truncated, present)
+        if not len(i):
+            return
+        if bits is not None:
+            completed.append(bits[i])
+        self._append(len(i), completed)
+
+    def use_masks(self) -> None:
+        """Store an action mask with every transition from now on.
+
+        Raises
+        ------
+        ConfigError
+            If transitions that need a mask are stored without one, or the number of actions is not
+            known.
+        """
+        if self.masked:
+            return
+        self._require_unmixed()
+        shape = (self.capacity, -(-self._known_actions() // 8))
+        self._columns["mask_t"] = np.zeros(shape, dtype=np.uint8)
+        self.masked = True
+
+    def _mask_bits(self, masks: ArrayLike | None, needed: Bools) -> Array:
+        """Return the packed masks of next states; those not `needed` may lack a valid action."""
+        if not self.masked:
+            self._require_unmixed()
+        shape = (*needed.shape, self._known_actions())
+        if masks is None:
+            if needed.any():
+                raise ConfigError(
+                    "this replay stores action masks, so every next state must have one. Got none."
+                )
+            masks = np.zeros(shape, dtype=bool)
+        return packed(as_masks(masks, shape, "the action mask of a next state", needed))
+
+    def _require_unmixed(self) -> None:
+        ended = self._columns["terminated"][: len(self)]  # these need no mask
+        if not ended.all():
+            raise ConfigError(
+                f"a replay must hold an action mask with every transition or with none. "
+                f"Got a mask after {np.count_nonzero(~ended)} transitions without one."
+            )
+
+    def _known_actions(self) -> int:
+        if self.n_actions is None:
+            raise ConfigError("a RingReplay needs n_actions to store action masks. Got None.")
+        return self.n_actions
 
     def _new_windows(self, environments: int) -> NStepWindows:
         return NStepWindows(self.n_step, self.gamma, environments, self.n_inputs, self._dtype)
@@ -249,8 +326,8 @@ class RingReplay(RingStore):
         Returns
         -------
         Batch
-            Copies, with the slots as `indices`, `steps` if `n_step` is above 1, and `weights` if
-            the sampler computes importance weights.
+            Copies, with the slots as `indices`, `steps` if `n_step` is above 1, `weights` if the
+            sampler computes importance weights, and `mask_t` if the masks are stored.
 
         Raises
         ------
@@ -259,10 +336,12 @@ class RingReplay(RingStore):
         """
         i, weights = self.sampler.draw(self.rng, self._size, batch_size)
         fields: list[Any] = [column.take(i, axis=0) for column in self._columns.values()]
+        mask_t = unpacked(fields.pop(), self._known_actions()) if self.masked else None
         if self.n_step == 1:
             fields.append(None)
         fields.append(None if weights is None else weights.astype(self._dtype, copy=False))
         fields.append(i)
+        fields.append(mask_t)
         return Batch(*fields)
 
     def arrays(self) -> dict[str, Array]:
@@ -286,5 +365,7 @@ class RingReplay(RingStore):
         if stored:
             windows = self._new_windows(len(stored["pending"]))
             windows.restore(stored)
+        if "mask_t" in arrays and not self.masked and not len(self):
+            self.use_masks()
         super().restore(arrays)
         self._windows = windows

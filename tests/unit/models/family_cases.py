@@ -66,6 +66,7 @@ class FamilyCase:
         all_actions,
         weights,
         steps,
+        masks,
         weight_scale,
         reward_scale,
         **settings,
@@ -93,6 +94,12 @@ class FamilyCase:
             weights=(0.2 + rng.random(rows)).astype(np.float32) if weights else None,
             indices=np.arange(rows) if weights else None,
         )
+        if masks:
+            # An invalid action is usually the best; nothing is valid at some ends of the task.
+            valid = rng.random((*shape, n_actions)) < 0.4
+            valid[..., int(rng.integers(n_actions))] |= ~valid.any(axis=-1)
+            valid[terminated & (rng.random(shape) < 0.5)] = False
+            self._batch = self._batch._replace(mask_t=valid)
 
     def batch(self, dtype="float64"):
         """The batch in `dtype`; arrays are the caller's own."""
@@ -152,6 +159,7 @@ def family_case(
     all_actions=False,
     weights=False,
     steps=False,
+    masks=False,
     weight_scale=1.0,
     reward_scale=1.0,
     **settings,
@@ -165,6 +173,7 @@ def family_case(
         all_actions=all_actions,
         weights=weights,
         steps=steps,
+        masks=masks,
         weight_scale=weight_scale,
         reward_scale=reward_scale,
         **settings,

@@ -183,6 +183,22 @@ def row_priority(h, predicted, target):
 # -- the loss ---------------------------------------------------------------------------------
 
 
+def valid_at(batch, place, n_actions):
+    """The valid actions of one next state."""
+    if batch.mask_t is None:
+        return list(range(n_actions))
+    return [a for a in range(n_actions) if batch.mask_t[place][a]]
+
+
+def best_valid(q, valid):
+    """The valid action with the largest value, the first of equals; none where all is over."""
+    best = 0 if not valid else valid[0]
+    for a in valid:
+        if q[a] > q[best]:
+            best = a
+    return best
+
+
 def make_rows(h, online, target, batch, gamma, noise=None, target_noise=None):
     """The rows of a batch with their targets, which are constants.
 
@@ -204,7 +220,7 @@ def make_rows(h, online, target, batch, gamma, noise=None, target_noise=None):
             s_t = batch.s_t[place][None, :]
             outputs = network(h, target, s_t)[0]
             chooser = network(h, online, s_t)[0] if h.double_dqn else outputs
-            next_action = int(np.argmax(values(h, chooser)))
+            next_action = best_valid(values(h, chooser), valid_at(batch, place, len(chooser)))
             discount = gamma**steps * (1.0 - float(batch.terminated[place]))
             y = target_of(h, outputs[next_action], float(batch.r_t[place]), discount)
             rows.append(Row(sample, action, y, importance))
@@ -236,8 +252,10 @@ def kink_distance(h, online, target, batch, noise=None, target_noise=None):
     network(h, parameters, batch.s_tm1, trace)
     found = [float(np.min(np.abs(y))) for y in trace]
     chooser = parameters if h.double_dqn else effective_parameters(target, target_noise)
-    for outputs in network(h, chooser, np.reshape(batch.s_t, (-1, batch.s_tm1.shape[1]))):
-        q = np.sort(values(h, outputs))
+    shape = batch.s_t.shape[:-1]
+    every = network(h, chooser, np.reshape(batch.s_t, (-1, batch.s_tm1.shape[1])))
+    for place, outputs in zip(np.ndindex(*shape), every, strict=True):
+        q = np.sort(values(h, outputs)[valid_at(batch, place, len(outputs))])
         if len(q) > 1:
             found.append(float(q[-1] - q[-2]))
     return min(found)

@@ -5,14 +5,17 @@ Each detector is also shown a learner without it: one that has never fired prove
 
 import logging
 
+import gymnasium
 import numpy as np
 import pytest
 from dqn_cases import FixedReplay, learning_state, make_dqn, push_random
+from gymnasium.wrappers import TransformReward
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.models.learner import guards
 from reinforcestrategycreator_pipeline.models.learner import learner as learner_module
+from reinforcestrategycreator_pipeline.nn.network import apply
 from reinforcestrategycreator_pipeline.replay.batch import Batch
 
 EVERYTHING = {
@@ -126,16 +129,17 @@ def test_a_bad_state_gives_no_action_whatever_the_network(head):
 # -- divergence -----------------------------------------------------------------------------
 
 
-def deadly_triad(**settings):
+def deadly_triad(reward=0.01, **settings):
     """Two states whose values are w and 2w, of which only the first is learned from.
 
     Bootstrapping, function approximation and off-policy sampling: w <- 2 gamma w for ever
-    (Tsitsiklis & Van Roy 1997; Sutton & Barto 2018, section 11.2). All rewards are 0.
+    (Tsitsiklis & Van Roy 1997; Sutton & Barto 2018, section 11.2). The rewards are all `reward`:
+    0.01 explains values up to 1, and 2 is where it begins.
     """
     batch = Batch(
         np.array([[1.0]] * 4),
         np.zeros(4, int),
-        np.zeros(4),
+        np.full(4, reward),
         np.array([[2.0]] * 4),
         np.zeros(4, bool),
     )
@@ -159,7 +163,13 @@ def test_the_deadly_triad_is_stopped(double_dqn, loss):
     assert "learning diverges" in message
     t = dqn.q_network["optimizer_state"]["t"]
     assert message.startswith(f"training step {t + 1}: learning diverges: an action value of ")
-    assert 4 < np.abs(dqn.predict([[1.0], [2.0]])).max() < 10  # it began at 2: caught early
+    assert 20 < np.abs(dqn.predict([[1.0], [2.0]])).max() < 30  # it began at 2: caught early
+
+
+def test_without_rewards_there_is_no_scale_to_judge_by():
+    dqn = deadly_triad(reward=0.0)
+    train(dqn, 3_000)
+    assert np.abs(dqn.predict([2.0])).max() > 100
 
 
 def test_without_the_guard_the_triad_runs_away():
@@ -188,15 +198,58 @@ def test_values_that_the_rewards_explain_are_believed():
 
 
 def check(guard, step, largest, rewards, discount, stored=(), untrained=0.0):
-    guard.check(step, "stop", largest, rewards, discount, stored, lambda: untrained)
+    guard.check(step, largest, rewards, discount, stored, lambda: untrained)
 
 
 def test_an_untrained_networks_values_at_new_states_are_no_alarm():
+    # Ten times the untrained values, from 1 in the first batch to 3 at the new states.
+    guard, small = guards.DivergenceGuard(), np.full(4, 1e-3)
+    check(guard, 1, 1.0, small, 0.9)
+    check(guard, 11, 29.0, small, 0.9, untrained=3.0)
+    with pytest.raises(DivergenceError, match=r"rewards up to 0\.001 .* untrained values up to 3 "):
+        check(guard, 21, 31.0, small, 0.9, untrained=3.0)
+
+
+def test_before_the_first_reward_the_guard_does_not_judge():
     guard = guards.DivergenceGuard()
     check(guard, 1, 1.0, np.zeros(4), 0.9)
-    check(guard, 11, 5.0, np.zeros(4), 0.9, untrained=3.0)
-    with pytest.raises(DivergenceError):
-        check(guard, 21, 7.0, np.zeros(4), 0.9, untrained=3.0)
+    check(guard, 11, 1e9, np.zeros(4), 0.9, [np.zeros(100)])
+    with pytest.raises(DivergenceError, match=r"rewards up to 0\.001 "):
+        check(guard, 21, 1e9, np.array([0.0, -1e-3]), 0.9)
+
+
+NOISY = {"noisy": True, "exploration_initial": 0.0, "exploration_final": 0.0}
+
+
+@pytest.mark.parametrize("reward", [0.0, 1e-6])
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [({"preset": "rainbow"}, seed) for seed in (0, 1, 2)]
+    + [({"hyperparameters": NOISY}, seed) for seed in (1, 3, 5)],
+)
+def test_noisy_networks_before_the_first_reward_are_no_divergence(kind, seed, reward):
+    # Seeds that a limit of twice the untrained values, without their noise, stopped.
+    car = TransformReward(gymnasium.make("MountainCar-v0"), lambda _: reward)
+    assert DQN({**kind, "seed": seed}).learn(car, 1_500).steps == 1_500
+
+
+def test_the_untrained_values_of_a_noisy_network_have_its_noise():
+    dqn = make_dqn(**NOISY)
+    push_random(dqn, 100)
+    learner = dqn.learner
+    networks = learner.networks
+    networks.resample_noise()
+    networks.apply_noise()
+    first = learner.first_weights()
+    networks.noises[0].add_to(first.flat)
+    spec, states = learner.spec, np.eye(4, dtype=np.float32)
+    acting = learner.head.values(apply(spec, first, states))
+    noise = networks.noises[0].named()
+    by_hand = {
+        name: networks.weights[name] + networks.weights[f"sigma_{name}"] * e
+        for name, e in noise.items()
+    }
+    np.testing.assert_array_equal(acting, learner.head.values(apply(spec, by_hand, states)))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -215,7 +268,7 @@ def test_a_rare_reward_that_was_never_sampled_counts():
     guard = guards.DivergenceGuard()
     check(guard, 1, 1.0, np.zeros(4), 0.9)
     with pytest.raises(DivergenceError):
-        check(guard, 11, 50.0, np.zeros(4), 0.9, [np.zeros(100)])
+        check(guard, 11, 50.0, np.full(4, 1e-3), 0.9, [np.zeros(100)])
     check(guard, 11, 50.0, np.zeros(4), 0.9, [np.array([0.0, -4.0])])  # up to 80
     assert guard.largest_reward == 4.0
 
@@ -223,7 +276,7 @@ def test_a_rare_reward_that_was_never_sampled_counts():
 @pytest.mark.parametrize(("discount", "largest"), [(0.99, 199.0), (0.9, 19.9), (0.0, 1.99)])
 def test_the_limit_is_twice_the_largest_return(discount, largest):
     guard = guards.DivergenceGuard()
-    check(guard, 1, 0.5, np.array([-1.0, 0.5]), discount)
+    check(guard, 1, 0.1, np.array([-1.0, 0.5]), discount)
     check(guard, 11, largest, np.zeros(1), discount)
     with pytest.raises(DivergenceError):
         check(guard, 21, largest * 1.02, np.zeros(1), discount)
@@ -231,8 +284,8 @@ def test_the_limit_is_twice_the_largest_return(discount, largest):
 
 def test_without_a_discount_there_is_no_limit():
     guard = guards.DivergenceGuard()
-    check(guard, 1, 0.5, np.zeros(1), 1.0)
-    check(guard, 11, 1e9, np.zeros(1), 1.0)
+    check(guard, 1, 0.5, np.ones(1), 1.0)
+    check(guard, 11, 1e9, np.ones(1), 1.0)
 
 
 # -- denormals ------------------------------------------------------------------------------
@@ -275,14 +328,14 @@ def test_without_the_flush_they_are(beta1, monkeypatch):
 # -- dead units -----------------------------------------------------------------------------
 
 
-def with_dead(share, caplog):
-    dqn = make_dqn(hidden_layers=[40, 20], batch_size=32, log_interval=1)
+def with_dead(share, caplog, steps=1_300):
+    dqn = make_dqn(hidden_layers=[40, 20], batch_size=8, log_interval=100, learning_rate=1e-12)
     push_random(dqn, 64)
     biases = dqn.q_network["weights"]
     biases["b0"] = np.where(np.arange(40) < 40 * share, -1e3, 1e2)
     biases["b1"] = np.where(np.arange(20) < 20 * share, -1e6, 1e5)
     with caplog.at_level(logging.WARNING):
-        train(dqn, 3)
+        train(dqn, steps)
     return dqn.diagnostics["dead_units"], [r.getMessage() for r in caplog.records]
 
 
@@ -294,11 +347,48 @@ def test_the_share_of_dead_units_is_logged(share, caplog):
 
 
 @pytest.mark.parametrize("share", [0.55, 0.75, 1.0])
-def test_more_than_half_dead_is_warned_of_once(share, caplog):
-    found, messages = with_dead(share, caplog)
+def test_more_than_half_that_stay_dead_are_warned_of_once(share, caplog):
+    found, messages = with_dead(share, caplog, 2_600)
     assert found == share
     (message,) = messages
-    assert f"{100 * share:.0f}% of the hidden units are dead" in message
+    assert message.startswith(f"training step 1100: {100 * share:.0f}% of the hidden units are d")
+    assert "every logged batch of the last 1000 training steps" in message
+
+
+def test_a_short_stretch_is_not_warned_of(caplog):
+    assert with_dead(1.0, caplog, 1_000) == (1.0, [])
+
+
+def note_all(units, steps, silent):
+    """Note batches in which the units `silent(step)` are 0; return the shares."""
+    shares = []
+    for step in steps:
+        layer = np.ones((3, 4))
+        layer[:, silent(step)] = 0.0
+        shares.append(units.note(step, [layer]))
+    return shares
+
+
+def test_units_that_are_0_in_turn_are_not_dead(caplog):
+    with caplog.at_level(logging.WARNING):
+        shares = note_all(
+            guards.DeadUnits(),
+            range(100, 3_100, 100),
+            lambda t: [(t // 100 + i) % 4 for i in range(3)],
+        )
+    assert set(shares) == {0.75}
+    assert caplog.records == []
+
+
+def test_a_stretch_needs_several_batches_and_the_next_one_is_judged_anew(caplog):
+    with caplog.at_level(logging.WARNING):
+        note_all(guards.DeadUnits(), range(2_000, 9_000, 2_000), lambda t: [0, 1, 2])
+        assert caplog.records == []
+        units = guards.DeadUnits()
+        note_all(units, range(100, 1_200, 100), lambda t: [] if t == 500 else [0, 1, 2])
+        assert caplog.records == []
+        note_all(units, range(1_200, 9_000, 100), lambda t: [0, 1, 2])
+    assert [r.getMessage().split(":")[0] for r in caplog.records] == ["training step 2200"]
 
 
 # -- the configuration ----------------------------------------------------------------------

@@ -17,6 +17,7 @@ from dqn_cases import (
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
+from reinforcestrategycreator_pipeline.models.learner.guards import DEAD_STRETCH
 from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.replay.ring import RingReplay
 
@@ -549,5 +550,8 @@ def test_dead_units_are_counted_and_warned_of(caplog):
         for _ in range(3):
             dqn._train_step(16, 0.9)
             assert dqn.diagnostics["dead_units"] == pytest.approx(9 / 14)
+        assert caplog.records == []
+        for _ in range(2 * DEAD_STRETCH):
+            dqn._train_step(16, 0.9)
     (record,) = [r for r in caplog.records if "dead" in r.message]  # once, not at every row
     assert "64% of the hidden units are dead" in record.message

@@ -1,6 +1,7 @@
 """An agent of a population has the bits that it would have alone."""
 
 import itertools
+import logging
 
 import gymnasium
 import numpy as np
@@ -284,29 +285,95 @@ def test_what_else_is_refused():
         Population(configs()).learn([], 100)
 
 
-@pytest.mark.parametrize("where", ["weight", "state", "hidden bias"])
-def test_a_number_that_is_not_finite_names_the_agent_and_updates_none(where):
-    population = built(configs())
-    for _ in range(3):
-        population.train_step()
-    agent = population.agents[1]
+def spoil(agent, where):
     if where == "weight":
         agent.q_network["weights"]["W1"][0, 0] = np.nan
     elif where == "state":
         agent.replay_buffer._columns["s_t"][:] = np.inf
-    else:
+    elif where == "hidden bias":
         agent.q_network["weights"]["b0"][0] = -np.inf
-    before = [a.learner.networks.weights.flat.tobytes() for a in population.agents]
-    steps = 1 if where != "hidden bias" else 101
+    else:
+        agent.q_network["weights"]["b2"] += 1e6
+        agent.update_target_network()
 
-    def train():
-        for _ in range(steps):
-            population.train_step()
 
-    with pytest.raises(NonFiniteError, match=r"agent 1 of 3: training step "):
-        train()
+ALARMS = {
+    "weight": NonFiniteError,
+    "state": NonFiniteError,
+    "hidden bias": NonFiniteError,
+    "divergence": DivergenceError,
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"noisy": True, "prioritized_replay": True}])
+@pytest.mark.parametrize("where", ALARMS)
+def test_an_alarm_stops_the_agent_and_not_the_others(where, options, caplog):
+    given = configs(**options)
+    population, agents = built(given), alone(given)
+    others = [0, 2]
+    for _ in range(3):
+        population.train_step()
+        [agent.train_step() for agent in agents]
+    spoil(population.agents[1], where)
+    before = population.agents[1].learner.networks.weights.flat.tobytes()
+    steps = {"hidden bias": 98, "divergence": 8}.get(where, 1)
+    with caplog.at_level(logging.WARNING):
+        for step in range(steps + 6):
+            losses = population.train_step()
+            assert losses[others].tolist() == [agents[k].train_step() for k in others]
+            assert np.isnan(losses[1]) == (step >= steps - 1 or where == "weight"), step
+    assert list(population.stopped) == [1]
+    assert type(population.stopped[1]) is ALARMS[where]
+    assert str(population.stopped[1]).startswith("agent 1 of 3: training step ")
+    (record,) = caplog.records
+    assert record.getMessage().endswith("; it is stopped, and the other agents go on")
     if steps == 1:
-        assert [a.learner.networks.weights.flat.tobytes() for a in population.agents] == before
+        assert population.agents[1].learner.networks.weights.flat.tobytes() == before
+    assert_same([population.agents[k] for k in others], [agents[k] for k in others])
+
+
+def test_the_last_alarm_ends_the_population():
+    population = built(configs())
+    for k in (2, 0):
+        spoil(population.agents[k], "weight")
+    assert np.isnan(population.train_step()).tolist() == [True, False, True]
+    spoil(population.agents[1], "weight")
+    for _ in range(2):
+        with pytest.raises(NonFiniteError, match="agent 1 of 3"):
+            population.train_step()
+    population.build((4,), (3,))
+    assert population.stopped == {}
+
+
+def test_learning_goes_on_without_an_agent_that_diverges():
+    given = configs(each=lambda k: {"gamma": 0.5 if k == 1 else 0.99}, **TASKS["plain"])
+    population = Population(given)
+
+    def made(k):
+        return HugeLater(gymnasium.make("CartPole-v1"), population if k == 1 else None)
+
+    results = population.learn([made(k) for k in range(3)], 200)
+    agents = [DQN(config) for config in given]
+    for k in (0, 2):
+        assert results[k] == agents[k].learn(gymnasium.make("CartPole-v1"), 200)
+        assert_same([population.agents[k]], [agents[k]])
+    assert results[1].steps < 200
+    assert results[1].alarm == str(population.stopped[1])
+    assert "learning diverges" in results[1].alarm
+
+
+class HugeLater(gymnasium.Wrapper):
+    """Plants a bias of a million after 100 steps."""
+
+    def __init__(self, env, population):
+        super().__init__(env)
+        self.population, self.steps = population, 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.population is not None and self.steps == 100:
+            spoil(self.population.agents[1], "divergence")
+        return self.env.step(action)
 
 
 def test_a_population_without_the_check_would_go_on(monkeypatch):
@@ -316,13 +383,3 @@ def test_a_population_without_the_check_would_go_on(monkeypatch):
     population.train_step()
     assert np.isnan(population.agents[1].learner.networks.weights.flat).any()
     assert np.isfinite(population.agents[0].learner.networks.weights.flat).all()
-
-
-def test_divergence_names_the_agent():
-    population = built(configs())
-    for _ in range(10):
-        population.train_step()
-    population.agents[2].q_network["weights"]["b2"] += 1e6
-    population.agents[2].update_target_network()
-    with pytest.raises(DivergenceError, match="agent 2 of 3: training step 11: learning diverges"):
-        population.train_step()

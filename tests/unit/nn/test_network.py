@@ -277,6 +277,17 @@ def test_backward_through_two_streams_by_hand():
         np.testing.assert_allclose(found[name], value, rtol=1e-14, atol=1e-15, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 15, 16, 40])
+def test_relu_leaves_no_negative_zero(dtype, width):
+    """Its slope is read from the bits of its result, and those of -0 are not those of 0."""
+    spec = NetworkSpec(1, (width,), 1)
+    weights = NamedTensors(spec.shapes, dtype)
+    weights.flat[:] = -0.0
+    forward = passed(spec, weights, np.array([[0.0], [-0.0], [1.0]]))
+    assert not np.signbit(forward.hidden[0]).any()
+
+
 def test_relu_has_slope_0_at_0():
     # z = 1 * 2 - 2 = 0 exactly: nothing flows back to W0 and b0, and the unit gives 0 forward.
     spec, x = NetworkSpec(1, (1,), 1), np.array([[1.0]])

@@ -72,6 +72,8 @@ class LearningResult:
     restarts : list of int
         Environment steps at which training was resumed, but an environment could not be restored
         and began a new episode. If empty, all resumes were exact.
+    alarm : str or None
+        Why a `Population` stopped this agent before the end; None if it did not.
     """
 
     returns: list[float]
@@ -81,6 +83,7 @@ class LearningResult:
     steps: int
     best_step: int | None = None
     restarts: list[int] = field(default_factory=list)
+    alarm: str | None = None
 
 
 @dataclass

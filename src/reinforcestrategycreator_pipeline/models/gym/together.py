@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.errors import DivergenceError, NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import (
     OWNER,
@@ -15,33 +18,53 @@ from reinforcestrategycreator_pipeline.models.gym.collectors import (
 from reinforcestrategycreator_pipeline.models.gym.loop import make_collector
 from reinforcestrategycreator_pipeline.models.gym.rounds import LearningResult, Loop
 
+Alarm = NonFiniteError | DivergenceError
+
+
+class Team(Protocol):
+    """Agents that are trained together: a `Population`."""
+
+    @property
+    def agents(self) -> Sequence[TaskModel]:
+        """The agents, already built."""
+        ...
+
+    @property
+    def stopped(self) -> Mapping[int, Alarm]:
+        """Agents that are no longer trained, by index, and why."""
+        ...
+
+    def train_step(self) -> object:
+        """Make one training step of every agent that is not stopped."""
+        ...
+
+    def freeze(self, k: int, error: Alarm) -> None:
+        """Stop agent `k`; raise `error` if no other agent is left."""
+
 
 def learn_together(
-    agents: Sequence[TaskModel],
-    envs: Sequence[Environment],
-    total_steps: int,
-    train_all: Callable[[], object],
+    team: Team, envs: Sequence[Environment], total_steps: int
 ) -> list[LearningResult]:
     """Train several agents, each bit-identical to `loop.learn` of that agent alone.
 
     Parameters
     ----------
-    agents : sequence of DQN
+    team : Population
         The agents; already built.
     envs : sequence of gymnasium.Env or gymnasium.vector.VectorEnv
         One environment per agent.
     total_steps : int
         Environment steps per agent, >= 0.
-    train_all : callable
-        Function that makes one training step of every agent.
 
     Returns
     -------
     list of LearningResult
-        One result per agent.
+        One result per agent. One that was stopped took no more steps; `alarm` says why.
 
     Raises
     ------
+    NonFiniteError, DivergenceError
+        If every agent was stopped.
     ConfigError
         If `loop.learn` would raise it for one of them.
     KeyboardInterrupt
@@ -49,33 +72,51 @@ def learn_together(
     """
     require_int(OWNER, "total_steps", total_steps, 0)
     loops = []
-    for agent, env in zip(agents, envs, strict=True):
+    for agent, env in zip(team.agents, envs, strict=True):
         collector = make_collector(agent, env, task_of(env), total_steps)
         loops.append(Loop(agent, collector, total_steps))
         collector.start(agent.config.seed)
     try:
         with deferred_interrupts() as stop:
             while True:
-                due = [loop.due() for loop in loops]
+                due = {k: loop.due() for k, loop in enumerate(loops) if k not in team.stopped}
                 # Training steps are due at different times, because the ends of episodes affect how
                 # fast n-step windows fill the replay and how steps in vectors are counted.
-                together = min(due)
+                together = min(due.values())
                 for _ in range(together):
                     if stop:
                         raise KeyboardInterrupt
-                    train_all()
-                for loop, steps in zip(loops, due, strict=True):
+                    team.train_step()
+                for k, steps in due.items():
                     for _ in range(steps - together):
-                        loop.model.train_step()
-                    loop.done(steps)
+                        if k not in team.stopped:
+                            _train_alone(team, k)
+                    loops[k].done(steps)
                 if stop:
                     raise KeyboardInterrupt
                 # Resets in vectors do not count as steps, so some agents may finish before others.
-                running = [loop for loop in loops if loop.collector.steps < total_steps]
+                running = [
+                    loop
+                    for k, loop in enumerate(loops)
+                    if loop.collector.steps < total_steps and k not in team.stopped
+                ]
                 if not running:
-                    return [loop.result() for loop in loops]
+                    return [_result(team, k, loop) for k, loop in enumerate(loops)]
                 for loop in running:
                     loop.collect()
     finally:
         for loop in loops:
             loop.collector.release()
+
+
+def _train_alone(team: Team, k: int) -> None:
+    try:
+        team.agents[k].train_step()
+    except (NonFiniteError, DivergenceError) as error:
+        named = f"agent {k} of {len(team.agents)}: {error}"
+        team.freeze(k, type(error)(named))
+
+
+def _result(team: Team, k: int, loop: Loop) -> LearningResult:
+    alarm = team.stopped.get(k)
+    return replace(loop.result(), alarm=None if alarm is None else str(alarm))

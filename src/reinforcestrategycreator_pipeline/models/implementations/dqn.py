@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.arrays import Array, Ints
+from reinforcestrategycreator_pipeline.action_masks import as_masks, random_actions
+from reinforcestrategycreator_pipeline.action_masks import masked as masked_values
+from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 from reinforcestrategycreator_pipeline.checks import from_mapping, require
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
@@ -103,11 +105,14 @@ class DQN:
         Gradients of the latest training step, by name of the weights.
     replay_buffer : RingReplay, or the replay passed to `build`
         Store of past transitions.
+    masked : bool
+        Whether it was trained with action masks, and so needs them to choose actions.
     normalizer : RunningNormalizer or None
         Normalization of the states, with `normalize_observations`.
     diagnostics : dict
         Values of the latest logged step: step, loss, grad_norm (before clipping), update_norm
-        (relative to the norm of the weights), q_mean and q_max (over the batch and all actions),
+        (relative to the norm of the weights), q_mean and q_max (over the batch and all actions,
+        with action masks over the actions taken),
         dead_units (fraction of hidden units that are inactive for the whole batch), and
         learning_rate.
 
@@ -292,6 +297,11 @@ class DQN:
         return self.learner.diagnostics
 
     @property
+    def masked(self) -> bool:
+        """Whether it was trained with action masks, and so needs them to choose actions."""
+        return self.learner.masked
+
+    @property
     def squared_error(self) -> bool:
         """Whether the loss is the unweighted mean of squared errors."""
         hp = self.hyperparameters
@@ -390,41 +400,100 @@ class DQN:
         q = self.learner.values(rows, weights)
         return q[0] if single else q
 
-    def predict(self, states: ArrayLike) -> Array:
+    def predict(self, states: ArrayLike, mask: ArrayLike | None = None) -> Array:
         """Return the Q-values of one state, (n_actions,), or of a batch, (B, n_actions).
 
         NaN in, NaN out. A noisy network is evaluated without its noise.
-        """
-        return self._forward(states, self.learner.networks.online)
 
-    def select_action(self, state: ArrayLike, exploration_rate: float = 0.0) -> int:
-        """Return a random action with probability `exploration_rate`, else the best action.
+        Parameters
+        ----------
+        states : array_like
+            One state or a batch.
+        mask : array_like of bool, shape (n_actions,) or (B, n_actions), optional
+            Valid actions; the value of an invalid one is -inf. Without a mask, the network's values
+            of all actions are returned; those of invalid actions were never trained.
 
         Raises
         ------
+        ConfigError
+            If the mask has another shape or type, or a row has no valid action.
+        """
+        q = self._forward(states, self.learner.networks.online)
+        if mask is None:
+            return q
+        return masked_values(q, as_masks(mask, q.shape, "The mask parameter of DQN.predict"))
+
+    def select_action(
+        self, state: ArrayLike, exploration_rate: float = 0.0, mask: ArrayLike | None = None
+    ) -> int:
+        """Return a random action with probability `exploration_rate`, else the best action.
+
+        Parameters
+        ----------
+        state : array_like
+            One state, as for `predict`.
+        exploration_rate : float
+            Probability of a random action, in [0, 1].
+        mask : array_like of bool, shape (n_actions,), optional
+            Valid actions, to which the choice is limited; required if the DQN was trained with
+            action masks.
+
+        Raises
+        ------
+        ConfigError
+            If the mask is missing, has another shape or type, or has no valid action.
         NonFiniteError
             If a Q-value is not finite.
         """
+        valid = self._checked_mask(mask, (self.n_actions,), "select_action")
         rng = self._generators["exploration"]
         if exploration_rate > 0.0 and rng.random() < exploration_rate:
+            if valid is not None:
+                return int(random_actions(rng, valid[None])[0])
             return int(rng.integers(self.n_actions))
         q = self.predict(state)
         if not np.isfinite(q).all():
             raise NonFiniteError(f"the Q-values {q.tolist()} of a state are not finite")
-        return int(q.argmax())
+        return int((q if valid is None else masked_values(q, valid)).argmax())
 
-    def select_actions(self, states: Array, exploration_rate: float = 0.0) -> Ints:
+    def select_actions(
+        self, states: Array, exploration_rate: float = 0.0, mask: ArrayLike | None = None
+    ) -> Ints:
         """Return an action for each state (E, n_inputs), as in training.
 
         Each action is random with probability `exploration_rate`, independently. A noisy network
         draws new noise.
 
+        Parameters
+        ----------
+        states : ndarray, shape (E, n_inputs)
+            States, one row each.
+        exploration_rate : float
+            Probability of a random action, in [0, 1].
+        mask : array_like of bool, shape (E, n_actions), optional
+            Valid actions in each state; see `select_action`.
+
         Raises
         ------
+        ConfigError
+            If the mask is missing, has another shape or type, or a row has no valid action.
         NonFiniteError
             If a Q-value is not finite.
         """
-        return self.learner.act(states, exploration_rate)
+        valid = self._checked_mask(mask, (len(states), self.n_actions), "select_actions")
+        return self.learner.act(states, exploration_rate, valid)
+
+    def _checked_mask(
+        self, mask: ArrayLike | None, shape: tuple[int, ...], caller: str
+    ) -> Bools | None:
+        if mask is not None:
+            return as_masks(mask, shape, f"The mask parameter of DQN.{caller}")
+        if self.learner.masked:
+            raise ConfigError(
+                f"The mask parameter of DQN.{caller} must be given, because this DQN was trained "
+                f"with action masks. Got None instead."
+            )
+        return None
 
     # -- learning ---------------------------------------------------------------------------
 
@@ -594,6 +663,7 @@ class DQN:
             n_actions=self.n_actions,
             adam=[self.learning_rate, self.beta1, self.beta2, self.epsilon],
             schedules=[self.progress, self.exploration_rate, self.learning_rate_scale],
+            masked=self.masked,
             **self.learner.record(),
         )
         return self.learner.tensors(), dataclasses.asdict(saved)
@@ -612,6 +682,7 @@ class DQN:
         # Schedules may be user code that is not available now, so their values are restored.
         progress, self.exploration_rate, self.learning_rate_scale = saved.schedules
         self._set_beta(progress)
+        self.learner.masked = saved.masked
 
     def policy_network(self) -> PolicyNetwork:
         """Return a frozen copy for the greedy policy: weights, head, and normalization.

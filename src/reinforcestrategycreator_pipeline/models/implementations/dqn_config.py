@@ -121,7 +121,8 @@ class DQNHyperparameters(Strict):
         Every `train_frequency` environment steps, `gradient_steps` training steps follow; -1 means
         as many as there were environment steps.
     on_divergence : {"stop", "warn", "ignore"}
-        Action to take when the action values exceed twice what the rewards allow.
+        Action to take when the action values exceed what the rewards allow; see
+        `DivergenceGuard`.
     log_interval : int
         Training steps between two rows of diagnostics; 0 disables them.
     """

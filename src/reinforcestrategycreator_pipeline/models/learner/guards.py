@@ -7,11 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import Array
+from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.errors import DivergenceError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.learner.networks import QNetworks
 from reinforcestrategycreator_pipeline.models.learner.training_step import StepResult
 from reinforcestrategycreator_pipeline.replay.batch import Batch
+
+REWARD_FACTOR = 2.0
+UNTRAINED_FACTOR = 10.0
+"""Values of sound trainings without rewards were measured at up to 2 times the untrained ones."""
+DEAD_SHARE_WARNED = 0.5
+DEAD_STRETCH = 1_000
+DEAD_BATCHES = 5
 
 
 def refuse_non_finite(
@@ -63,12 +70,15 @@ class DivergenceGuard:
     """Detects action values that the rewards cannot explain.
 
     A return is at most R_max / (1 - gamma), for n-step rewards R_max / (1 - gamma^n), where R_max
-    is the largest absolute reward seen. An estimate that converges to the returns also never
-    exceeds its initial value. The limit is twice the larger of the two (van Hasselt et al. 2018,
-    arXiv:1812.02648, call values beyond the first bound soft divergence). The initial value is the
-    largest absolute action value at the first step; before an alarm, that of the untrained network
-    at the states of the batch counts too, because states, and with them the values of an untrained
-    network, grow as an agent explores. With gamma = 1 there is no limit.
+    is the largest absolute reward seen. Values beyond twice this bound have diverged (van Hasselt
+    et al. 2018, arXiv:1812.02648, call values beyond the bound itself soft divergence), unless they
+    are still those of the untrained network: learning that contracts toward the returns starts from
+    them. So the limit is at least `UNTRAINED_FACTOR` times their largest. They are those of the
+    first step and, before an alarm, of the untrained network at the states of the batch, with the
+    noise of a noisy network, because states spread as an agent explores.
+
+    There is no limit with gamma = 1, nor before a reward other than 0 was seen: without it there is
+    no scale to judge by. Values that grow without bound even so end in a `NonFiniteError`.
 
     Attributes
     ----------
@@ -79,12 +89,10 @@ class DivergenceGuard:
     def __init__(self) -> None:
         self.largest_reward = 0.0
         self.first_q: float | None = None
-        self._warned = False
 
     def check(
         self,
         step: int,
-        mode: str,
         largest_q: float,
         rewards: Array,
         discount: float,
@@ -97,8 +105,6 @@ class DivergenceGuard:
         ----------
         step : int
             Number of the training step, for the message.
-        mode : {"stop", "warn"}
-            Whether to raise or to log a warning.
         largest_q : float
             Largest absolute action value of the batch.
         rewards : ndarray
@@ -114,36 +120,34 @@ class DivergenceGuard:
         Raises
         ------
         DivergenceError
-            If `mode` is "stop" and the limit is exceeded.
+            If the limit is exceeded.
         """
         if self.first_q is None:
             self.first_q = largest_q
         self._note(rewards)
-        if discount >= 1.0 or largest_q <= self.limit(discount):
+        if not largest_q > self.limit(discount):
             return
         for stored in all_rewards:
             self._note(stored)
         if largest_q > self.limit(discount):
             self.first_q = max(self.first_q, untrained_q())
         limit = self.limit(discount)
-        if largest_q <= limit:
+        if not largest_q > limit:
             return
-        message = (
+        raise DivergenceError(
             f"training step {step}: learning diverges: an action value of {largest_q:.4g} exceeds "
-            f"{limit:.4g}, twice what rewards up to {self.largest_reward:.4g} at a discount of "
-            f"{discount:.4g} allow. A lower learning_rate, a longer target_update_interval, "
-            f'double_dqn, or loss "huber" may help'
+            f"{limit:.4g}, the most that rewards up to {self.largest_reward:.4g} at a discount of "
+            f"{discount:.4g} and untrained values up to {self.first_q:.4g} allow. A lower "
+            f'learning_rate, a longer target_update_interval, double_dqn, or loss "huber" may help'
         )
-        if mode == "stop":
-            raise DivergenceError(message)
-        if not self._warned:
-            self._warned = True
-            warn(message)
 
     def limit(self, discount: float) -> float:
         """Return the largest plausible absolute action value."""
         assert self.first_q is not None
-        return 2.0 * max(self.first_q, self.largest_reward / (1.0 - discount))
+        if discount >= 1.0 or self.largest_reward == 0.0:
+            return math.inf
+        explained = REWARD_FACTOR * self.largest_reward / (1.0 - discount)
+        return max(explained, UNTRAINED_FACTOR * self.first_q)
 
     def _note(self, rewards: Array) -> None:
         if rewards.size:
@@ -151,11 +155,54 @@ class DivergenceGuard:
             self.largest_reward = max(self.largest_reward, largest)
 
 
-def dead_share(hidden: Sequence[Array]) -> float:
-    """Return the fraction of hidden units, (..., N, n_l), that are 0 in all N rows."""
-    dead = sum(int(np.count_nonzero(~(a > 0).any(axis=-2))) for a in hidden)
-    units: int = sum(a.shape[-1] for a in hidden)
-    return dead / units
+class DeadUnits:
+    """Counts hidden units whose output is 0, and warns if most stay so.
+
+    A unit can be 0 for one batch by chance. It counts as dead for the warning if it was 0 in every
+    row of every logged batch of a stretch of at least `DEAD_STRETCH` training steps and
+    `DEAD_BATCHES` logged batches. There is one warning per training.
+    """
+
+    def __init__(self) -> None:
+        self._silent: Bools | None = None  # by unit: 0 in every logged batch of the stretch
+        self._batches = self._since = 0
+        self._warned = False
+
+    def note(self, step: int, hidden: Sequence[Array], who: str = "") -> float:
+        """Note the hidden layers, (..., N, n_l), of the batch logged at `step`; warn if due.
+
+        Parameters
+        ----------
+        step : int
+            Number of the training step.
+        hidden : sequence of ndarray, shape (..., N, n_l)
+            Outputs of the hidden layers.
+        who : str
+            Name of the agent, for the warning.
+
+        Returns
+        -------
+        float
+            Fraction of the units that are 0 in all N rows.
+        """
+        silent = np.concatenate([(~(a > 0).any(axis=-2)).ravel() for a in hidden])
+        if self._silent is None or step <= self._since:
+            self._silent, self._batches, self._since = silent, 1, step
+        else:
+            self._silent &= silent
+            self._batches += 1
+        steps = step - self._since
+        if steps >= DEAD_STRETCH and self._batches >= DEAD_BATCHES:
+            share = float(self._silent.mean())
+            if share > DEAD_SHARE_WARNED and not self._warned:
+                self._warned = True
+                warn(
+                    f"{who}training step {step}: {100 * share:.0f}% of the hidden units are dead "
+                    f"(their output was 0 for every logged batch of the last {steps} training "
+                    f"steps); a lower learning_rate or layer_norm may help"
+                )
+            self._silent = None
+        return float(np.count_nonzero(silent)) / silent.size
 
 
 def warn(message: str) -> None:

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import Array, Ints
+from reinforcestrategycreator_pipeline.action_masks import masked, random_actions
+from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     DivergenceError,
@@ -24,8 +25,8 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn_config import 
     DQNConfig,
 )
 from reinforcestrategycreator_pipeline.models.learner.guards import (
+    DeadUnits,
     DivergenceGuard,
-    dead_share,
     refuse_non_finite,
     squared_norm_float64,
     warn,
@@ -48,7 +49,6 @@ from reinforcestrategycreator_pipeline.seeding import (
 
 DIVERGENCE_CHECK_INTERVAL = 10
 WEIGHTS_CHECK_INTERVAL = 100  # must be a multiple of DIVERGENCE_CHECK_INTERVAL
-DEAD_SHARE_WARNED = 0.5
 
 
 class Learner:
@@ -76,6 +76,8 @@ class Learner:
         Normalization of the states.
     guard : DivergenceGuard
         Guard that detects divergence.
+    name : str
+        Name in a population, for warnings: ``"agent 2 of 3: "``; empty if alone.
     diagnostics : dict of str to float
         Values of the latest logged update.
     alone : TrainingGroup
@@ -101,6 +103,10 @@ class Learner:
             else None
         )
         self.guard = DivergenceGuard()
+        self._was_masked = False
+        self.name = ""
+        self._dead_units = DeadUnits()
+        self._warned_of_divergence = False
         self.diagnostics: dict[str, float] = {}
         self._logged: tuple[Array, float] | None = None
         self._use(buffers_for(spec, np.dtype(config.dtype)))
@@ -127,10 +133,12 @@ class Learner:
 
     def move_to(self, buffers: Array, noisy_buffers: Array | None = None) -> None:
         """Move the networks to other buffers, such as rows of the buffer of a population."""
-        tensors, t = self.networks.tensors(), self.networks.t
+        before = self.networks
         self._use(buffers, noisy_buffers)
-        self.networks.restore(tensors)
-        self.networks.t = t
+        self.networks.restore(before.tensors())
+        self.networks.t = before.t
+        for noise, drawn in zip(self.networks.noises, before.noises, strict=True):
+            noise.epsilon[...] = drawn.epsilon
 
     def first_weights(self) -> NamedTensors:
         """Return the initial weights for the seed."""
@@ -142,6 +150,15 @@ class Learner:
 
     # -- acting -----------------------------------------------------------------------------
 
+    @property
+    def masked(self) -> bool:
+        """Whether the learner learns with action masks, or did so before it was saved."""
+        return self._was_masked or bool(getattr(self.replay, "masked", False))
+
+    @masked.setter
+    def masked(self, value: bool) -> None:
+        self._was_masked = value
+
     def values(
         self, rows: Annotated[Array, "rows {self.spec.n_inputs}"], weights: Mapping[str, Array]
     ) -> Annotated[Array, "rows {self.spec.n_actions}"]:
@@ -151,9 +168,14 @@ class Learner:
         return self.head.values(apply(self.spec, weights, rows))
 
     def act(
-        self, states: Annotated[Array, "rows {self.spec.n_inputs}"], exploration_rate: float
+        self,
+        states: Annotated[Array, "rows {self.spec.n_inputs}"],
+        exploration_rate: float,
+        masks: Annotated[Bools, "rows {self.spec.n_actions}"] | None = None,
     ) -> Annotated[Ints, "rows"]:
         """Return the best action for each state (E, n_inputs), or a random one.
+
+        With masks (E, n_actions), only valid actions are chosen; each row must have one.
 
         Raises
         ------
@@ -165,10 +187,14 @@ class Learner:
         if exploration_rate > 0.0:
             if rows == 1:  # drawing an array takes several times as long as drawing a number
                 if rng.random() < exploration_rate:
+                    if masks is not None:
+                        return random_actions(rng, masks)
                     return np.array([rng.integers(n_actions)])
             else:
                 random = rng.random(rows) < exploration_rate
                 if random.all():
+                    if masks is not None:
+                        return random_actions(rng, masks)
                     return rng.integers(n_actions, size=rows)
         with np.errstate(over="ignore", invalid="ignore"):  # checked below
             outputs = self.networks.outputs_for_acting(states, self.normalizer)
@@ -180,9 +206,15 @@ class Learner:
                         f"the network's outputs {outputs[row].tolist()} for state {row} are not "
                         f"finite"
                     )
-        actions: Ints = self.head.values(outputs).argmax(axis=1)
+        values = self.head.values(outputs)
+        if masks is not None:
+            values = masked(values, masks)
+        actions: Ints = values.argmax(axis=1)
         if random is not None and random.any():
-            actions[random] = rng.integers(n_actions, size=int(random.sum()))
+            if masks is None:
+                actions[random] = rng.integers(n_actions, size=int(random.sum()))
+            else:
+                actions[random] = random_actions(rng, masks[random])
         return actions
 
     # -- parts of a training step -----------------------------------------------------------
@@ -205,11 +237,17 @@ class Learner:
             refuse_non_finite(networks, batch, result, squared_norm)
 
     def require_convergence(self, batch: Batch, gamma: float, result: StepResult) -> None:
-        """Compare the action values of a step with the limit; see `DivergenceGuard.check`."""
+        """Compare the action values of a step with the limit; see `DivergenceGuard.check`.
+
+        Raises
+        ------
+        DivergenceError
+            If they exceed it and `on_divergence` is "stop"; "warn" logs the first time.
+        """
         hp = self.hyperparameters
         if hp.on_divergence == "ignore":
             return
-        q = result.action_values()
+        q = result.valid_values(batch, following=True)
 
         def stored() -> Iterable[Array]:
             if isinstance(self.replay, RingReplay):
@@ -218,18 +256,26 @@ class Learner:
         def untrained_q() -> float:
             states = [x.reshape(-1, self.spec.n_inputs) for x in (batch.s_tm1, batch.s_t)]
             first = self.first_weights()
+            for noise in self.networks.noises[:1]:
+                noise.add_to(first.flat)
             rows = np.concatenate(states).astype(first.flat.dtype, copy=False)
             return float(np.abs(self.values(rows, first)).max())
 
-        self.guard.check(
-            self.networks.t + 1,
-            hp.on_divergence,
-            max(float(q.max()), -float(q.min())),
-            batch.r_t,
-            gamma**hp.n_step,
-            stored(),
-            untrained_q,
-        )
+        try:
+            self.guard.check(
+                self.networks.t + 1,
+                max(float(q.max()), -float(q.min())),
+                batch.r_t,
+                gamma**hp.n_step,
+                stored(),
+                untrained_q,
+            )
+        except DivergenceError as error:
+            if hp.on_divergence == "stop":
+                raise
+            if not self._warned_of_divergence:
+                self._warned_of_divergence = True
+                warn(f"{self.name}{error}")
 
     def begin_update(self, adam: Adam, squared_norm: float | None) -> Coefficients:
         """Clip the gradient, record values for the log if due, and return Adam's coefficients.
@@ -270,19 +316,13 @@ class Learner:
             networks.update_target(hp.tau)
         return self._logged is not None
 
-    def log(self, adam: Adam, result: StepResult) -> None:
-        """Set `diagnostics` from the latest update; warn if most hidden units are dead."""
+    def log(self, adam: Adam, batch: Batch, result: StepResult) -> None:
+        """Set `diagnostics` from the latest update; warn if most hidden units stay dead."""
         assert self._logged is not None
         before, norm = self._logged  # weights, and the gradient's norm before clipping
         t, weight_norm = self.networks.t, float(np.linalg.norm(before))
         before -= self.networks.weights.flat
-        q = result.action_values()[: result.rows]
-        dead = dead_share(result.hidden)
-        if dead > DEAD_SHARE_WARNED >= self.diagnostics.get("dead_units", 0.0):
-            warn(
-                f"training step {t}: {100 * dead:.0f}% of the hidden units are dead (their output "
-                f"is 0 for the whole batch); a lower learning_rate or layer_norm may help"
-            )
+        q = result.valid_values(batch, following=False)
         self.diagnostics = {
             "step": t,
             "loss": result.loss(),
@@ -290,7 +330,7 @@ class Learner:
             "update_norm": float(np.linalg.norm(before)) / max(weight_norm, 1e-30),
             "q_mean": float(q.mean()),
             "q_max": float(q.max()),
-            "dead_units": dead,
+            "dead_units": self._dead_units.note(t, result.hidden, self.name),
             "learning_rate": adam.learning_rate,
         }
 
@@ -330,6 +370,22 @@ class Learner:
         self.guard.largest_reward, self.guard.first_q = guard
         for name, rng in self.generators.items():
             restore_generator(rng, generators[name])
+
+
+class AgentAlarm(Exception):
+    """The numbers of one agent of several are not finite, or diverge; nothing was updated.
+
+    Attributes
+    ----------
+    k : int
+        Index of the agent in the group.
+    error : NonFiniteError or DivergenceError
+        The alarm; the message names the agent.
+    """
+
+    def __init__(self, k: int, error: NonFiniteError | DivergenceError) -> None:
+        super().__init__(str(error))
+        self.k, self.error = k, error
 
 
 class TrainingGroup:
@@ -372,7 +428,13 @@ class TrainingGroup:
 
     # Suppress NumPy's warnings: `_check` reports the same with a clearer message.
     @np.errstate(over="ignore", invalid="ignore")
-    def train(self, batch: Batch, gammas: Sequence[float], adams: Sequence[Adam]) -> list[float]:
+    def train(
+        self,
+        batch: Batch,
+        gammas: Sequence[float],
+        adams: Sequence[Adam],
+        new_noise: bool = True,
+    ) -> list[float]:
         """Train every learner on one batch, and return their losses before the update.
 
         Parameters
@@ -381,6 +443,8 @@ class TrainingGroup:
             The batches, with a leading axis of agents if `step` has one.
         gammas, adams : sequence of float, sequence of Adam
             Discount per step, and parameters of Adam, one entry per learner.
+        new_noise : bool
+            Whether noisy networks draw new noise.
 
         Returns
         -------
@@ -393,9 +457,11 @@ class TrainingGroup:
             If a number is not finite; nothing is updated then.
         DivergenceError
             If the action values exceed what the rewards allow, and `on_divergence` is "stop".
+        AgentAlarm
+            In place of these two, with several learners.
         """
         learners, stacked = self.learners, self._stacked
-        for networks in self._noisy:
+        for networks in self._noisy if new_noise else ():
             networks.resample_noise()
         result, squared_norm = self.compute(batch, gammas)
         if stacked:
@@ -412,7 +478,7 @@ class TrainingGroup:
         self._update([each.begin_update(adams[k], norm) for k, each in enumerate(learners)])
         for k, learner in enumerate(learners):
             if learner.finish_update(adams[k]):
-                learner.log(adams[k], self._agent(k, batch, result)[1])
+                learner.log(adams[k], *self._agent(k, batch, result))
         if batch.weights is not None:  # sampled by priority
             new: tuple[Any, Any] = batch.indices, result.transition_priorities()
             new = new if stacked else ([new[0]], [new[1]])
@@ -432,7 +498,7 @@ class TrainingGroup:
         except (NonFiniteError, DivergenceError) as error:
             if not self._stacked:
                 raise
-            raise type(error)(f"agent {k} of {len(self.learners)}: {error}") from error
+            raise AgentAlarm(k, type(error)(f"{learner.name}{error}")) from error
 
     def _agent(self, k: int, batch: Batch, result: StepResult) -> tuple[Batch, StepResult]:
         return (batch.agent(k), result.agent(k)) if self._stacked else (batch, result)

@@ -52,6 +52,8 @@ class SavedDQN:
         State returned by `Learner.record`.
     versions : dict of str to str
         Versions of this package, NumPy, and Python that wrote the file.
+    masked : bool
+        Whether it learned with action masks.
     format : str
         Version of the format.
     """
@@ -65,6 +67,7 @@ class SavedDQN:
     guard: Any
     generators: Mapping[str, Any]
     versions: Mapping[str, str] = field(default_factory=_versions)
+    masked: bool = False
     format: str = FORMAT
 
 

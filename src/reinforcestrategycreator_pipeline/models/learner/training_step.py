@@ -3,7 +3,8 @@
 With B transitions, and M = B rows, or M = B A if a batch holds the outcome of every action:
 
     online     outputs for s_tm1 and (double DQN) for s_t, in one forward pass
-    best       argmax_a Q(s_t, a), by the online network (double DQN) or the target network
+    best       argmax_a Q(s_t, a) over the valid actions, by the online network (double DQN) or the
+               target network
     bootstrap  outputs of the target network for the best actions          (M, n)
     discount   gamma^steps, 0 where terminated                             (M,)
     loss       L = mean over rows of weight * head.loss(predicted, bootstrap, r_t, discount)
@@ -20,6 +21,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.action_masks import masked
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
 from reinforcestrategycreator_pipeline.nn.network import Backward, NetworkSpec, Pass, Views
@@ -120,6 +122,22 @@ class StepResult(NamedTuple):
         """Return Q (..., N, A) for s_tm1 of the batch, and with double DQN then for s_t."""
         return self.step.head.values(self.step.by_action(self.outputs))
 
+    def valid_values(self, batch: Batch, following: bool) -> Array:
+        """Return `action_values` for s_tm1, or if `following` also for s_t.
+
+        With masks, only those of actions known to be valid, flat: in s_tm1 the actions taken. The
+        values of invalid actions are not trained.
+        """
+        q, rows = self.action_values(), self.rows
+        if batch.mask_t is None:
+            return q if following else q[..., :rows, :]
+        now, then = q[..., :rows, :], q[..., rows:, :]
+        if batch.a_tm1 is not None:
+            now = np.take_along_axis(now, batch.a_tm1[..., None], axis=-1)
+        if not (following and then.size):
+            return now.ravel()
+        return np.concatenate([now.ravel(), then[batch.mask_t.reshape(then.shape)]])
+
 
 class TrainingStep:
     """Computes the gradients of a batch.
@@ -176,7 +194,10 @@ class TrainingStep:
 
         online.forward()
         buffers.target.forward()
-        best = self.head.values(buffers.choices).argmax(axis=-1).ravel()
+        values = self.head.values(buffers.choices)
+        if batch.mask_t is not None:
+            values = masked(values, batch.mask_t.reshape(values.shape))
+        best = values.argmax(axis=-1).ravel()
         best += buffers.first_next
         bootstrap = buffers.target_rows.take(best, axis=0)
 
