@@ -23,6 +23,7 @@ from reinforcestrategycreator_pipeline.market.sources.files import (  # noqa: F4
     parquet_source,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
+    ZIP,
     fingerprint_files,
     list_files,
     names_in,
@@ -65,6 +66,8 @@ def source_for(path: Path) -> str:
     for name, suffixes in formats.items():
         if suffixes and any(candidate.endswith(tuple(suffixes)) for candidate in candidates):
             return name
+    if path.name.lower().endswith(ZIP) and path.is_file():
+        return "csv"  # which says what is wrong with the archive
     if not path.exists():
         read_content(path)  # raises, and suggests the nearest name
     raise DataError(f"{path}: the file name does not end in {' or '.join(known)}.")

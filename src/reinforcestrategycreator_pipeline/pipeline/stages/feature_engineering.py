@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
@@ -13,6 +14,7 @@ from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import (
+    Window,
     bars_needed,
     chronological_split,
 )
@@ -35,16 +37,8 @@ class FeatureEngineering:
     def run(self, context: StageContext) -> None:
         """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
         config: RunConfig = context.config
-        specs = parse_specs(config.features.columns)
-        data = read_bars(context.path("bars"))
-        cuts = config.features.audit_cuts
-        features = compute_features(data, config)
-        for symbol, bars in data.bars.items():
-            if cuts:
-                seed = context.seed
-                require_none(audit_features(bars, specs, cuts=cuts, seed=seed, symbol=symbol))
+        features, window = engineer(read_bars(context.path("bars")), config)
         indexes = [pd.DatetimeIndex(frame.index) for frame in features.frames.values()]
-        window = chronological_split(features.timestamps, config.split)
         features.write(context.path("features"), context.path("feature_spec"))
         rows = {
             name: sum(int(span.mask(index).sum()) for index in indexes)
@@ -59,6 +53,43 @@ class FeatureEngineering:
         }
         inputs = features.inputs
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
+
+
+def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window]:
+    """Compute and audit the configured features and split the time, or say why no run can.
+
+    ``rsc data check`` calls this function, too, so that it accepts what a run accepts.
+
+    Parameters
+    ----------
+    data : MarketData
+        Bars of all symbols.
+    config : RunConfig
+        Configuration of the run.
+
+    Returns
+    -------
+    FeatureSet
+        Features without their warm-up.
+    Window
+        Spans of training, validation and test.
+
+    Raises
+    ------
+    DataError
+        If symbols have too few bars, or a span has too few of all.
+    FeatureError
+        If a feature cannot be computed, or looks ahead.
+    """
+    specs = parse_specs(config.features.columns)
+    features = compute_features(data, config)
+    if cuts := config.features.audit_cuts:
+        for symbol, bars in data.bars.items():
+            require_none(audit_features(bars, specs, cuts=cuts, seed=config.seed, symbol=symbol))
+    window = chronological_split(features.timestamps, config.split)
+    for name, span in window.items():
+        MarketSpan.cut(data, features, span, config.trading, name)
+    return features, window
 
 
 def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:

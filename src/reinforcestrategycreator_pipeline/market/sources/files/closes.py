@@ -144,9 +144,10 @@ def _of_days(
     if stamp == "auto":
         says = "is read as the open of its bar, which closes a day later (bar_stamp: close)"
     said = f"every {column}, such as {at}, {says}; session_close: HH:MM states the close."
-    # A bar that opens in the evening belongs to the next day, any other to the day of its open.
+    if clock >= _EVENING and not bool((local.day_of_week == 4).any()):
+        return Closes(closes, 1, (said,))  # Sunday evening opens Monday's bar
     day = _Dated(closes, 1, (), local.normalize())
-    return Closes(closes, 1 if clock >= _EVENING else _shift(day, rules.timezone), (said,))
+    return Closes(closes, _shift(day, rules.timezone), (said,))
 
 
 def _of_long_bars(
