@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 
 import numpy  # noqa: F401 - its BLAS must be loaded before it can be limited
@@ -41,6 +42,16 @@ def pytest_sessionstart() -> None:
     # The user's own: trusted folders, and notes of runs that name modules.
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         os.environ[name] = HOME.name
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_user_modules(tmp_path_factory):
+    """Forget the modules that a file's tests wrote and loaded: other files reuse their names."""
+    yield
+    base = str(tmp_path_factory.getbasetemp())
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(base):
+            del sys.modules[name]
 
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them the

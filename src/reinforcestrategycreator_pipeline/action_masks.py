@@ -59,10 +59,10 @@ def as_masks(
         if not (booleans == array).all():
             raise wrong("consist of booleans, or of the integers 0 and 1", array.tolist())
         array = booleans
-    valid = array.any(axis=-1)
-    if not (valid if needed is None else valid | ~needed).all():
-        empty = ~valid if needed is None else ~valid & needed
-        rows = f" (row {int(empty.argmax())})" if array.ndim > 1 else ""
+    valid = np.logical_or.reduce(array, axis=-1)
+    fine = valid if needed is None else valid | ~needed
+    if not (fine if array.ndim == 1 else np.logical_and.reduce(fine)):
+        rows = f" (row {int(fine.argmin())})" if array.ndim > 1 else ""
         raise wrong("have at least one valid action", f"none{rows}")
     return array
 

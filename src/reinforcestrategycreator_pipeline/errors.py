@@ -64,6 +64,7 @@ class ConfigError(RscError, ValueError):
     ) -> None:
         self.message, self.path, self.rule, self.hint = message, path, rule, hint
         self.value, self.others = value, tuple(others)
+        self.place = ""  # begins the text where no path does
         super().__init__(message)
 
     @property
@@ -92,7 +93,7 @@ class ConfigError(RscError, ValueError):
 
     def __str__(self) -> str:
         text = self.message or f"{show_path(self.path)}: {self.complaint}"
-        return f"{text}{self.more}".replace("\n", " ")
+        return f"{self.place}{text}{self.more}".replace("\n", " ")
 
 
 class DataError(RscError, ValueError):

@@ -73,10 +73,14 @@ class Description(NamedTuple):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Defaults as text, ``"required"`` where there is none; those come first."""
+        """Defaults as text, ``"required"`` where there is none; those come first.
+
+        A parameter that has parts is listed by part: ``training.steps``.
+        """
         texts = {
-            name: "required" if p.default is REQUIRED else repr(p.default)
+            key: "required" if default is REQUIRED else repr(default)
             for name, p in self.accepts.items()
+            for key, default in _flat(name, p.default)
         }
         return dict(sorted(texts.items(), key=lambda item: item[1] != "required"))
 
@@ -323,6 +327,15 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
+
+
+def _flat(name: str, default: Any) -> Iterator[tuple[str, Any]]:
+    """Return name and value of a default, or of each of its parts if it is a section."""
+    if not dataclasses.is_dataclass(default) or isinstance(default, type):
+        yield name, default
+        return
+    for part in dataclasses.fields(default):
+        yield from _flat(f"{name}.{part.name}", getattr(default, part.name))
 
 
 def _origin(member: Any) -> tuple[str, str]:

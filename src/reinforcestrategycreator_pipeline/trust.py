@@ -225,6 +225,8 @@ def load_object(reference: str) -> object:
         if not inside or not part or part.startswith("__") or not hasattr(found, part):
             names = [n for n in dir(found) if not n.startswith("_")] if inside else []
             text, hint = f"cannot find {part!r} in {reference!r}", nearest(part, names)
+            if module == "__main__":
+                hint = " A script or notebook defined it: go on there, or move it to a module."
             raise ConfigError(f"{text}.{hint}", rule=text, hint=hint)
         found = getattr(found, part)
     return found

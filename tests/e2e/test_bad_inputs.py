@@ -353,6 +353,11 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "trading.costs.slippage_bps=.inf": ("must be a finite number in [0, 5000). Got inf",),
     "trading.costs.comission_bps=1": ("unknown key. Did you mean 'commission_bps'?",),
     "trading.initial_equity=0": ("must be a number > 0. Got 0 instead.",),
+    "trading.rebalance=montly": (
+        "must be 'never', 'daily', 'weekly' or 'monthly' or an integer >= 1.",
+        "Got 'montly' instead. Did you mean 'monthly'?",
+    ),
+    "trading.rebalance=0": ("or an integer >= 1. Got 0 instead.",),
     "split.test=0": ("must be a number in (0, 1). Got 0 instead.",),
     "split.test=20%": ("split.test: must be a number in (0, 1). Got '20%' instead.",),
     "split.test_start=yesterday": ("must be an ISO 8601 date or time such as '2012-06-30'.",),

@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
@@ -50,7 +51,7 @@ class Backtest(Outcome):
     bars : MarketData
         All bars that were passed.
     rules : TradingRules
-        Positions and costs.
+        Positions, costs, and when the portfolio is rebalanced.
     notes : tuple of str
         Symbols that were omitted, and how the bars were divided.
     """
@@ -100,6 +101,7 @@ def backtest(
     split: SplitConfig | None = None,
     benchmarks: Sequence[Any] = (BuyAndHold(),),
     initial_equity: float = 100_000.0,
+    rebalance: Rebalance = "never",
     random_draws: int = 201,
     seed: int = 7,
 ) -> Backtest:
@@ -130,6 +132,9 @@ def backtest(
         Strategies to compare with, in the same forms.
     initial_equity : float
         Money at the first close, divided equally among the symbols.
+    rebalance : "never", "daily", "weekly", "monthly" or int
+        When the symbols' accounts are made equal again: never, at the first bar that all symbols
+        have of a day, week or month (UTC), or every so many of these bars, 1 or more.
     random_draws : int
         Largest number of shifted timings to compare with, 1 or more.
     seed : int
@@ -143,7 +148,8 @@ def backtest(
     Raises
     ------
     DataError
-        If the data break a rule or are too few.
+        If the data break a rule or are too few, or if the symbols have no bar in common, where
+        money is to move between them.
     ConfigError
         If the strategy, a feature or a rule is wrong.
 
@@ -160,7 +166,12 @@ def backtest(
     chosen: Sequence[Any] = DEFAULT_FEATURES if learns else ()
     if features is not None or fitted:
         chosen = built.inputs.specs if features is None else features
-    rules = TradingRules(tuple(positions), costs or CostConfig(), initial_equity=initial_equity)
+    rules = TradingRules(
+        tuple(positions),
+        costs or CostConfig(),
+        initial_equity=initial_equity,
+        rebalance=rebalance,
+    )
     table = FeatureSet.compute(data.bars, parse_specs(chosen) if chosen else ())
     spans, notes = _spans(data, table, rules, split or SplitConfig() if learns else None)
     train, validation, test = spans

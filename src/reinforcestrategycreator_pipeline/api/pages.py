@@ -184,6 +184,7 @@ def _of_backtest(found: Backtest) -> ReportData:
         decided=False,
         costs=dataclasses.asdict(found.rules.costs),
         positions=found.rules.positions,
+        rebalance=found.rules.rebalance,
         features=found.policy.inputs.names,
         prices=prices,
         notes=(*found.bars.notes, *found.notes),

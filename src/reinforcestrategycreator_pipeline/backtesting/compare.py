@@ -8,11 +8,13 @@ from typing import Annotated, NamedTuple, Protocol
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.backtesting.rebalancing import deposits_of, trade_together
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.execution.accounting import bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.statistics.random_timing import (
     joint_shifts,
@@ -57,6 +59,9 @@ def compare(
     on all assets; the result shown is that of the shift with the median portfolio. If no shift
     moves the exposures, it is the policy itself.
 
+    The result of an asset is that of an account of its own, into which no money comes. Where the
+    rules say that the portfolio is rebalanced, so are those of all policies and of all shifts.
+
     Parameters
     ----------
     policies : mapping of str to Decider
@@ -67,6 +72,11 @@ def compare(
         Largest number of shifts, >= 1.
     seeds : Seeds
         Seeds of the random draws.
+
+    Raises
+    ------
+    DataError
+        If the portfolio is to be rebalanced, and the assets have no bar in common.
     """
     costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
     judged = next(iter(policies))
@@ -75,16 +85,17 @@ def compare(
     ]
     own = [found[judged] for found in targets]
     shifts = joint_shifts(own, draws, seeds.generator(f"benchmarks/{RANDOM}"))
-    ends = np.array(
-        [
-            ends_of(bars, shift_by(x, shifts), costs)
-            for bars, x in zip(span.assets, own, strict=True)
-        ]
-    )  # (assets, shifts), per unit of money
+    moved = [shift_by(x, shifts) for x in own]
+    ends = np.array([ends_of(*each, costs) for each in zip(span.assets, moved, strict=True)])
+    # (assets, shifts), per unit of money; where money moves, the portfolio's end is another one
+    whole = ends.sum(axis=0)
+    stamps = rebalancing_bars({a.symbol: a.times for a in span.assets}, span.rules.rebalance)
+    if len(stamps) and len(shifts):
+        paid = deposits_of(span.assets, moved, costs, stamps)
+        parts = zip(span.assets, moved, paid, strict=True)
+        whole = np.sum([ends_of(bars, x, costs, d) for bars, x, d in parts], axis=0)
     shown = (
-        shifts[np.argsort(ends.sum(axis=0), kind="stable")[[len(shifts) // 2]]]
-        if len(shifts)
-        else np.zeros(1)
+        shifts[np.argsort(whole, kind="stable")[[len(shifts) // 2]]] if len(shifts) else np.zeros(1)
     )
     by_asset: dict[str, dict[str, StrategyResult]] = {}
     percentile: dict[str, float | None] = {PORTFOLIO: None}
@@ -96,14 +107,16 @@ def compare(
         end = by_asset[bars.symbol][judged].equity[-1]
         percentile[bars.symbol] = percent_below(money * drawn, end)
     portfolio = {
-        label: combine([results[label] for results in by_asset.values()])
+        label: trade_together(label, span.assets, [t[label] for t in targets], costs, money, stamps)
+        if len(stamps)
+        else combine([results[label] for results in by_asset.values()])
         for label in next(iter(by_asset.values()))
     }
-    percentile[PORTFOLIO] = percent_below(money * ends.sum(axis=0), portfolio[judged].equity[-1])
+    percentile[PORTFOLIO] = percent_below(money * whole, portfolio[judged].equity[-1])
     return Comparison({PORTFOLIO: portfolio, **by_asset}, percentile)
 
 
-def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig) -> F64:
+def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig, deposits: F64 | float = 0.0) -> F64:
     """Return the last equity of each row of targets, per unit of money at the start.
 
     Parameters
@@ -114,6 +127,8 @@ def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig) -> F64:
         Target exposures, one sequence a row.
     costs : CostConfig
         Costs of trading and of holding positions.
+    deposits : ndarray of float64, shape (k, T - 1), or 0
+        Money that comes in at each open, as a multiple of the equity at the close before.
 
     Returns
     -------
@@ -121,7 +136,7 @@ def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig) -> F64:
         Multiples of the money at the start, > 0.
     """
     previous = np.concatenate([np.zeros((len(drawn), 1)), drawn[:, :-1]], axis=1)
-    outcome = bar_outcome(bars.prices, previous, drawn, costs)
+    outcome = bar_outcome(bars.prices, previous, drawn, costs, deposits)
     alive = ~np.logical_or.accumulate(outcome.ruined, axis=1)
     # A ruined account keeps what the bar of its ruin left.
     alive = np.concatenate([np.ones((len(drawn), 1), dtype=bool), alive[:, :-1]], axis=1)

@@ -26,7 +26,12 @@ from reinforcestrategycreator_pipeline.market.bars import DAY
 
 
 def run_backtest(
-    strategy: str, bars: AssetBars, targets: F64, costs: CostConfig, initial_equity: float
+    strategy: str,
+    bars: AssetBars,
+    targets: F64,
+    costs: CostConfig,
+    initial_equity: float,
+    deposits: F64 | None = None,
 ) -> StrategyResult:
     """Trade a sequence of target exposures on one asset, starting flat.
 
@@ -42,6 +47,9 @@ def run_backtest(
         Costs of trading and of holding positions.
     initial_equity : float
         Equity at the first close, in money, > 0.
+    deposits : ndarray, shape (T - 1,), optional
+        Money that comes in at the open of bar i + 1, before the trade, or leaves if negative, as a
+        multiple of the equity at close i. It is part of the equity and of no trade's result.
 
     Raises
     ------
@@ -58,13 +66,14 @@ def run_backtest(
         t = int(np.argmin(np.isfinite(targets)))
         raise DataError(f"{strategy} on {bars.symbol}: the target of decision {t} is not finite")
     previous = np.concatenate([[0.0], targets[:-1]])
-    outcome = bar_outcome(bars.prices, previous, targets, costs)
+    moved = np.zeros(len(targets)) if deposits is None else deposits
+    outcome = bar_outcome(bars.prices, previous, targets, costs, moved)
     ruin = np.flatnonzero(outcome.ruined)
     if ruin.size:  # a ruined account does not trade again, not even at the open that ruined it
         by_gap = outcome.equity_at_open[ruin[0]] <= RUIN_GROWTH
         targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
         previous[ruin[0] + 1 :] = 0.0
-        outcome = bar_outcome(bars.prices, previous, targets, costs)
+        outcome = bar_outcome(bars.prices, previous, targets, costs, moved)
     grown = np.concatenate([[1.0], outcome.growth]).cumprod()
     equity: F64 = initial_equity * grown
     return StrategyResult(
@@ -73,9 +82,9 @@ def run_backtest(
         timestamps=bars.timestamps,
         equity=equity,
         exposure=targets,
-        turnover=np.abs(outcome.traded) / outcome.equity_at_open,
+        turnover=np.abs(outcome.traded) / (outcome.equity_at_open - moved),
         costs=equity[:-1] * (outcome.trading_cost + outcome.carrying_cost),
-        trades=round_trips(bars, targets, outcome, equity, costs),
+        trades=round_trips(bars, targets, outcome, equity, costs, moved),
     )
 
 
@@ -85,13 +94,14 @@ def round_trips(
     outcome: BarOutcome,
     equity: Annotated[F64, "{len(bars.close)}"],
     costs: CostConfig,
+    deposits: Annotated[F64, "{len(bars.close)-1}"],
 ) -> pd.DataFrame:
     """List the round trips: runs of targets of the same sign, entered and exited at opens.
 
     The gap before an open belongs to the old position, the session after it to the new one. The
     cost of a reversal is divided in proportion to the values closed and opened. So the pnl of all
-    trades adds up to the change of equity. A trade that ruins the account ends with the bar of the
-    ruin: at its open if the gap ruined it, else at its close.
+    trades adds up to the change of equity, less the deposits. A trade that ruins the account ends
+    with the bar of the ruin: at its open if the gap ruined it, else at its close.
 
     Returns
     -------
@@ -104,7 +114,7 @@ def round_trips(
     money = equity[:-1]
     opens, closes = bars.open[1:], bars.close[1:]
     after = outcome.equity_at_open - outcome.trading_cost
-    gap_pnl = money * (outcome.equity_at_open - 1.0)
+    gap_pnl = money * (outcome.equity_at_open - deposits - 1.0)
     session_pnl = equity[1:] - money * after
     closing = np.abs(outcome.exposure_at_open * outcome.equity_at_open)
     opening = np.abs(targets * after)
@@ -190,19 +200,29 @@ def portfolio_clock(stamps: Sequence[pd.DatetimeIndex]) -> pd.DatetimeIndex:
     return union[np.append(last, True)]
 
 
-def combine(results: Sequence[StrategyResult]) -> StrategyResult:
+def combine(
+    results: Sequence[StrategyResult], deposits: Sequence[F64] | None = None
+) -> StrategyResult:
     """Combine the accounts of one strategy into a portfolio.
 
-    Each asset has its own account, funded equally at the start and never rebalanced between
-    assets. Its equity is constant before the asset's first bar and after its last; over a bar that
-    the asset lacks, its old target stays in force. Turnover is weighted by the accounts' equity at
-    the previous close. The portfolio's bars are those of `portfolio_clock`.
+    Each asset has its own account, funded equally at the start. Its equity is constant before the
+    asset's first bar and after its last; over a bar that the asset lacks, its old target stays in
+    force. Turnover is weighted by the accounts' equity at the previous close. The portfolio's bars
+    are those of `portfolio_clock`.
+
+    Parameters
+    ----------
+    results : sequence of StrategyResult
+        Results of the accounts, one per asset.
+    deposits : sequence of ndarray, shapes (n_i,), optional
+        Money that came into each account at the open of its bar i + 1, or left it; the same times
+        for all, and in sum 0. By default, the portfolio is never rebalanced.
     """
     index = portfolio_clock([result.timestamps for result in results])
     n = len(index)
     equity, exposed, traded, paid = np.zeros(n), np.zeros(n - 1), np.zeros(n - 1), np.zeros(n - 1)
     opening_equity = np.zeros(n - 1)
-    for r in results:
+    for r, moved in zip(results, deposits or [np.zeros(1)] * len(results), strict=True):
         # The first bar of the portfolio that ends at or after the account's.
         place = index.searchsorted(r.timestamps)
         filled = r.equity[np.maximum(np.searchsorted(place, np.arange(n), side="right") - 1, 0)]
@@ -214,6 +234,7 @@ def combine(results: Sequence[StrategyResult]) -> StrategyResult:
             held[a : b - 1] = previous
             held[b - 1] = previous = x
         exposed += held[:-1] * filled[:-1]
+        exposed[step] += r.exposure * moved  # weights are those after the deposit
         traded[step] += r.turnover * r.equity[:-1]
         paid[step] += r.costs
         opening_equity += filled[:-1]

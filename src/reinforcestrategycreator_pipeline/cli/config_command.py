@@ -14,6 +14,7 @@ from reinforcestrategycreator_pipeline.cli.options import (
     TrustOption,
     examples,
 )
+from reinforcestrategycreator_pipeline.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Show, check and describe the configuration.")
 
@@ -50,7 +51,11 @@ def check(
     """
     from reinforcestrategycreator_pipeline.pipeline.rehearsal import rehearse
 
-    rehearse(_load(config, overrides, trust))
+    complete = _load(config, overrides, trust)
+    try:
+        rehearse(complete)
+    except ConfigError as error:
+        raise ConfigError(f"{config}: {error}" if config else str(error)) from error
     typer.echo(f"{config or 'the default configuration'}: valid")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules
 from reinforcestrategycreator_pipeline.deployment.package_files import (
     CONFIG,
     FILES,
@@ -29,6 +30,7 @@ from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     DataError,
     RunError,
+    nearest,
 )
 from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
 from reinforcestrategycreator_pipeline.market.bars import median_step
@@ -57,18 +59,58 @@ class DataSchema:
         Open, high, low, close, volume, then the side data that every asset had.
     bar_seconds : (float, float)
         Shortest and longest median bar spacing among the training assets, in seconds.
+    rules : mapping of str to BarRules
+        What live bars must be like, by symbol of the training assets.
     """
 
     columns: tuple[str, ...]
     bar_seconds: tuple[float, float]
+    rules: Mapping[str, BarRules] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, bars: Mapping[str, pd.DataFrame]) -> DataSchema:
-        """Return the schema of the bars of some assets, by symbol."""
+    def of(cls, bars: Mapping[str, pd.DataFrame], zone: str | None = None) -> DataSchema:
+        """Return the schema of the bars of some assets, by symbol; `zone` as in `BarRules.of`."""
         frames = list(bars.values())
         columns = [str(c) for c in frames[0].columns if all(c in frame for frame in frames)]
         spacings = [median_step([pd.DatetimeIndex(frame.index)]) / 1e9 for frame in frames]
-        return cls(tuple(columns), (min(spacings), max(spacings)))
+        rules = {s: BarRules.of(frame, s, tuple(columns), zone) for s, frame in bars.items()}
+        return cls(tuple(columns), (min(spacings), max(spacings)), rules)
+
+    def rules_of(self, symbol: str) -> BarRules:
+        """Return what the live bars of a symbol must be like.
+
+        Raises
+        ------
+        DataError
+            If the policy was not trained on the symbol.
+        """
+        if symbol not in self.rules:
+            raise DataError(
+                f"the policy was not trained on {symbol!r}.{nearest(symbol, self.rules)} "
+                "For another symbol, make the rules from its history: BarRules.of(bars, symbol)."
+            )
+        return self.rules[symbol]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a mapping for JSON."""
+        return {
+            "columns": list(self.columns),
+            "bar_seconds": list(self.bar_seconds),
+            "rules": {symbol: rules.to_json() for symbol, rules in self.rules.items()},
+        }
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, Any]) -> DataSchema:
+        """Restore a schema from the result of `to_json`.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            If the mapping is not such a result.
+        """
+        shortest, longest = map(float, mapping["bar_seconds"])
+        rules = {str(s): BarRules.from_json(str(s), r) for s, r in mapping["rules"].items()}
+        return cls(tuple(map(str, mapping["columns"])), (shortest, longest), rules)
 
     def require(self, frame: pd.DataFrame, symbol: str) -> None:
         """Check bars against the schema.
@@ -145,7 +187,7 @@ def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> 
         If the folder cannot be written, or if it holds something other than a package.
     """
     folder = Path(folder)
-    schema = _plain("schema", asdict(record.schema))
+    schema = _plain("schema", record.schema.to_json())
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "promotion": _plain("promotion", dict(record.promotion)),
@@ -187,9 +229,8 @@ def read_schema(folder: str | Path) -> DataSchema:
     path = Path(folder) / SCHEMA
     found = read_json(path)
     try:
-        shortest, longest = map(float, found["bar_seconds"])
-        return DataSchema(tuple(map(str, found["columns"])), (shortest, longest))
-    except (KeyError, TypeError, ValueError) as error:
+        return DataSchema.from_json(found)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: is not a schema of bars: {error!r}") from error
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file
 
-FORMAT = "policy-package/2"
+FORMAT = "policy-package/3"
 MANIFEST = "manifest.json"
 WEIGHTS = "policy.safetensors"
 SCHEMA = "schema.json"

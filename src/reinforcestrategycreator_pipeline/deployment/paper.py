@@ -1,4 +1,4 @@
-"""Paper trading: a policy and a broker, bar by bar, each with only the information at the time.
+"""Paper trading: a policy and a broker, one bar at a time, as in live trading.
 
 At the close of bar t the policy chooses a target from the features of that bar and its previous
 target. At the open of bar t + 1, equity and price are known, and the target becomes an order.
@@ -6,14 +6,18 @@ target. At the open of bar t + 1, equity and price are known, and the target bec
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.arrays import F64, Array
 from reinforcestrategycreator_pipeline.deployment.brokers.base import (
+    Account,
     Broker,
     Fill,
     Order,
@@ -24,229 +28,297 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,
     SimulatedBroker,
 )
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar
+from reinforcestrategycreator_pipeline.deployment.state_files import (
+    read_state,
+    require_same,
+    restoring,
+)
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, RunError
 from reinforcestrategycreator_pipeline.execution.account import shares_to_trade
 from reinforcestrategycreator_pipeline.policies.base import Policy
+from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha256, write_tensors
+
+FORMAT = "paper-trader/1"
+
+MakeBroker = Callable[[PaperMarket], Broker]
 
 
 @dataclass(frozen=True, eq=False)
-class PaperResult:
-    """The result of paper trading n + 1 bars of one asset.
+class PaperBar:
+    """The account and the decision at the close of one bar.
 
     Attributes
     ----------
-    symbol : str
-        Symbol of the asset.
-    times : DatetimeIndex of length n + 1
-        Close times, UTC.
-    equity : ndarray of float64, shape (n + 1,)
-        Equity at each close, in money, net of all costs.
-    exposure : ndarray of float64, shape (n,)
-        Target chosen at close t, in force from the open of bar t + 1; 0 after ruin, and if the
+    time : Timestamp
+        Close of the bar, UTC.
+    equity : float
+        Equity at the close, in money, net of all costs.
+    exposure : float
+        Target in force since the open of the bar; 0 before the second bar, after ruin, and if the
         gap before that open ruins the account.
-    features : ndarray of float64, shape (n, F)
+    features : ndarray of float64, shape (F,)
         Features that the policy received, unscaled; NaN after ruin.
+    target : float
+        Exposure to trade to at the next open; 0 after ruin.
     fills : tuple of Fill
-        Executions in order of time.
-    fees_paid : float
-        Borrow fees and margin interest, in money.
-    ruined : bool
-        Whether the account lost everything.
+        Executions in the bar, in order of time.
     """
 
-    symbol: str
-    times: pd.DatetimeIndex
-    equity: F64
-    exposure: F64
+    time: pd.Timestamp
+    equity: float
+    exposure: float
     features: F64
+    target: float
     fills: tuple[Fill, ...]
-    fees_paid: float
-    ruined: bool
-
-    def gap_to(self, equity: F64) -> float:
-        """Return the largest relative difference to another equity curve, such as the backtest's.
-
-        Raises
-        ------
-        RunError
-            If the lengths differ.
-        """
-        if equity.shape != self.equity.shape:
-            raise RunError(
-                f"{self.symbol}: paper trading has {len(self.equity)} closes, "
-                f"the other equity curve has the shape {equity.shape}"
-            )
-        return float(np.max(np.abs(self.equity - equity) / np.abs(equity)))
-
-    def require_equal(
-        self, equity: F64, features: pd.DataFrame | None = None, tolerance: float = 1e-9
-    ) -> float:
-        """Return `gap_to`, which may not exceed `tolerance`.
-
-        Parameters
-        ----------
-        equity : ndarray of float64, shape (n + 1,)
-            Equity curve to compare with, in money.
-        features : DataFrame with F columns and n rows or more, optional
-            Features behind that curve, to report the first difference.
-        tolerance : float
-            Largest allowed relative difference.
-
-        Raises
-        ------
-        RunError
-            If the gap is larger; the message names the first bar at which the curves differ, and
-            the first feature that differs before it.
-        """
-        gap = self.gap_to(equity)
-        if not gap <= tolerance:
-            apart = ~(np.abs(self.equity - equity) <= tolerance * np.abs(equity))
-            t = int(np.argmax(apart))
-            raise RunError(
-                f"{self.symbol}: paper trading and backtest differ from bar {t} ({self.times[t]}) "
-                f"on: equity {float(self.equity[t])!r} on paper, {float(equity[t])!r} in the "
-                f"backtest (relative tolerance {tolerance:g}){self._first_difference(features, t)}"
-            )
-        return gap
-
-    def summary(self) -> dict[str, Any]:
-        """Return the asset's entry in ``paper_trading.json``."""
-        return {
-            "final_equity": float(self.equity[-1]),
-            "fills": len(self.fills),
-            "fees_paid": self.fees_paid,
-            "ruined": self.ruined,
-        }
-
-    def _first_difference(self, features: pd.DataFrame | None, end: int) -> str:
-        """Describe which feature differs first before bar `end`, and at which bar."""
-        if features is None:
-            return ""
-        ours, theirs = self.features[:end], features.to_numpy(dtype=np.float64)[:end]
-        differ = np.abs(ours - theirs) > 1e-9 * np.maximum(np.abs(ours), np.abs(theirs))
-        if not differ.any():
-            return "; the features before it are equal"
-        t, f = (int(i) for i in np.argwhere(differ)[0])
-        return (
-            f"; the feature {str(features.columns[f])!r} differs from bar {t} ({self.times[t]}) "
-            f"on: {float(ours[t, f])!r} bar by bar, {float(theirs[t, f])!r} in the table. Does it "
-            "use later bars, or bars before its declared lookback?"
-        )
 
 
-def paper_trade(
-    policy: Policy,
-    frame: pd.DataFrame,
-    start: int,
-    market: PaperMarket,
-    broker: Broker | None = None,
-) -> PaperResult:
-    """Trade bars one at a time, computing features as the bars arrive.
+class PaperTrader:
+    """Trade the bars of one symbol as they arrive.
 
     Parameters
     ----------
     policy : Policy
         Policy to trade, with the specifications of its features.
-    frame : DataFrame
-        Bars of one symbol by close time (UTC), including history before the first decision.
-    start : int
-        Row of the first decision; rows before it are warm-up.
+    rules : BarRules
+        What the bars must be like: ``read_schema(package).rules_of(symbol)``.
     market : PaperMarket
         Market that receives the prices as they become known, and whose costs size the orders.
-    broker : Broker, optional
-        Broker to trade with, without a position; by default, the market's own account.
+    broker : callable
+        Function from the market to the broker to trade with, which has no position; by default,
+        the market's own account.
 
     Raises
     ------
     ConfigError
-        If the policy's specifications yield other features than it was trained on.
-    DataError
-        If there are too few bars before `start`, or if a bar breaks a rule.
-    NonFiniteError
-        If a feature or an action value is not finite.
-    OrderError
-        If the broker rejects an order, or if its updates are inconsistent.
+        If the market is of another symbol.
     """
-    n = len(frame) - 1 - start
-    if start < 0 or n < 1:
-        raise DataError(
-            f"{market.symbol}: the first decision must be at a row from 0 to {len(frame) - 2}. "
-            f"Got {start} instead."
-        )
-    broker = SimulatedBroker(market) if broker is None else broker
-    orders = Orders(broker)
-    columns = [str(name) for name in frame.columns]
-    values = frame.to_numpy(dtype=np.float64)
-    prices = frame[["open", "close"]].to_numpy(dtype=np.float64).tolist()
-    by_column = dict(zip(columns, values.T, strict=True))
-    stamps = pd.DatetimeIndex(frame.index)
-    times = stamps.as_unit("ns").asi8.tolist()
-    stream = FeatureStream(policy.inputs.parsed(), columns, market.symbol)
-    equity, exposure = np.empty(n + 1), np.zeros(n)
-    features = np.full((n, len(policy.inputs.names)), np.nan)
-    fills: list[Fill] = []
-    held = policy.flat
-    for t, (open_, close) in enumerate(prices):
-        i = t - start  # index of the decision at this close
-        if i > 0:
-            market.open(open_, times[t])
-            if not broker.account().blocked:
-                target = policy.positions[held]
-                exposure[i - 1] = target
-                fills += _rebalance(orders, broker, market, target, open_, times[t - 1])
-        if i >= 0:
-            market.close(close, times[t])
-            equity[i] = broker.account().equity
-        if i == n:
-            break
-        stream.push(dict(zip(columns, values[t].tolist(), strict=True)), stamps[t])
-        if i >= 0 and not broker.account().blocked:
-            features[i] = _newest_features(policy, stream, start)
-            bars = {name: x[: t + 1] for name, x in by_column.items()}
-            held = policy.decide(features[i], held, bars)
-    account = broker.account()
-    return PaperResult(
-        symbol=market.symbol,
-        times=stamps[start:],
-        equity=equity,
-        exposure=exposure,
-        features=features,
-        fills=tuple(fills),
-        fees_paid=account.fees,
-        ruined=account.blocked,
-    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        rules: BarRules,
+        market: PaperMarket,
+        broker: MakeBroker = SimulatedBroker,
+    ) -> None:
+        if market.symbol != rules.symbol:
+            raise ConfigError(
+                f"the market of a paper trader must be of {rules.symbol}. Got {market.symbol}."
+            )
+        self.policy, self.market = policy, market
+        self.stream = FeatureStream(policy.inputs.parsed(), rules, policy.history)
+        self.broker = broker(market)
+        self._orders = Orders(self.broker)
+        self._held = policy.flat
+        self._began = False  # whether a first decision was made
+        self._failure = ""
+
+    @property
+    def symbol(self) -> str:
+        """Symbol of the asset."""
+        return self.market.symbol
+
+    @property
+    def account(self) -> Account:
+        """Current money in the account."""
+        return self.broker.account()
+
+    @property
+    def target(self) -> float:
+        """Exposure to trade to at the next open."""
+        return self.policy.positions[self._held]
+
+    def warm_up(self, frame: pd.DataFrame) -> None:
+        """Feed recorded bars from before the first decision, indexed by close time.
+
+        Raises
+        ------
+        LiveBarError
+            If a bar breaks a rule that no real bar breaks.
+        RunError
+            If the trader has decided already.
+        """
+        if self._began:
+            raise RunError(f"{self.symbol}: the history must come before the first decision.")
+        self.stream.warm_up(frame)
+
+    def push(
+        self, bar: LiveBar, *, confirmed: bool = False, now: pd.Timestamp | None = None
+    ) -> PaperBar:
+        """Trade at the open of a bar that has just closed, and decide at its close.
+
+        If the bar is rejected, or its features or the decision cannot be computed, nothing has
+        changed. If the broker fails afterwards, the trader stops: load its last saved state, and
+        push the bar again; an order that was sent before is not executed twice.
+
+        Parameters
+        ----------
+        bar : LiveBar
+            Bar that has just closed.
+        confirmed : bool
+            Whether the caller knows that the bar is real, however unlike the history it is.
+        now : Timestamp, optional
+            Current time; by default, the system's.
+
+        Raises
+        ------
+        LiveBarError
+            If the bar breaks a rule.
+        ConfigError
+            If the policy's specifications yield other features than it was trained on.
+        DataError
+            If there are too few bars before the first decision.
+        FeatureError, NonFiniteError
+            If a feature or an action value is not finite.
+        OrderError
+            If the broker rejects an order, or if its updates are inconsistent.
+        RunError
+            If the trader has stopped.
+        """
+        if self._failure:
+            raise RunError(
+                f"{self.symbol}: the trader has stopped: {self._failure}. Load its last saved "
+                "state."
+            )
+        decided = self.stream.time
+        self.stream.push(bar, confirmed=confirmed, now=now)
+        time, price = self.stream.time, {k: float(v[-1]) for k, v in self.stream.latest(1).items()}
+        assert time is not None
+        try:
+            alive = not (self._began and self.broker.account().blocked)
+            features, held = self._decide() if alive else (self._no_features(), self._held)
+        except BaseException:
+            self.stream.undo(decided)
+            raise
+        try:
+            exposure, fills = 0.0, tuple[Fill, ...]()
+            if self._began and decided is not None:
+                exposure, fills = self._trade(price["open"], time, decided)
+            self.market.close(price["close"], time.value)
+            account = self.broker.account()
+        except BaseException as error:
+            self._failure = f"{type(error).__name__} at the bar of {time}"
+            raise
+        self._began = True
+        if account.blocked:
+            features = self._no_features()
+        else:
+            self._held = held
+        target = 0.0 if account.blocked else self.target
+        return PaperBar(time, account.equity, exposure, features, target, fills)
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to one sealed file, atomically.
+
+        It holds the bars that the features need, the account, the orders and the previous target.
+        A broker with state of its own, other than that of its market, must keep it itself.
+        """
+        tensors, header = self.to_parts()
+        write_tensors(path, tensors, header)
+
+    def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return the tensors and the JSON-serializable header of the state.
+
+        Raises
+        ------
+        RunError
+            If the trader has stopped.
+        """
+        if self._failure:
+            raise RunError(f"{self.symbol}: the trader has stopped and cannot be saved.")
+        tensors, header = self.stream.to_parts()
+        own = {
+            "format": FORMAT,
+            "policy": fingerprint(self.policy),
+            "market": self.market.to_json(),
+            "orders": self._orders.to_json(),
+            "held": self._held,
+            "began": self._began,
+        }
+        return tensors, {**header, **own}
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        policy: Policy,
+        rules: BarRules,
+        broker: MakeBroker = SimulatedBroker,
+    ) -> PaperTrader:
+        """Return a trader that goes on from a saved state and decides the same, to the bit.
+
+        Parameters
+        ----------
+        path : path
+            File that `save` wrote.
+        policy, rules, broker
+            Arguments that made the trader; the file names no code that would be loaded.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is missing, damaged, of another format, or was saved with another policy or
+            other rules.
+        """
+        tensors, header = read_state(path, FORMAT)
+        with restoring(path):
+            require_same(str(path), "policy", header["policy"], fingerprint(policy))
+            symbol = {"symbol": header["stream"]["rules"]["symbol"]}
+            require_same(str(path), "rules", symbol, {"symbol": rules.symbol})
+            market = PaperMarket.from_json(header["market"])
+            trader = cls(policy, rules, market, broker)
+            trader.stream.restore(tensors, header, str(path))
+            trader._orders.restore(header["orders"])
+            held, began = header["held"], header["began"]
+            if not isinstance(began, bool) or held not in range(len(policy.positions)):
+                raise ValueError(f"not a decision: {held!r}, {began!r}")
+            trader._held, trader._began = int(held), began
+        return trader
+
+    def _decide(self) -> tuple[F64, int]:
+        """Return the features of the newest bar, and the index of the target chosen from them."""
+        needed, names = self.policy.inputs.lookback, self.policy.inputs.names
+        newest = self.stream.row() if self.stream.count > needed else None
+        if newest is None:
+            raise DataError(
+                f"{self.symbol}: the features need {needed} bars before the first decision. "
+                f"Got {self.stream.count - 1} instead."
+            )
+        if newest[0] != names:
+            raise ConfigError(
+                f"{self.symbol}: the policy's features are {', '.join(names)}. "
+                f"Got {', '.join(newest[0])} instead."
+            )
+        bars = self.stream.latest(self.policy.history)
+        return newest[1], self.policy.decide(newest[1], self._held, bars)
+
+    def _trade(
+        self, open_: float, time: pd.Timestamp, decided: pd.Timestamp
+    ) -> tuple[float, tuple[Fill, ...]]:
+        """Open the bar, and trade to the target; the time of the decision names the order."""
+        self.market.open(open_, time.value)
+        account = self.broker.account()
+        if account.blocked:
+            return 0.0, ()
+        symbol, target = self.symbol, self.target
+        shares = self.broker.positions().get(symbol, 0.0)
+        costs = self.market.ledger.costs
+        quantity = shares_to_trade(target, account.equity, shares, open_, costs)
+        if quantity != 0.0:
+            self._orders.submit(Order(f"{symbol}-{decided.value}", symbol, quantity))
+        updates = self._orders.poll()  # an earlier order may have been filled late
+        for update in updates:
+            if update.state == "rejected":
+                raise OrderError(f"{symbol}: the broker rejected an order: {update.reason}")
+        return target, tuple(update.fill for update in updates if update.fill is not None)
+
+    def _no_features(self) -> F64:
+        return np.full(len(self.policy.inputs.names), np.nan)
 
 
-def _rebalance(
-    orders: Orders, broker: Broker, market: PaperMarket, target: float, price: float, decided: int
-) -> list[Fill]:
-    """Trade to the target; the time of the decision names the order, so it executes only once."""
-    symbol = market.symbol
-    shares = broker.positions().get(symbol, 0.0)
-    equity = broker.account().equity
-    quantity = shares_to_trade(target, equity, shares, price, market.ledger.costs)
-    if quantity == 0.0:
-        return []
-    orders.submit(Order(f"{symbol}-{decided}", symbol, quantity))
-    updates = orders.poll()
-    for update in updates:
-        if update.state == "rejected":
-            raise OrderError(f"{symbol}: the broker rejected an order: {update.reason}")
-    return [update.fill for update in updates if update.fill is not None]
-
-
-def _newest_features(policy: Policy, stream: FeatureStream, bars: int) -> F64:
-    newest = stream.row()
-    if newest is None:
-        raise DataError(
-            f"{stream.symbol}: the features need {policy.inputs.lookback} bars before the first "
-            f"decision. Got {bars} instead."
-        )
-    names, row = newest
-    if names != policy.inputs.names:
-        raise ConfigError(
-            f"{stream.symbol}: the policy's features are {', '.join(policy.inputs.names)}. "
-            f"Got {', '.join(names)} instead."
-        )
-    return row
+def fingerprint(policy: Policy) -> str:
+    """Return the SHA-256 of everything that a policy decides by."""
+    tensors, header = policy.to_parts()
+    kind = f"{type(policy).__module__}:{type(policy).__qualname__}"
+    return tensors_sha256(tensors, json.dumps({**header, "kind": kind}, sort_keys=True))

@@ -7,20 +7,31 @@ its last row is bit-identical to the batch computation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.arrays import F64, Array
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar
+from reinforcestrategycreator_pipeline.deployment.state_files import (
+    read_state,
+    require_same,
+    restoring,
+    stamp_of,
+)
+from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.features.base import (
     Bars,
     FeatureSpec,
     evaluate,
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
-from reinforcestrategycreator_pipeline.ohlcv import OHLCV, first_bad
+from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
+
+FORMAT = "feature-stream/1"
 
 
 class FeatureStream:
@@ -30,10 +41,18 @@ class FeatureStream:
     ----------
     specs : sequence of FeatureSpec
         Specifications of the features that the policy was trained with.
-    columns : iterable of str
-        Columns of the bars: open, high, low, close, volume, then any side data.
-    symbol : str
-        Symbol for error messages.
+    rules : BarRules
+        Symbol, columns, and what the bars must be like: ``schema.rules_of(symbol)`` of a package,
+        or `BarRules.of` a history.
+    history : int
+        Number of latest bars that `latest` can return; the features may need more.
+
+    Attributes
+    ----------
+    count : int
+        Number of bars so far.
+    time : Timestamp or None
+        Close of the latest bar, UTC.
 
     Notes
     -----
@@ -41,70 +60,173 @@ class FeatureStream:
     its window is unknown.
     """
 
-    def __init__(
-        self, specs: Sequence[FeatureSpec], columns: Iterable[str], symbol: str = ""
-    ) -> None:
-        self.symbol = symbol
-        self.columns = tuple(str(name) for name in columns)
-        self._who = f"{symbol}: " if symbol else ""
-        missing = [name for name in OHLCV if name not in self.columns]
-        if missing:
-            raise DataError(f"{self._who}the bars have no column {', '.join(missing)}.")
+    def __init__(self, specs: Sequence[FeatureSpec], rules: BarRules, history: int = 0) -> None:
         if not specs:
             raise ConfigError("a feature stream needs at least one feature. Got none.")
+        self.rules = rules
+        self.specs = tuple(specs)
         self._features = [(spec.name, build_feature(spec)) for spec in specs]
         lookbacks = [feature.lookback for _, feature in self._features]
-        self._keep = None if None in lookbacks else 1 + max(n for n in lookbacks if n is not None)
-        self._set_store(np.empty((len(self.columns), 4 * (self._keep or 256))))
+        known = [1 + n for n in lookbacks if n is not None]
+        self._keep = None if None in lookbacks else max(*known, history, 1)
+        self._store = np.empty((len(rules.columns), 4 * (self._keep or 256)))
         self._end = 0  # bars are in _store[:, :_end]
         self.count = 0
-        self.time: object = None
+        self.time: pd.Timestamp | None = None
 
-    def push(self, bar: Mapping[Any, float], time: object = None) -> None:
-        """Add the bar that has just closed.
+    @property
+    def symbol(self) -> str:
+        """Symbol of the bars."""
+        return self.rules.symbol
+
+    def check(
+        self, bar: LiveBar, *, confirmed: bool = False, now: pd.Timestamp | None = None
+    ) -> tuple[pd.Timestamp, dict[str, float]]:
+        """Return time and values of a bar that may come next; nothing changes.
 
         Parameters
         ----------
-        bar : mapping of str to float
-            Value of each column.
-        time : object, optional
-            Timestamp of the bar, for error messages.
+        bar : LiveBar
+            Bar that has just closed.
+        confirmed : bool
+            Whether the caller knows that the bar is real, however unlike the history it is: after
+            a holiday, or a crash.
+        now : Timestamp, optional
+            Current time; by default, the system's.
 
         Raises
         ------
-        DataError
-            If a column is missing, a price is not finite and > 0, or a volume is not finite and
-            >= 0.
+        LiveBarError
+            If the bar breaks a rule.
         """
-        at = f"at bar {self.count}" + ("" if time is None else f" ({time})")
-        bad = first_bad({name: bar.get(name, np.nan) for name in OHLCV})
-        if bad is not None:
-            raise DataError(f"{self._who}{bad} {at} instead.")
-        for name in self.columns:
-            if name not in bar:
-                raise DataError(f"{self._who}the column {name!r} is missing {at}.")
+        last = None
+        if self.time is not None:
+            newest = self._store[:, self._end - 1].tolist()
+            last = self.time, dict(zip(self.rules.columns, newest, strict=True))
+        return self.rules.check(bar, last, confirmed=confirmed, now=now)
+
+    def push(
+        self, bar: LiveBar, *, confirmed: bool = False, now: pd.Timestamp | None = None
+    ) -> None:
+        """Add the bar that has just closed; see `check`.
+
+        Raises
+        ------
+        LiveBarError
+            If the bar breaks a rule; nothing has changed.
+        """
+        time, values = self.check(bar, confirmed=confirmed, now=now)
         if self._end == self._store.shape[1]:
             self._make_room()
-        self._store[:, self._end] = [bar[name] for name in self.columns]
+        self._store[:, self._end] = [values[name] for name in self.rules.columns]
         self._end += 1
         self.count += 1
         self.time = time
 
-    def _set_store(self, store: F64) -> None:
-        view = store.view()
-        view.flags.writeable = False  # features may only read
-        self._store, self._read_only = store, tuple(zip(self.columns, view, strict=True))
+    def warm_up(self, frame: pd.DataFrame) -> None:
+        """Add recorded bars, by close time; gaps and jumps in them are taken as real.
+
+        Raises
+        ------
+        LiveBarError
+            If a bar breaks a rule that no real bar breaks.
+        """
+        for bar in recorded(frame, self.symbol):
+            self.push(bar, confirmed=True, now=bar.time)
+
+    def latest(self, bars: int) -> Bars:
+        """Return the latest bars by column, oldest first; fewer if there were fewer."""
+        return self._window(min(bars, self._end))
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to one sealed file, atomically."""
+        tensors, header = self.to_parts()
+        write_tensors(path, tensors, {"format": FORMAT, **header})
+
+    @classmethod
+    def load(
+        cls, path: str | Path, specs: Sequence[FeatureSpec], rules: BarRules, history: int = 0
+    ) -> FeatureStream:
+        """Return a stream that goes on from a saved state, to the bit.
+
+        Parameters
+        ----------
+        path : path
+            File that `save` wrote.
+        specs, rules, history
+            Arguments that made the stream; the file names no code that would be loaded.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is missing, damaged, of another format, or of a stream that was made with
+            other arguments.
+        """
+        tensors, header = read_state(path, FORMAT)
+        stream = cls(specs, rules, history)
+        with restoring(path):
+            stream.restore(tensors, header, str(path))
+        return stream
+
+    def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return the tensors and the JSON-serializable header for `restore`."""
+        kept = self._end if self._keep is None else min(self._end, self._keep)
+        header = {
+            "stream": {
+                "rules": {"symbol": self.symbol, **self.rules.to_json()},
+                "features": [spec.to_mapping() for spec in self.specs],
+                "keep": self._keep,
+            },
+            "count": self.count,
+            "time": None if self.time is None else self.time.value,
+        }
+        return {"bars": self._store[:, self._end - kept : self._end]}, header
+
+    def restore(self, tensors: Mapping[str, Array], header: Mapping[str, Any], place: str) -> None:
+        """Take over the result of `to_parts`; `place` is for error messages.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of a stream that was made with other arguments.
+        KeyError, TypeError, ValueError
+            If it is not such a result.
+        """
+        _, expected = self.to_parts()
+        require_same(place, "", header["stream"], expected["stream"])
+        bars, count = tensors["bars"], header["count"]
+        kept = count if self._keep is None else min(count, self._keep)
+        if bars.dtype != np.float64 or bars.shape != (len(self.rules.columns), kept):
+            raise ValueError(f"{kept} bars are needed. Got {bars.dtype} of shape {bars.shape}")
+        if not np.isfinite(bars).all():
+            raise ValueError("bars must be finite")
+        if self._keep is None and kept > self._store.shape[1]:
+            self._store = np.empty((len(bars), 2 * kept))
+        self._store[:, :kept] = bars
+        self._end, self.count = kept, count
+        self.time = stamp_of(header["time"])
+        if (self.time is None) != (count == 0):
+            raise ValueError(f"the time {self.time} after {count} bars")
+
+    def undo(self, time: pd.Timestamp | None) -> None:
+        """Remove the bar that was pushed last; `time` is that of the bar before."""
+        self._end -= 1
+        self.count -= 1
+        self.time = time
 
     def _make_room(self) -> None:
         keep = self._end if self._keep is None else self._keep
         kept = self._store[:, self._end - keep : self._end].copy()
         if self._keep is None:
-            self._set_store(np.empty((len(self.columns), 2 * self._end)))
+            self._store = np.empty((len(self.rules.columns), 2 * self._end))
         self._store[:, :keep] = kept
         self._end = keep
 
     def _window(self, bars: int) -> Bars:
-        return {name: values[self._end - bars : self._end] for name, values in self._read_only}
+        # A copy, since the bits of a dot product may depend on the address; features only read it.
+        window = self._store[:, self._end - bars : self._end].copy()
+        window.flags.writeable = False
+        return dict(zip(self.rules.columns, window, strict=True))
 
     def row(self) -> tuple[tuple[str, ...], F64] | None:
         """Return the features of the latest bar, or None while there are too few bars.
@@ -135,3 +257,11 @@ class FeatureStream:
             names += computed.columns
             values.append(computed.values[-1])
         return tuple(names), np.concatenate(values)
+
+
+def recorded(frame: pd.DataFrame, symbol: str) -> Iterator[LiveBar]:
+    """Yield the rows of a frame, indexed by close time, as live bars."""
+    columns = [str(name) for name in frame.columns]
+    values = frame.to_numpy(dtype=np.float64)
+    for time, row in zip(pd.DatetimeIndex(frame.index), values.tolist(), strict=True):
+        yield LiveBar(symbol, time, dict(zip(columns, row, strict=True)))

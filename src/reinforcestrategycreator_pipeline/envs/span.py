@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward, log_
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, prices_of
 from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, CostConfig
+from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
@@ -38,12 +39,16 @@ class TradingRules(Strict):
         A registered reward, ``"module:function"``, or ``{name: ..., **parameters}``.
     initial_equity : float
         Money at the start of a backtest, > 0; divided equally among the assets.
+    rebalance : "never", "daily", "weekly", "monthly" or int
+        When the accounts of a portfolio are made equal again: never, at the first bar that all
+        symbols have of a day, week or month (UTC), or every so many of these bars, >= 1.
     """
 
     positions: tuple[float, ...] = (0.0, 1.0)
     costs: CostConfig = field(default_factory=CostConfig)
     reward: Annotated[Component[Reward], REWARDS] = log_growth
     initial_equity: Annotated[float, Gt(0)] = 100_000.0
+    rebalance: Rebalance = "never"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,8 @@ paper trading of every run check that the two agree.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from reinforcestrategycreator_pipeline.checks import require_number
 from reinforcestrategycreator_pipeline.errors import DataError
@@ -16,6 +17,7 @@ from reinforcestrategycreator_pipeline.execution.costs import BPS, CostConfig
 
 # Trades and loans below this fraction of equity are rounding errors of the ledger.
 DUST = 1e-12
+_NUMBERS = ("cash", "shares", "price", "fees_paid", "debt_forgiven", "_stake")
 
 
 class Trade(NamedTuple):
@@ -102,6 +104,24 @@ class Ledger:
         self.fees_paid += fee
         self._mark(price)
 
+    def deposit(self, amount: float) -> None:
+        """Pay money in, or out if negative, after the open and before the trade.
+
+        A ruined account takes none. A payment that leaves no equity ruins the account.
+
+        Raises
+        ------
+        DataError
+            If the amount is not finite.
+        """
+        if not math.isfinite(amount):
+            raise DataError(f"a deposit must be finite. Got {amount} instead.")
+        if self.ruined:
+            return
+        self._stake += max(amount, 0.0)
+        self.cash += amount
+        self._mark(self.price)
+
     def trade(self, shares: float) -> Trade:
         """Buy shares (or sell, if negative) at the latest price plus costs.
 
@@ -127,6 +147,28 @@ class Ledger:
         _require_price("close", price)
         self._mark(price)
         self._stake = self.equity
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the account, except for its costs, as a mapping for JSON."""
+        return {name: getattr(self, name) for name in (*_NUMBERS, "ruined")}
+
+    def restore(self, mapping: Mapping[str, Any]) -> None:
+        """Take over an account from the result of `to_json`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the mapping is not such a result.
+        """
+        numbers = {name: mapping[name] for name in _NUMBERS}
+        ruined = mapping["ruined"]
+        if not all(isinstance(x, float) and math.isfinite(x) for x in numbers.values()):
+            raise ValueError(f"an account must have finite numbers. Got {numbers}")
+        if not isinstance(ruined, bool) or min(numbers["price"], numbers["_stake"]) < 0.0:
+            raise ValueError(f"not an account: {dict(mapping)}")
+        for name, value in numbers.items():
+            setattr(self, name, value)
+        self.ruined = ruined
 
     def _mark(self, price: float) -> None:
         self.price = float(price)

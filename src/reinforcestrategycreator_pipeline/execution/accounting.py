@@ -11,10 +11,15 @@ A decision at close(t) changes the target p, held since open(t), to the new targ
    E' = E (1 + c w') / (1 + c q) when buying and E (1 - c w') / (1 - c q) when selling.
 3. Open to close. Equity earns q (close(t+1)/open(t+1) - 1).
 
-Because the exposure after costs is exactly the target, growth depends only on (t, p, q) and not on
-the path. Hence (bar, previous target) is the complete state of an account whose orders do not move
-the market. The training market, the Gymnasium environment, the backtest, and the oracle all call
-this kernel. The paper broker does not: its ledger (`account`) is an independent check.
+Where a portfolio is rebalanced, money d comes into the account, or leaves it, at open(t+1) before
+the trade: E becomes E + d, and w' becomes w' E / (E + d). What the trade then costs is the cost of
+moving the money.
+
+Because the exposure after costs is exactly the target, growth without a deposit depends only on
+(t, p, q) and not on the path. Hence (bar, previous target) is the complete state of an account
+whose orders do not move the market. The training market, the Gymnasium environment, the backtest,
+and the oracle all call this kernel. The paper broker does not: its ledger (`account`) is an
+independent check.
 """
 
 from __future__ import annotations
@@ -62,11 +67,11 @@ class BarOutcome(NamedTuple):
     Attributes
     ----------
     growth : ndarray
-        Equity at this close, >= RUIN_GROWTH.
+        Equity at this close, the deposit included, >= RUIN_GROWTH.
     equity_at_open : ndarray
-        Equity at the open, before rebalancing.
+        Equity at the open, after the deposit and before the trade.
     exposure_at_open : ndarray
-        Exposure at the open before rebalancing (the drifted old target).
+        Exposure at the open before the trade: the drifted old target, after the deposit.
     traded : ndarray
         Value traded at the open; positive for a purchase.
     trading_cost : ndarray
@@ -74,7 +79,8 @@ class BarOutcome(NamedTuple):
     carrying_cost : ndarray
         Borrow fees and margin interest.
     ruined : ndarray of bool
-        Whether the account lost everything, to prices or to costs; growth is then RUIN_GROWTH.
+        Whether the account lost everything, to prices or to costs. Growth is then RUIN_GROWTH,
+        times 1 plus the deposit if money came in.
     """
 
     growth: F64
@@ -100,7 +106,11 @@ def exposure_at_close(target: ArrayLike, open_: ArrayLike, close: ArrayLike) -> 
 
 
 def bar_outcome(
-    prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs: CostConfig
+    prices: BarPrices,
+    previous: ArrayLike,
+    target: ArrayLike,
+    costs: CostConfig,
+    deposit: ArrayLike = 0.0,
 ) -> BarOutcome:
     """Compute the outcome of one bar, elementwise over broadcast arrays.
 
@@ -112,6 +122,10 @@ def bar_outcome(
         Target exposures of the previous decision and of this one, as fractions of equity.
     costs : CostConfig
         Costs of trading and of carrying a position.
+    deposit : array_like
+        Money that comes in at the open, before the trade, or leaves if negative, as a multiple of
+        the equity at the previous close. An account that the gap ruins must get none: it would
+        be lost.
     """
     q = np.asarray(target, dtype=np.float64)
     w = exposure_at_close(previous, prices.open_tm1, prices.close_tm1)
@@ -120,8 +134,10 @@ def bar_outcome(
     )
     gap = prices.open_t / prices.close_tm1
     at_open = 1.0 + w * (gap - 1.0) - carrying
-    solvent = at_open > RUIN_GROWTH
-    at_open = np.where(solvent, at_open, RUIN_GROWTH)
+    paid_in = np.asarray(deposit, dtype=np.float64)
+    solvent = at_open + np.minimum(paid_in, 0.0) > RUIN_GROWTH
+    ruin = RUIN_GROWTH * (1.0 + np.maximum(paid_in, 0.0))  # of the stake
+    at_open = np.where(solvent, at_open + paid_in, RUIN_GROWTH)
     w_open = np.where(solvent, w * gap / at_open, 0.0)
     q = np.where(solvent, q, 0.0)
     buying = q > w_open
@@ -129,9 +145,9 @@ def bar_outcome(
     payable = 1.0 + c * w_open > 0.0  # else closing costs all equity; implies 1 + c q > 0
     after = np.where(payable, at_open * (1.0 + c * w_open) / np.where(payable, 1.0 + c * q, 1.0), 0)
     growth = after * (1.0 + q * (prices.close_t / prices.open_t - 1.0))
-    ruined = ~solvent | ~(growth > RUIN_GROWTH)
+    ruined = ~solvent | ~(growth > ruin)
     return BarOutcome(
-        growth=np.where(ruined, RUIN_GROWTH, growth),
+        growth=np.where(ruined, ruin, growth),
         equity_at_open=at_open,
         exposure_at_open=w_open,
         traded=q * after - w_open * at_open,

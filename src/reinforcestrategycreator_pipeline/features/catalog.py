@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.checks import from_mapping
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importing registers them
     momentum,
     moving_average,
@@ -57,13 +57,14 @@ def build_feature(spec: FeatureSpec) -> Feature:
     return UserFunction(cast(Callable[..., F64], found), spec.name, spec.params)
 
 
-def parse_specs(items: Sequence[FeatureSpec | Mapping[str, Any] | str]) -> tuple[FeatureSpec, ...]:
+def parse_specs(items: Sequence[Any]) -> tuple[FeatureSpec, ...]:
     """Parse the configuration's list of features, checking each entry by building it.
 
     Parameters
     ----------
     items : sequence
-        Entries: mappings ``{"name": ..., **parameters}``, names, or ready specifications.
+        Entries: mappings ``{"name": ..., **parameters}``, names, or ready specifications; in
+        Python also functions and dataclasses themselves.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def parse_specs(items: Sequence[FeatureSpec | Mapping[str, Any] | str]) -> tuple
             build_feature(specs[-1])
         except ConfigError as error:
             error.within(i)
-            error.message = f"features[{i}]: {error.message}"
+            error.place = f"features[{i}]: "
             raise
     return tuple(specs)
 
@@ -90,9 +91,24 @@ def _parse(item: object) -> FeatureSpec:
         return item
     if isinstance(item, str):
         return FeatureSpec(item)
-    if not isinstance(item, Mapping) or "name" not in item:
-        raise ConfigError(f"must be a mapping with a name and parameters. Got {item!r} instead.")
-    return FeatureSpec(item["name"], {k: v for k, v in item.items() if k != "name"})
+    if isinstance(item, Mapping) and "name" in item:
+        name = item["name"]
+        params = {k: v for k, v in item.items() if k != "name"}
+        return FeatureSpec(_given(name).name if callable(name) else name, params)
+    if isinstance(item, Mapping) or not (callable(item) or dataclasses.is_dataclass(item)):
+        rule = "must be a mapping with a name and parameters"
+        raise ConfigError(f"{rule}. Got {shorten(repr(item), 80)} instead.", rule=rule, value=item)
+    return _given(item)
+
+
+def _given(item: object) -> FeatureSpec:
+    """Return the specification of a function or dataclass that was given in Python."""
+    spec = FEATURES.spec(FEATURES.build(item))
+    name, params = (spec, {}) if isinstance(spec, str) else (spec.pop("name"), spec)
+    if "<" in name:  # <lambda>, <locals>
+        rule = "must be defined at the top level of a module or notebook, to be found by its name"
+        raise ConfigError(f"the feature {name!r} {rule}.", rule=rule, value=item)
+    return FeatureSpec(name, params)
 
 
 def list_features() -> tuple[Description, ...]:

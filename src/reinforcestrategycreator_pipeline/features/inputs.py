@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reinforcestrategycreator_pipeline.checks import is_int
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.features.base import FeatureSpec
@@ -42,6 +42,18 @@ class Inputs:
             raise ConfigError(f"feature names must all be different. Got {names!r}.")
         if not is_int(self.lookback) or self.lookback < 0:
             raise ConfigError(f"a lookback must be an integer >= 0. Got {self.lookback!r}.")
+
+    def column(self, name: str) -> int:
+        """Return the position of the column `name` in an array of features.
+
+        Raises
+        ------
+        ConfigError
+            If there is none; the message offers the nearest name.
+        """
+        if name not in self.names:
+            raise ConfigError(f"there is no feature column {name!r}.{nearest(name, self.names)}")
+        return self.names.index(name)
 
     def parsed(self) -> tuple[FeatureSpec, ...]:
         """Return the parsed specifications."""

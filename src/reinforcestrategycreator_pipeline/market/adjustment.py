@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import log
+from math import exp, log
 
 import numpy as np
 import pandas as pd
@@ -210,12 +210,25 @@ def unadjusted_splits(frame: pd.DataFrame) -> tuple[tuple[pd.Timestamp, Fraction
     for i in np.flatnonzero(np.abs(gap) > smallest).tolist():
         before = gap[max(0, i - _WINDOW) : i]
         ordinary = before if len(before) >= 10 else np.delete(gap, i)
-        sigma = _robust_sigma(ordinary)
-        tolerance = min(max(3 * sigma, _TOLERANCE_FLOOR), _TOLERANCE_CAP)
-        ratio, distance = _nearest_ratio(float(np.exp(-gap[i])), COMMON_RATIOS)
-        if distance <= tolerance and abs(gap[i]) > 8 * sigma:
+        ratio = split_in_gap(float(gap[i]), robust_sigma(ordinary))
+        if ratio is not None:
             found.append((frame.index[i + 1], ratio))
     return tuple(found)
+
+
+def split_in_gap(gap: float, sigma: float) -> Fraction | None:
+    """Return the split that an overnight gap looks like, or None.
+
+    Parameters
+    ----------
+    gap : float
+        Log of the open over the previous close.
+    sigma : float
+        Robust standard deviation of the ordinary gaps.
+    """
+    tolerance = min(max(3 * sigma, _TOLERANCE_FLOOR), _TOLERANCE_CAP)
+    ratio, distance = _nearest_ratio(exp(min(max(-gap, -99.0), 99.0)), COMMON_RATIOS)
+    return ratio if distance <= tolerance and abs(gap) > 8 * sigma else None
 
 
 def _split_in(jump: float, log_return: float, noise: float) -> Fraction | None:
@@ -247,7 +260,7 @@ def _rounding_noise(adjusted: F64) -> F64:
     return np.zeros(len(adjusted) - 1)
 
 
-def _robust_sigma(values: F64) -> float:
+def robust_sigma(values: F64) -> float:
     """Return the standard deviation implied by the median absolute deviation."""
     if len(values) == 0:
         return 0.0

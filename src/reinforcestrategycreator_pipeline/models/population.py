@@ -23,6 +23,7 @@ from reinforcestrategycreator_pipeline.errors import (
 )
 from reinforcestrategycreator_pipeline.models.gym.collectors import Environment, task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
+from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
 from reinforcestrategycreator_pipeline.models.gym.together import learn_together
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQNConfig
 from reinforcestrategycreator_pipeline.models.learner.guards import warn
@@ -249,7 +250,13 @@ class Population:
         ]
         return Batch(*stacked)
 
-    def learn(self, envs: Sequence[Environment], total_steps: int) -> list[LearningResult]:
+    def learn(
+        self,
+        envs: Sequence[Environment],
+        total_steps: int,
+        *,
+        action_masking: ActionMasking = "auto",
+    ) -> list[LearningResult]:
         """Train every agent on its own environment, bit-identical to `DQN.learn` for each alone.
 
         Parameters
@@ -258,6 +265,9 @@ class Population:
             One environment per agent, all of the same kind.
         total_steps : int
             Environment steps per agent, >= 0.
+        action_masking : {"auto", "on", "off"}
+            Whether action masks are used, as in `DQN.learn`. All agents have masks, each its own,
+            or none has.
 
         Returns
         -------
@@ -279,4 +289,4 @@ class Population:
         if not hasattr(self, "_together"):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))
-        return learn_together(self, envs, total_steps)
+        return learn_together(self, envs, total_steps, action_masking)

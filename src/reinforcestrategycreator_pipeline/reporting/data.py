@@ -12,6 +12,7 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.backtesting.metrics.base import MetricInfo, MetricValue
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import nearest
+from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import Looked
 
@@ -40,6 +41,8 @@ class ReportData:
         Cost settings by name: basis points, and yearly rates.
     positions : sequence of float
         Grid of target exposures, as fractions of equity.
+    rebalance : str or int
+        When the portfolio is rebalanced, see `rebalancing_bars`.
     features : sequence of str
         Names of the features that the policy receives.
     lookback : int
@@ -82,6 +85,7 @@ class ReportData:
     bar_counts: Mapping[str, int] = field(default_factory=dict)
     costs: Mapping[str, Any] = field(default_factory=dict)
     positions: Sequence[float] = ()
+    rebalance: Rebalance = "never"
     features: Sequence[str] = ()
     lookback: int = 0
     prices: Mapping[str, pd.DataFrame] = field(default_factory=dict)

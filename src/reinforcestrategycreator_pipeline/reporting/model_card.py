@@ -10,7 +10,7 @@ from reinforcestrategycreator_pipeline.reporting.markdown import (
     plain,
     table,
 )
-from reinforcestrategycreator_pipeline.reporting.words import hold_note
+from reinforcestrategycreator_pipeline.reporting.words import hold_note, portfolio_note
 
 CARD_METRICS = (
     "total_return",
@@ -23,11 +23,20 @@ CARD_METRICS = (
 )
 
 _LOADING = """```python
-from reinforcestrategycreator_pipeline.deployment.package import load_package
-policy = load_package("PATH/TO/THIS/FOLDER")  # checks every file's SHA-256
-held = policy.flat  # index of the current exposure
-held = policy.decide(raw_features, held)  # at the close; raw_features: shape ({n},), unscaled
-target = policy.positions[held]  # target exposure at the next open
+from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
+from reinforcestrategycreator_pipeline.deployment.live_bars import LiveBar
+from reinforcestrategycreator_pipeline.deployment.package import load_package, read_schema
+from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
+from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+
+package, symbol = "PATH/TO/THIS/FOLDER", "SYMBOL"
+policy = load_package(package)  # checks every file's SHA-256
+rules = read_schema(package).rules_of(symbol)  # what live bars must be like
+trader = PaperTrader(policy, rules, PaperMarket(symbol, 100_000.0, CostConfig()))
+trader.warm_up(history)  # recorded bars by close time, at least {n}
+done = trader.push(LiveBar(symbol, time, values))  # at each close; a wrong bar is rejected
+target = done.target  # target exposure at the next open
+trader.save("state")  # PaperTrader.load("state", policy, rules) goes on after a restart
 ```"""
 
 
@@ -68,15 +77,14 @@ def compose_model_card(data: ReportData) -> str:
             ]
         ),
         "## Results on the test bars",
-        "The portfolio on held-out bars, net of costs: equal money for each asset at the start, "
-        "never rebalanced.",
+        f"The portfolio on held-out bars, net of costs: {portfolio_note(data)}.",
         _results(data),
         "## Promotion",
         checks_table(decision) if decision.checks else "No checks were set.",
         first_decision(decision),
         "## Use",
         "Requires this project, NumPy and safetensors; computing the features may require more.",
-        _LOADING.replace("{n}", str(len(data.features))),
+        _LOADING.replace("{n}", str(data.lookback)),
         "## Limits",
         "One test split cannot prove an edge. The policy has not seen assets, bar sizes or market "
         "regimes unlike those above, and its orders were assumed not to move prices.",

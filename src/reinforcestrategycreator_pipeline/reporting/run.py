@@ -61,6 +61,7 @@ def read_run(run_dir: Path) -> ReportData:
         bar_counts=windows["rows"][-1],
         costs=trading["costs"],
         positions=trading["positions"],
+        rebalance=trading.get("rebalance", "never"),
         features=spec["names"],
         lookback=spec["lookback"],
         results=results,

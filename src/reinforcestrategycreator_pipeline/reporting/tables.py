@@ -24,12 +24,10 @@ from reinforcestrategycreator_pipeline.backtesting.results import (
     StrategyResult,
 )
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.reporting.words import portfolio_note
 
 TRADES_SHOWN = 100
 ITEMS_SHOWN = 6
-PORTFOLIO_NOTE = (
-    "equal money for each asset at the start, in accounts of their own; weights are not rebalanced"
-)
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The best cell is marked only in groups that doing nothing cannot win by definition.
 _RANKED_GROUPS = ("Return", "Return for risk")
@@ -212,7 +210,7 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
         rows.append((f"{name.capitalize()} span", f"{texts[0]} to {texts[1]}{count}"))
     rows.append(("Bars per year", _periods(data)))
     if PORTFOLIO in data.results:
-        rows.append(("Portfolio", PORTFOLIO_NOTE))
+        rows.append(("Portfolio", portfolio_note(data)))
     if (percent := data.judgement.random_percentile.get(data.assets[0])) is not None:
         text = f"ended above {percent:.1f}% of its own exposures at shifted times"
         rows.append(("Timing", f"{text}; a description, not a test"))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue, format_value
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
+from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
 
@@ -95,6 +98,42 @@ def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float) -> str:
     if abs(sharpe.value) < 1.96 * error:
         return text + ", so it is statistically indistinguishable from zero."
     return text + "; confirm it on other splits and seeds, and count everything that was tried."
+
+
+def portfolio_note(data: ReportData) -> str:
+    """Say whose money the portfolio is, and when it is moved between the assets."""
+    start = "equal money for each asset at the start, in accounts of their own"
+    if data.rebalance == "never":
+        return f"{start}; weights are not rebalanced{_drifted(data)}"
+    whole = data.results[PORTFOLIO][data.policy].timestamps
+    ends = {name: data.results[name][data.policy].timestamps for name in data.symbols}
+    bars = rebalancing_bars(
+        {name: stamps.as_unit("ns").asi8 for name, stamps in ends.items()}, data.rebalance
+    )
+    every = data.rebalance if isinstance(data.rebalance, str) else f"every {data.rebalance} bars"
+    every = "at every bar" if data.rebalance == 1 else every
+    done = "which never fell due here"
+    if len(bars):
+        texts = stamp_texts(pd.DatetimeIndex(bars[[0, -1]], tz="UTC"), whole)
+        done = f"{len(bars):,} times from {texts[0]} to {texts[-1]}"
+    first = min(ends, key=lambda name: ends[name][-1])
+    if ends[first][-1] < whole[-1]:
+        done += f", and not after {first}'s last bar, {stamp_texts(ends[first][-1:], whole)[0]}"
+    return (
+        f"{start}, which are made equal again {every}, at the open of a bar that all assets have: "
+        f"{done}. The result of one asset is that of an account that no money enters or leaves"
+    )
+
+
+def _drifted(data: ReportData) -> str:
+    """Say where the policy's weights have drifted by the last bar."""
+    ends = {name: data.results[name][data.policy].equity[-1] for name in data.symbols}
+    if len(ends) < 2:
+        return ""
+    low, high = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
+    total = sum(ends.values())
+    parts = (f"{ends[name] / total:.1%} ({name})" for name in (low, high))
+    return f"; at the end they are from {' to '.join(parts)}"
 
 
 def floor_note(floor: float | None) -> str:

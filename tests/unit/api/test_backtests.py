@@ -98,3 +98,31 @@ def test_a_notebook_shows_a_table_and_the_curves(bars):
     assert "<th>buy and hold</th>" in page
     assert "Sharpe ratio" in page
     assert "undefined" in page  # flat has no dispersion
+
+
+def frame(opens, closes, start="2024-01-01"):
+    return pd.DataFrame(
+        {"open": opens, "high": 99.0, "low": 1.0, "close": closes, "volume": 1.0},
+        index=pd.date_range(start, periods=len(opens), tz="UTC"),
+    ).astype(float)
+
+
+def test_a_rebalanced_portfolio_by_hand():
+    # A doubles on day 1, and B gains a tenth on day 2: with 150 each, or with 200 and 100.
+    bars = {"A": frame([9, 10, 20], [9, 20, 20]), "B": frame([9, 10, 10], [9, 10, 11])}
+    ends = {"never": 200 + 110, "daily": 150 + 165, 1: 150 + 165, 2: 150 + 165, 3: 200 + 110}
+    for rule, end in ends.items():
+        found = backtest(
+            "buy_and_hold", bars, costs=FREE, initial_equity=200, benchmarks=(), rebalance=rule
+        )
+        assert found.equity["buy and hold"].tolist() == pytest.approx([200, 300, end])
+        assert found.rules.rebalance == rule
+        assert found.trades["pnl"].sum() == pytest.approx(end - 200)
+
+
+def test_symbols_that_share_no_bar_cannot_be_rebalanced():
+    bars = {"A": frame([9, 10, 20], [9, 20, 20]), "B": frame([9, 9, 9], [9, 9, 9], "2024-02-01")}
+    with pytest.raises(DataError, match=r"trading\.rebalance: .*Got A and B without such a bar"):
+        backtest("buy_and_hold", bars, rebalance="weekly")
+    with pytest.raises(ConfigError, match=r"must be 'never', .* Did you mean 'weekly'\?"):
+        backtest("buy_and_hold", bars, rebalance="weekli")

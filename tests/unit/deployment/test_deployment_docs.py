@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from deployment_cases import package_policy, written
+from deployment_cases import COLUMNS, package_policy, written
 from policy_cases import random_network
 from rest_venue import RestDesk
 from snippets import ROOT, snippets
@@ -15,6 +15,8 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,
     SimulatedBroker,
 )
+from reinforcestrategycreator_pipeline.deployment.live_bars import RULES
+from reinforcestrategycreator_pipeline.deployment.package import DataSchema
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
@@ -30,7 +32,7 @@ PAGES = {
 
 
 def test_the_examples_run(tmp_path, monkeypatch, capsys):
-    frame = make_bars(300)
+    frame = make_bars(300)[list(COLUMNS)]
     spec = FeatureSpec("returns", {"horizons": (1, 2, 5)})
     table = compute_features(frame, [spec])
     policy = package_policy(
@@ -38,19 +40,21 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
         inputs=Inputs(table.names, 5, (spec.to_mapping(),)),
         scaler=ScalerConfig().fit(table.values[5:200]),
     )
-    written(tmp_path / "package", policy)
+    written(tmp_path / "package", policy, schema=DataSchema.of({"AAPL": frame}))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("my_broker", None)  # of another test in this process
     shown = [s for name, page in PAGES.items() for s in snippets(page, name)]
     blocks = [s for s in shown if s.language == "python"]
-    assert len(blocks) == 11
+    assert len(blocks) == 13
     for block in blocks:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     names = {
         "raw_features": table.values[50],
         "frame": frame,
+        "history": frame.iloc[:280],
+        "live": frame.iloc[280:],
         "first_decision": 100,
         "BrokerContract": BrokerContract,
         "RestDesk": RestDesk,
@@ -69,6 +73,8 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     assert names["actions"].tolist() == [expected.argmax()]
     assert names["target"] in (0.0, 1.0)
     assert len(names["result"].equity) == 200
+    assert names["done"].time == frame.index[-1]
+    assert names["trader"].stream.count == 300
     assert np.isfinite(names["result"].equity).all()
     market = PaperMarket("A", 1000.0, CostConfig())
     broker = names["RecordingBroker"](market, smallest=2.0)
@@ -88,3 +94,10 @@ def test_the_table_of_states_is_shown():
         if names and names[0] in TRANSITIONS:
             shown |= dict.fromkeys(names, frozenset(re.findall(r"`(\w+)`", after)))
     assert shown == TRANSITIONS
+
+
+def test_the_table_of_rules_is_shown():
+    table = PAGES["package-and-deploy"].split("### Bars that are rejected")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z ]+)` \|.*\| (.*) ?\|$", table, re.MULTILINE)
+    assert {name: "confirmed=True" in last for name, last in rows} == RULES
+    assert [name for name, _ in rows] == list(RULES)

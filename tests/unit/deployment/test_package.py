@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from deployment_cases import package_policy, package_record, written
+from deployment_cases import COLUMNS, package_policy, package_record, written
 from policy_cases import plain_network, random_network, random_weights
 
 from reinforcestrategycreator_pipeline.deployment import package_files
@@ -328,24 +328,28 @@ def test_the_schema_is_of_all_assets():
     hours = pd.date_range("2020-01-01", periods=9, freq="h", tz="UTC")
     days = pd.date_range("2020-01-01", periods=9, freq="D", tz="UTC")
     both = {
-        "A": pd.DataFrame(1.0, hours, ["open", "close", "mood"]),
-        "B": pd.DataFrame(1.0, days, ["open", "close", "rate"]),
+        "A": pd.DataFrame(1.0, hours, [*COLUMNS, "mood"]),
+        "B": pd.DataFrame(1.0, days, [*COLUMNS, "rate"]),
     }
     schema = DataSchema.of(both)
-    assert schema == DataSchema(("open", "close"), (3600.0, 86_400.0))
+    assert (schema.columns, schema.bar_seconds) == (COLUMNS, (3600.0, 86_400.0))
+    assert [rules.columns for rules in schema.rules.values()] == [COLUMNS, COLUMNS]
+    assert schema.rules_of("B").calendar.bar_seconds == 86_400.0
+    with pytest.raises(DataError, match=r"was not trained on 'BB'\. Did you mean 'B'\?.*BarRules"):
+        schema.rules_of("BB")
     for symbol, frame in both.items():
         schema.require(frame, symbol)
 
 
 def test_bars_that_the_policy_does_not_know_are_refused():
     days = pd.date_range("2020-01-01", periods=9, freq="D", tz="UTC")
-    schema = DataSchema.of({"A": pd.DataFrame(1.0, days, ["open", "close", "mood"])})
-    schema.require(pd.DataFrame(1.0, days, ["more", "mood", "close", "open"]), "A")
-    with pytest.raises(DataError, match="A: the policy needs the column close, mood"):
+    schema = DataSchema.of({"A": pd.DataFrame(1.0, days, [*COLUMNS, "mood"])})
+    schema.require(pd.DataFrame(1.0, days, ["more", "mood", *COLUMNS[::-1]]), "A")
+    with pytest.raises(DataError, match=r"A: the policy needs the column high, low, .*, mood"):
         schema.require(pd.DataFrame(1.0, days, ["open"]), "A")
     hours = pd.date_range("2020-01-01", periods=9, freq="h", tz="UTC")
     with pytest.raises(DataError, match=r"trained on bars of 86400 seconds\. Got .* 3600 s"):
-        schema.require(pd.DataFrame(1.0, hours, ["open", "close", "mood"]), "A")
+        schema.require(pd.DataFrame(1.0, hours, [*COLUMNS, "mood"]), "A")
 
 
 @pytest.mark.parametrize("text", ["{}", '{"columns": 3, "bar_seconds": [1, 2]}', "[]", "{"])

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from deployment_cases import frame_of
+from deployment_cases import frame_of, on_paper, trader_of
 from policy_cases import plain_network, random_policy, random_weights
 
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
@@ -12,8 +12,10 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,
     SimulatedBroker,
 )
-from reinforcestrategycreator_pipeline.deployment.paper import PaperResult, paper_trade
-from reinforcestrategycreator_pipeline.errors import DataError, FeatureError, RunError
+from reinforcestrategycreator_pipeline.deployment.live_bars import LiveBar
+from reinforcestrategycreator_pipeline.deployment.replay import PaperResult, paper_trade
+from reinforcestrategycreator_pipeline.deployment.streaming import recorded
+from reinforcestrategycreator_pipeline.errors import DataError, RunError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.testing.trading_cases import (
     DEAR,
@@ -33,7 +35,13 @@ def backtest(policy, asset, costs):
 
 def paper(policy, asset, costs, make_broker=SimulatedBroker):
     market = PaperMarket(asset.symbol, START, costs)
-    return paper_trade(policy, frame_of(asset), 0, market, make_broker(market))
+    return on_paper(policy, frame_of(asset), 0, market, make_broker)
+
+
+def equal(result, expected, asset):
+    """Compare paper trading with a backtest; return the largest gaps."""
+    table = pd.DataFrame(asset.features, columns=[f"f{i}" for i in range(3)])
+    return result.require_equal(expected.equity, expected.exposure, table)
 
 
 @pytest.mark.parametrize("costs", [FREE, CostConfig(), DEAR], ids=["free", "usual", "dear"])
@@ -45,7 +53,7 @@ def test_paper_trading_is_the_backtest(grid, costs):
         expected, result = backtest(policy, asset, costs), paper(policy, asset, costs)
         assert result.exposure.tolist() == expected.exposure.tolist()
         fills += len(result.fills)
-        assert result.require_equal(expected.equity) <= 1e-9
+        assert max(equal(result, expected, asset)) <= 1e-9
         opens = dict(zip(result.times.asi8.tolist(), asset.open.tolist(), strict=True))
         spent = sum(f.commission + f.quantity * (f.price - opens[f.time]) for f in result.fills)
         spent += result.fees_paid
@@ -67,7 +75,7 @@ def test_a_ruined_account_stays_where_it_is():
     for seed in range(20):
         asset, policy = random_asset(120, seed, volatility=0.15), random_policy(3, grid, seed)
         expected, result = backtest(policy, asset, DEAR), paper(policy, asset, DEAR)
-        assert result.require_equal(expected.equity) <= 1e-9
+        assert max(equal(result, expected, asset)) <= 1e-9
         assert result.exposure.tolist() == expected.exposure.tolist()
         ruined += result.ruined
         if result.ruined:
@@ -113,10 +121,10 @@ def test_nothing_of_the_future_reaches_a_decision_or_a_fill():
         assert not np.array_equal(result.equity, whole.equity)
 
 
-def test_the_last_row_is_never_read():
+def test_the_last_row_changes_nothing():
     asset, policy = random_asset(50, seed=2), random_policy(3, (0.0, 1.0), seed=2)
     expected = paper(policy, asset, DEAR)
-    asset.features[-1] = np.nan
+    asset.features[-1] = 1e6
     assert paper(policy, asset, DEAR).equity.tolist() == expected.equity.tolist()
 
 
@@ -125,7 +133,7 @@ def test_stamps_of_less_than_a_second_are_kept():
     frame = frame_of(asset)
     for early in (1, 7, 333):
         shifted = frame.set_axis(frame.index - pd.Timedelta(early, "ms"))
-        result = paper_trade(policy, shifted, 0, PaperMarket("A", START, DEAR))
+        result = on_paper(policy, shifted, 0, PaperMarket("A", START, DEAR))
         assert result.times.equals(shifted.index)
         assert {fill.time for fill in result.fills} <= set(shifted.index.asi8.tolist())
 
@@ -154,17 +162,20 @@ class GenerousBroker(SimulatedBroker):
 def test_a_broker_that_differs_from_the_backtest_is_caught(broken):
     asset, policy = random_asset(200, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
     expected = backtest(policy, asset, DEAR)
-    with pytest.raises(RunError, match=r"A: paper trading and backtest differ from bar 2 \(20"):
-        paper(policy, asset, DEAR, broken).require_equal(expected.equity)
+    with pytest.raises(RunError, match=r"A: paper .* differ from bar 2 \(20.* on: equity is"):
+        equal(paper(policy, asset, DEAR, broken), expected, asset)
 
 
 def test_a_rejected_order_ends_paper_trading():
     class Rejecting(SimulatedBroker):
+        order = None
+
         def submit(self, order):
             self.order = order
 
         def poll(self):
-            return [OrderUpdate(self.order.client_id, "rejected", reason="no margin")]
+            given, self.order = self.order, None
+            return [OrderUpdate(given.client_id, "rejected", reason="no margin")] if given else []
 
     asset, policy = random_asset(50, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
     with pytest.raises(OrderError, match="A: the broker rejected an order: no margin"):
@@ -178,63 +189,80 @@ def result_of(equity, features=None):
     return PaperResult("A", times, np.array(equity), np.zeros(n - 1), features, (), 0.0, False)
 
 
-def test_the_gap_is_the_largest_relative_difference():
-    result = result_of([100.0, 200.0, 50.0])
-    assert result.gap_to(np.array([100.0, 160.0, 50.0])) == pytest.approx(0.25)
-    with pytest.raises(RunError) as caught:
-        result.require_equal(np.array([100.0, 160.0, 50.0]))
-    assert str(caught.value) == (
-        "A: paper trading and backtest differ from bar 1 (2020-01-02 00:00:00+00:00) on: "
-        "equity 200.0 on paper, 160.0 in the backtest (relative tolerance 1e-09)"
-    )
-    with pytest.raises(RunError, match="differ from bar 2"):
-        result.require_equal(np.array([100.0, 200.0, np.nan]))
-    with pytest.raises(RunError, match="3 closes, the other equity curve has the shape"):
-        result.gap_to(np.ones(4))
-
-
-def test_the_feature_that_parts_first_is_named():
-    result = result_of([100.0, 200.0, 50.0], [[1.0, 2.0], [3.0, np.nan]])
-    other = np.array([100.0, 200.0, 60.0])
-    table = pd.DataFrame({"a": [1.0, 3.5, 0.0], "b": [2.0, 9.0, 0.0]})
+def test_the_gaps_are_the_largest_relative_differences():
+    result = result_of([100.0, 200.0, 50.0], [[1.0], [3.0]])
+    equity = np.array([100.0, 200.0 * (1 + 4e-10), 50.0])
+    # A feature's size is its value plus its mean absolute value: 3 + (1 + 3) / 2.
+    table = pd.DataFrame({"a": [1.0, 3.0 + 2e-9, np.nan]})
+    gaps = result.require_equal(equity, np.zeros(2), table)
+    assert gaps == pytest.approx((4e-10, 4e-10), rel=1e-5)
     with pytest.raises(
-        RunError, match=r"'a' differs from bar 1 \(2020-01-02 .*3\.0 bar by bar, 3\.5"
+        RunError, match=r"3 closes and 1 features, the .*\(\(4,\), \(2,\), \(2, 1\)"
     ):
-        result.require_equal(other, table)
-    with pytest.raises(RunError, match="1e-09\\); the features before it are equal"):
-        result.require_equal(other, pd.DataFrame({"a": [1.0, 3.0], "b": [2.0, 9.0]}))
+        result.require_equal(np.ones(4), np.zeros(2), table)
+
+
+@pytest.mark.parametrize(
+    ("equity", "exposure", "features", "found"),
+    [
+        ([99.0, 200.0, 50.0], [0, 0], [[9, 2], [3, 4]], "bar 0 (2020-01-01 00:00:00+00:00) on: "
+         "equity is 100.0 on paper, 99.0 in the backtest (relative tolerance 1e-09)"),
+        ([100.0, 160.0, 50.0], [0, 0], [[1, 2], [3, 4]], "bar 1 (2020-01-02 00:00:00+00:00) on: "
+         "equity is 200.0 on paper, 160.0 in the backtest (relative tolerance 1e-09)"),
+        ([100.0, 200.0, np.nan], [0, 0], [[1, 2], [3, 4]], "bar 2 (2020-01-03 00:00:00+00:00) on: "
+         "equity is 50.0 on paper, nan in the backtest (relative tolerance 1e-09)"),
+        ([100.0, 160.0, 50.0], [0, 1], [[1, 2], [3, 4]], "bar 1 (2020-01-02 00:00:00+00:00) on: "
+         "equity is 200.0 on paper, 160.0 in the backtest (relative tolerance 1e-09)"),
+        ([100.0, 200.0, 60.0], [0, 1], [[1, 2], [3, 4]], "bar 1 (2020-01-02 00:00:00+00:00) on: "
+         "the target is 0.0 on paper, 1.0 in the backtest"),
+        ([100.0, 160.0, 50.0], [1, 1], [[1, 2.5], [3, 4]], "bar 0 (2020-01-01 00:00:00+00:00) on: "
+         "the feature 'b' is 2.0 bar by bar, 2.5 in the table. Does it use later bars, or bars "
+         "before its declared lookback?"),
+        ([100.0, 200.0, 50.0], [0, 0], [[1, 2], [3, np.nan]], "bar 1 (2020-01-02 00:00:00+00:00) "
+         "on: the feature 'b' is 4.0 bar by bar, nan in the table. Does it use later bars, or "
+         "bars before its declared lookback?"),
+    ],
+    ids=["start", "equity", "nan", "equity first", "target", "feature first", "no feature"],
+)  # fmt: skip
+def test_the_first_difference_is_named(equity, exposure, features, found):
+    result = result_of([100.0, 200.0, 50.0], [[1.0, 2.0], [3.0, 4.0]])
+    table = pd.DataFrame(np.array(features, dtype=float), columns=["a", "b"])
+    with pytest.raises(RunError) as caught:
+        result.require_equal(np.array(equity), np.array(exposure, dtype=float), table)
+    assert str(caught.value) == f"A: paper trading and backtest differ from {found}"
+
+
+def test_a_feature_that_differs_without_an_effect_is_found():
+    asset, policy = random_asset(80, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
+    expected, result = backtest(policy, asset, DEAR), paper(policy, asset, DEAR)
+    table = pd.DataFrame(asset.features, columns=["f0", "f1", "f2"])
+    table.iloc[33, 1] *= 1 + 1e-6  # too little to change a decision
+    with pytest.raises(RunError, match=r"from bar 33 \(.*the feature 'f1' is"):
+        result.require_equal(expected.equity, expected.exposure, table)
 
 
 def test_no_order_from_a_nan():
     asset, policy = random_asset(50, seed=2), random_policy(3, (0.0, 1.0), seed=2)
-    asset.features[20, 1] = np.nan
-    market = PaperMarket("A", START, DEAR)
-    broker = SimulatedBroker(market)
-    with pytest.raises(FeatureError, match="A: feature 'column': column 'f1' must be finite"):
-        paper_trade(policy, frame_of(asset), 0, market, broker)
-    assert broker.poll() == []
-
-
-@pytest.mark.parametrize(
-    ("column", "bad", "message"),
-    [("open", np.nan, "open must be finite"), ("close", 0.0, "the close of a bar must be")],
-)
-def test_bars_that_break_a_rule_are_refused(column, bad, message):
-    frame = frame_of(random_asset(10))
-    frame.iloc[4, frame.columns.get_loc(column)] = bad
-    with pytest.raises(DataError, match=message.replace("open must", "(the )?open .*must")):
-        paper_trade(random_policy(3, (0.0, 1.0)), frame, 0, PaperMarket("A", START, DEAR))
+    frame = frame_of(asset)
+    trader = trader_of(policy, frame, PaperMarket("A", START, DEAR))
+    for bar in recorded(frame.iloc[:20], "A"):
+        trader.push(bar, confirmed=True)
+    bad = LiveBar("A", frame.index[20], {**frame.iloc[20], "f1": np.nan})
+    with pytest.raises(DataError, match=r"A, bar of .*: f1 must be a number, finite\. Got nan"):
+        trader.push(bad, confirmed=True)
+    assert trader.broker.poll() == []
 
 
 def test_bars_that_go_back_in_time_are_refused():
     frame = frame_of(random_asset(10))
-    frame = frame.set_axis(frame.index[::-1])
-    with pytest.raises(DataError, match="the years between two closes"):
-        paper_trade(random_policy(3, (0.0, 1.0)), frame, 0, PaperMarket("A", START, DEAR))
+    trader = trader_of(random_policy(3, (0.0, 1.0)), frame, PaperMarket("A", START, DEAR))
+    with pytest.raises(DataError, match=r"late or out of order; the last bar was of 2001"):
+        paper_trade(trader, frame.iloc[::-1], 0)
 
 
 @pytest.mark.parametrize(("bars", "start"), [(1, 0), (10, -1), (10, 9), (10, 10)])
 def test_the_first_decision_needs_a_next_bar(bars, start):
-    frame, policy = frame_of(random_asset(10)).iloc[:bars], random_policy(3, (0.0, 1.0))
+    frame = frame_of(random_asset(10))
+    trader = trader_of(random_policy(3, (0.0, 1.0)), frame, PaperMarket("A", START, DEAR))
     with pytest.raises(DataError, match=f"at a row from 0 to {bars - 2}. Got {start} instead"):
-        paper_trade(policy, frame, start, PaperMarket("A", START, DEAR))
+        paper_trade(trader, frame.iloc[:bars], start)

@@ -4,12 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from deployment_cases import frame_of
+from deployment_cases import frame_of, on_paper
 from policy_cases import random_policy
 from rest_venue import RestDesk, RestVenue
 
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
-from reinforcestrategycreator_pipeline.deployment.paper import paper_trade
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
 from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, random_asset
@@ -31,10 +30,10 @@ class TestRestBroker(BrokerContract):
 def test_paper_trading_through_a_server_is_paper_trading():
     asset, policy = random_asset(60, seed=2), random_policy(3, (-1.0, 0.0, 1.0), seed=2)
     frame = frame_of(asset)
-    here = paper_trade(policy, frame, 0, PaperMarket("A", 1e5, DEAR))
+    here = on_paper(policy, frame, 0, PaperMarket("A", 1e5, DEAR))
     market = PaperMarket("A", 1e5, DEAR)
     with RestVenue(market) as venue:
-        there = paper_trade(policy, frame, 0, market, RestBroker(url=venue.url))
+        there = on_paper(policy, frame, 0, market, lambda _: RestBroker(url=venue.url))
     assert len(here.fills) > 10
     assert there.fills == here.fills
     assert there.equity.tobytes() == here.equity.tobytes()

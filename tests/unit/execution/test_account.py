@@ -324,3 +324,21 @@ def test_the_checks_catch_a_broken_ledger(broken, test, arguments):
     checks.make = broken
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         getattr(checks, test)(**arguments)
+
+
+def test_money_paid_in_and_out():
+    account = Ledger(100.0, FREE)
+    account.close(10.0)
+    account.open(10.0, 0.0)
+    account.trade(10.0)
+    account.deposit(50.0)
+    assert (account.cash, account.equity) == (50.0, 150.0)
+    account.deposit(-120.0)
+    assert (account.cash, account.equity, account.ruined) == (-70.0, 30.0, False)
+    account.deposit(-30.0)
+    assert account.ruined
+    account.deposit(1000.0)
+    assert account.equity == pytest.approx(150.0 * 1e-6)
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(DataError, match="a deposit must be finite"):
+            account.deposit(wrong)

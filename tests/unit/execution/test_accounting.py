@@ -192,3 +192,40 @@ def test_prices_of_pairs_each_bar_with_the_next():
         [5.0, 6.0],
         [7.0, 8.0],
     ]
+
+
+def test_money_comes_in_at_the_open_before_the_trade():
+    # Long 100 of 100, gap to 120; 80 come in. 200 with 120 in shares: buy the rest, 1% of it.
+    out = bar_outcome(bar(10, 10, 12, 15), 1.0, 1.0, ROUND, deposit=0.8)
+    assert out.equity_at_open == pytest.approx(2.0)
+    assert out.exposure_at_open == pytest.approx(0.6)
+    after = (2.0 + 1.2 * ROUND.buy_cost) / (1 + ROUND.buy_cost)
+    assert out.traded == pytest.approx(after - 1.2)
+    assert out.trading_cost == pytest.approx(2.0 - after)
+    assert out.growth == pytest.approx(after * 15 / 12)
+
+
+def test_money_that_leaves_is_paid_by_a_sale():
+    # Long 120 of 120 after the gap; 20 leave: 100, of which 120 are in shares; sell.
+    out = bar_outcome(bar(10, 10, 12, 12), 1.0, 1.0, ROUND, deposit=-0.2)
+    assert out.exposure_at_open == pytest.approx(1.2)
+    after = (1.0 - 1.2 * ROUND.sell_cost) / (1 - ROUND.sell_cost)
+    assert out.growth == pytest.approx(after)
+    assert out.traded == pytest.approx(after - 1.2)
+
+
+def test_a_deposit_adds_to_the_stake_of_which_a_millionth_is_ruin():
+    out = bar_outcome(bar(10, 10, 10, 20), 0.0, -1.0, FREE, deposit=3.0)
+    assert out.ruined
+    assert out.growth == 4 * RUIN_GROWTH
+    # What would take all is ruin, whatever is left on paper.
+    out = bar_outcome(bar(10, 10, 10, 10), 1.0, 1.0, FREE, deposit=-1.0)
+    assert out.ruined
+    assert out.growth == RUIN_GROWTH
+
+
+def test_no_deposit_is_a_deposit_of_nothing_to_the_bit():
+    for p, q in [(0.0, 1.0), (1.0, -1.0), (-1.0, 0.5)]:
+        plain = bar_outcome(bar(10, 10.3, 11.7, 12.9, 0.01), p, q, ROUND)
+        none = bar_outcome(bar(10, 10.3, 11.7, 12.9, 0.01), p, q, ROUND, deposit=0.0)
+        assert [float(x) for x in plain] == [float(x) for x in none]

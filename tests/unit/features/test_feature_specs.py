@@ -5,11 +5,12 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import (
     DEFAULT_FEATURES,
     build_feature,
@@ -29,6 +30,47 @@ def test_entries_of_every_form():
         FeatureSpec("macd", {}),
     )
     assert build_feature(specs[0]) == Rsi(period=14)
+
+
+def half_range(bars, part=0.5):
+    return part * (bars["high"] - bars["low"])
+
+
+def test_functions_and_dataclasses_themselves():
+    name = f"{__name__}:half_range"
+    specs = parse_specs([half_range, {"name": half_range, "part": 0.25}, Rsi(period=3)])
+    assert specs == (
+        FeatureSpec(name, {}),
+        FeatureSpec(name, {"part": 0.25}),
+        FeatureSpec("rsi", {"period": 3, "tail": 1e-6}),
+    )
+    bars = {"high": np.array([3.0, 4.0]), "low": np.array([1.0, 1.0]), "close": np.array([2, 2])}
+    assert evaluate(build_feature(specs[1]), name, bars).values.ravel().tolist() == [0.5, 0.75]
+    config = load_config(RunConfig, None, given={"features": {"columns": ["rsi", half_range]}})
+    assert config.features.columns == ({"name": "rsi"}, {"name": name})
+
+
+def test_a_function_that_no_name_can_find_again():
+    def inner(bars):
+        return bars["close"]
+
+    for function in (inner, lambda bars: bars["close"]):
+        with pytest.raises(ConfigError, match=r"features\[1\]: .* at the top level of a module"):
+            parse_specs(["rsi", function])
+
+
+def test_a_bare_name_in_a_list_takes_parameters():
+    given = {"features": {"columns": ["rsi", "macd"]}}
+    config = load_config(RunConfig, None, ["features.columns.0.period=9"], given=given)
+    assert config.features.columns == ({"name": "rsi", "period": 9}, {"name": "macd"})
+
+
+def test_a_mistake_is_placed_once(tmp_path):
+    (tmp_path / "it.yaml").write_text("features:\n  columns: [{name: rsi, perod: 3}]")
+    with pytest.raises(ConfigError) as caught:
+        load_config(RunConfig, tmp_path / "it.yaml")
+    rest = "it.yaml:2: features.columns[0].perod: unknown key. Did you mean 'period'?"
+    assert str(caught.value) == f"{tmp_path}/{rest}"
 
 
 def test_a_bare_name_in_the_configuration_file(tmp_path):

@@ -120,6 +120,15 @@ def test_optional_sections(load) -> None:
     assert load(None, "extra.steps=3").extra == Training(steps=3)
 
 
+def test_an_entry_of_a_list_is_set_by_its_position(load) -> None:
+    config = load("training: {layers: [8, 4, 2]}", "training.layers.1=5")
+    assert config.training.layers == (8, 5, 2)
+    text = "features: [{name: rsi, params: {period: 3, tail: 1}}, {name: macd}]"
+    first, second = load(text, "features.0.params.period=9", "features.1.name=atr").features
+    assert (first.name, first.params) == ("rsi", {"period": 9, "tail": 1})
+    assert second.name == "atr"
+
+
 def test_values_of_set_are_yaml(load) -> None:
     config = load(None, "source.name=NO", "training.layers=[3]", "source={start: 2024-01-01}")
     assert config.source == Source(name="NO", start="2024-01-01")
@@ -175,7 +184,11 @@ def test_refusals_in_a_file(load, text: str, message: str) -> None:
          "rate, steps."),
         ("trainin.steps=1", "trainin: unknown key. Did you mean 'training'?"),
         ("seed.x=1", "seed: must be an integer. Got {'x': 1} instead."),
-        ("features.0.name=x", "features: must be a list. Got {'0': {'name': 'x'}} instead."),
+        ("training.layers.2=3", "training.layers is a list: its entries are 0 to 1. Got '2' "
+         "instead."),
+        ("training.layers.-1=3", "training.layers is a list: its entries are 0 to 1. Got '-1' "
+         "instead."),
+        ("training.layers.1=a", "training.layers[1]: must be an integer. Got 'a' instead."),
         ("training.steps=0", "training.steps: must be an integer >= 1. Got 0 instead."),
         ("training.steps='7'", "training.steps: must be an integer >= 1. Got '7' instead."),
         ("training.steps=[1", "not valid YAML: expected ',' or ']', but got '<stream end>'."),

@@ -2,15 +2,19 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue
+from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.reporting.model_card import compose_model_card
+from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "deployment"))
-from deployment_cases import written
+from deployment_cases import COLUMNS, package_policy, written
 
 PASSED = Check("Trades", "at least 10", "25", True)
 FAILED = Check("Sharpe ratio", "at least 0.50", "0.31", False)
@@ -80,11 +84,22 @@ def test_names_from_outside_cannot_change_the_card(card):
     assert [line for line in text.splitlines() if line.startswith("# ")] == text.splitlines()[:1]
 
 
-def test_the_five_lines_of_the_card_work(card, tmp_path):
+def test_the_lines_of_the_card_work(card, tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", card(), re.DOTALL).group(1)
-    assert len(code.splitlines()) == 5
-    written(tmp_path / "package")
-    names = {"raw_features": np.array([0.1, 0.2, 0.3])}
-    exec(code.replace("PATH/TO/THIS/FOLDER", str(tmp_path / "package")), names)
-    assert names["target"] in (0.0, 1.0)
-    assert names["policy"].positions[names["held"]] == names["target"]
+    frame = make_bars(61)[list(COLUMNS)]
+    features = FeatureSpec("returns", {"horizons": (1, 2, 5)})
+    names = compute_features(frame, [features]).names
+    inputs = Inputs(names, 5, (features.to_mapping(),))
+    written(tmp_path / "package", package_policy(inputs=inputs))
+    monkeypatch.chdir(tmp_path)
+    last = frame.iloc[60]
+    given = {"history": frame.iloc[:60], "time": last.name, "values": dict(last)}
+    exec(code.replace("PATH/TO/THIS/FOLDER", "package").replace("SYMBOL", "AAPL"), given)
+    assert given["target"] in (0.0, 1.0)
+    again = PaperTrader.load("state", given["policy"], given["rules"])
+    assert (again.target, again.stream.time) == (given["target"], last.name)
+
+
+def test_a_card_says_whether_the_portfolio_is_rebalanced(card):
+    assert "accounts of their own; weights are not rebalanced; at the end they are" in card()
+    assert "which are made equal again monthly, at the open of a bar" in card(rebalance="monthly")

@@ -1,5 +1,6 @@
 """The verdict's words, and the Markdown form against a golden text."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from reinforcestrategycreator_pipeline.reporting import markdown
 from reinforcestrategycreator_pipeline.reporting.contents import contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.markdown import fenced, plain
-from reinforcestrategycreator_pipeline.reporting.words import tiles, verdict
+from reinforcestrategycreator_pipeline.reporting.words import portfolio_note, tiles, verdict
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
 from reinforcestrategycreator_pipeline.verdict.decision import Check
 
@@ -149,3 +150,42 @@ def test_docs_define_every_metric():
     text = docs.read_text(encoding="utf-8")
     for name in METRICS:
         assert f"`{name}`" in text, name
+
+
+def test_the_report_says_whether_and_when_the_portfolio_is_rebalanced(report_kit):
+    """651 weekdays from Monday 2010-08-02: 130 later Mondays, the last is 2013-01-28."""
+    data = report_kit.build(symbols=("AAPL", "IBM"))
+    start = "equal money for each asset at the start, in accounts of their own"
+    ends = {symbol: data.results[symbol]["ridge"].equity[-1] for symbol in ("AAPL", "IBM")}
+    (low, small), (high, large) = sorted(ends.items(), key=lambda item: item[1])
+    never = (
+        f"{start}; weights are not rebalanced; at the end they are from "
+        f"{small / (small + large):.1%} ({low}) to {large / (small + large):.1%} ({high})"
+    )
+    assert f"| Portfolio | {never} |" in render_markdown(data)
+    one = portfolio_note(report_kit.build(symbols=("AAPL",)))
+    assert one == f"{start}; weights are not rebalanced"
+    weekly = report_kit.replace(data, rebalance="weekly")
+    said = (
+        f"{start}, which are made equal again weekly, at the open of a bar that all assets have: "
+        "130 times from 2010-08-09 to 2013-01-28. The result of one asset is that of an account "
+        "that no money enters or leaves"
+    )
+    assert portfolio_note(weekly) == said
+    assert f"| Portfolio | {said} |" in render_markdown(weekly)
+    assert "again every 7 bars, at" in portfolio_note(report_kit.replace(data, rebalance=7))
+    often = portfolio_note(report_kit.replace(data, rebalance=1))
+    assert "again at every bar, at the open of a bar that all assets have: 650 times" in often
+    rare = portfolio_note(report_kit.replace(data, rebalance=651))
+    assert "at the open of a bar that all assets have: which never fell due here. " in rare
+
+
+def test_a_symbol_that_ends_early_ends_the_rebalancing_and_the_report_says_so(report_kit):
+    data = report_kit.build(symbols=("AAPL", "IBM"))
+    whole = data.results["IBM"]["ridge"]
+    part = dataclasses.replace(whole, timestamps=whole.timestamps[:101])
+    results = {**data.results, "IBM": {**data.results["IBM"], "ridge": part}}
+    note = portfolio_note(report_kit.replace(data, results=results, rebalance="weekly"))
+    assert (
+        "20 times from 2010-08-09 to 2010-12-20, and not after IBM's last bar, 2010-12-20" in note
+    )

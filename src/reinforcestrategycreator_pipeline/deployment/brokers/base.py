@@ -7,9 +7,9 @@ when equity and price are known, so an account at any vendor can implement the p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from reinforcestrategycreator_pipeline.checks import require
 from reinforcestrategycreator_pipeline.errors import NonFiniteError, RscError
@@ -201,6 +201,35 @@ class Orders:
         for update in updates:
             self._apply(update)
         return updates
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the orders and their states as a list for JSON."""
+        return [
+            {
+                "client_id": name,
+                "symbol": order.symbol,
+                "quantity": order.quantity,
+                "left": self._left[name],
+                "state": self.states[name],
+            }
+            for name, order in self._sent.items()
+        ]
+
+    def restore(self, saved: Iterable[Mapping[str, Any]]) -> None:
+        """Take over orders from the result of `to_json`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is not such a result.
+        """
+        for one in saved:
+            order = Order(str(one["client_id"]), str(one["symbol"]), float(one["quantity"]))
+            if one["state"] not in TRANSITIONS:
+                raise ValueError(f"an order cannot be {one['state']!r}")
+            self._sent[order.client_id] = order
+            self._left[order.client_id] = float(one["left"])
+            self.states[order.client_id] = one["state"]
 
     def _apply(self, update: OrderUpdate) -> None:
         name, state = update.client_id, update.state

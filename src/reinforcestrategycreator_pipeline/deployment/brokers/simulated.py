@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
 from reinforcestrategycreator_pipeline.deployment.brokers.base import (
     Account,
     Fill,
@@ -39,7 +43,7 @@ class PaperMarket:
         self.ledger = Ledger(cash, costs)
         self._time = 0  # close time of the newest bar
         self._in_session: bool | None = None  # None until a price is known
-        self._known: set[str] = set()
+        self._known: dict[str, None] = {}  # a set in order
         self._waiting: list[Order] = []
         self._updates: list[OrderUpdate] = []
 
@@ -80,7 +84,7 @@ class PaperMarket:
         """Fill an order, queue it for the next open, or reject it; ignore a repeated order."""
         if order.client_id in self._known:
             return
-        self._known.add(order.client_id)
+        self._known[order.client_id] = None
         if order.symbol != self.symbol:
             self._reject(order, f"this account trades {self.symbol} only")
         elif self._in_session or self.ledger.ruined:
@@ -93,6 +97,41 @@ class PaperMarket:
         """Return the updates since the last call."""
         found, self._updates = self._updates, []
         return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the market and its account as a mapping for JSON."""
+        return {
+            "symbol": self.symbol,
+            "costs": asdict(self.ledger.costs),
+            "ledger": self.ledger.to_json(),
+            "time": self._time,
+            "in_session": self._in_session,
+            "known": list(self._known),
+            "waiting": [asdict(order) for order in self._waiting],
+            "updates": [[*update] for update in self._updates],
+        }
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, Any]) -> PaperMarket:
+        """Restore a market from the result of `to_json`.
+
+        Raises
+        ------
+        ConfigError, KeyError, TypeError, ValueError
+            If the mapping is not such a result.
+        """
+        market = cls(str(mapping["symbol"]), 1.0, CostConfig(**mapping["costs"]))
+        market.ledger.restore(mapping["ledger"])
+        time, in_session = mapping["time"], mapping["in_session"]
+        if type(time) is not int or in_session not in (None, True, False):
+            raise ValueError(f"not the session of a market: {time!r}, {in_session!r}")
+        market._time, market._in_session = time, in_session
+        market._known = dict.fromkeys(map(str, mapping["known"]))
+        market._waiting = [Order(**order) for order in mapping["waiting"]]
+        for name, state, fill, reason in mapping["updates"]:
+            executed = None if fill is None else Fill(*fill)
+            market._updates.append(OrderUpdate(str(name), state, executed, str(reason)))
+        return market
 
     def _execute(self, order: Order) -> None:
         if self.ledger.ruined:

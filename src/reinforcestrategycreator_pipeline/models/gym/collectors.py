@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import Array, Bools
+from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, needs, shorten
 from reinforcestrategycreator_pipeline.models.base import Model
+from reinforcestrategycreator_pipeline.models.gym.masks import KEY, ActionMasking, MaskReader
 from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     DQNConfig,
@@ -55,6 +56,21 @@ class TaskModel(Model, Protocol):
     @property
     def replay_buffer(self) -> Any:
         """Replay that the transitions go to."""
+        ...
+
+    @property
+    def masked(self) -> bool:
+        """Whether the model was trained with action masks."""
+        ...
+
+    def predict(self, states: Array, mask: Bools | None = None) -> Array:
+        """Return the action values of one state or a batch; -inf for invalid actions."""
+        ...
+
+    def select_actions(
+        self, states: Array, exploration_rate: float = 0.0, mask: Bools | None = None
+    ) -> Ints:
+        """Return an action for each state (E, n_inputs), a valid one if there is a mask."""
         ...
 
 
@@ -160,11 +176,15 @@ class Collector(ABC):
         Number of environments E.
     last_step : int
         Environment step at which training ends; episodes running then are truncated.
+    action_masking : {"auto", "on", "off"}
+        Whether action masks are used; see `DQN.learn`.
 
     Attributes
     ----------
     steps : int
         Environment steps so far, over all environments.
+    action_masking : str
+        The setting, as given.
     episodes : Episodes
         Record of finished episodes.
     states : ndarray, shape (E, n_inputs)
@@ -175,12 +195,26 @@ class Collector(ABC):
         Steps of the unfinished episodes.
     ended : ndarray, shape (E,), bool
         Whether the next step of an environment is a reset.
+    masks : ndarray, shape (E, n_actions), bool, or None
+        Valid actions in `states`; None without action masks.
     recorders : list of Recorder
         One per environment; empty without recording.
     """
 
-    def __init__(self, model: TaskModel, env: Any, task: Task, n_envs: int, last_step: int) -> None:
+    def __init__(
+        self,
+        model: TaskModel,
+        env: Any,
+        task: Task,
+        n_envs: int,
+        last_step: int,
+        action_masking: ActionMasking = "auto",
+    ) -> None:
         self.env, self.n_envs = env, n_envs
+        self.action_masking = action_masking
+        self.masks: Bools | None = None
+        vector = n_envs if is_vector(env) else None
+        self._reader = MaskReader(env, vector, task.n_actions, action_masking)
         self.steps = 0
         self.episodes = Episodes()
         self.states = np.zeros((n_envs, math.prod(task.shape)), dtype=model.dtype)
@@ -238,9 +272,15 @@ class SingleCollector(Collector):
     """Steps a single environment with minimal overhead."""
 
     def __init__(
-        self, model: TaskModel, env: Any, task: Task, last_step: int, recording: bool = False
+        self,
+        model: TaskModel,
+        env: Any,
+        task: Task,
+        last_step: int,
+        recording: bool = False,
+        action_masking: ActionMasking = "auto",
     ) -> None:
-        super().__init__(model, env, task, 1, last_step)
+        super().__init__(model, env, task, 1, last_step, action_masking)
         if recording:
             self.recorders = [Recorder(env)]
         stepped = self.recorders[0] if recording else env
@@ -256,20 +296,24 @@ class SingleCollector(Collector):
 
     def start(self, seed: int) -> None:
         """Reset the environment with `seed`."""
-        self._show(self._reset(seed=seed)[0])
+        observation, info = self._reset(seed=seed)
+        if self._reader.begin(info, self._model):
+            self.masks = np.ones((1, self._task.n_actions), dtype=bool)
+        self._show(observation, info)
 
     def restart(self, i: int, seed: int) -> None:
         """Begin a new episode, dropping pending steps."""
         self._drop_running(i)
-        self._show(self._reset(seed=seed)[0])
+        self._show(*self._reset(seed=seed))
 
     def after_restore(self) -> None:
         """Use the restored state."""
         self._use(self.states, self._then[0])
         self._return, self._length = float(self.running_returns[0]), int(self.running_lengths[0])
 
-    def _show(self, observation: Any) -> None:
+    def _show(self, observation: Any, info: Any) -> None:
         self._require_shape(observation)
+        self._note_mask(info)
         rows, row, shaped = self._now
         np.copyto(shaped, observation)
         self.states = rows
@@ -282,33 +326,59 @@ class SingleCollector(Collector):
         state, following = now[1], then[1]
         if self._observes:
             model.observe(now[0])
-        action = int(model.select_actions(now[0], model.exploration_rate)[0])
-        observation, reward, terminated, truncated, _ = self._step(self._task.first_action + action)
+        if self.masks is None:
+            actions = model.select_actions(now[0], model.exploration_rate)
+        else:
+            actions = model.select_actions(now[0], model.exploration_rate, self.masks)
+        answer = self._step(self._task.first_action + int(actions[0]))
+        observation, reward, terminated, truncated, info = answer
         self.steps = step = self.steps + 1
         np.copyto(then[2], observation)
         reward = float(reward)
         if not math.isfinite(reward + float(following.dot(following))):
             self._refuse_non_finite(reward, following)
         cut = truncated or step >= self._last_step
-        self._replay.push(state, action, reward, following, terminated, cut)
+        next_mask = self._note_mask(info, not terminated)
+        row = (state, int(actions[0]), reward, following, terminated, cut)
+        if next_mask is None:
+            self._replay.push(*row)
+        else:
+            self._replay.push(*row, next_mask)
         self._return += reward
         self._length += 1
         self._now, self._then = then, now
         if terminated or truncated:
             self.episodes.add(self._return, self._length, step)
             self._return, self._length = 0.0, 0
-            self._show(self._reset()[0])
+            self._show(*self._reset())
         self.states = self._now[0]
         self.running_returns[0], self.running_lengths[0] = self._return, self._length
+
+    def _note_mask(self, info: Any, needed: bool = True) -> Bools | None:
+        """Take the mask of the new state from the info, and return it; None without masks."""
+        if self.masks is None:
+            if KEY in info and self._reader.watches:
+                raise self._reader.appeared(self.steps)
+            return None
+        mask = self._reader.one(info, self.steps, needed)
+        if mask is not None and needed:
+            self.masks[0] = mask
+        return mask
 
 
 class VectorCollector(Collector):
     """Steps a vector of environments in any of Gymnasium's autoreset modes."""
 
     def __init__(
-        self, model: TaskModel, env: Any, task: Task, last_step: int, recording: bool = False
+        self,
+        model: TaskModel,
+        env: Any,
+        task: Task,
+        last_step: int,
+        recording: bool = False,
+        action_masking: ActionMasking = "auto",
     ) -> None:
-        super().__init__(model, env, task, int(env.num_envs), last_step)
+        super().__init__(model, env, task, int(env.num_envs), last_step, action_masking)
         self.mode = autoreset_mode(env)
         self._shaped = (self.n_envs, *task.shape)
         self._following = np.zeros_like(self.states)
@@ -326,7 +396,9 @@ class VectorCollector(Collector):
 
     def start(self, seed: int) -> None:
         """Reset all environments, with the seeds that the vector derives from `seed`."""
-        observations, _ = self.env.reset(seed=seed)
+        observations, infos = self.env.reset(seed=seed)
+        if self._reader.begin(infos, self._model, self.mode):
+            self.masks = self._reader.many(infos, self.steps, np.ones(self.n_envs, dtype=bool))
         self._require_shape(observations, (self.n_envs,))
         self.states.reshape(self._shaped)[...] = observations
         self._check(self.running_returns, self.states)
@@ -334,8 +406,10 @@ class VectorCollector(Collector):
     def restart(self, i: int, seed: int) -> None:
         """Begin a new episode in environment `i`, dropping its pending steps."""
         self._drop_running(i)
-        observation, _ = self.recorders[i].reset(seed=seed)
+        observation, info = self.recorders[i].reset(seed=seed)
         self.states[i] = np.ravel(observation)
+        if self.masks is not None:
+            self.masks[i] = self._reader.row(i, info, self.recorders[i], self.steps)
 
     def after_restore(self) -> None:
         """Set the vector's observations, and the environments that it must reset."""
@@ -350,7 +424,10 @@ class VectorCollector(Collector):
         whole = bool(acting.all())
         if self._observes:
             model.observe(states if whole else states[acting])
-        actions = model.select_actions(states, model.exploration_rate)
+        if self.masks is None:
+            actions = model.select_actions(states, model.exploration_rate)
+        else:
+            actions = model.select_actions(states, model.exploration_rate, self.masks)
         result = self.env.step(actions + self._task.first_action)
         observations, rewards, terminated, truncated, infos = result
         self.steps += self.n_envs if whole else int(acting.sum())
@@ -365,7 +442,15 @@ class VectorCollector(Collector):
         self._check(rewards, following)
         cut = truncated if self.steps < self._last_step else np.ones(self.n_envs, dtype=bool)
         row = (states, actions, rewards, following, terminated, cut)
-        self._replay.push_many(*row, present=None if whole else acting)
+        present = None if whole else acting
+        if self.masks is None:
+            if KEY in infos and self._reader.watches:
+                raise self._reader.appeared(self.steps)
+            self._replay.push_many(*row, present=present)
+        else:
+            read = self._reader.after_step(infos, self.steps, self.mode, over, terminated)
+            stored, self.masks = read
+            self._replay.push_many(*row, present=present, next_masks=stored)
         self.running_returns += rewards if whole else np.where(acting, rewards, 0.0)
         self.running_lengths += acting
         self.states, self._following = following, states
@@ -400,7 +485,10 @@ class VectorCollector(Collector):
             shaped[i] = final[i]
 
     def _reset_masked(self, over: Bools) -> None:
-        observations, _ = self.env.reset(options={"reset_mask": over.copy()})
+        observations, infos = self.env.reset(options={"reset_mask": over.copy()})
+        if self.masks is not None:
+            first = self._reader.many(infos, self.steps, over)
+            self.masks = np.where(over[:, None], first, self.masks)
         reset = np.asarray(observations, dtype=self.states.dtype).reshape(self.states.shape)
         if not np.array_equal(reset[~over], self.states[~over], equal_nan=True):
             raise ConfigError(

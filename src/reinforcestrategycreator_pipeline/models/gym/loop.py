@@ -30,6 +30,7 @@ from reinforcestrategycreator_pipeline.models.gym.collectors import (
     is_vector,
     task_of,
 )
+from reinforcestrategycreator_pipeline.models.gym.masks import SETTINGS, ActionMasking
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 from reinforcestrategycreator_pipeline.models.gym.rounds import (
     Callback,
@@ -56,6 +57,7 @@ def learn(
     checkpoint_interval: int = 10_000,
     resume: bool = False,
     progress_bar: bool = False,
+    action_masking: ActionMasking = "auto",
 ) -> LearningResult:
     """Train `model` on `env`; implements `DQN.learn`, which documents the parameters."""
     require_int(OWNER, "total_steps", total_steps, 0)
@@ -80,13 +82,16 @@ def learn(
     task = task_of(env)
     if eval_env is not None:
         _require_evaluable(env, eval_env, task)
-    collector = make_collector(model, env, task, total_steps, checkpoint_folder is not None)
+    recording = checkpoint_folder is not None
+    collector = make_collector(model, env, task, total_steps, recording, action_masking)
     loop = Loop(
         model,
         collector,
         total_steps,
         _callbacks(callback),
-        None if eval_env is None else Evaluation(model, eval_env, eval_interval, eval_episodes),
+        None
+        if eval_env is None
+        else Evaluation(model, eval_env, eval_interval, eval_episodes, action_masking),
         keep_best,
         None if checkpoint_folder is None else CheckpointStore(Path(checkpoint_folder)),
         checkpoint_interval,
@@ -126,15 +131,22 @@ def _require_evaluable(env: Any, eval_env: Any, task: Task) -> None:
 
 
 def make_collector(
-    model: TaskModel, env: Any, task: Task, last_step: int, recording: bool = False
+    model: TaskModel,
+    env: Any,
+    task: Task,
+    last_step: int,
+    recording: bool = False,
+    action_masking: ActionMasking = "auto",
 ) -> Collector:
     """Return a collector for `env` and `model`; build the model if it is not built yet.
 
     Raises
     ------
     ConfigError
-        If the model does not fit the task.
+        If the model does not fit the task, or `action_masking` is unknown.
     """
+    known = action_masking in SETTINGS
+    require(known, OWNER, "action_masking", f"one of {', '.join(SETTINGS)}", action_masking)
     if not hasattr(model, "learner"):
         model.build(task.shape, (task.n_actions,))
     fits = (model.n_inputs, model.n_actions) == (math.prod(task.shape), task.n_actions)
@@ -150,4 +162,4 @@ def make_collector(
     require(hasattr(replay, "push_many"), OWNER, "model's replay", rule, type(replay).__name__)
     replay.drop_pending()  # steps of a previous task
     kind = VectorCollector if is_vector(env) else SingleCollector
-    return kind(model, env, task, last_step, recording)
+    return kind(model, env, task, last_step, recording, action_masking)

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.action_masks import masked
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector, TaskModel
+from reinforcestrategycreator_pipeline.models.gym.masks import KEY, ActionMasking, MaskReader
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 from reinforcestrategycreator_pipeline.models.learner.state import config_record
 from reinforcestrategycreator_pipeline.models.loops import (
@@ -126,18 +128,29 @@ class Evaluation:
         Environment, different from that of training.
     interval, episodes : int
         Environment steps of training between two evaluations, and episodes per evaluation.
+    action_masking : {"auto", "on", "off"}
+        The setting of the training; see `DQN.learn`.
     """
 
-    def __init__(self, model: TaskModel, env: Any, interval: int, episodes: int) -> None:
+    def __init__(
+        self,
+        model: TaskModel,
+        env: Any,
+        interval: int,
+        episodes: int,
+        action_masking: ActionMasking = "auto",
+    ) -> None:
         self.model, self.env, self.interval, self.episodes = model, env, interval, episodes
         self._first_action = int(env.action_space.start)
+        place, n_actions = "evaluation at step", int(env.action_space.n)
+        self._reader = MaskReader(env, None, n_actions, action_masking, place)
 
     def mean_return(self, step: int, stop: StopRequest) -> float | None:
         """Return the mean undiscounted return, or None if the user has asked to stop."""
         rng = generator(self.model.config.seed, f"learn/evaluation/{step}")
         total = 0.0
         for seed in rng.integers(SEEDS, size=self.episodes).tolist():
-            observation, _ = self.env.reset(seed=seed)
+            observation, info = self.env.reset(seed=seed)
             over = False
             while not over:
                 if stop:
@@ -145,8 +158,14 @@ class Evaluation:
                 q = self.model.predict(np.reshape(observation, self.model.input_shape))
                 if not np.isfinite(q).all():
                     raise NonFiniteError(f"evaluation at step {step}: Q-values {q.tolist()}")
+                if self.model.masked:
+                    mask = self._reader.one(info, step)
+                    assert mask is not None
+                    q = masked(q, mask)
+                elif self._reader.watches and KEY in info:
+                    raise self._reader.appeared(step)
                 action = self._first_action + int(q.argmax())
-                observation, reward, terminated, truncated, _ = self.env.step(action)
+                observation, reward, terminated, truncated, info = self.env.step(action)
                 total += float(reward)
                 over = bool(terminated or truncated)
         if not math.isfinite(total):
@@ -326,6 +345,8 @@ class Loop:
             "autoreset_mode": getattr(collector, "mode", None),
             "total_steps": self.total_steps,
         }
+        if collector.action_masking != "auto":
+            identity["action_masking"] = collector.action_masking
         found: dict[str, Any] = json.loads(json.dumps(identity))  # in the form read from a file
         return found
 
@@ -348,12 +369,13 @@ class Loop:
 
     def _running(self) -> dict[str, Array]:
         collector = self.collector
-        return {
+        running = {
             "states": collector.states,
             "returns": collector.running_returns,
             "lengths": collector.running_lengths,
             "ended": collector.ended,
         }
+        return running if collector.masks is None else running | {"masks": collector.masks}
 
     def resume(self) -> bool:
         """Continue from the newest valid checkpoint, and tell whether there is one.
@@ -375,7 +397,10 @@ class Loop:
         collector.steps = progress.steps
         for name, column in part("episodes").items():
             getattr(collector.episodes, name)[:] = column.tolist()
-        for name, array in part("running").items():
+        running = part("running")
+        if "masks" in running:
+            collector.masks = np.empty_like(running["masks"])
+        for name, array in running.items():
             self._running()[name][...] = array
         self._restore_environments(part)
         return True

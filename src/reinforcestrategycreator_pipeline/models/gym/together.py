@@ -16,7 +16,9 @@ from reinforcestrategycreator_pipeline.models.gym.collectors import (
     task_of,
 )
 from reinforcestrategycreator_pipeline.models.gym.loop import make_collector
+from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
 from reinforcestrategycreator_pipeline.models.gym.rounds import LearningResult, Loop
+from reinforcestrategycreator_pipeline.replay.stacked import require_same_masks
 
 Alarm = NonFiniteError | DivergenceError
 
@@ -43,7 +45,10 @@ class Team(Protocol):
 
 
 def learn_together(
-    team: Team, envs: Sequence[Environment], total_steps: int
+    team: Team,
+    envs: Sequence[Environment],
+    total_steps: int,
+    action_masking: ActionMasking = "auto",
 ) -> list[LearningResult]:
     """Train several agents, each bit-identical to `loop.learn` of that agent alone.
 
@@ -55,6 +60,8 @@ def learn_together(
         One environment per agent.
     total_steps : int
         Environment steps per agent, >= 0.
+    action_masking : {"auto", "on", "off"}
+        Whether action masks are used; see `DQN.learn`.
 
     Returns
     -------
@@ -66,16 +73,19 @@ def learn_together(
     NonFiniteError, DivergenceError
         If every agent was stopped.
     ConfigError
-        If `loop.learn` would raise it for one of them.
+        If `loop.learn` would raise it for one of them, or some environments give action masks and
+        others do not.
     KeyboardInterrupt
         On Ctrl-C or SIGTERM, between two training steps.
     """
     require_int(OWNER, "total_steps", total_steps, 0)
     loops = []
     for agent, env in zip(team.agents, envs, strict=True):
-        collector = make_collector(agent, env, task_of(env), total_steps)
+        task = task_of(env)
+        collector = make_collector(agent, env, task, total_steps, action_masking=action_masking)
         loops.append(Loop(agent, collector, total_steps))
         collector.start(agent.config.seed)
+    require_same_masks([loop.collector.masks is not None for loop in loops])
     try:
         with deferred_interrupts() as stop:
             while True:

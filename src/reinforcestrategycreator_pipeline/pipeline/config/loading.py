@@ -153,6 +153,8 @@ class _Tree:
             if not isinstance(old, dict) or name != before:
                 known = defaults(section) if section else {}
                 old = {**({} if name is None else {"name": name}), **known}
+        if isinstance(new, _Step) and isinstance(old, list):
+            return self._in_list(old, new, path, place)
         if not isinstance(new, dict) or not merges:
             for known_path in [p for p in self.places if p[: len(path)] == path != p]:
                 del self.places[known_path]
@@ -163,6 +165,23 @@ class _Tree:
         types = field_types(section) if section else {}
         for key, item in new.items():
             old[key] = self._laid(old.get(key), item, types.get(key), (*path, key), place)
+        return old
+
+    def _in_list(
+        self, old: list[Any], new: _Step, path: KeyPath, place: Callable[[KeyPath], str]
+    ) -> list[Any]:
+        """Merge the step ``{"2": value}`` into entry 2 of a list; a name is ``{"name": name}``."""
+        ((key, item),) = new.items()
+        entries = {str(i): i for i in range(len(old))}
+        if key not in entries:
+            entries_are = f"its entries are 0 to {len(old) - 1}" if old else "it is empty"
+            raise ConfigError(
+                f"{place((*path, key))}: {show_path(path)} is a list: {entries_are}. "
+                f"Got {key!r} instead."
+            )
+        i = entries[key]
+        before = {"name": old[i]} if isinstance(item, _Step) and isinstance(old[i], str) else old[i]
+        old[i] = self._laid(before, item, None, (*path, i), place)
         return old
 
     def _mark(self, value: Any, path: KeyPath, place: Callable[[KeyPath], str]) -> None:
@@ -219,5 +238,6 @@ def _validate(root_type: type[R], tree: _Tree) -> R:
         first = wrong[0]
         where = f"{show_path(first.path)}: " if first.path else ""
         first.message = f"{tree.place(first.path)}: {where}{first.complaint}"
+        first.place = ""
         raise_all(wrong)
     return found

@@ -55,14 +55,14 @@ class FeaturesConfig(Strict):
     ----------
     columns : list of names and mappings
         One entry per feature: ``rsi``, or ``{name: rsi, period: 14}``; ``"module:function"`` names
-        your own.
+        your own. In Python, an entry may be the function itself.
     audit_cuts : int
         Number of cuts per feature and symbol in the look-ahead audit of every run, >= 0; 0
         disables the audit.
     """
 
-    columns: Annotated[tuple[Annotated[str | Mapping[str, Any], NameOf(FEATURES)], ...], Len(1)] = (
-        tuple(s.to_mapping() for s in DEFAULT_FEATURES)
+    columns: Annotated[tuple[Annotated[Any, NameOf(FEATURES)], ...], Len(1)] = tuple(
+        s.to_mapping() for s in DEFAULT_FEATURES
     )
     audit_cuts: Annotated[int, Ge(0)] = 16
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
@@ -17,7 +18,8 @@ from reinforcestrategycreator_pipeline.deployment.package import (
     read_schema,
     write_package,
 )
-from reinforcestrategycreator_pipeline.deployment.paper import paper_trade
+from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
+from reinforcestrategycreator_pipeline.deployment.replay import paper_trade
 from reinforcestrategycreator_pipeline.files import replace_folder, sha256_file, write_json
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
@@ -70,17 +72,17 @@ class Deployment:
 def replay(
     package: Path, config: RunConfig, spans: Spans, backtest: dict[str, StrategyResult]
 ) -> dict[str, dict[str, Any]]:
-    """Trade the test bars one by one, and compare the equity with the backtest.
+    """Trade the test bars one by one, and compare all of it with the backtest.
 
     Returns
     -------
     dict
-        Final equity, fills, fees, and the largest relative gap to the backtest, by symbol.
+        Final equity, fills, fees, and the largest relative gaps to the backtest, by symbol.
 
     Raises
     ------
     RunError
-        If a gap exceeds 1e-9.
+        If equity, a decision or a feature differs from the backtest's.
     """
     policy, schema = load_package(package), read_schema(package)
     paper = {}
@@ -91,16 +93,26 @@ def replay(
         bars = bars.iloc[: start + len(result.equity)]
         schema.require(bars, symbol)
         market = PaperMarket(symbol, float(result.equity[0]), config.trading.costs)
-        traded = paper_trade(policy, bars, start, market, config.deployment.broker(market))
-        gap = traded.require_equal(result.equity, features)
-        paper[symbol] = traded.summary() | {"largest_relative_gap": gap}
+        rules = schema.rules_of(symbol)
+        trader = PaperTrader(policy, rules, market, config.deployment.broker)
+        traded = paper_trade(trader, bars, start)
+        equity_gap, feature_gap = traded.require_equal(result.equity, result.exposure, features)
+        gaps = {"largest_relative_gap": equity_gap, "largest_feature_gap": feature_gap}
+        paper[symbol] = traded.summary() | gaps
     return paper
+
+
+def _zone(config: RunConfig) -> str | None:
+    """Return the time zone of the sessions, if the configuration says one other than UTC."""
+    named = config.data.params.get("timezone")
+    known = isinstance(named, str) and named != "UTC" and named in available_timezones()
+    return named if known else None
 
 
 def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> PackageRecord:
     """Return the information about the policy for its package."""
     return PackageRecord(
-        schema=DataSchema.of(spans.data.bars),
+        schema=DataSchema.of(spans.data.bars, _zone(context.config)),
         config_yaml=config_to_yaml(context.config),
         provenance={
             "run_id": context.run_dir.name,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
@@ -31,8 +32,12 @@ class FeatureEngineering:
     outputs: tuple[str, ...] = ("features", "feature_spec", "windows")
 
     def section(self, config: RunConfig) -> Any:
-        """Return the sections of features and split."""
-        return {"features": to_plain(config.features), "split": to_plain(config.split)}
+        """Return the sections of features and split, and what the bars must allow."""
+        return {
+            "features": to_plain(config.features),
+            "split": to_plain(config.split),
+            "rebalance": config.trading.rebalance,
+        }
 
     def run(self, context: StageContext) -> None:
         """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
@@ -93,12 +98,13 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window]:
 
 
 def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
-    """Compute the configured features, and require enough bars of every symbol for a run.
+    """Compute the configured features, and require the bars that a run needs.
 
     Raises
     ------
     DataError
-        If symbols have too few bars; the message names all of them.
+        If symbols have too few bars (the message names all of them), or none in common, where
+        money is to move between them.
     """
     spans = bars_needed(config.split)
     features = FeatureSet.compute(data.bars, parse_specs(config.features.columns))
@@ -122,4 +128,7 @@ def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
             f"{lookback + spans} bars are needed. Got {n}, {lookback + spans - n} too few."
             f"{more}{leave}"
         )
+    indexes = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in features.frames.items()}
+    times = {symbol: index.as_unit("ns").asi8 for symbol, index in indexes.items()}
+    rebalancing_bars(times, config.trading.rebalance)
     return features

@@ -7,6 +7,7 @@ user supplied: Plotly renders a subset of HTML.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -92,6 +93,11 @@ class Chart:
         named = re.fullmatch(r"[a-z][a-z0-9_]*", self.key) is not None
         require(named, owner, "key", "lower-case letters, digits and _", self.key)
         require_choice(owner, "per", self.per, get_args(Per))
+
+    @property
+    def definition(self) -> str:
+        """Description for lists: the docstring of its function, or else its title."""
+        return inspect.getdoc(self.draw) or f"{self.title}."
 
     def figure(self, data: ReportData, asset: str, times: Times) -> Figure | None:
         """Draw the chart.

@@ -26,7 +26,10 @@ def _caption(data: ReportData, asset: str) -> str:
     if not _drawable(data, asset):
         return "No prices to draw."
     if asset == PORTFOLIO:
-        return "Exposure of the policy to each asset, as a fraction of the capital allocated to it."
+        return (
+            "Exposure of the policy to each asset, as a fraction of the money in that asset's "
+            "account. The row Portfolio of the table of the run says how these are weighted."
+        )
     return (
         "A target is decided at the close and filled at the next open. Blue shading: long, "
         "orange: short."
