@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def test_a_run_is_rebalanced_and_says_so(rsc: Rsc, tmp_path: Path) -> None:
         for label, result in ours[symbol].items():
             if not label.startswith("random"):
                 np.testing.assert_array_equal(result.equity, theirs[symbol][label].equity)
+    # All symbols were traded once more on paper, in one loop, and gave the portfolio's equity.
+    paper = json.loads((weekly / "deployment/paper_trading.json").read_text(encoding="utf-8"))
+    whole = ours["PORTFOLIO"]
+    end = next(iter(whole.values())).equity[-1]
+    assert paper["PORTFOLIO"]["final_equity"] == pytest.approx(end, rel=1e-9)
+    assert paper["PORTFOLIO"]["transfers"] >= 8
+    assert paper["PORTFOLIO"]["largest_relative_gap"] <= 1e-9
+    assert "PORTFOLIO" not in (never / "deployment/paper_trading.json").read_text(encoding="utf-8")
     hold = "buy and hold"
     assert (ours["PORTFOLIO"][hold].equity != theirs["PORTFOLIO"][hold].equity).any()
 

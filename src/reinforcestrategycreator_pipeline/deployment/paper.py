@@ -7,6 +7,7 @@ target. At the open of bar t + 1, equity and price are known, and the target bec
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,12 @@ class PaperTrader:
         self.stream.warm_up(frame)
 
     def push(
-        self, bar: LiveBar, *, confirmed: bool = False, now: pd.Timestamp | None = None
+        self,
+        bar: LiveBar,
+        *,
+        confirmed: bool = False,
+        now: pd.Timestamp | None = None,
+        deposit: float = 0.0,
     ) -> PaperBar:
         """Trade at the open of a bar that has just closed, and decide at its close.
 
@@ -160,6 +166,9 @@ class PaperTrader:
             Whether the caller knows that the bar is real, however unlike the history it is.
         now : Timestamp, optional
             Current time; by default, the system's.
+        deposit : float
+            Money that comes into the account at the open of the bar, before it trades, or leaves
+            it if negative; not before the first decision.
 
         Raises
         ------
@@ -181,6 +190,11 @@ class PaperTrader:
                 f"{self.symbol}: the trader has stopped: {self._failure}. Load its last saved "
                 "state."
             )
+        if not math.isfinite(deposit) or (deposit and not self._began):
+            raise DataError(
+                f"{self.symbol}: a deposit must be finite, and 0 before the first decision. "
+                f"Got {deposit} instead."
+            )
         decided = self.stream.time
         self.stream.push(bar, confirmed=confirmed, now=now)
         time, price = self.stream.time, {k: float(v[-1]) for k, v in self.stream.latest(1).items()}
@@ -194,7 +208,7 @@ class PaperTrader:
         try:
             exposure, fills = 0.0, tuple[Fill, ...]()
             if self._began and decided is not None:
-                exposure, fills = self._trade(price["open"], time, decided)
+                exposure, fills = self._trade(price["open"], time, decided, deposit)
             self.market.close(price["close"], time.value)
             account = self.broker.account()
         except BaseException as error:
@@ -294,10 +308,12 @@ class PaperTrader:
         return newest[1], self.policy.decide(newest[1], self._held, bars)
 
     def _trade(
-        self, open_: float, time: pd.Timestamp, decided: pd.Timestamp
+        self, open_: float, time: pd.Timestamp, decided: pd.Timestamp, deposit: float
     ) -> tuple[float, tuple[Fill, ...]]:
         """Open the bar, and trade to the target; the time of the decision names the order."""
         self.market.open(open_, time.value)
+        if deposit:
+            self.market.deposit(deposit)
         account = self.broker.account()
         if account.blocked:
             return 0.0, ()

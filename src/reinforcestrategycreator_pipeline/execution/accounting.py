@@ -134,10 +134,10 @@ def bar_outcome(
     )
     gap = prices.open_t / prices.close_tm1
     at_open = 1.0 + w * (gap - 1.0) - carrying
-    paid_in = np.asarray(deposit, dtype=np.float64)
-    solvent = at_open + np.minimum(paid_in, 0.0) > RUIN_GROWTH
-    ruin = RUIN_GROWTH * (1.0 + np.maximum(paid_in, 0.0))  # of the stake
-    at_open = np.where(solvent, at_open + paid_in, RUIN_GROWTH)
+    came, left = np.maximum(deposit, 0.0), np.minimum(deposit, 0.0)
+    solvent = at_open + left > RUIN_GROWTH
+    at_open = np.where(solvent, at_open + left + came, RUIN_GROWTH)
+    ruin = RUIN_GROWTH * (1.0 + came)  # of the stake
     w_open = np.where(solvent, w * gap / at_open, 0.0)
     q = np.where(solvent, q, 0.0)
     buying = q > w_open

@@ -70,7 +70,8 @@ class TrainingConfig(Strict):
     patience : int
         Number of validations without improvement after which training stops; 0 disables this.
     checkpoint_interval : int
-        Training steps between two checkpoints.
+        Training steps between two checkpoints; if the trajectories make as many steps without a
+        training step, a checkpoint is written, too.
     fallback : bool
         Hold the best constant target on the validation span instead if no weights grew more there.
     """
@@ -100,6 +101,8 @@ class Progress:
         Validations since the best one.
     unlogged : float or None
         Latest validation growth since the last row.
+    collected, owed : int
+        Steps of the trajectories made in the current round, and training steps of it still to do.
     generators : list of dict
         States of the generators of trajectories and replay; filled only in a checkpoint.
     """
@@ -110,6 +113,8 @@ class Progress:
     loss_count: int = 0
     stale: int = 0
     unlogged: float | None = None
+    collected: int = 0
+    owed: int = 0
     generators: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -227,19 +232,21 @@ class MarketTrainer:
         KeyboardInterrupt
             On Ctrl-C or SIGTERM, after writing a checkpoint.
         """
-        settings, config, progress = self.model.hyperparameters, self.config, self.progress
-        starts = stored_before_training(settings)
-        steps = training_steps(settings, 1, settings.train_frequency)
+        config, progress, interval = self.config, self.progress, self.config.checkpoint_interval
         with deferred_interrupts() as stop:
-            while not stop and progress.step < config.steps and not self._out_of_patience():
-                for _ in range(settings.train_frequency):
+            alone = 0  # steps of the trajectories since a training step or a checkpoint
+            while not (stop or self._over()):
+                if progress.owed:
+                    progress.owed -= 1
+                    self._learn()
+                    alone, due = 0, progress.step % interval == 0
+                else:
                     self._collect()
-                if len(self.replay) >= starts:
-                    due = progress.step // config.checkpoint_interval
-                    for _ in range(min(steps, config.steps - progress.step)):
-                        self._learn()
-                    if self.checkpoints and progress.step // config.checkpoint_interval > due:
-                        self.save()
+                    alone += 1
+                    due = alone >= interval
+                if due and self.checkpoints:
+                    self.save()
+                    alone = 0
             if stop:
                 if self.checkpoints:
                     self.save()
@@ -253,16 +260,31 @@ class MarketTrainer:
             progress.history, self.best.step, self.best.value, progress.step, stopped_early
         )
 
+    def _over(self) -> bool:
+        """Tell whether all steps are done, or patience ran out before the round that now begins."""
+        progress = self.progress
+        between = not (progress.owed or progress.collected)
+        return progress.step >= self.config.steps or (between and self._out_of_patience())
+
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.progress.stale
 
     def _collect(self) -> None:
-        """Step every trajectory once with exploration, and store the transitions."""
+        """Step every trajectory once with exploration, and store the transitions.
+
+        The last of a round's `train_frequency` steps makes its training steps due.
+        """
         states = self.trajectories.states()
         self.model.set_progress(self.step / self.config.steps)
         self.model.observe(states)
         actions = self.model.select_actions(states, self.model.exploration_rate)
         self.replay.push_many(*self.trajectories.step(actions), actions)
+        progress, settings = self.progress, self.model.hyperparameters
+        progress.collected += 1
+        if progress.collected >= settings.train_frequency:
+            progress.collected = 0
+            if len(self.replay) >= stored_before_training(settings):
+                progress.owed = training_steps(settings, 1, settings.train_frequency)
 
     def _learn(self) -> None:
         progress, interval = self.progress, self.model.hyperparameters.log_interval

@@ -3,6 +3,8 @@
 import logging
 import shutil
 import signal
+import threading
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +13,7 @@ from gym_cases import Scripted, dqn_of, learning_hash
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
+from reinforcestrategycreator_pipeline.models.population import Population
 from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
@@ -541,3 +544,70 @@ def test_a_number_that_is_not_finite_leaves_the_last_checkpoint(tmp_path):
     assert max(f.name for f in tmp_path.iterdir()) == "step-0000000090.safetensors"
     tensors, _ = read_tensors(tmp_path / "step-0000000090.safetensors")
     assert all(np.isfinite(t).all() for t in tensors.values() if t.dtype.kind == "f")
+
+
+# -- rounds that take for ever ------------------------------------------------------------------
+
+FOR_EVER = 10**6
+
+
+def pressing(env, signum, pressed):
+    """Return `env`, and press Ctrl-C a tenth of a second after its fifth step."""
+
+    class Pressing(gym.Wrapper):
+        made = 0
+
+        def step(self, action):
+            self.made += 1
+            if self.made == 5:
+                threading.Timer(0.1, self.press).start()
+            return super().step(action)
+
+        def press(self):
+            pressed.append(time.perf_counter())
+            signal.pthread_kill(threading.main_thread().ident, signum)
+
+    return Pressing(env)
+
+
+@pytest.mark.parametrize("endless", [{"gradient_steps": FOR_EVER}, {"train_frequency": FOR_EVER}])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stops_within_a_second_in_a_round_that_would_take_for_ever(tmp_path, endless, signum):
+    pressed = []
+    settings = {**EVERYTHING, **endless}
+    with pytest.raises(KeyboardInterrupt):
+        dqn_of(**settings).learn(
+            pressing(cartpole(), signum, pressed),
+            FOR_EVER,
+            checkpoint_folder=tmp_path,
+            checkpoint_interval=FOR_EVER,
+        )
+    assert time.perf_counter() - pressed[0] < 1.0
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_population_stops_within_a_second_in_such_a_round():
+    pressed = []
+    settings = {**EVERYTHING, "gradient_steps": FOR_EVER}
+    population = Population([dqn_of(seed, **settings).config for seed in range(3)])
+    envs = [cartpole(), cartpole(), pressing(cartpole(), signal.SIGINT, pressed)]
+    with pytest.raises(KeyboardInterrupt):
+        population.learn(envs, FOR_EVER)
+    assert time.perf_counter() - pressed[0] < 1.0
+
+
+def test_checkpoints_come_in_time_within_a_round_and_from_there_the_same_bits(tmp_path):
+    """A power failure in a round of 60 training steps costs at most 7 of them."""
+    settings = {**EVERYTHING, "gradient_steps": 60, "train_frequency": 40}
+    expected = trained(cartpole(), settings=settings)
+    for at in (3, 20, 59, 100, 180):
+        with pytest.raises(Pulled):
+            dqn_of(**settings).learn(
+                cartpole(), TOTAL, plug(at), checkpoint_folder=tmp_path, checkpoint_interval=7,
+                resume=True,
+            )  # fmt: skip
+        newest = max(tmp_path.iterdir())
+        _, header = read_tensors(newest)
+        assert at - 7 <= header["model"]["t"] < at
+    arguments = {"checkpoint_folder": tmp_path, "checkpoint_interval": 7, "resume": True}
+    assert trained(cartpole(), settings=settings, **arguments) == expected

@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM: the state is whole, saved, and continues to the same bits."""
 
+import shutil
 import signal
 import threading
+import time
 
 import pytest
 from small_training import bits, make_trainer
@@ -130,3 +132,88 @@ def test_request_is_seen_and_does_not_interrupt():
         assert stop
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+# -- rounds that take for ever --------------------------------------------------------------------
+
+FOR_EVER = 10**6
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        {"gradient_steps": FOR_EVER},
+        {"train_frequency": FOR_EVER, "gradient_steps": 1},
+        {"learning_starts": FOR_EVER, "buffer_size": FOR_EVER},
+        {"train_frequency": FOR_EVER, "gradient_steps": -1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_stops_within_a_second_in_a_round_that_would_take_for_ever(tmp_path, endless, signum):
+    trainer = make_trainer(
+        store=CheckpointStore(tmp_path),
+        hyperparameters=endless,
+        steps=FOR_EVER,
+        checkpoint_interval=FOR_EVER,
+        validation_interval=FOR_EVER,
+    )
+    pressed, collect = [], trainer._collect
+
+    def press():
+        pressed.append(time.perf_counter())
+        signal.pthread_kill(threading.main_thread().ident, signum)
+
+    timer = threading.Timer(0.1, press)
+
+    def begun():  # only now are there handlers
+        trainer._collect = collect
+        timer.start()
+        collect()
+
+    trainer._collect = begun
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert time.perf_counter() - pressed[0] < 1.0
+    timer.join()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+class EveryCheckpoint(CheckpointStore):
+    """A store that puts every checkpoint aside, also several of one step."""
+
+    def save(self, step, tensors, header):
+        path = super().save(step, tensors, header)
+        aside = self.folder.parent / "all"
+        aside.mkdir(exist_ok=True)
+        shutil.copy(path, aside / f"{len(list(aside.iterdir())):04d}-{path.name}")
+        return path
+
+
+ROUNDS = {
+    "many training steps": {"gradient_steps": 11, "train_frequency": 1},
+    "many steps of the trajectories": {"gradient_steps": 5, "train_frequency": 13},
+    "as many of both": {"gradient_steps": -1, "train_frequency": 9},
+}
+
+
+@pytest.mark.parametrize("settings", ROUNDS.values(), ids=ROUNDS)
+def test_checkpoints_come_in_time_and_from_the_middle_of_a_round_the_same_bits(tmp_path, settings):
+    arguments = {"hyperparameters": settings, "steps": 20}
+    expected = make_trainer(**arguments)
+    expected = bits(expected, expected.run())
+    store = EveryCheckpoint(tmp_path / "kept")
+    trainer = make_trainer(store=store, checkpoint_interval=4, **arguments)
+    assert bits(trainer, trainer.run()) == expected
+    found = sorted((tmp_path / "all").iterdir())
+    steps = [int(path.stem.rpartition("-")[2]) for path in found]
+    assert set(range(4, 21, 4)) <= set(steps)
+    if settings["train_frequency"] > 4:  # none of 4 or more without one, in between either
+        assert len(steps) > len(set(steps))
+    for path in found[::2]:
+        folder = tmp_path / path.stem
+        folder.mkdir()
+        shutil.copy(path, folder / path.name[5:])
+        resumed = make_trainer(store=CheckpointStore(folder), **arguments)
+        assert resumed.resume() == []
+        assert bits(resumed, resumed.run()) == expected

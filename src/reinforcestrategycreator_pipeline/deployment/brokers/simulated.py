@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -79,6 +80,32 @@ class PaperMarket:
         waiting, self._waiting = self._waiting, []
         for order in waiting:
             self._execute(order)
+
+    def equity_at_open(self, price: float, time: int) -> float | None:
+        """Return what the account will be worth at an open, before it is opened.
+
+        Returns
+        -------
+        float or None
+            Money; None if the account is ruined, or will be by the gap before that open.
+        """
+        ledger = copy.copy(self.ledger)
+        ledger.open(price, (time - self._time) / 1e9 / SECONDS_PER_YEAR)
+        return None if ledger.ruined else ledger.equity
+
+    def deposit(self, amount: float) -> None:
+        """Pay money into the account in a session, or out if negative.
+
+        Raises
+        ------
+        DataError
+            If the amount is not finite.
+        OrderError
+            If no bar is open.
+        """
+        if not self._in_session:
+            raise OrderError("money moves only after a bar has opened and before it closes")
+        self.ledger.deposit(amount)
 
     def take(self, order: Order) -> None:
         """Fill an order, queue it for the next open, or reject it; ignore a repeated order."""

@@ -193,7 +193,7 @@ class Loop:
     store : CheckpointStore, optional
         Store for checkpoints; by default none are written.
     checkpoint_interval : int
-        Environment steps between two checkpoints, >= 1.
+        Environment steps between two checkpoints, >= 1; within a round of training, training steps.
     """
 
     def __init__(
@@ -288,10 +288,16 @@ class Loop:
         self.progress.owed -= steps
 
     def _train(self, stop: StopRequest) -> None:
-        """Make the training steps that are due."""
+        """Make the training steps that are due; save within a round that is long."""
         model, steps = self.model, self.collector.steps
+        interval = self.checkpoint_interval if self.checkpoints else 0
+        unsaved = 0
         self.due()
         while self.progress.owed and not (stop or self._ended_by_callback):
+            if interval and unsaved >= interval:
+                self.save()
+                unsaved = 0
+            unsaved += 1
             self.done(1)
             logged = model.diagnostics
             model.train_step()

@@ -99,6 +99,8 @@ def learn_together(
                     team.train_step()
                 for k, steps in due.items():
                     for _ in range(steps - together):
+                        if stop:
+                            raise KeyboardInterrupt
                         if k not in team.stopped:
                             _train_alone(team, k)
                     loops[k].done(steps)

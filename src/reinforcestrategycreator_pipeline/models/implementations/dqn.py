@@ -597,7 +597,8 @@ class DQN:
             Folder for checkpoints, written every `checkpoint_interval` environment steps, on Ctrl-C
             or SIGTERM, and at the end. They contain the complete state, including the replay.
         checkpoint_interval : int
-            Environment steps between two checkpoints, >= 1.
+            Environment steps between two checkpoints, >= 1. After as many training steps without an
+            environment step, one is written, too.
         resume : bool
             Continue from the newest valid checkpoint in the folder, if there is one; the result is
             bit-identical to that of an uninterrupted training. The environment's state is restored

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
+
+import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
@@ -19,7 +22,9 @@ from reinforcestrategycreator_pipeline.deployment.package import (
     write_package,
 )
 from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
+from reinforcestrategycreator_pipeline.deployment.portfolio import paper_trade_together
 from reinforcestrategycreator_pipeline.deployment.replay import paper_trade
+from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.files import replace_folder, sha256_file, write_json
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
@@ -57,6 +62,8 @@ class Deployment:
             record = record_of(context, spans, judgement)
             write_package(scratch / "package", load_policy(context.path("policy")), record)
             paper = replay(scratch / "package", context.config, spans, judged)
+            whole = results[PORTFOLIO][judgement.strategy]
+            paper |= replay_together(scratch / "package", context.config, spans, judged, whole)
             write_json(context.path("paper"), paper)
             replace_folder(scratch / "package", package)
         finally:
@@ -84,22 +91,75 @@ def replay(
     RunError
         If equity, a decision or a feature differs from the backtest's.
     """
-    policy, schema = load_package(package), read_schema(package)
+    schema = read_schema(package)
     paper = {}
-    for symbol, result in backtest.items():
+    for symbol, trader in traders_of(package, config, backtest).items():
+        result = backtest[symbol]
         features = spans.features.frames[symbol].loc[result.timestamps]
-        bars = spans.data.bars[symbol]
-        start = int(bars.index.searchsorted(result.timestamps[0]))
-        bars = bars.iloc[: start + len(result.equity)]
+        bars, start = _bars_of(spans, result)
         schema.require(bars, symbol)
-        market = PaperMarket(symbol, float(result.equity[0]), config.trading.costs)
-        rules = schema.rules_of(symbol)
-        trader = PaperTrader(policy, rules, market, config.deployment.broker)
         traded = paper_trade(trader, bars, start)
         equity_gap, feature_gap = traded.require_equal(result.equity, result.exposure, features)
         gaps = {"largest_relative_gap": equity_gap, "largest_feature_gap": feature_gap}
         paper[symbol] = traded.summary() | gaps
     return paper
+
+
+def replay_together(
+    package: Path,
+    config: RunConfig,
+    spans: Spans,
+    backtest: dict[str, StrategyResult],
+    portfolio: StrategyResult,
+) -> dict[str, dict[str, Any]]:
+    """Trade the test bars of all symbols in one loop, if money moves between their accounts.
+
+    Returns
+    -------
+    dict
+        Final equity, number of transfers, and the largest relative gap to the portfolio's
+        backtest, as ``"PORTFOLIO"``; empty if no money moves.
+
+    Raises
+    ------
+    RunError
+        If equity differs from that of the portfolio's backtest.
+    """
+    times = {symbol: r.timestamps.as_unit("ns").asi8 for symbol, r in backtest.items()}
+    stamps = rebalancing_bars(times, config.trading.rebalance).tolist()
+    if not stamps:
+        return {}
+    traders = traders_of(package, config, backtest)
+    cut = {symbol: _bars_of(spans, result) for symbol, result in backtest.items()}
+    frames = {symbol: bars for symbol, (bars, _) in cut.items()}
+    starts = {symbol: start for symbol, (_, start) in cut.items()}
+    traded = paper_trade_together(traders, frames, starts, frozenset(stamps))
+    gap = traded.require_equal(portfolio.timestamps, portfolio.equity)
+    return {PORTFOLIO: traded.summary() | {"largest_relative_gap": gap}}
+
+
+def traders_of(
+    package: Path, config: RunConfig, backtest: Mapping[str, StrategyResult]
+) -> dict[str, PaperTrader]:
+    """Return a paper trader for each symbol, with the money that its backtest began with."""
+    policy, schema = load_package(package), read_schema(package)
+    costs, broker = config.trading.costs, config.deployment.broker
+    return {
+        symbol: PaperTrader(
+            policy,
+            schema.rules_of(symbol),
+            PaperMarket(symbol, float(result.equity[0]), costs),
+            broker,
+        )
+        for symbol, result in backtest.items()
+    }
+
+
+def _bars_of(spans: Spans, result: StrategyResult) -> tuple[pd.DataFrame, int]:
+    """Return the bars of a symbol up to the end of its backtest, and the row where that begins."""
+    bars = spans.data.bars[result.symbol]
+    start = int(bars.index.searchsorted(result.timestamps[0]))
+    return bars.iloc[: start + len(result.equity)], start
 
 
 def _zone(config: RunConfig) -> str | None:
