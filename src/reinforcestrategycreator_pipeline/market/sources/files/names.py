@@ -29,7 +29,7 @@ _OPEN = re.compile(
     f"|(?:{_BAR}|{_TIME})*(?:start(?:s|ed|ing)?|begin(?:s|ning)?){_TIME}?{_TAIL}*"
 )
 _CLOSE = re.compile(
-    f"{_BAR}*clos(?:e|ed|ing){_TIME}{_TAIL}*|{_BAR}*{_TIME}close{_TAIL}*"
+    f"{_BAR}*(?:close|closed|closing){_TIME}{_TAIL}*|{_BAR}*{_TIME}close{_TAIL}*"
     f"|(?:{_BAR}|{_TIME})*end(?:s|ed|ing)?{_TIME}?{_TAIL}*"
 )
 _CLOCK = re.compile(
