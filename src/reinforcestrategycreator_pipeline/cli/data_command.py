@@ -101,7 +101,9 @@ def _check(file: Path | None, name: str | None, config: Path | None, overrides: 
     for note in data.notes:
         grave = "warning: " if note in data.warnings else ""
         console.print(f"{grave}{note}", markup=False, soft_wrap=True)
-    engineer(data, complete)
+    *_, notes = engineer(data, complete)
+    for note in notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     console.print(f"{file or config or source}: can be used", markup=False, soft_wrap=True)
 
 

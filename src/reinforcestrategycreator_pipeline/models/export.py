@@ -25,6 +25,8 @@ from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha25
 
 OPSET = 13
 IR_VERSION = 7  # of ONNX 1.8; runtimes of that age would reject a newer one
+MASK = "action_mask"  # name of the second input
+NO_ACTION = -1
 
 
 class Trained(Protocol):
@@ -130,8 +132,11 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     ``q_values``, (N, A), and ``actions``, (N,), int64, the first largest of each row. A NaN or an
     infinity in a row makes all its q_values NaN, and its action meaningless.
 
-    Metadata: project_version, network, head, head_settings, observation_clip, weights_sha256, and
-    for a model with a `config` also config_sha256.
+    A network trained with action masks has a second input, ``action_mask``, (N, A), of booleans.
+    The q_values of invalid actions are -inf; the action of a row without a valid one is -1.
+
+    Metadata: project_version, network, head, head_settings, observation_clip, weights_sha256, with
+    action masks action_mask, and for a model with a `config` also config_sha256.
     """
     with needs("onnx", "ONNX export"):
         import onnx
@@ -148,11 +153,15 @@ def export_onnx(source: Trained | PolicyNetwork, path: str | Path) -> str:
     helper, spec = onnx.helper, network.spec
     kind = helper.np_dtype_to_tensor_dtype(network.dtype)
     _build(graph, network)
+    inputs = [helper.make_tensor_value_info("states", kind, ["N", spec.n_inputs])]
+    if network.masked:
+        bits = onnx.TensorProto.BOOL
+        inputs.append(helper.make_tensor_value_info(MASK, bits, ["N", spec.n_actions]))
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "greedy_policy",
-            [helper.make_tensor_value_info("states", kind, ["N", spec.n_inputs])],
+            inputs,
             [
                 helper.make_tensor_value_info("q_values", kind, ["N", spec.n_actions]),
                 helper.make_tensor_value_info("actions", onnx.TensorProto.INT64, ["N"]),
@@ -184,7 +193,7 @@ def _metadata(source: Trained | PolicyNetwork, network: PolicyNetwork) -> Iterat
 
 
 def _build(graph: Graph, network: PolicyNetwork) -> None:
-    """Add everything between ``states`` and the two outputs."""
+    """Add everything between the inputs and the two outputs."""
     x = _normalized(graph, network)
     values = HEAD_GRAPHS[network.head_name](graph, _outputs(graph, network, x), network)
     # Runtimes differ in how Relu and Clip treat NaN, so NaN is added here: states - states is 0, or
@@ -192,8 +201,17 @@ def _build(graph: Graph, network: PolicyNetwork) -> None:
     zero = graph.node("Sub", ["states", "states"], "zero_or_nan")
     axis = graph.constant("states_axis", [1], np.int64)
     row = graph.node("ReduceSum", [zero, axis], "zero_or_nan_of_row", keepdims=1)
-    q = graph.node("Add", [values, row], "q_values")
-    graph.node("ArgMax", [q], "actions", axis=1, keepdims=0)
+    if not network.masked:
+        q = graph.node("Add", [values, row], "q_values")
+        graph.node("ArgMax", [q], "actions", axis=1, keepdims=0)
+        return
+    every = graph.node("Add", [values, row], "q_of_all_actions")
+    q = graph.node("Where", [MASK, every, graph.constant("worthless", -np.inf)], "q_values")
+    best = graph.node("ArgMax", [q], "best", axis=1, keepdims=0)
+    ones = graph.cast(MASK, np.int64, "mask_as_integers")
+    some = graph.node("ReduceMax", [ones], "some_as_integer", axes=[1], keepdims=0)
+    some = graph.cast(some, np.bool_, "some")
+    graph.node("Where", [some, best, graph.constant("no_action", NO_ACTION, np.int64)], "actions")
 
 
 def _normalized(graph: Graph, network: PolicyNetwork) -> str:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from reinforcestrategycreator_pipeline.action_masks import as_masks
+from reinforcestrategycreator_pipeline.action_masks import masked as masked_values
 from reinforcestrategycreator_pipeline.arrays import F64, Array
 from reinforcestrategycreator_pipeline.checks import (
     from_mapping,
@@ -31,6 +33,7 @@ OWNER = "PolicyNetwork"
 MEAN, SCALE = "observation_mean", "observation_scale"
 ANY_LOSS = "squared"  # a head may require a loss, perhaps user code, but no value depends on it
 _HEADER = ("network", "head", "head_settings", "observation_clip")
+_MASKED = "action_mask"  # in the header only if true
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,8 @@ class PolicyNetwork:
         Hyperparameters that the head reads, except its loss; JSON-serializable.
     normalization : Normalization, optional
         Normalization of the observations. Its arrays are copied.
+    masked : bool
+        Whether it was trained with action masks, and so needs them.
 
     Raises
     ------
@@ -79,10 +84,12 @@ class PolicyNetwork:
     head: str | Mapping[str, Any]
     head_settings: Mapping[str, Any]
     normalization: Normalization | None = None
+    masked: bool = False
     _head: Head = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_spec(self.spec)
+        require_bool(OWNER, "masked", self.masked)
         object.__setattr__(self, "weights", _checked_weights(self.spec, self.weights))
         settings = {name: _plain(name, value) for name, value in self.head_settings.items()}
         object.__setattr__(self, "head_settings", settings)
@@ -107,6 +114,7 @@ class PolicyNetwork:
         weights: Mapping[str, Array],
         hyperparameters: Any,
         normalizer: RunningNormalizer | None = None,
+        masked: bool = False,
     ) -> Self:
         """Return the policy network of a learner in its current state.
 
@@ -120,6 +128,8 @@ class PolicyNetwork:
             Attribute ``head``, and the attributes that the head reads; others are dropped.
         normalizer : RunningNormalizer, optional
             Normalization of the observations; its current state is used.
+        masked : bool
+            Whether the learner learned with action masks.
         """
         reads = _Reads(hyperparameters)
         head = build_head(reads)
@@ -135,6 +145,7 @@ class PolicyNetwork:
             normalization=(
                 None if normalizer is None else Normalization(*normalizer.fold(), normalizer.clip)
             ),
+            masked=masked,
         )
 
     @property
@@ -148,24 +159,29 @@ class PolicyNetwork:
         return next(iter(self.weights.values())).dtype
 
     @np.errstate(over="ignore", invalid="ignore")
-    def values(self, states: ArrayLike) -> Annotated[Array, "rows {self.spec.n_actions}"]:
+    def values(
+        self, states: ArrayLike, mask: ArrayLike | None = None
+    ) -> Annotated[Array, "rows {self.spec.n_actions}"]:
         """Return the action values.
 
         Parameters
         ----------
         states : array_like, shape (N, n_inputs)
             Observations; converted to `dtype`.
+        mask : array_like of bool, shape (N, n_actions), optional
+            Valid actions; required if `masked`.
 
         Returns
         -------
         ndarray, shape (N, n_actions)
-            Action values, of `dtype`. NaN in, NaN out. Each row is computed separately, so results
-            are bit-identical for any N.
+            Action values, of `dtype`; -inf for invalid actions. NaN in, NaN out. Each row is
+            computed separately, so results are bit-identical for any N.
 
         Raises
         ------
         ConfigError
-            If the shape is different.
+            If a shape is different, or the mask is missing, of another type, or without a valid
+            action in some row.
         """
         x = np.asarray(states, dtype=self.dtype)
         if x.ndim != 2 or x.shape[1] != self.spec.n_inputs:
@@ -173,9 +189,18 @@ class PolicyNetwork:
                 f"The states parameter of PolicyNetwork.values must be of shape "
                 f"(N, {self.spec.n_inputs}). Got {x.shape} instead."
             )
+        if mask is None and self.masked:
+            raise ConfigError(
+                "The mask parameter of PolicyNetwork.values must be given, because this network "
+                "was trained with action masks. Got None instead."
+            )
         if (n := self.normalization) is not None:
             x = normalize(x, n.mean, n.scale, n.clip)
-        return self._head.values(apply_rowwise(self.spec, self.weights, x))
+        q = self._head.values(apply_rowwise(self.spec, self.weights, x))
+        if mask is None:
+            return q
+        name = "The mask parameter of PolicyNetwork.values"
+        return masked_values(q, as_masks(mask, q.shape, name))
 
     def to_tensors(self) -> dict[str, Array]:
         """Return the weights and, with normalization, the mean and scale, by name."""
@@ -190,12 +215,13 @@ class PolicyNetwork:
         del network["noisy"]
         network["hidden_layers"] = list(self.spec.hidden_layers)
         settings = {k: _as_json(v) for k, v in self.head_settings.items()}
-        return {
+        header = {
             "network": network,
             "head": self.head,
             "head_settings": settings,
             "observation_clip": None if self.normalization is None else self.normalization.clip,
         }
+        return header | {_MASKED: True} if self.masked else header
 
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Self:
@@ -228,6 +254,7 @@ class PolicyNetwork:
             head=header["head"],
             head_settings=settings,
             normalization=normalization,
+            masked=header.get(_MASKED, False),
         )
 
     def describe(self) -> str:
@@ -244,6 +271,7 @@ class PolicyNetwork:
         if self.normalization is not None:
             clip = _short(self.normalization.clip)
             text += f"; inputs normalized by mean and deviation in training, clipped at {clip}"
+        text += "; needs action masks" if self.masked else ""
         count = sum(w.size for w in self.weights.values())
         return f"{text}; {count:,} weights, {self.dtype}"
 

@@ -146,8 +146,8 @@ def test_user_errors_are_one_line(rsc: Rsc) -> None:
     rsc("run", "--run-id", "mine")
     refused(
         rsc("run", "--run-id", "mine"),
-        "the run 'mine' already exists in runs. Continue it with --resume mine, or choose another "
-        "name.",
+        "the run 'mine' already exists in runs. Continue it with: rsc run --resume mine; or choose "
+        "another name.",
         1,
     )
 

@@ -139,6 +139,49 @@ def test_a_price_level_of_60000_loses_nothing(evaluator, tmp_path):
     assert np.abs(coarse - exact).max() > 2e-4
 
 
+def masked_run(path, runtime_of, states, masks):
+    if runtime_of is reference:
+        evaluator = ReferenceEvaluator(onnx.load(path))
+        return evaluator.run(None, {"states": states, "action_mask": masks})
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(["q_values", "actions"], {"states": states, "action_mask": masks})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("settings", MEMBERS.values(), ids=MEMBERS)
+def test_a_network_trained_with_masks_takes_them(settings, dtype, evaluator, tmp_path):
+    dqn = random_dqn(settings, dtype=dtype)
+    rng = np.random.default_rng(5)
+    states = states_for(settings, rng, 40).astype(dtype)
+    plain = dqn.policy_network().values(states)
+    dqn.replay_buffer.use_masks()
+    network = dqn.policy_network()
+    assert network.masked
+    dqn.export_onnx(tmp_path / "policy.onnx")
+    model = onnx.load(tmp_path / "policy.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [i.name for i in model.graph.input] == ["states", "action_mask"]
+    assert {n.op_type for n in model.graph.node} <= STANDARD | {"Where", "ReduceMax"}
+    assert metadata(tmp_path / "policy.onnx")["action_mask"] == "true"
+    masks = rng.random(plain.shape) < 0.4
+    masks[np.arange(40), rng.integers(plain.shape[1], size=40)] = True
+    q, actions = masked_run(tmp_path / "policy.onnx", evaluator, states, masks)
+    tolerance = TOLERANCE[dtype] * np.abs(plain).max()
+    np.testing.assert_allclose(q[masks], plain[masks], rtol=0, atol=tolerance)
+    assert (q[~masks] == -np.inf).all()
+    assert masks[np.arange(40), actions].all()
+    assert q[np.arange(40), actions].tolist() == q.max(axis=1).tolist()
+    masks[3] = False
+    states[4, 0] = np.nan
+    with np.errstate(all="ignore"):
+        q, actions = masked_run(tmp_path / "policy.onnx", evaluator, states, masks)
+    assert actions[3] == -1
+    assert (actions[5:] >= 0).all()
+    assert np.isnan(q[4][masks[4]]).all()
+
+
 @pytest.mark.parametrize("settings", MEMBERS.values(), ids=MEMBERS)
 def test_is_sound_standard_and_old_enough_for_every_runtime(settings, tmp_path):
     random_dqn(settings, 6, 3).export_onnx(tmp_path / "policy.onnx")

@@ -112,6 +112,29 @@ def test_survives_its_tensors_and_header(settings, dtype):
     assert read.describe() == network.describe()
 
 
+def test_a_network_trained_with_masks_needs_them():
+    network = hand(masked=True)
+    assert "action_mask" not in hand().to_header()
+    for each in (network, round_trip(network)):
+        assert each.masked
+        assert each.describe().startswith(
+            "2 inputs, hidden layers 2, 2 actions; head expected; nee"
+        )
+        with pytest.raises(
+            ConfigError, match=r"mask parameter .* must be given, because this netw"
+        ):
+            each.values([[2.0, 1.0]])
+        with pytest.raises(ConfigError, match=r"must have the shape \(1, 2\)\. Got \(2,\)"):
+            each.values([[2.0, 1.0]], [True, True])
+        with pytest.raises(ConfigError, match=r"one valid action\. Got none \(row 1\)"):
+            each.values([[2.0, 1.0], [-2.0, 0.0]], [[1, 1], [0, 0]])
+        found = each.values([[2.0, 1.0], [-2.0, 0.0]], [[1, 1], [1, 0]])
+        assert found.tolist() == [[4.5, 0.25], [-2.0, -np.inf]]
+    assert hand().values([[2.0, 1.0]], [[0, 1]]).tolist() == [[-np.inf, 0.25]]
+    with pytest.raises(ConfigError, match="masked parameter of PolicyNetwork must be"):
+        hand(masked=1)
+
+
 def test_a_header_says_what_the_head_reads_and_no_more():
     for head, names in (
         ("expected", {"huber_delta"}),

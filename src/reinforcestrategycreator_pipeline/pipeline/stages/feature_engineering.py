@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,9 +10,10 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
-from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.features.vetting import vet
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import (
@@ -42,7 +44,10 @@ class FeatureEngineering:
     def run(self, context: StageContext) -> None:
         """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
         config: RunConfig = context.config
-        features, window = engineer(read_bars(context.path("bars")), config)
+        features, window, notes = engineer(read_bars(context.path("bars")), config)
+        for note in notes:
+            context.log.warning(note)
+            context.say(f"Note: {note}")
         indexes = [pd.DatetimeIndex(frame.index) for frame in features.frames.values()]
         features.write(context.path("features"), context.path("feature_spec"))
         rows = {
@@ -60,7 +65,7 @@ class FeatureEngineering:
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
 
 
-def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window]:
+def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, tuple[str, ...]]:
     """Compute and audit the configured features and split the time, or say why no run can.
 
     ``rsc data check`` calls this function, too, so that it accepts what a run accepts.
@@ -78,6 +83,8 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window]:
         Features without their warm-up.
     Window
         Spans of training, validation and test.
+    tuple of str
+        What the audit found that is no fault, one sentence each.
 
     Raises
     ------
@@ -87,18 +94,31 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window]:
         If a feature cannot be computed, or looks ahead.
     """
     specs = parse_specs(config.features.columns)
-    features = compute_features(data, config)
+    features = compute_features(data, config, specs)
+    notes: tuple[str, ...] = ()
     if cuts := config.features.audit_cuts:
-        for symbol, bars in data.bars.items():
-            require_none(audit_features(bars, specs, cuts=cuts, seed=config.seed, symbol=symbol))
+        vetted, notes = vet(data.bars, specs, cuts=cuts, seed=config.seed)
+        if vetted != specs:
+            features = compute_features(data, config, vetted)
     window = chronological_split(features.timestamps, config.split)
     for name, span in window.items():
         MarketSpan.cut(data, features, span, config.trading, name)
-    return features, window
+    return features, window, notes
 
 
-def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
+def compute_features(
+    data: MarketData, config: RunConfig, specs: Sequence[FeatureSpec] | None = None
+) -> FeatureSet:
     """Compute the configured features, and require the bars that a run needs.
+
+    Parameters
+    ----------
+    data : MarketData
+        Bars of all symbols.
+    config : RunConfig
+        Configuration of the run.
+    specs : sequence of FeatureSpec, optional
+        Specifications to use in place of the configuration's.
 
     Raises
     ------
@@ -107,7 +127,8 @@ def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
         money is to move between them.
     """
     spans = bars_needed(config.split)
-    features = FeatureSet.compute(data.bars, parse_specs(config.features.columns))
+    specs = parse_specs(config.features.columns) if specs is None else specs
+    features = FeatureSet.compute(data.bars, specs)
     short: dict[str, tuple[int, int]] = {}
     for symbol, bars in data.bars.items():
         frame = features.frames[symbol]
