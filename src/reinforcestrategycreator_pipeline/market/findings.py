@@ -1,4 +1,4 @@
-"""What reading and validation found: notes, and those of them that may change every result."""
+"""Findings of reading and validation: notes, and those that may change every result."""
 
 from __future__ import annotations
 

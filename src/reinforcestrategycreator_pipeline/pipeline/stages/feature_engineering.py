@@ -68,7 +68,7 @@ class FeatureEngineering:
 def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, tuple[str, ...]]:
     """Compute and audit the configured features and split the time, or say why no run can.
 
-    ``rsc data check`` calls this function, too, so that it accepts what a run accepts.
+    ``rsc data check`` calls this function, so it accepts what a run accepts.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the name of a column says: its role, an end of a bar, a price that later events change."""
+"""Meaning of the name of a column: its role, an end of a bar, a price that later events change."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def unpacked(path: Path, content: bytes, suffixes: tuple[str, ...]) -> Iterator[
     path : Path
         Path of the file.
     content : bytes
-        Its bytes.
+        Bytes of the file.
     suffixes : tuple of str
         Endings of the members to read.
 
