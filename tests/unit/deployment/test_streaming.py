@@ -17,9 +17,11 @@ from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError, RunError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
+from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.features.warm_up import settle
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars, with_halt
 from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, asset_of
 
@@ -170,6 +172,28 @@ def test_a_feature_that_breaks_its_promise_is_named_with_its_first_bar(planted):
     # The peek is wrong from the first bar on: tomorrow's return is never known.
     bar = 0 if planted == "peek" else r"\d+"
     with pytest.raises(RunError, match=rf"A: .* from bar {bar} \(.* the feature '{planted}' is"):
+        stream.require_equal(batch.equity, batch.exposure, table)
+
+
+@feature
+def smooth(bars):
+    """An exponential mean with alpha = 2/61, which needs some 600 bars to forget the first."""
+    close = pd.Series(bars["close"])
+    out = (close / close.ewm(span=60, adjust=False).mean() - 1.0).to_numpy().copy()
+    out[:60] = np.nan
+    return out
+
+
+def test_a_stream_of_the_lookback_that_was_found_is_the_table_of_all_bars():
+    frame = make_bars(1500)
+    with FreshProcesses() as processes:
+        specs, _ = settle({"A": frame}, [FeatureSpec(f"{HERE}:smooth")], processes)
+    assert specs[0].params["lookback"] > 400
+    batch, stream, table = batch_and_stream(specs, frame, 1000)
+    assert 0.0 < stream.require_equal(batch.equity, batch.exposure, table)[1] < 1e-6
+    short = [FeatureSpec(f"{HERE}:smooth", {"lookback": 60})]
+    batch, stream, table = batch_and_stream(short, frame, 1000)
+    with pytest.raises(RunError, match=r"A: .* from bar 0 \(.* the feature 'smooth' is"):
         stream.require_equal(batch.equity, batch.exposure, table)
 
 
