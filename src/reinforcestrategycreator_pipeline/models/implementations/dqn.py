@@ -735,7 +735,7 @@ class DQN(DeepCopiesOnly):
         Parameters
         ----------
         path : str or Path
-            The file.
+            Path of the file.
         replay : bool
             Write the replay, too, with pending n-step windows and priorities: the loaded DQN then
             trains on to the same bits as this one.
