@@ -29,6 +29,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
@@ -264,8 +265,8 @@ class Run(Outcome):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Warnings on the result: that the policy is a fallback, that a ratio is incredible."""
-        return self.judgement.notes
+        """Warnings of the data, such as guessed times or dropped rows, and of the result."""
+        return (*data_warnings(self.manifest), *self.judgement.notes)
 
     @property
     def looks(self) -> tuple[Look, ...]:

@@ -13,9 +13,11 @@ from reinforcestrategycreator_pipeline.deployment.brokers.base import Fill
 from reinforcestrategycreator_pipeline.deployment.paper import PaperBar, PaperTrader
 from reinforcestrategycreator_pipeline.deployment.streaming import recorded
 from reinforcestrategycreator_pipeline.errors import DataError, RunError
+from reinforcestrategycreator_pipeline.features.tolerance import SETTLED_SHARE, deviation
 
 TOLERANCE = 1e-9
-"""Relative difference above which equity or a feature differs: rounding stays far below it."""
+"""Relative difference above which equity differs, and a feature beside what a lookback of a user
+feature may leave: rounding stays far below it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +77,9 @@ class PaperResult:
         Raises
         ------
         RunError
-            If a difference exceeds `TOLERANCE`, or if a decision differs. The message names the
-            first bar, and what differs there: equity, else a feature, else the decision.
+            If a difference exceeds `TOLERANCE` (of a feature, plus `SETTLED_SHARE` of its typical
+            deviation), or if a decision differs. The message names the first bar, and what differs
+            there: equity, else a feature, else the decision.
         """
         n = len(self.exposure)
         table = features.to_numpy(dtype=np.float64)[:n]
@@ -88,18 +91,21 @@ class PaperResult:
             )
         received: Bools = np.asarray(np.isfinite(self.features).any(axis=1))
         size = np.abs(table) + np.abs(table).mean(axis=0)
-        gaps = np.where(received[:, None], _ratio(np.abs(self.features - table), size), 0.0)
+        apart_by = np.where(received[:, None], np.abs(self.features - table), 0.0)
+        gaps = _ratio(apart_by, size)
+        limit = TOLERANCE * np.nan_to_num(size) + SETTLED_SHARE * deviation(table)
+        unequal: Bools = ~(apart_by <= limit)
         losses = _ratio(np.abs(self.equity - equity), np.abs(equity))
         # In order of time: the account at a close is known before its features and decision.
         apart = np.zeros((n + 1, 3), bool)
         apart[:, 0] = ~(losses <= TOLERANCE)
-        apart[:n, 1] = ~(gaps <= TOLERANCE).all(axis=1)
+        apart[:n, 1] = unequal.any(axis=1)
         apart[:n, 2] = self.exposure != exposure
         if apart.any():
             t, kind = (int(i) for i in np.argwhere(apart)[0])
             raise RunError(
                 f"{self.symbol}: paper trading and backtest differ from bar {t} ({self.times[t]}) "
-                f"on: {self._difference(t, kind, equity, exposure, features, gaps)}"
+                f"on: {self._difference(t, kind, equity, exposure, features, unequal)}"
             )
         return float(losses.max()), float(gaps.max(initial=0.0))
 
@@ -119,7 +125,7 @@ class PaperResult:
         equity: F64,
         exposure: F64,
         features: pd.DataFrame,
-        gaps: F64,
+        unequal: Bools,
     ) -> str:
         if kind == 0:
             ours, theirs = float(self.equity[t]), float(equity[t])
@@ -128,7 +134,7 @@ class PaperResult:
                 f"{TOLERANCE:g})"
             )
         if kind == 1:
-            f = int(np.argmax(~(gaps[t] <= TOLERANCE)))
+            f = int(np.argmax(unequal[t]))
             ours, theirs = float(self.features[t, f]), float(features.to_numpy(np.float64)[t, f])
             return (
                 f"the feature {str(features.columns[f])!r} is {ours!r} bar by bar, {theirs!r} in "
@@ -166,7 +172,7 @@ def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperRe
     trader.warm_up(frame.iloc[:start])
     done: list[PaperBar] = [
         trader.push(bar, confirmed=True, now=bar.time)
-        for bar in recorded(frame.iloc[start:], trader.symbol)
+        for bar in recorded(frame.iloc[start:], trader.symbol, trader.stream.rules.columns)
     ]
     account = trader.account
     return PaperResult(

@@ -13,6 +13,7 @@ from typing import Any
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import CheckpointError, shorten
 from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
+from reinforcestrategycreator_pipeline.models.learner.saved_replay import require_finite_tensors
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
@@ -107,12 +108,21 @@ class Checkpoints:
             JSON-serializable state of the loop.
         parts : mapping of str to mapping of str to ndarray
             Further tensors, beside those of model and replay, under a name for `resume`.
+
+        Raises
+        ------
+        NonFiniteError
+            If a number of model or replay is not finite: training could not go on from there. The
+            previous checkpoints are kept.
         """
         tensors, header = self.model.state()
-        parts = {"model": tensors, "best": best.tensors, "replay": self.replay.arrays(), **parts}
+        own = {"model": tensors, "best": best.tensors, "replay": self.replay.arrays()}
+        where = f"{self.store.folder}: the checkpoint of step {step} was not written"
+        require_finite_tensors(joined(own), where)
+        parts = {**own, **parts}
         self.store.save(
             step,
-            {f"{prefix}.{k}": v for prefix, found in parts.items() for k, v in found.items()},
+            joined(parts),
             {
                 "format": FORMAT,
                 "identity": self.identity,
@@ -160,6 +170,11 @@ class Checkpoints:
             best.value, best.step, best.header = header["best"]
             best.tensors = part(tensors, "best.")
         return header["progress"], lambda name: part(tensors, f"{name}."), skipped
+
+
+def joined(parts: Mapping[str, Tensors]) -> dict[str, Array]:
+    """Return the tensors of all parts under the names ``part.tensor``."""
+    return {f"{prefix}.{k}": v for prefix, found in parts.items() for k, v in found.items()}
 
 
 def _differences(saved: Any, own: Any) -> str:
