@@ -13,8 +13,7 @@ from reinforcestrategycreator_pipeline.deployment.brokers.base import Fill
 from reinforcestrategycreator_pipeline.deployment.paper import PaperBar, PaperTrader
 from reinforcestrategycreator_pipeline.deployment.streaming import recorded
 from reinforcestrategycreator_pipeline.errors import DataError, RunError
-from reinforcestrategycreator_pipeline.features.tolerance import deviation
-from reinforcestrategycreator_pipeline.features.warm_up import SETTLED_SHARE
+from reinforcestrategycreator_pipeline.features.tolerance import SETTLED_SHARE, deviation
 
 TOLERANCE = 1e-9
 """Relative difference above which equity differs: rounding stays far below it."""

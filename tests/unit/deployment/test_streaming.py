@@ -17,11 +17,9 @@ from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError, RunError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
-from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
-from reinforcestrategycreator_pipeline.features.warm_up import settle
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars, with_halt
 from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, asset_of
 
@@ -72,6 +70,13 @@ def leaky(bars):
 
 
 leaky.lookback = 0
+
+
+@feature
+def slow(bars):
+    """An exponential mean with alpha = 2/61."""
+    close = pd.Series(bars["close"])
+    return (close / close.ewm(span=60, adjust=False).mean() - 1.0).to_numpy()
 
 
 def stream_of(specs, frame, symbol="A"):
@@ -175,25 +180,20 @@ def test_a_feature_that_breaks_its_promise_is_named_with_its_first_bar(planted):
         stream.require_equal(batch.equity, batch.exposure, table)
 
 
-@feature
-def smooth(bars):
-    """An exponential mean with alpha = 2/61, which needs some 600 bars to forget the first."""
-    close = pd.Series(bars["close"])
-    out = (close / close.ewm(span=60, adjust=False).mean() - 1.0).to_numpy().copy()
-    out[:60] = np.nan
-    return out
-
-
-def test_a_stream_of_the_lookback_that_was_found_is_the_table_of_all_bars():
-    frame = make_bars(1500)
-    with FreshProcesses() as processes:
-        specs, _ = settle({"A": frame}, [FeatureSpec(f"{HERE}:smooth")], processes)
-    assert specs[0].params["lookback"] > 400
-    batch, stream, table = batch_and_stream(specs, frame, 1000)
-    assert 0.0 < stream.require_equal(batch.equity, batch.exposure, table)[1] < 1e-6
-    short = [FeatureSpec(f"{HERE}:smooth", {"lookback": 60})]
-    batch, stream, table = batch_and_stream(short, frame, 1000)
-    with pytest.raises(RunError, match=r"A: .* from bar 0 \(.* the feature 'smooth' is"):
+def test_an_exponential_mean_is_as_in_the_table_from_the_lookback_that_it_needs_and_restarts():
+    """alpha = 2/61: after 60 bars 13% of the weight is older, after 600 two billionths."""
+    frame = make_bars(1300, seed=2)
+    batch, stream, table = batch_and_stream(
+        [FeatureSpec(f"{HERE}:slow", {"lookback": 600})], frame, 650
+    )
+    assert max(stream.require_equal(batch.equity, batch.exposure, table)) < 1e-7
+    policy, _ = policy_for(frame, [FeatureSpec(f"{HERE}:slow", {"lookback": 600})], 650)
+    later = on_paper(policy, frame.iloc[900 - policy.inputs.lookback :], policy.inputs.lookback)
+    assert later.features.tobytes() == stream.features[250:].tobytes()
+    batch, stream, table = batch_and_stream(
+        [FeatureSpec(f"{HERE}:slow", {"lookback": 60})], frame, 650
+    )
+    with pytest.raises(RunError, match=r"from bar 0 \(.* the feature 'slow' is"):
         stream.require_equal(batch.equity, batch.exposure, table)
 
 
