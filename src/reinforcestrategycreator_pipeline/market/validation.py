@@ -197,11 +197,39 @@ def check_values(raw: RawBars) -> None:
         details = [" ".join(f"{n}={columns[n][row]:.10g}" for n in names) for row in rows[:_SHOWN]]
         parts.append(f"{name} {rule}: {raw.places(rows.tolist(), details if names else None)}")
     more = f"; {len(broken) - 2} more rules are broken" if len(broken) > 2 else ""
+    empty = np.isnan([columns[name] for name in PRICES]).all(axis=0).any()
+    hint = " Set drop_empty to leave out rows without any price." if empty else ""
     tables = [raw.bad_rows(rows, name, columns[name][rows], rule) for name, rule, _, rows in broken]
     raise DataError(
-        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.",
+        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.{hint}",
         rows=pd.concat(tables, ignore_index=True),
     )
+
+
+def widen(frame: pd.DataFrame, tolerance: float) -> int:
+    """Raise highs and lower lows, in place, that miss a price of their bar by up to `tolerance`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns open, high, low and close; NaN stays.
+    tolerance : float
+        Largest relative change, >= 0.
+
+    Returns
+    -------
+    int
+        Number of bars that were changed.
+    """
+    prices = frame[list(PRICES)].to_numpy(np.float64)
+    opens, highs, lows, closes = prices.T
+    top = np.fmax(np.fmax(opens, closes), np.fmax(lows, highs))
+    bottom = np.fmin(np.fmin(opens, closes), lows)
+    raised = (highs < top) & (highs >= top * (1 - tolerance))
+    lowered = (lows > bottom) & (lows <= bottom * (1 + tolerance))
+    frame["high"] = np.where(raised, top, highs)
+    frame["low"] = np.where(lowered, bottom, lows)
+    return int((raised | lowered).sum())
 
 
 def _too_large(values: F64) -> Bools:
