@@ -117,7 +117,7 @@ def test_numbers(style: NumberStyle, text: str, value: float) -> None:
     ],
 )
 def test_what_is_no_number(style: NumberStyle, text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         style.parse(text)
 
 
