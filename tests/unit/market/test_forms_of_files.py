@@ -162,9 +162,9 @@ def test_rows_without_any_price(tmp_path: Path) -> None:
 def test_a_start_before_which_rows_may_be_bad(tmp_path: Path) -> None:
     lines = [HEADER, ROWS[0].replace(",10,", ",0,"), *ROWS[1:]]
     assert "open must be > 0: line 2" in refusal(tmp_path, lines)
-    data = read(tmp_path, lines, start="2024-01-04")
+    data = read(tmp_path, lines, start="2024-01-03")
     assert [str(t)[:10] for t in data["AAA"].index] == ["2024-01-04", "2024-01-05"]
-    assert any("bars that close before 2024-01-04 were omitted: 1." in w for w in data.warnings)
+    assert any("bars that close by 2024-01-03 were omitted: 1." in w for w in data.warnings)
 
 
 def test_highs_and_lows_that_miss_by_little(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ class TableSource(StampRules, ColumnLayout):
     symbols : tuple of str
         Symbols to read, of those that are there; by default, all.
     start : str, optional
-        Earliest allowed close, as an ISO 8601 date or time; earlier bars are omitted, whatever
-        their numbers are.
+        ISO 8601 date or time after which the bars close; earlier ones are omitted, whatever their
+        numbers are.
     drop_empty : bool
         Whether rows without any price are omitted; by default, they are an error.
     tolerance : float
@@ -192,9 +192,9 @@ class TableSource(StampRules, ColumnLayout):
             lines = np.concatenate([part.lines for part in group if part.lines is not None])
         counts = [len(part.frame) for part in group]
         if self.start is not None:
-            kept = closes.times >= parse_instant(type(self).__name__, "start", self.start)
+            kept = closes.times > parse_instant(type(self).__name__, "start", self.start)
             if not kept.all():
-                text = f"{origin}: {symbol}: bars that close before {self.start} were omitted: "
+                text = f"{origin}: {symbol}: bars that close by {self.start} were omitted: "
                 found.warn(f"{text}{int((~kept).sum())}.")
             frame, lines = frame[kept], None if lines is None else lines[kept]
             owners = np.repeat(np.arange(len(group)), counts)[kept]
