@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from reinforcestrategycreator_pipeline.arrays import Array
-from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError, shorten
+from reinforcestrategycreator_pipeline.errors import CheckpointError, shorten
 from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
+from reinforcestrategycreator_pipeline.models.learner.saved_replay import require_finite_tensors
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
@@ -176,13 +175,6 @@ class Checkpoints:
 def joined(parts: Mapping[str, Tensors]) -> dict[str, Array]:
     """Return the tensors of all parts under the names ``part.tensor``."""
     return {f"{prefix}.{k}": v for prefix, found in parts.items() for k, v in found.items()}
-
-
-def require_finite_tensors(tensors: Tensors, where: str) -> None:
-    """Raise `NonFiniteError`, beginning with `where`, for the first that is not finite."""
-    for name, array in tensors.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise NonFiniteError(f"{where}: NaN or infinity in {name}")
 
 
 def _differences(saved: Any, own: Any) -> str:

@@ -25,19 +25,25 @@ from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.action_masks import as_masks, random_actions
 from reinforcestrategycreator_pipeline.action_masks import masked as masked_values
 from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
-from reinforcestrategycreator_pipeline.checks import from_mapping, require
+from reinforcestrategycreator_pipeline.checks import from_mapping, require, require_bool
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     NonFiniteError,
 )
 from reinforcestrategycreator_pipeline.models.base import MODELS
+from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     DQNConfig,
     DQNHyperparameters,
     HyperparameterKeywords,
 )
 from reinforcestrategycreator_pipeline.models.learner.learner import Learner
+from reinforcestrategycreator_pipeline.models.learner.saved_replay import (
+    PREFIX,
+    replay_state,
+    restore_replay,
+)
 from reinforcestrategycreator_pipeline.models.learner.state import (
     FORMAT,
     SavedDQN,
@@ -70,7 +76,7 @@ __all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
 
 
 @MODELS.register("dqn")
-class DQN:
+class DQN(DeepCopiesOnly):
     """Deep Q-network for vector states and discrete actions.
 
     Parameters
@@ -246,21 +252,25 @@ class DQN:
             hp.noisy,
         )
         if replay is None:  # not `or`: an empty replay is falsy
-            replay = RingReplay(
-                hp.buffer_size,
-                self.n_inputs,
-                self._generators["replay"],
-                self.dtype,
-                self.n_actions,
-                n_step=hp.n_step,
-                gamma=hp.gamma,
-            )
+            replay = self._own_replay()
         if isinstance(replay, RingStore):
             rule = f"{replay.n_step}, the number of steps that a transition of its replay spans"
             require(hp.n_step == replay.n_step, "DQN", "n_step", rule, hp.n_step)
         if hp.prioritized_replay:
             self._prioritize(replay)
         self.learner = Learner(self.config, self.spec, self.head, replay, self._generators)
+
+    def _own_replay(self) -> RingReplay:
+        hp = self.hyperparameters
+        return RingReplay(
+            hp.buffer_size,
+            self.n_inputs,
+            self._generators["replay"],
+            self.dtype,
+            self.n_actions,
+            n_step=hp.n_step,
+            gamma=hp.gamma,
+        )
 
     def _prioritize(self, replay: Any) -> None:
         """Set a `RingStore` to sample by priority; any other replay must do so already."""
@@ -660,7 +670,7 @@ class DQN:
             replay = copy.deepcopy(self.replay_buffer, memo)
             twin.build(self.input_shape, (self.n_actions,), replay)
             twin.restore(*self.state())
-            twin.learner.diagnostics = dict(self.diagnostics)
+            twin.learner.take_unsaved(self.learner)
         return twin
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -719,8 +729,16 @@ class DQN:
 
         return export_onnx(self, path)
 
-    def save(self, path: str | Path) -> str:
+    def save(self, path: str | Path, replay: bool = False) -> str:
         """Write networks, Adam, normalization, and generators to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or Path
+            Path of the file.
+        replay : bool
+            Write the replay, too, with pending n-step windows and priorities: the loaded DQN then
+            trains on to the same bits as this one.
 
         Returns
         -------
@@ -730,16 +748,31 @@ class DQN:
         Raises
         ------
         ConfigError
-            If the loss, the head, or a schedule is an object that cannot be imported by its name.
+            If the loss, the head, or a schedule is an object that cannot be imported by its name;
+            if `replay`, and it was passed to `build`.
+        NonFiniteError
+            If `replay`, and a stored number is not finite.
+        CheckpointError
+            If the file would be larger than `load` accepts.
         """
         from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
+        require_bool("DQN.save", "replay", replay)
         config_record(self.config, strict=True)
-        return write_tensors(path, *self.state())
+        tensors, header = self.state()
+        if replay:
+            own = self._own_replay()
+            if self.hyperparameters.prioritized_replay:
+                self._prioritize(own)
+            found = replay_state(self.replay_buffer, own, self._generators["replay"])
+            tensors, header = tensors | found[0], header | {"replay": found[1]}
+        return write_tensors(path, tensors, header)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a DQN written by `save`; all state, including Adam, is restored bit for bit.
+
+        The replay is empty unless it was saved.
 
         A schedule that cannot be imported raises only when training continues.
 
@@ -754,12 +787,19 @@ class DQN:
         tensors, header = read_tensors(path)
         if header.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
+        header = dict(header)
+        replay = header.pop("replay", None)
         try:
             saved = from_mapping(SavedDQN, header, "a saved DQN's header")
             dqn = cls(loadable(saved.config))
             dqn.build(tuple(saved.input_shape), (saved.n_actions,))
             dqn.restore(tensors, header)
-        except CheckpointError as error:
+            if replay is not None:
+                restore_replay(dqn.replay_buffer, tensors, replay)
+            expected = {*dqn.learner.tensors()} | {n for n in tensors if n.startswith(PREFIX)}
+            if set(tensors) != expected or (PREFIX + "next" in tensors) != (replay is not None):
+                raise CheckpointError("it has tensors that its header does not name")
+        except (CheckpointError, NonFiniteError) as error:
             raise CheckpointError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
