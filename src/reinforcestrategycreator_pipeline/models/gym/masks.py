@@ -288,7 +288,8 @@ _NOT_NEEDED = np.zeros((), dtype=bool)
 def _method_of(env: Any, vector: bool) -> Callable[[], Any] | None:
     """Return the function that gives the current masks of `env`, if there is one."""
     if not vector:
-        return env.get_wrapper_attr(METHOD) if env.has_wrapper_attr(METHOD) else None
+        of_env = env.get_wrapper_attr(METHOD) if env.has_wrapper_attr(METHOD) else None
+        return of_env if callable(of_env) else None
     import gymnasium
 
     base = env.unwrapped
