@@ -166,8 +166,7 @@ def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) ->
         return _fit_union(alternatives, value, path, wrong)
     if is_section(origin):
         return _fit_section(origin, value, path, wrong, origin.__name__)
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        value = value.item()  # NumPy scalars
+    value = plain(value)
     if origin in (tuple, list):
         return _fit_list(annotation, origin, arguments, value, path, wrong)
     if origin in (dict, collections.abc.Mapping):
@@ -387,6 +386,13 @@ def require(condition: bool, owner: str, name: str, rule: str, value: object) ->
         error = ConfigError(path=(name,), rule=f"must be {rule}", value=value)
         error.message = f"The {name} parameter of {owner} {error.complaint}"
         raise error
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy scalar, or an array without axes, as the Python value; others as they are."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def is_int(value: object) -> TypeGuard[int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from reinforcestrategycreator_pipeline.errors import RunError
 
 _WINDOWS = os.name == "nt"
+_SUFFIX = ".tmp"
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -51,7 +54,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(_SUFFIX, f".{path.name}.", path.parent)
         os.close(descriptor)
         temporary = Path(name)
         temporary.chmod(0o644)
@@ -78,13 +81,69 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON to `path` atomically; NaN raises `ValueError` (use None)."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write `value` as indented JSON to `path` atomically; NaN raises `ValueError` (use None).
+
+    Text that has no UTF-8, such as a path of other bytes, is written as escapes.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    if not _is_utf8(text):
+        text = json.dumps(value, indent=2, allow_nan=False)
+    write_text(path, f"{text}\n")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def seal(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a JSON object's content, excluding its key ``seal``.
+
+    It shows damage and edits. It is no signature: anyone who can write the file can compute it.
+    """
+    rest = {key: value for key, value in content.items() if key != "seal"}
+    text = json.dumps(rest, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return sha256_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether `name` is that of a file, folder or link that this module makes and renames.
+
+    One that is there while nobody writes was left by a process that was killed.
+    """
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with its content, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove all temporaries in `folder`, however deep; nobody may be writing there.
+
+    Raises
+    ------
+    RunError
+        If the operating system reports an error.
+    """
+    try:
+        for where, folders, names in os.walk(folder):
+            for name in filter(is_temporary, (*folders, *names)):
+                remove(Path(where, name))
+    except OSError as error:
+        raise RunError(f"{error.filename}: cannot be removed: {error.strerror}.") from error
 
 
 def replace_link(link: Path, target: Path) -> None:
     """Point the symbolic link `link` to `target` (relative to its folder), atomically."""
-    temporary = link.with_name(f".{link.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}{_SUFFIX}")
     try:
         temporary.symlink_to(target)
         try:
@@ -104,11 +163,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     ------
     RunError
         If the operating system reports an error; the previous content of `path` is then unchanged,
-        or beside it as ``.NAME.old.*``.
+        or beside it as ``.NAME.*.tmp``.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent))
         try:
             temporary.chmod(0o755)
             yield temporary
@@ -122,6 +181,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
+def put(new: Path, path: Path) -> None:
+    """Rename a complete file or folder to `path`, replacing what is there; sync the parent folder.
+
+    Raises
+    ------
+    OSError
+        If the operating system reports an error; see `replace_folder`.
+    """
+    if path.is_dir() and not path.is_symlink() and not new.is_dir():
+        shutil.rmtree(path)
+    if new.is_dir():
+        replace_folder(new, path)
+    else:
+        new.replace(path)
+        _fsync(path.parent)
+
+
 def replace_folder(new: Path, path: Path) -> None:
     """Rename the folder `new` to `path`, replacing any folder there.
 
@@ -129,11 +205,11 @@ def replace_folder(new: Path, path: Path) -> None:
     ------
     OSError
         If the operating system reports an error; the previous content of `path` may then be beside
-        it as ``.NAME.old.*``.
+        it as ``.NAME.*.tmp``.
     """
     if path.exists():
         # Move the old folder aside first: a rename cannot replace a folder that is not empty.
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+        old = Path(tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent))
         path.replace(old)
         new.replace(path)
         shutil.rmtree(old)

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from small_runs import (
 
 from reinforcestrategycreator_pipeline.cli import main
 from reinforcestrategycreator_pipeline.cli.entry import one_line
+from reinforcestrategycreator_pipeline.files import seal
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 
 LONGEST = 600
@@ -108,7 +110,8 @@ def nothing_began() -> None:
 def nothing_half_done(stage: str, line: str) -> None:
     """Check that the one run says that `stage` failed, and that nothing of it or later is there."""
     run_dir = Path("runs/latest").resolve()
-    assert [p.name for p in run_dir.parent.iterdir() if not p.is_symlink()] == [run_dir.name]
+    names = {p.name for p in run_dir.parent.iterdir() if not p.is_symlink()}
+    assert names == {".lock", run_dir.name}
     at = STAGES.index(stage)
     rest = ["pending"] * (len(STAGES) - at - 1)
     assert statuses(run_dir) == ["failed", *["complete"] * at, "failed", *rest]
@@ -633,18 +636,21 @@ def test_a_mistake_put_right(rsc: Rsc, bad: str, good: str) -> None:
 RULE = (
     "a run's name must be 1 to 100 letters, digits, '.', '_' or '-', begin with a letter or digit"
 )
+RESERVED = "'latest' or 'promoted' or 'looks.jsonl'"
 
 
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        (["run", "--run-id", "../x"], f"{RULE}, and not be 'latest'. Got '../x' instead."),
+        (["run", "--run-id", "../x"], f"{RULE}, and not be {RESERVED}. Got '../x' instead."),
         (["run", "--run-id", "a/b"], RULE),
-        (["run", "--run-id", "a\0b"], rf"{RULE}, and not be 'latest'. Got 'a\x00b' instead."),
+        (["run", "--run-id", "a\0b"], rf"{RULE}, and not be {RESERVED}. Got 'a\x00b' instead."),
         (["run", "--run-id", "a\\b"], RULE),
         (["run", "--run-id", ""], RULE),
         (["run", "--run-id", ".hidden"], RULE),
         (["run", "--run-id", "Latest"], RULE),
+        (["run", "--run-id", "promoted"], RULE),
+        (["run", "--run-id", "looks.jsonl"], RULE),
         (["run", "--run-id", "x" * 5000], RULE),
         (["run", "--run-id", "\x1b[31m"], RULE),
         (["run", "--resume", "nope"], "runs: no run named 'nope'. There are no runs in runs."),
@@ -704,10 +710,12 @@ def test_a_name_that_is_taken_or_misspelt(rsc: Rsc, mine: Path) -> None:
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Return an edit that a program with a defect could make: the seal is right."""
+
     def edit(run_dir: Path) -> None:
         found = manifest(run_dir)
         change(found)
-        (run_dir / "manifest.json").write_text(json.dumps(found))
+        (run_dir / "manifest.json").write_text(json.dumps({**found, "seal": seal(found)}))
 
     return edit
 
@@ -718,6 +726,15 @@ def training(**values: Any) -> Callable[[Path], None]:
 
 def overwrite(name: str, content: bytes) -> Callable[[Path], None]:
     return lambda run_dir: (run_dir / name).write_bytes(content) and None
+
+
+def replaced(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
+    def replace(run_dir: Path) -> None:
+        content = (run_dir / name).read_bytes()
+        assert old in content
+        (run_dir / name).write_bytes(content.replace(old, new))
+
+    return replace
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -739,11 +756,23 @@ BAD_RUNS: dict[str, tuple[Callable[[Path], None], int, str]] = {
         training(scratch=["training/../../../precious"], key="another"), 1,
         f"{DAMAGED}'training/../../../precious' is not a folder of stage 'training'.",
     ),
-    "no configuration": (remove("config.yaml"), 2, "runs/mine/config.yaml: no such file."),
-    "configuration of junk": (overwrite("config.yaml", b"a: [\n"), 2, "runs/mine/config.yaml:2: n"),
-    "configuration misspelt": (
+    "figures edited": (
+        replaced("manifest.json", b'"promoted": false', b'"promoted": true'), 1,
+        f"{DAMAGED}its content does not match its seal, so it was edited or cut. Start a new run "
+        "with its configuration: rsc run --config runs/mine/config.yaml",
+    ),
+    "configuration of junk": (
+        overwrite("config.yaml", b"a: [\n"), 2,
+        "to have the run's own file written again, remove runs/mine/config.yaml.",
+    ),
+    "configuration edited": (
+        replaced("config.yaml", b"seed: 7", b"seed: 8"), 2,
+        "runs/mine/config.yaml: seed is 8 here, but 7 in the run's manifest. Change a key with "
+        "--set; to have the run's own file written again, remove runs/mine/config.yaml.",
+    ),
+    "configuration cut": (
         overwrite("config.yaml", b"sed: 3\n"), 2,
-        "runs/mine/config.yaml:1: sed: unknown key. Did you mean 'seed'?",
+        "runs/mine/config.yaml: sed is 3 here, but missing in the run's manifest.",
     ),
 }  # fmt: skip
 
@@ -796,7 +825,13 @@ def test_damaged_checkpoints_only(rsc: Rsc, mine: Path) -> None:
     line = refused(rsc("run", "--resume", "mine"), 1, "no checkpoint can be read: ", began=True)
     for path in checkpoints(mine):
         assert path.name in line
-    assert statuses(mine)[3:] == ["failed", "pending", "pending"]
+    assert statuses(mine)[3:] == ["failed", "complete", "complete"]
+    way = "rsc run --resume mine --restart training"
+    assert line.endswith(f"Begin the stage again with: {way}")
+    before = (mine / "training/policy.safetensors").read_bytes()
+    assert rsc(*shlex.split(way)[1:]).code == 0
+    assert statuses(mine) == ["complete"] * 6
+    assert (mine / "training/policy.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize(

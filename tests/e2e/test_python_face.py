@@ -135,7 +135,7 @@ def test_a_run_that_has_not_ended(store):
         rsc.run(broken, store=store, run_id="broken")
     run = rsc.Run.open(folder)
     assert repr(run) == "Run('broken', failed)"
-    with pytest.raises(RunError, match=r"is not there; the run is failed\. Continue it"):
+    with pytest.raises(RunError, match=r"is not there yet; the run is failed\. Continue it"):
         _ = run.verdict
 
 

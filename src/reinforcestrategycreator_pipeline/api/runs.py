@@ -22,15 +22,17 @@ from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
 from reinforcestrategycreator_pipeline.market.sources.frames import hold
+from reinforcestrategycreator_pipeline.pipeline.config.kept import require_kept
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
-from reinforcestrategycreator_pipeline.runs.artifacts import CONFIG, REPORT_HTML
+from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.trust import (
@@ -53,6 +55,7 @@ def run(
     store: str | Path = RUNS,
     run_id: str | None = None,
     resume: str | Path | None = None,
+    restart: str | None = None,
     trust: Sequence[str | Path] = (),
     progress: bool | None = None,
 ) -> Run:
@@ -80,6 +83,8 @@ def run(
     resume : str, optional
         Continue this run: its id, a path, or ``"latest"``. It keeps its configuration; with
         `seed`, `bars` or `overrides`, only the stages that depend on what changed run again.
+    restart : str, optional
+        With `resume`: run this stage from its beginning, without its checkpoints.
     trust : sequence of path
         Folders whose modules the configuration may name, beside those of `trust.default_folders`;
         a resumed run may name those of its start, unless it was started elsewhere or by another
@@ -100,7 +105,9 @@ def run(
     arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
     if bars is not None:
         arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
-    runner = Runner(build_stages(), ARTIFACTS, progress_console(progress))
+    runner = Runner(build_stages(), ARTIFACTS, progress_console(progress), keep_current)
+    if restart is not None and resume is None:
+        raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and (config is not None or run_id is not None):
         name = "a configuration" if config is not None else "a name (run_id)"
         raise RunError(
@@ -117,11 +124,10 @@ def run(
                 stacklevel=2,
             )
         if resume is not None:
-            outcome = runner.resume(find_run(Path(store), str(resume)), complete)
+            outcome = runner.resume(find_run(Path(store), str(resume)), complete, restart)
         else:
             file = Path(config) if isinstance(config, (str, Path)) else None
             outcome = runner.start(complete, Path(store), run_id, file.parent if file else None)
-    keep_current(outcome.run_dir)
     return Run(outcome.run_dir, outcome.unchanged, trust)
 
 
@@ -142,9 +148,13 @@ def resolved(
         overrides = [overrides]
     if resume is not None:
         folder = find_run(Path(store), str(resume))
-        with modules_of(folder, load_manifest(folder), trust):
-            # The run's file is complete and already holds what the environment said at its start.
-            yield load_config(RunConfig, folder / CONFIG, overrides, arguments=arguments)
+        manifest = load_manifest(folder)
+        require_kept(folder, manifest)
+        with modules_of(folder, manifest, trust):
+            # It is complete and already holds what the environment said at the run's start.
+            yield load_config(
+                RunConfig, None, overrides, given=manifest.config, arguments=arguments
+            )
         return
     file = Path(config) if isinstance(config, (str, Path)) else None
     environ: Mapping[str, str] = os.environ
@@ -228,9 +238,9 @@ class Run(Outcome):
         found.manifest  # noqa: B018  a folder without a manifest is no run
         return found
 
-    @cached_property
+    @property
     def manifest(self) -> Manifest:
-        """The run's manifest: configuration, versions, stages, hashes."""
+        """The run's manifest, as it is now: configuration, versions, stages, hashes."""
         return load_manifest(self.folder)
 
     @property
@@ -255,8 +265,8 @@ class Run(Outcome):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Warnings on the result: that the policy is a fallback, that a ratio is incredible."""
-        return self.judgement.notes
+        """Warnings of the data, such as guessed times or dropped rows, and of the result."""
+        return (*data_warnings(self.manifest), *self.judgement.notes)
 
     @property
     def looks(self) -> tuple[Look, ...]:
@@ -307,7 +317,10 @@ class Run(Outcome):
     @property
     def report_path(self) -> Path:
         """The HTML report."""
-        return self._existing(self.folder / REPORT_HTML)
+        self._artifact("metrics")
+        if not (path := self.folder / REPORT_HTML).is_file():
+            raise RunError(f"{path}: is not there. Make it again with run(resume={self.id!r}).")
+        return path
 
     @property
     def package_path(self) -> Path:
@@ -315,15 +328,7 @@ class Run(Outcome):
         return self._artifact("package")
 
     def _artifact(self, name: str) -> Path:
-        return self._existing(self.folder / ARTIFACTS[name])
-
-    def _existing(self, path: Path) -> Path:
-        if not path.exists():
-            raise RunError(
-                f"{path}: is not there; the run is {self.manifest.status}. Continue it with "
-                f"run(resume={self.id!r})."
-            )
-        return path
+        return self.manifest.verified(self.folder, name)
 
     def __repr__(self) -> str:
         status = self.manifest.status

@@ -24,27 +24,35 @@ def report(
 ) -> None:
     """Show the result of a run and the location of its report."""
     from reinforcestrategycreator_pipeline.api.console import output
-    from reinforcestrategycreator_pipeline.cli.results import show_results
-    from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML
-    from reinforcestrategycreator_pipeline.runs.folder import find_run
+    from reinforcestrategycreator_pipeline.cli.results import has_results, show_results
+    from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
+    from reinforcestrategycreator_pipeline.runs.folder import (
+        command,
+        find_run,
+        locked,
+        resume_command,
+    )
     from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 
     run_dir = find_run(runs_dir, run)
     manifest = load_manifest(run_dir)
     page = run_dir / REPORT_HTML
-    evaluated = (run_dir / ARTIFACTS["results"]).is_file()
-    if render and evaluated:
+    if not has_results(manifest):
+        raise RunError(
+            f"the run {manifest.run_id!r} has no report yet (status: {manifest.status}); continue "
+            f"the run with: {resume_command(run_dir)}"
+        )
+    if render:
         from reinforcestrategycreator_pipeline.api.runs import modules_of
         from reinforcestrategycreator_pipeline.reporting.run import render_run
 
-        with modules_of(run_dir, manifest, trust or (), manifest.config.get("imports", ())):
+        names = manifest.config.get("imports", ())
+        with locked(run_dir), modules_of(run_dir, manifest, trust or (), names):
             render_run(run_dir)
     if not page.is_file():
-        how = f"render it with: rsc report {run} --render"
-        if not evaluated:
-            how = f"continue the run with: rsc run --resume {run}"
         raise RunError(
-            f"the run {manifest.run_id!r} has no report yet (status: {manifest.status}); {how}"
+            f"the run {manifest.run_id!r} has no report yet (status: {manifest.status}); render it "
+            f"with: {command(run_dir, 'report')} --render"
         )
     show_results(output(), run_dir, manifest)
     if open_:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML, REPORT_MD
+from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML, REPORT_MD
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 
 
@@ -23,7 +23,8 @@ def show_results(
         for name, record in manifest.stages.items()
     ]
     lines = [("run", f"{manifest.run_id}: {manifest.status}"), ("stages", ", ".join(stages))]
-    if (metrics := run_dir / ARTIFACTS["metrics"]).is_file():
+    if has_results(manifest):
+        metrics = manifest.verified(run_dir, "metrics")
         from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
         from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
@@ -38,6 +39,12 @@ def show_results(
     for label, text in lines:
         # Text, not markup: users choose the names.
         console.print(Text.assemble((f"{label:<10}", "bold"), text), soft_wrap=True)
+
+
+def has_results(manifest: Manifest) -> bool:
+    """Return whether the run has been evaluated, and no later attempt has begun."""
+    evaluation = manifest.stages.get("evaluation")
+    return evaluation is not None and evaluation.status == "complete"
 
 
 def result_table(rows: list[dict[str, str]]) -> Table:

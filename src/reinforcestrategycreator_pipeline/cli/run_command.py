@@ -29,6 +29,15 @@ def run(
             "--set, only the stages that depend on the changed keys run again.",
         ),
     ] = None,
+    restart: Annotated[
+        str | None,
+        typer.Option(
+            "--restart",
+            metavar="STAGE",
+            help="With --resume: run this stage from its beginning, without its checkpoints; later "
+            "stages run again if its outputs change.",
+        ),
+    ] = None,
     run_id: Annotated[
         str | None,
         typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
@@ -55,6 +64,8 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
+    if restart is not None and resume is None:
+        raise RunError("--restart needs --resume RUN: it is a stage of that run.")
     with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
         if complete.reproducibility == "fast":
             kernels.restart_native()
@@ -64,6 +75,7 @@ def run(
         store=runs_dir,
         run_id=run_id,
         resume=resume,
+        restart=restart,
         trust=trust or (),
         progress=True,
     )

@@ -29,7 +29,9 @@ _ENOUGH_DAYS = 10  # days with bars from which a habit can be read
 _REGULAR_DAY = 0.8  # share of the Mondays with bars; a holiday often falls on a Monday
 _REGULAR_TIME = 0.9  # share of the days with bars that have a bar at this time
 _TOLERANCE = 48  # times that are closer than bar / 48 are the same: 30 minutes for a day
-_MOST_TIMES = 48  # with more different times of day, daily bars close at any time
+_MOST_TIMES = 48  # with more different times of day, daily bars close at any time; shorter bars,
+_MOST_PER_BAR = 2  # with more than this for each bar that fits into a day
+_EVEN = 2.0  # spacings are even if 95% are at most this many times the median
 _DAILY = (18 * 3600.0, 36 * 3600.0)  # median spacings of daily bars, in seconds
 
 Runs = tuple[tuple[int, int, int], ...]
@@ -93,10 +95,13 @@ class BarCalendar:
             spacings, step = all_spacings, int(np.median(all_spacings))
         else:
             spacings, step = np.diff(stamps.as_unit("ns").asi8), median_step([stamps])
+        long = float(np.quantile(spacings, 0.95, method="lower"))
         seconds = {
             "bar_seconds": step / 1e9,
             "shortest_seconds": float(all_spacings.min()) / 1e9,
-            "longest_seconds": 1.5 * float(np.quantile(spacings, 0.95, method="lower")) / 1e9,
+            "longest_seconds": 1.5
+            * (long if long <= _EVEN * step else float(spacings.max()))
+            / 1e9,
         }
         grain = max(step // _TOLERANCE, 1)
         if zone is None:  # the first of equals
@@ -118,7 +123,7 @@ class BarCalendar:
             often = found[counts >= _REGULAR_TIME * with_bars[day]]
             regular.append(_runs(found[:1] if daily else often))
         times = np.unique(time)
-        any_time = daily and len(times) > _MOST_TIMES
+        any_time = len(times) > (_MOST_TIMES if daily else _MOST_PER_BAR * DAY / step)
         known = tuple(np.flatnonzero(with_bars).tolist())
         runs = () if any_time else _runs(times)
         return cls(**seconds, zone=zone, days=known, times=runs, regular=tuple(regular))

@@ -150,7 +150,8 @@ class BarRules:
             what = f"have no column {', '.join(missing)}" if missing else "need a symbol"
             raise DataError(f"{symbol + ': ' if symbol else ''}the bars {what}.")
         stamps = pd.DatetimeIndex(frame.index)
-        if len(stamps) < 2 or stamps.tz is None or not stamps.is_monotonic_increasing:
+        ordered = stamps.is_monotonic_increasing and stamps.is_unique
+        if len(stamps) < 2 or stamps.tz is None or not ordered:
             raise DataError(
                 f"{symbol}: the rules of live bars need a history of at least two bars, in order "
                 f"of time, with a time zone. Got {len(stamps)} bars, time zone {stamps.tz}."

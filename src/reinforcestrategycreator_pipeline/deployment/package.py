@@ -21,7 +21,6 @@ from reinforcestrategycreator_pipeline.deployment.package_files import (
     SCHEMA,
     WEIGHTS,
     file_entry,
-    manifest_seal,
     read_json,
     verify_package,
 )
@@ -32,7 +31,7 @@ from reinforcestrategycreator_pipeline.errors import (
     RunError,
     nearest,
 )
-from reinforcestrategycreator_pipeline.files import atomic_folder, write_json, write_text
+from reinforcestrategycreator_pipeline.files import atomic_folder, seal, write_json, write_text
 from reinforcestrategycreator_pipeline.market.bars import median_step
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
@@ -200,7 +199,7 @@ def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> 
         write_text(temporary / CONFIG, record.config_yaml)
         write_text(temporary / MODEL_CARD, record.model_card)
         manifest["files"] = {name: file_entry(temporary / name) for name in FILES}
-        manifest["seal"] = manifest_seal(manifest)
+        manifest["seal"] = seal(manifest)
         write_json(temporary / MANIFEST, manifest)
         verify_package(temporary)
     return manifest

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError
-from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file
+from reinforcestrategycreator_pipeline.files import seal, sha256_file
 
 FORMAT = "policy-package/3"
 MANIFEST = "manifest.json"
@@ -23,13 +23,6 @@ CONFIG = "config.yaml"
 MODEL_CARD = "MODEL_CARD.md"
 FILES = (WEIGHTS, SCHEMA, CONFIG, MODEL_CARD)
 MAX_JSON_BYTES = 16 * 1024**2
-
-
-def manifest_seal(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's content, excluding the seal itself."""
-    content = {key: value for key, value in manifest.items() if key != "seal"}
-    text = json.dumps(content, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    return sha256_bytes(text.encode("utf-8"))
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -91,8 +84,8 @@ def verify_package(folder: str | Path) -> dict[str, Any]:
             f"{path}: has the format {manifest.get('format')!r}; this version reads {FORMAT!r}"
         )
     try:
-        sealed = manifest_seal(manifest) == manifest.get("seal")
-    except (ValueError, RecursionError):  # NaN, a lone surrogate, or too deep: never written here
+        sealed = seal(manifest) == manifest.get("seal")
+    except (ValueError, RecursionError):  # NaN, or too deep: never written here
         sealed = False
     if not sealed:
         raise CheckpointError(f"{path}: its content does not match its seal; it is damaged")

@@ -195,26 +195,28 @@ class PaperTrader:
                 f"{self.symbol}: a deposit must be finite, and 0 before the first decision. "
                 f"Got {deposit} instead."
             )
+        time, values = self.stream.check(bar, confirmed=confirmed, now=now)
         decided = self.stream.time
-        self.stream.push(bar, confirmed=confirmed, now=now)
-        time, price = self.stream.time, {k: float(v[-1]) for k, v in self.stream.latest(1).items()}
-        assert time is not None
+        self._failure = f"interrupted at the bar of {time}"  # until all is done, or undone
+        self.stream.accept(time, values)
         try:
             alive = not (self._began and self.broker.account().blocked)
             features, held = self._decide() if alive else (self._no_features(), self._held)
         except BaseException:
             self.stream.undo(decided)
+            self._failure = ""
             raise
         try:
             exposure, fills = 0.0, tuple[Fill, ...]()
             if self._began and decided is not None:
-                exposure, fills = self._trade(price["open"], time, decided, deposit)
-            self.market.close(price["close"], time.value)
+                exposure, fills = self._trade(values["open"], time, decided, deposit)
+            self.market.close(values["close"], time.value)
             account = self.broker.account()
         except BaseException as error:
             self._failure = f"{type(error).__name__} at the bar of {time}"
             raise
-        self._began = True
+        self._orders.forget_done()
+        self._began, self._failure = True, ""
         if account.blocked:
             features = self._no_features()
         else:

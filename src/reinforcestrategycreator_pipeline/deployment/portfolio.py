@@ -93,7 +93,9 @@ def paper_trade_together(
     arriving: dict[pd.Timestamp, dict[str, LiveBar]] = {}
     for symbol, frame in frames.items():
         traders[symbol].warm_up(frame.iloc[: starts[symbol]])
-        for bar in recorded(frame.iloc[starts[symbol] :], symbol):
+        for bar in recorded(
+            frame.iloc[starts[symbol] :], symbol, traders[symbol].stream.rules.columns
+        ):
             arriving.setdefault(bar.time, {})[symbol] = bar
     worth = {symbol: trader.account.equity for symbol, trader in traders.items()}
     times, equity, transfers = sorted(arriving), [], 0

@@ -166,7 +166,7 @@ def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperRe
     trader.warm_up(frame.iloc[:start])
     done: list[PaperBar] = [
         trader.push(bar, confirmed=True, now=bar.time)
-        for bar in recorded(frame.iloc[start:], trader.symbol)
+        for bar in recorded(frame.iloc[start:], trader.symbol, trader.stream.rules.columns)
     ]
     account = trader.account
     return PaperResult(

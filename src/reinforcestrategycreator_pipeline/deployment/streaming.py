@@ -115,7 +115,10 @@ class FeatureStream:
         LiveBarError
             If the bar breaks a rule; nothing has changed.
         """
-        time, values = self.check(bar, confirmed=confirmed, now=now)
+        self.accept(*self.check(bar, confirmed=confirmed, now=now))
+
+    def accept(self, time: pd.Timestamp, values: Mapping[str, float]) -> None:
+        """Add a bar that `check` returned."""
         if self._end == self._store.shape[1]:
             self._make_room()
         self._store[:, self._end] = [values[name] for name in self.rules.columns]
@@ -129,10 +132,15 @@ class FeatureStream:
         Raises
         ------
         LiveBarError
-            If a bar breaks a rule that no real bar breaks.
+            If a bar breaks a rule that no real bar breaks; no bar was added.
         """
-        for bar in recorded(frame, self.symbol):
-            self.push(bar, confirmed=True, now=bar.time)
+        tensors, header = self.to_parts()
+        try:
+            for bar in recorded(frame, self.symbol, self.rules.columns):
+                self.push(bar, confirmed=True, now=bar.time)
+        except BaseException:
+            self.restore(tensors, header, "the state before")
+            raise
 
     def latest(self, bars: int) -> Bars:
         """Return the latest bars by column, oldest first; fewer if there were fewer."""
@@ -259,9 +267,12 @@ class FeatureStream:
         return tuple(names), np.concatenate(values)
 
 
-def recorded(frame: pd.DataFrame, symbol: str) -> Iterator[LiveBar]:
-    """Yield the rows of a frame, indexed by close time, as live bars."""
-    columns = [str(name) for name in frame.columns]
-    values = frame.to_numpy(dtype=np.float64)
+def recorded(
+    frame: pd.DataFrame, symbol: str, columns: Sequence[str] | None = None
+) -> Iterator[LiveBar]:
+    """Yield the rows of a frame, indexed by close time, as live bars of some of its columns."""
+    wanted = frame.columns if columns is None else columns
+    columns = [str(name) for name in wanted if name in frame.columns]
+    values = frame[columns].to_numpy(dtype=np.float64)
     for time, row in zip(pd.DatetimeIndex(frame.index), values.tolist(), strict=True):
         yield LiveBar(symbol, time, dict(zip(columns, row, strict=True)))

@@ -1,12 +1,19 @@
-"""Audit that a feature's row depends only on its own bar and the `lookback` bars before it.
+"""Audit that a feature's row depends on its own bar and the `lookback` bars before it, and no more.
 
-Three checks recompute a feature on modified bars and compare the rows with those of all bars:
+Checks that recompute a feature on modified bars and compare the rows with those of all bars:
 
 - *truncation*: the bars after a cut are removed; no row up to the cut may change;
 - *perturbation*: the bars after the cut are shuffled and rescaled instead, which also detects a
-  leak that depends on the number of bars;
+  leak that depends on the number of bars. Of a user feature, single bars far apart are replaced,
+  too; no row before one, and more than the lookback after another, may change;
 - *lookback*: only the bar at the cut and its declared lookback are kept; the last row may not
-  change. So a stream, which keeps no more bars, decides as the backtest did.
+  change. So a stream, which keeps no more bars, decides as the backtest did;
+- *level*: prices and volume are rescaled as by a later split or dividend; no row may change;
+- *repetition*: the same bars give the same values, wherever they are computed;
+- *rounding*: the last bits of the bars do not decide.
+
+User features are computed in fresh processes without files and network (`fresh`), and compared
+with a tolerance that they show themselves (`tolerance`). Shipped features must agree in every bit.
 
 A leak from bar t + 1 into row t alone shows only at the cut t. So only an audit of all cuts is a
 proof; a sampled audit finds leaks that affect many rows.
@@ -14,71 +21,52 @@ proof; a sampled audit finds leaks that affect many rows.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Bools, Ints
 from reinforcestrategycreator_pipeline.errors import FeatureError
-from reinforcestrategycreator_pipeline.features.base import (
-    Bars,
-    Computed,
-    Feature,
-    FeatureSpec,
-    FloatArray,
-    evaluate,
-)
+from reinforcestrategycreator_pipeline.features.base import Bars, FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.features.findings import Check, Finding, require_none
+from reinforcestrategycreator_pipeline.features.fresh import (
+    Computing,
+    FreshProcesses,
+    Here,
+)
 from reinforcestrategycreator_pipeline.features.table import bars_of
-from reinforcestrategycreator_pipeline.features.user import UserFunction
-from reinforcestrategycreator_pipeline.ohlcv import PRICES
+from reinforcestrategycreator_pipeline.features.tolerance import (
+    Tolerance,
+    exceeds,
+    jitters,
+    unexplained,
+)
+from reinforcestrategycreator_pipeline.features.variants import (
+    LEVELS,
+    at_level,
+    choose_cuts,
+    rows_of,
+    with_other_bars,
+    with_other_future,
+)
 from reinforcestrategycreator_pipeline.seeding import generator
 
-Check: TypeAlias = Literal["truncation", "perturbation", "lookback"]
+__all__ = ["Finding", "audit_features", "require_none"]
 
-_ROUNDING = 1e-6
-"""Tolerance for user features, as a fraction of the column's standard deviation: their sums may
-round differently over other bars. Shipped features have no tolerance."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A column of a feature that changed although it must not.
-
-    Attributes
-    ----------
-    symbol, feature, column : str
-        Symbol, name of the feature in the configuration, and name of the column.
-    check : {"truncation", "perturbation", "lookback"}
-        Check that failed.
-    row, cut : int
-        First row that changed, from 0, and the last bar that was kept (for the lookback check: the
-        first one).
-    count : int
-        Number of (row, cut) pairs that changed.
-    """
-
-    symbol: str
-    feature: str
-    column: str
-    check: Check
-    row: int
-    cut: int
-    count: int
-
-    def __str__(self) -> str:
-        what, where = "looks ahead", "after"
-        if self.check == "lookback":
-            bars = self.row - self.cut
-            what, where = f"needs more than its declared lookback of {bars} bars", "before"
-        who = f"{self.symbol}: " if self.symbol else ""
-        return (
-            f"{who}feature {self.feature!r}: column {self.column!r} {what}: its row {self.row} "
-            f"changes with bars {where} {self.cut} ({self.check}, {self.count} changes in all)"
-        )
+LOOKBACK_SHARE = 1e-6
+"""Allowed change of a user feature by bars before its lookback, in typical deviations."""
+_LEVEL_SHARE = 1e-5
+"""Allowed change by another level, in typical deviations: a guard such as ``+ 1e-9`` may show."""
+_ROUNDING_SHARE = 1e-3
+"""Tolerance for rounding from which on it hides too much, in typical deviations."""
+_COMBS, _GAP = 32, 5
+_SUSPECTS = 3
+"""Modified bars, of those that a check suspects, on which the suspicion is examined."""
 
 
 def audit_features(
@@ -88,8 +76,9 @@ def audit_features(
     cuts: Literal["all"] | int = "all",
     seed: int = 0,
     symbol: str = "",
+    processes: FreshProcesses | None = None,
 ) -> tuple[Finding, ...]:
-    """Find features that look ahead, or further back than they declare.
+    """Find features that look ahead, or further back than they declare, or depend on levels.
 
     Parameters
     ----------
@@ -104,6 +93,9 @@ def audit_features(
         Seed of the random cuts and perturbations.
     symbol : str
         Symbol for error messages.
+    processes : FreshProcesses, optional
+        Processes for user features, shared by several audits; by default they are started, which
+        takes about half a second, and ended here.
 
     Returns
     -------
@@ -113,104 +105,214 @@ def audit_features(
     Raises
     ------
     FeatureError
-        If there are too few bars to check a feature, or if a feature fails on modified bars.
+        If there are too few bars to check a feature, if a feature fails on modified bars, or if it
+        opens a file or a connection.
+
+    Notes
+    -----
+    Features that a fresh process cannot import (defined in a notebook or in the script that runs)
+    are computed in this process, where they may remember, and open files.
     """
-    bars = bars_of(frame, symbol)
-    rng = generator(seed, "feature-audit")
-    findings: list[Finding] = []
-    for spec in specs:
-        feature = build_feature(spec)
-        full = evaluate(feature, spec.name, bars, symbol, frame.index)
-        n_rows = len(frame)
-        if n_rows - full.lookback < 2:
-            raise FeatureError(
-                f"{symbol or 'the audit'}: feature {spec.name!r} needs at least "
-                f"{full.lookback + 2} bars to be audited. Got {n_rows} instead."
-            )
-        chosen = _cuts(rng, full.lookback, n_rows, n_rows if cuts == "all" else cuts)
-        checks: dict[Check, Iterator[tuple[Bars, int, int]]] = {
-            "truncation": ((_rows(bars, 0, t + 1), 0, t) for t in chosen),
-            "perturbation": ((_perturb(bars, t, rng), 0, t) for t in chosen),
-        }
-        if (n := feature.lookback) is not None:
-            checks["lookback"] = ((_rows(bars, t - n, t + 1), t - n, t) for t in chosen)
-        for check, variants in checks.items():
-            findings += _compare(feature, spec.name, full, check, variants, symbol)
+    with FreshProcesses() as own:
+        bars = bars_of(frame, symbol)
+        rng = generator(seed, "feature-audit")
+        findings: list[Finding] = []
+        for spec in specs:
+            place = (processes or own).place(spec)
+            audit = _Audit(spec, place, bars, symbol, rng, frame.index)
+            findings += audit.run(len(frame) if cuts == "all" else cuts)
     return tuple(findings)
 
 
-def require_none(findings: Sequence[Finding]) -> None:
-    """Raise `FeatureError` with the first finding, if there is any."""
-    if findings:
-        more = f"; {len(findings) - 1} more findings" if len(findings) > 1 else ""
-        raise FeatureError(f"{findings[0]}{more}.")
+def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding]:
+    """Return the columns of a feature that depend on the level of prices or volume.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Specification of the feature, which is computed in this process.
+    bars : mapping of str to ndarray
+        Columns of one symbol's bars.
+    seed : int
+        Seed of the jitter that measures rounding.
+    """
+    return _Audit(spec, Here(spec), bars, "", generator(seed, "feature-levels")).levels()
 
 
-def _cuts(rng: np.random.Generator, start: int, n_rows: int, count: int) -> Ints:
-    """Return up to `count` cuts from `start` to ``n_rows - 2``, one in each equal stretch."""
-    last = n_rows - 1
-    if count >= last - start:
-        return np.arange(start, last)
-    edges = np.linspace(start, last, count + 1).astype(np.int64)
-    return rng.integers(edges[:-1], edges[1:])
+class _Case(NamedTuple):
+    """Modified bars, and what of them is compared.
+
+    Attributes
+    ----------
+    bars : mapping of str to ndarray
+        The bars as they were modified.
+    start : int
+        Number of rows that were cut off at the beginning.
+    rows : ndarray of int
+        Rows that may not change, counted in all bars.
+    cuts : ndarray of int
+        Bars, ascending, of which the last one at or after a row is where its change comes from.
+    """
+
+    bars: Bars
+    start: int
+    rows: Ints
+    cuts: Ints
 
 
-def _perturb(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
-    """Return bars whose rows after `cut` are shuffled and rescaled, prices by one factor."""
-    order = cut + 1 + rng.permutation(len(bars["close"]) - cut - 1)
-    price, other = np.exp(rng.uniform(-1.0, 1.0, size=2))
-    out = {}
-    for name, array in bars.items():
-        factor = price if name in PRICES else other
-        out[name] = np.concatenate([array[: cut + 1], factor * array[order]])
-        out[name].flags.writeable = False
-    return out
+class _Audit:
+    """The audit of one feature on the bars of one symbol."""
 
-
-def _rows(bars: Bars, start: int, stop: int) -> Bars:
-    return {name: array[start:stop] for name, array in bars.items()}
-
-
-def _compare(
-    feature: Feature,
-    name: str,
-    full: Computed,
-    check: Check,
-    variants: Iterator[tuple[Bars, int, int]],
-    symbol: str,
-) -> list[Finding]:
-    """Compare rows of modified bars, unchanged from a start to a cut, with those of all bars."""
-    first: dict[int, tuple[int, int]] = {}
-    counts = np.zeros(len(full.columns), dtype=np.int64)
-    back = check == "lookback"  # compares only the row at the cut
-    for bars, start, cut in variants:
-        try:
-            values = evaluate(feature, name, bars, symbol).values
-        except FeatureError as error:
-            which = f"the audit's {check}, bars {start} to {cut}"
-            raise FeatureError(f"{error} (in {which})") from error
-        if values.shape[1] != len(full.columns):
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        place: Computing,
+        bars: Bars,
+        symbol: str,
+        rng: np.random.Generator,
+        stamps: pd.Index[Any] | None = None,
+    ) -> None:
+        self.spec, self.place, self.bars, self.symbol, self.rng = spec, place, bars, symbol, rng
+        self.n_rows = len(bars["close"])
+        self.feature = build_feature(spec)
+        self.full = evaluate(self.feature, spec.name, bars, symbol, stamps)
+        if self.n_rows - self.full.lookback < 2:
             raise FeatureError(
-                f"{symbol or 'the audit'}: feature {name!r} must always return the same number of "
-                f"columns. Got {len(full.columns)}, and {values.shape[1]} for other bars."
+                f"{symbol or 'the audit'}: feature {spec.name!r} needs at least "
+                f"{self.full.lookback + 2} bars to be audited. Got {self.n_rows} instead."
             )
-        begin = cut if back else 0
-        seen, truth = values[begin - start : cut + 1 - start], full.values[begin : cut + 1]
-        # Compared as bits: NaN equals NaN, and 0 differs from -0.
-        differs = seen.view(np.int64) != truth.view(np.int64)
-        if back and differs.any():
-            differs &= ~(np.abs(seen - truth) <= _rounding(feature, full))
-        counts += differs.sum(axis=0)
-        for c in np.flatnonzero(differs.any(axis=0)).tolist():
-            row = begin + int(differs[:, c].argmax())
-            first.setdefault(c, (row, int(start if back else cut)))
-    return [
-        Finding(symbol, name, full.columns[c], check, row, cut, int(counts[c]))
-        for c, (row, cut) in sorted(first.items())
-    ]
+        self.tolerance = Tolerance.exact(self.full.values)
+
+    def run(self, count: int) -> Iterator[Finding]:
+        """Yield the findings of all checks at up to `count` cuts."""
+        bars, n_rows, rng = self.bars, self.n_rows, self.rng
+        unstable = [] if self.place.exact else self._repeated()
+        cuts = choose_cuts(rng, self.full.lookback, n_rows, count).tolist()
+        yield from self._compare("truncation", (_until(t, rows_of(bars, 0, t + 1)) for t in cuts))
+        others = (_until(t, with_other_future(bars, t, rng)) for t in cuts)
+        yield from self._compare("perturbation", others)
+        back = self.feature.lookback
+        if back is not None:
+            windows = (_window(bars, t - back, t) for t in cuts)
+            short = self._compare("lookback", windows, LOOKBACK_SHARE)
+            yield from short
+            if not (short or self.place.exact) and count < n_rows:
+                yield from self._compare("perturbation", self._combs(back), LOOKBACK_SHARE)
+        yield from self.levels()
+        yield from unstable
+
+    def levels(self) -> list[Finding]:
+        """Return what changes with the level of prices or volume."""
+        last = self.n_rows - 1
+        cases = (_until(last, at_level(self.bars, *factors)) for factors in LEVELS.values())
+        return self._compare("level", cases, _LEVEL_SHARE)
+
+    def _combs(self, lookback: int) -> Iterator[_Case]:
+        """Yield bars of which single ones, far apart, are replaced: many cuts at a time."""
+        apart = lookback + 1 + _GAP
+        for offset in self.rng.permutation(apart)[:_COMBS]:
+            at = np.arange(offset, self.n_rows, apart)
+            since = (np.arange(self.n_rows) - offset) % apart  # bars since the last replaced one
+            since[:offset] = lookback + 1
+            rows = np.flatnonzero(since > lookback)
+            rows = rows[rows >= self.full.lookback]
+            if len(at) and len(rows):
+                yield _Case(with_other_bars(self.bars, at, self.rng), 0, rows, at - 1)
+
+    def _repeated(self) -> list[Finding]:
+        """Set the tolerance; return what does not repeat, and what rounding decides."""
+        results = self.place.compute([self.bars, self.bars, *jitters(self.bars, self.rng)])
+        with self._named("repetition", deque()):
+            first, second, *others = map(self._checked, results)
+        self.tolerance = Tolerance.of(first, iter(others))
+        limit, scale = self.tolerance.allowed, self.tolerance.scale
+        differs = exceeds(first, second, np.zeros_like(first))
+        differs |= exceeds(first, self.full.values, limit)
+        usual = np.median(limit[self.full.lookback :], axis=0)
+        hides = (limit >= usual) & (usual > _ROUNDING_SHARE * scale) & (scale > 0)
+        case = _until(self.n_rows - 1, self.bars)
+        found = self._findings("repetition", [(case, differs)])
+        return found or self._findings("rounding", [(case, hides)])
+
+    def _compare(self, check: Check, cases: Iterator[_Case], share: float = 0.0) -> list[Finding]:
+        """Compare modified bars with all bars, with a tolerance of at least `share` deviations."""
+        waiting: deque[_Case] = deque()
+
+        def series() -> Iterator[Bars]:
+            for case in cases:
+                waiting.append(case)
+                yield case.bars
+
+        exact = self.place.exact and check != "level"
+        least = 0.0 * self.tolerance.scale if exact else share * self.tolerance.scale
+        results = self.place.compute(series())
+        changed: list[tuple[_Case, Bools]] = []
+        excess: list[float] = []
+        while True:
+            with self._named(check, waiting):
+                values = next(results, None)
+            if values is None:
+                break
+            case, values = waiting.popleft(), self._checked(values)
+            truth = self.full.values[case.rows]
+            limit = np.fmax(self.tolerance.allowed[case.rows], least)
+            differs = exceeds(values[case.rows - case.start], truth, limit)
+            if differs.any():
+                changed.append((case, differs))
+                with np.errstate(all="ignore"):
+                    ratio = np.abs(values[case.rows - case.start] - truth) / limit
+                excess.append(float(np.nan_to_num(ratio, nan=np.inf)[differs].max()))
+        if not exact and changed:
+            columns = np.zeros(len(least), dtype=bool)
+            for i in np.argsort(excess)[::-1][:_SUSPECTS]:
+                columns |= self._confirmed(changed[i][0], least)
+            changed = [(case, differs & columns) for case, differs in changed]
+        return self._findings(check, changed)
+
+    def _confirmed(self, case: _Case, least: F64) -> Bools:
+        """Return the columns in which rounding does not explain what differs."""
+        places = case.rows, case.rows - case.start
+        return unexplained(self.place, self.bars, case.bars, places, least, self.rng)
+
+    def _findings(self, check: Check, changed: list[tuple[_Case, Bools]]) -> list[Finding]:
+        """Return a finding for each column that changed, with its first row."""
+        found: list[Finding] = []
+        for c, column in enumerate(self.full.columns):
+            hits = [(case, differs[:, c]) for case, differs in changed if differs[:, c].any()]
+            if hits:
+                rows = [int(case.rows[differs.argmax()]) for case, differs in hits]
+                first = rows.index(row := min(rows))
+                cuts = hits[first][0].cuts
+                cut = int(cuts[0] if check == "lookback" else cuts[cuts >= row][0])
+                count = sum(int(differs.sum()) for _, differs in hits)
+                advice = getattr(self.feature, "level_advice", "") if check == "level" else ""
+                name = self.spec.name
+                found.append(Finding(self.symbol, name, column, check, row, cut, count, advice))
+        return found
+
+    def _checked(self, values: F64) -> F64:
+        if values.shape[1] != len(self.full.columns):
+            raise FeatureError(
+                f"{self.symbol or 'the audit'}: feature {self.spec.name!r} must always return the "
+                f"same number of columns. Got {len(self.full.columns)}, and {values.shape[1]} for "
+                "other bars."
+            )
+        return values
+
+    @contextmanager
+    def _named(self, check: Check, waiting: deque[_Case]) -> Iterator[None]:
+        """Tell in errors which modified bars the feature failed on."""
+        try:
+            yield
+        except FeatureError as error:
+            bars = f", bars {waiting[0].start} to {waiting[0].rows[-1]}" if waiting else ""
+            who = f"{self.symbol}: " if self.symbol else ""
+            raise FeatureError(f"{who}{error} (in the audit's {check}{bars})") from error
 
 
-def _rounding(feature: Feature, full: Computed) -> FloatArray:
-    ours = type(feature).__module__.startswith(f"{__package__}.")
-    share = 0.0 if ours and not isinstance(feature, UserFunction) else _ROUNDING
-    return share * np.asarray(full.values[full.lookback :].std(axis=0))
+def _until(cut: int, bars: Bars) -> _Case:
+    return _Case(bars, 0, np.arange(cut + 1), np.array([cut]))
+
+
+def _window(bars: Bars, start: int, row: int) -> _Case:
+    return _Case(rows_of(bars, start, row + 1), start, np.array([row]), np.array([start]))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.checks import from_mapping
+from reinforcestrategycreator_pipeline.checks import from_mapping, require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importing registers them
     momentum,
@@ -20,7 +20,11 @@ from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importin
     volume,
 )
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec
-from reinforcestrategycreator_pipeline.features.user import UserFunction
+from reinforcestrategycreator_pipeline.features.user import (
+    UserFunction,
+    WithLookback,
+    takes_no_lookback,
+)
 from reinforcestrategycreator_pipeline.registry import Description
 
 DEFAULT_FEATURES: tuple[FeatureSpec, ...] = (
@@ -48,13 +52,31 @@ def build_feature(spec: FeatureSpec) -> Feature:
         If a name or parameter is unknown (the message suggests the nearest), or a value is invalid.
     """
     found: object = FEATURES.get(spec.name)
+    owner = f"feature {spec.name!r}"
     if inspect.isclass(found) and dataclasses.is_dataclass(found):
-        return cast(Feature, from_mapping(found, spec.params, f"feature {spec.name!r}"))
+        if "lookback" not in spec.params or not states_lookback(spec):
+            return cast(Feature, from_mapping(found, spec.params, owner))
+        params = dict(spec.params)
+        lookback = params.pop("lookback")
+        require_int(owner, "lookback", lookback, 0)
+        return WithLookback(cast(Feature, from_mapping(found, params, owner)), lookback)
     if not callable(found):
         raise ConfigError(
             f"feature {spec.name!r} must be a function or a dataclass. Got {found!r} instead."
         )
     return UserFunction(cast(Callable[..., F64], found), spec.name, spec.params)
+
+
+def states_lookback(spec: FeatureSpec) -> bool:
+    """Return whether the key ``lookback`` of a specification declares the feature's lookback.
+
+    It does for a user's function or dataclass that has no parameter of that name.
+    """
+    found: object = FEATURES.get(spec.name)
+    if inspect.isclass(found) and dataclasses.is_dataclass(found):
+        ours = found.__module__.startswith(f"{__package__}.")
+        return not ours and "lookback" not in {f.name for f in dataclasses.fields(found)}
+    return takes_no_lookback(cast(Callable[..., F64], found))
 
 
 def parse_specs(items: Sequence[Any]) -> tuple[FeatureSpec, ...]:

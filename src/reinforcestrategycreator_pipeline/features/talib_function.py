@@ -16,13 +16,13 @@ from reinforcestrategycreator_pipeline.checks import (
     require,
     require_int,
 )
-from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, nearest, needs
+from reinforcestrategycreator_pipeline.errors import ConfigError, nearest, needs
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Bars,
     FloatArray,
 )
-from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 _MEMORY = 250
 _START_DEPENDENT = {"Function has an unstable period", "Output is path-dependent"}
@@ -73,7 +73,7 @@ class TalibFunction(Strict):
     units : {"none", "price", "level"}
         Conversion of the values: ``none`` keeps them (RSI, ADX), ``price`` divides them by the
         close (MOM, MACD), ``level`` gives value / close - 1 (SMA, SAR, bands). A choice for which
-        values depend on the price level is rejected.
+        values depend on the price level is rejected by the audit.
     window : int, optional
         Number of bars per row. By default, the number that TA-Lib needs, or 250 for functions
         whose values depend on the start of the series.
@@ -132,6 +132,14 @@ class TalibFunction(Strict):
         outputs = _info(self.function).outputs
         return (stem,) if len(outputs) == 1 else tuple(f"{stem}_{o}" for o in outputs)
 
+    @property
+    def level_advice(self) -> str:
+        """Advice on values that depend on the level of prices, for the audit."""
+        return (
+            f"{self.function} has units {self.units!r}; use units 'price' (divides by the close) "
+            "or 'level' (value / close - 1), or another function"
+        )
+
     def _last(self, bars: Bars, end: int) -> FloatArray:
         """Return TA-Lib's values at row ``end - 1`` over the window that ends there, shape (k,)."""
         import talib
@@ -148,26 +156,10 @@ class TalibFunction(Strict):
             last = last / close - 1.0
         return last
 
-    def _check_scale_free(self, bars: Bars) -> None:
-        """Raise if the last row depends on the level of prices or of volume."""
-        n_rows = len(bars["close"])
-        truth = self._last(bars, n_rows)
-        # A factor of 4 is exact in binary, so a scale-free value changes only by rounding.
-        for what, names in (("prices", PRICES), ("volume", ("volume",))):
-            scaled = {k: 4.0 * v if k in names else v for k, v in bars.items()}
-            if not np.allclose(self._last(scaled, n_rows), truth, rtol=1e-6, atol=1e-9):
-                raise FeatureError(
-                    f"{self.function} in units {self.units!r} depends on the level of {what}, "
-                    "which a later split or dividend changes: use units 'price' (divides by the "
-                    "close) or 'level' (value / close - 1), or another function."
-                )
-
     def compute(self, bars: Bars) -> FloatArray:
         """Return values of shape (T, k)."""
         n_rows = len(bars["close"])
         out = np.full((n_rows, len(self.columns)), np.nan)
-        if n_rows >= self._window:
-            self._check_scale_free(bars)
         for end in range(self._window, n_rows + 1):
             out[end - 1] = self._last(bars, end)
         return out

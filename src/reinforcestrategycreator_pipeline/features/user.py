@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
-from reinforcestrategycreator_pipeline.features.base import Bars, FloatArray
+from reinforcestrategycreator_pipeline.features.base import Bars, Feature, FloatArray
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,12 @@ class UserFunction:
 
     @property
     def _signature(self) -> inspect.Signature | None:
-        try:
-            return inspect.signature(self.function)
-        except ValueError:  # a compiled function may have none; errors then show at the call
-            return None
+        return _signature(self.function)
 
     @property
     def _declares(self) -> bool:
         """Whether the key ``lookback`` declares the lookback instead of being an argument."""
-        signature = self._signature
-        return signature is None or "lookback" not in signature.parameters
+        return takes_no_lookback(self.function)
 
     @property
     def _arguments(self) -> dict[str, Any]:
@@ -87,3 +84,53 @@ class UserFunction:
     def compute(self, bars: Bars) -> FloatArray:
         """Return the function's result."""
         return self.function(bars, **self._arguments)
+
+
+@dataclass(frozen=True)
+class WithLookback:
+    """A user's dataclass feature with the lookback that the configuration gives.
+
+    Parameters
+    ----------
+    feature : Feature
+        Feature that computes.
+    lookback : int
+        Number of leading rows without a value.
+    """
+
+    feature: Feature
+    lookback: int
+
+    @property
+    def columns(self) -> tuple[str, ...] | str:
+        """The feature's columns."""
+        return self.feature.columns
+
+    def compute(self, bars: Bars) -> FloatArray:
+        """Return the feature's values."""
+        return self.feature.compute(bars)
+
+
+def takes_no_lookback(function: Callable[..., FloatArray]) -> bool:
+    """Return whether a function has no parameter ``lookback``, so that the key declares it."""
+    signature = _signature(function)
+    return signature is None or "lookback" not in signature.parameters
+
+
+def code_of(feature: Feature) -> Any:
+    """Return the class or function that a feature is made from, without decorators around it."""
+    if isinstance(feature, WithLookback):
+        return type(feature.feature)
+    if not isinstance(feature, UserFunction):
+        return type(feature)
+    function: Any = feature.function
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.unwrap(function)
+
+
+def _signature(function: Callable[..., FloatArray]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # a compiled function may have none; errors then show at the call
+        return None

@@ -96,9 +96,20 @@ def utc_index(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return values.tz_convert("UTC").as_unit("ns").rename("timestamp")
 
 
-def day_of(stamp: pd.Timestamp, timezone: str) -> str:
-    """Return the date of a bar that closes at `stamp`; midnight belongs to the day that it ends."""
-    return str((stamp - pd.Timedelta(1, "ns")).tz_convert(timezone).date())
+def day_of(stamp: pd.Timestamp, timezone: str, shift_ns: int = 1) -> str:
+    """Return the date of the bar that closes at `stamp`.
+
+    Parameters
+    ----------
+    stamp : Timestamp
+        Close of the bar, with a time zone.
+    timezone : str
+        IANA time zone of the date.
+    shift_ns : int
+        Nanoseconds from a moment in the bar's day to its close, >= 1; by default midnight belongs
+        to the day that it ends.
+    """
+    return str((stamp - pd.Timedelta(shift_ns, "ns")).tz_convert(timezone).date())
 
 
 def median_step(indexes: list[pd.DatetimeIndex]) -> int:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from reinforcestrategycreator_pipeline.arrays import Array
-from reinforcestrategycreator_pipeline.errors import CheckpointError, shorten
+from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError, shorten
 from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
@@ -107,12 +109,21 @@ class Checkpoints:
             JSON-serializable state of the loop.
         parts : mapping of str to mapping of str to ndarray
             Further tensors, beside those of model and replay, under a name for `resume`.
+
+        Raises
+        ------
+        NonFiniteError
+            If a number of model or replay is not finite: training could not go on from there. The
+            previous checkpoints are kept.
         """
         tensors, header = self.model.state()
-        parts = {"model": tensors, "best": best.tensors, "replay": self.replay.arrays(), **parts}
+        own = {"model": tensors, "best": best.tensors, "replay": self.replay.arrays()}
+        where = f"{self.store.folder}: the checkpoint of step {step} was not written"
+        require_finite_tensors(joined(own), where)
+        parts = {**own, **parts}
         self.store.save(
             step,
-            {f"{prefix}.{k}": v for prefix, found in parts.items() for k, v in found.items()},
+            joined(parts),
             {
                 "format": FORMAT,
                 "identity": self.identity,
@@ -160,6 +171,18 @@ class Checkpoints:
             best.value, best.step, best.header = header["best"]
             best.tensors = part(tensors, "best.")
         return header["progress"], lambda name: part(tensors, f"{name}."), skipped
+
+
+def joined(parts: Mapping[str, Tensors]) -> dict[str, Array]:
+    """Return the tensors of all parts under the names ``part.tensor``."""
+    return {f"{prefix}.{k}": v for prefix, found in parts.items() for k, v in found.items()}
+
+
+def require_finite_tensors(tensors: Tensors, where: str) -> None:
+    """Raise `NonFiniteError`, beginning with `where`, for the first that is not finite."""
+    for name, array in tensors.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise NonFiniteError(f"{where}: NaN or infinity in {name}")
 
 
 def _differences(saved: Any, own: Any) -> str:

@@ -19,8 +19,10 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import Paper
 from reinforcestrategycreator_pipeline.envs.rewards import measure
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.errors import ConfigError, RscError, blamed
+from reinforcestrategycreator_pipeline.features.audit import level_findings
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature, parse_specs
+from reinforcestrategycreator_pipeline.features.findings import require_none
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -38,7 +40,8 @@ class _AnyColumns(dict[str, F64]):
         return True
 
     def __missing__(self, name: str) -> F64:
-        return np.linspace(0.5, 1.5, len(self["close"]))
+        self[name] = np.linspace(0.5, 1.5, len(self["close"]))
+        return self[name]
 
 
 def rehearse(config: RunConfig) -> None:
@@ -102,7 +105,9 @@ def _span(config: RunConfig) -> MarketSpan:
 
 def _evaluated(spec: FeatureSpec, i: int, bars: _AnyColumns) -> Any:
     try:
-        return evaluate(build_feature(spec), spec.name, bars)
+        computed = evaluate(build_feature(spec), spec.name, bars)
+        require_none(level_findings(spec, dict(bars)))  # with the columns that it has asked for
+        return computed
     except RscError as error:
         raise ConfigError(f"features.columns[{i}]: {error}") from error
 

@@ -47,7 +47,12 @@ class Stage(Protocol):
         ...
 
     def run(self, context: StageContext) -> None:
-        """Read the inputs and write all outputs; raise on failure."""
+        """Read the inputs and write all outputs; raise on failure.
+
+        The outputs take their places when all of them are written, so a failure changes nothing. A
+        stage may also have a method ``published(context)``, which is called once they are there,
+        and again if the process was killed before it returned.
+        """
 
 
 @dataclass
@@ -70,7 +75,9 @@ class StageContext:
         Console for progress, on standard error.
     resume : bool
         Whether `scratch` may hold the state of an unfinished attempt with the same key. If False,
-        scratch and outputs are empty.
+        it is empty.
+    staged : Path or None
+        Folder in which the outputs are written; None once they are in their places.
     summary : dict
         Key results for the manifest, ready for JSON; NumPy scalars are allowed.
     """
@@ -84,12 +91,14 @@ class StageContext:
     resume: bool
     artifacts: Mapping[str, str] = field(repr=False)
     record_scratch: Callable[[str], None] = field(repr=False)
+    staged: Path | None = field(default=None, repr=False)
     summary: dict[str, Any] = field(default_factory=dict)
 
     def path(self, artifact: str) -> Path:
         """Return the path of an input or output of the stage.
 
-        The parent folder of an output is created.
+        An output is written to a temporary place, whose parent folder is created; the runner moves
+        it to its own place when the stage has succeeded.
 
         Raises
         ------
@@ -101,9 +110,10 @@ class StageContext:
                 f"stage {self.stage.name!r} declares no artifact {artifact!r}; it has "
                 f"inputs {self.stage.inputs} and outputs {self.stage.outputs}"
             )
-        path = self.run_dir / self.artifacts[artifact]
-        if artifact in self.stage.outputs:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if artifact in self.stage.inputs or self.staged is None:
+            return self.run_dir / self.artifacts[artifact]
+        path = self.staged / self.artifacts[artifact]
+        path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def say(self, text: str) -> None:

@@ -16,6 +16,13 @@ from reinforcestrategycreator_pipeline.replay.batch import Batch
 from reinforcestrategycreator_pipeline.replay.n_step import NStepWindows
 from reinforcestrategycreator_pipeline.replay.sampling import Sampler
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
+from reinforcestrategycreator_pipeline.replay.values import (
+    largest_number,
+    one_action,
+    one_flag,
+    one_number,
+    require_storable,
+)
 
 
 class RingReplay(RingStore):
@@ -84,6 +91,8 @@ class RingReplay(RingStore):
         self.gamma = gamma
         self.masked = False
         self._dtype = np.dtype(dtype)
+        self._largest = largest_number(dtype)
+        self._first_invalid = 0 if n_actions is None else n_actions
         self._windows: NStepWindows | None = None
 
     def push(
@@ -119,31 +128,40 @@ class RingReplay(RingStore):
         Raises
         ------
         ConfigError
-            If a state has another length, there is no such action, or the mask is invalid or
-            missing; nothing is stored then.
+            If a state has another length, there is no such action, the reward is not one real
+            number, a flag not one bool, or the mask is invalid or missing; nothing is stored then.
+        NonFiniteError
+            If the reward, or with `n_step` the sum of rewards, is not finite once it is stored.
         """
-        s_tm1, s_t = np.ravel(state), np.ravel(next_state)
+        a: Any = action  # what is usual takes the quick way
+        r: Any = reward
+        ends: Any = terminated
+        stops: Any = truncated
+        if type(r) is not float:
+            r = one_number(reward, "the reward")
+        if not -self._largest <= r <= self._largest:
+            require_storable(r, self._dtype, "cannot store a transition")
+        if type(ends) is not bool or type(stops) is not bool:
+            ends, stops = one_flag(ends, "terminated"), one_flag(stops, "truncated")
+        s_tm1, s_t = _flat(state), _flat(next_state)
         if not s_tm1.size == s_t.size == self.n_inputs:
             raise ConfigError(
                 f"a state must have {self.n_inputs} numbers. "
                 f"Got {s_tm1.size} for the state and {s_t.size} for the next state instead."
             )
-        if self.n_actions is not None and not 0 <= action < self.n_actions:
-            raise ConfigError(
-                f"an action must be an integer from 0 to {self.n_actions - 1}. "
-                f"Got {action!r} instead."
-            )
+        if type(a) is not int or not 0 <= a < self._first_invalid:
+            a = one_action(action, self.n_actions)
         bits = None
         if next_mask is not None or self.masked:
-            bits = self._mask_bits(next_mask, np.array(not terminated))
+            bits = self._mask_bits(next_mask, np.array(not ends))
         if self.n_step > 1:
-            a_tm1, r_t = np.array([action]), np.array([reward])
-            ended, cut = np.array([terminated], dtype=bool), np.array([truncated], dtype=bool)
+            a_tm1, r_t = np.array([a]), np.array([r])
+            ended, cut = np.array([ends]), np.array([stops])
             row_of_bits = None if bits is None else bits[None]
             self._push_windows(s_tm1[None], a_tm1, r_t, s_t[None], ended, cut, row_of_bits)
             return
         slot = self._next
-        row: tuple[Any, ...] = (s_tm1, action, reward, s_t, terminated)
+        row: tuple[Any, ...] = (s_tm1, a, r, s_t, ends)
         if bits is not None:
             self.use_masks()
             row = (*row, bits)
@@ -189,12 +207,15 @@ class RingReplay(RingStore):
         Raises
         ------
         ConfigError
-            If a shape is wrong, there is no such action, a mask is invalid or missing, the E
-            transitions (with n_step > 1, E n_step) exceed the capacity, or steps of another number
-            of environments are pending; nothing is stored then.
+            If a shape is wrong, there is no such action, a mask is invalid or missing, flags are
+            not bools or rewards not real numbers, the E transitions (with n_step > 1, E n_step)
+            exceed the capacity, or steps of another number of environments are pending; nothing is
+            stored then.
+        NonFiniteError
+            If a reward, or with `n_step` a sum of rewards, is not finite once it is stored.
         """
         a_tm1, r_t = np.asarray(actions), np.asarray(rewards)
-        ended, cut = np.asarray(terminated, dtype=bool), np.asarray(truncated, dtype=bool)
+        ended, cut = np.asarray(terminated), np.asarray(truncated)
         s_tm1, s_t = np.asarray(states), np.asarray(next_states)
         n = a_tm1.size
         if not a_tm1.shape == r_t.shape == ended.shape == cut.shape == (n,):
@@ -209,6 +230,13 @@ class RingReplay(RingStore):
             )
         if not n:
             return
+        if ended.dtype != bool or cut.dtype != bool or r_t.dtype.kind not in "biuf":
+            raise ConfigError(
+                f"terminated and truncated must be bools, and rewards real numbers. "
+                f"Got {ended.dtype}, {cut.dtype}, and {r_t.dtype} instead."
+            )
+        of_steps = r_t if present is None else r_t[present]
+        require_storable(of_steps, self._dtype, "cannot store transitions")
         last = np.iinfo(np.int64).max if self.n_actions is None else self.n_actions - 1
         if a_tm1.dtype.kind not in "iu" or (
             self.n_actions is not None and not 0 <= a_tm1.min() <= a_tm1.max() <= last
@@ -262,6 +290,8 @@ class RingReplay(RingStore):
             return
         if bits is not None:
             completed.append(bits[i])
+        # Rewards that fit may have a sum that does not.
+        require_storable(completed[2], self._dtype, "cannot store transitions")
         self._append(len(i), completed)
 
     def use_masks(self) -> None:
@@ -369,3 +399,7 @@ class RingReplay(RingStore):
             self.use_masks()
         super().restore(arrays)
         self._windows = windows
+
+
+def _flat(state: ArrayLike) -> Array:
+    return state if type(state) is np.ndarray and state.ndim == 1 else np.ravel(state)

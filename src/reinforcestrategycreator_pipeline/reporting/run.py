@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import RunError
@@ -22,9 +23,15 @@ from reinforcestrategycreator_pipeline.runs.artifacts import (
     REPORT_HTML,
     REPORT_MD,
 )
-from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
+from reinforcestrategycreator_pipeline.runs.folder import resume_command
+from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import count_looks
+
+_SHOWN = (
+    *("bars", "feature_spec", "windows", "history", "training_summary"),
+    *("results", "all_trades", "metrics"),
+)
 
 
 def read_run(run_dir: Path) -> ReportData:
@@ -38,10 +45,10 @@ def read_run(run_dir: Path) -> ReportData:
     Raises
     ------
     RscError
-        If a file is missing, damaged or of another version.
+        If a file is missing, edited, damaged or of another version.
     """
-    path = {name: run_dir / where for name, where in ARTIFACTS.items()}
     manifest = load_manifest(run_dir)
+    path = {name: manifest.verified(run_dir, name) for name in _SHOWN}
     judgement = Judgement.read(path["metrics"])
     results = read_results(path["results"], path["all_trades"])
     bars = read_bars(path["bars"])
@@ -56,7 +63,7 @@ def read_run(run_dir: Path) -> ReportData:
         seed=manifest.seed,
         created=datetime.fromisoformat(manifest.created).isoformat(timespec="seconds"),
         version=manifest.package_version,
-        config_yaml=(run_dir / CONFIG).read_text(encoding="utf-8"),
+        config_yaml=_config(run_dir, manifest),
         spans={name: (span.start, span.end) for name, span in window.items()},
         bar_counts=windows["rows"][-1],
         costs=trading["costs"],
@@ -98,12 +105,6 @@ def render_run(run_dir: Path) -> None:
     write_text(run_dir / REPORT_MD, render_markdown(page))
 
 
-def remove_pages(run_dir: Path) -> None:
-    """Remove the pages of a run before its results are replaced."""
-    for page in (REPORT_HTML, REPORT_MD):
-        (run_dir / page).unlink(missing_ok=True)
-
-
 def keep_current(run_dir: Path) -> None:
     """Render the pages again if they are missing or show an outdated configuration.
 
@@ -119,6 +120,16 @@ def keep_current(run_dir: Path) -> None:
         configuration(config.read_text(encoding="utf-8")) not in page.read_text(encoding="utf-8")
     ):
         render_run(run_dir)
+
+
+def _config(run_dir: Path, manifest: Manifest) -> str:
+    path = run_dir / CONFIG
+    if not path.is_file() or files.sha256_file(path) not in manifest.config_files[:1]:
+        raise RunError(
+            f"{path}: is missing or edited: it is not the configuration of the run. Remove it, and "
+            f"have it written again by: {resume_command(run_dir)}"
+        )
+    return path.read_text(encoding="utf-8")
 
 
 def _json(path: Path) -> Any:

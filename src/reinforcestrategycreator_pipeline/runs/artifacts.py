@@ -21,10 +21,11 @@ ARTIFACTS = {
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
 LOG = "log.jsonl"
-LOCK = ".lock"
+LOCK = ".lock"  # of the run and, beside the runs, of the store
 LOOKS = "looks.jsonl"  # evaluations of test bars, of the run and, beside the runs, of the store
 OWNER = ".lock.owner"  # Windows lets no other process read a file that is locked
-RESERVED = (MANIFEST, CONFIG, LOG, LOOKS, LOCK, OWNER)
+STAGED = ".new"  # what stages write, until it is complete
+RESERVED = (MANIFEST, CONFIG, LOG, LOOKS, LOCK, OWNER, STAGED)
 # Rendered from the artifacts at any time, so these belong to no stage.
 REPORT_HTML = "evaluation/report.html"
 REPORT_MD = "evaluation/report.md"

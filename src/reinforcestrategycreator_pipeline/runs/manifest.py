@@ -1,7 +1,8 @@
 """``manifest.json``: the configuration of a run, its environment, and the state of each stage.
 
 The file is rewritten atomically after every change of state, so a resume can rely on it however
-the process ended.
+the process ended. It is sealed with a hash of its content, and holds the hashes of the artifacts:
+edited figures are not shown as true. The seal is no signature: whoever computes it again forges it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -18,9 +20,10 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import RunError, shorten
-from reinforcestrategycreator_pipeline.runs.artifacts import MANIFEST
+from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, CONFIG, MANIFEST
+from reinforcestrategycreator_pipeline.runs.folder import command, is_free, resume_command
 
-FORMAT = 2
+FORMAT = 3
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -52,6 +55,9 @@ class StageRecord:
         Paths, relative to the run, of files that the stage keeps for resuming.
     error : str or None
         Message that the user saw, if the stage failed.
+    previous : dict
+        Key, inputs, outputs, seconds and summary of the last complete attempt, whose files stay in
+        place until this attempt has written others.
     """
 
     status: str = "pending"
@@ -62,6 +68,21 @@ class StageRecord:
     summary: dict[str, Any] = field(default_factory=dict)
     scratch: list[str] = field(default_factory=list)
     error: str | None = None
+    previous: dict[str, Any] = field(default_factory=dict)
+
+    def completed(self) -> dict[str, Any]:
+        """Return what `previous` of the next attempt has to hold."""
+        if self.status not in ("complete", "pending") or not self.outputs:
+            return self.previous
+        return {name: getattr(self, name) for name in _KEPT}
+
+    def restored(self) -> StageRecord | None:
+        """Return the record of the previous complete attempt, if there is one."""
+        kept = {name: self.previous[name] for name in _KEPT if name in self.previous}
+        return StageRecord("pending", scratch=self.scratch, **kept) if kept else None
+
+
+_KEPT = ("key", "inputs", "outputs", "seconds", "summary")
 
 
 @dataclass
@@ -89,6 +110,9 @@ class Manifest:
     folder : str
         Folder of the configuration file, for a hint where modules may be; none is loaded from there
         for that reason.
+    config_files : list of str
+        SHA-256 of ``config.yaml``: of the current one, then, while it is replaced, of the one
+        before.
     """
 
     run_id: str
@@ -102,12 +126,36 @@ class Manifest:
     stages: dict[str, StageRecord] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
     folder: str = ""
+    config_files: list[str] = field(default_factory=list)
 
     def save(self, run_dir: Path) -> None:
-        """Write the manifest into the run's folder, atomically."""
+        """Write the manifest into the run's folder, sealed, atomically."""
         self.updated = now()
         self.created = self.created or self.updated
-        files.write_json(run_dir / MANIFEST, jsonable({"format": FORMAT, **asdict(self)}))
+        content = jsonable({"format": FORMAT, **asdict(self)})
+        files.write_json(run_dir / MANIFEST, {**content, "seal": files.seal(content)})
+
+    def verified(self, run_dir: Path, artifact: str) -> Path:
+        """Return the path of an artifact after comparing it with its hash in the manifest.
+
+        Raises
+        ------
+        RunError
+            If no stage has completed it, or if the file is missing, edited or damaged; the message
+            names the command that makes it again.
+        """
+        path, again = run_dir / ARTIFACTS[artifact], resume_command(run_dir)
+        for record in self.stages.values():
+            if artifact in record.outputs:
+                if hash_artifact(path) == record.outputs[artifact]:
+                    return path
+                raise RunError(
+                    f"{path}: is missing, edited or damaged: it is not what the run wrote. Make it "
+                    f"again with: {again}"
+                )
+        raise RunError(
+            f"{path}: is not there yet; the run is {self.status}. Continue it with: {again}"
+        )
 
 
 def refuse_links(run_dir: Path) -> None:
@@ -135,13 +183,16 @@ def load_manifest(run_dir: Path) -> Manifest:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file: the run never started, or is not a run.") from error
+        text = f"{path}: no such file: the run never started, or is not a run."
+        if is_free(run_dir):
+            text += f" Its name is free: {command(run_dir, 'run', '--run-id')}"
+        raise RunError(text) from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise RunError(f"{path}: is damaged: not valid JSON ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(run_dir, f"not valid JSON ({shorten(str(error), 80)})") from error
     if not isinstance(found, dict) or "format" not in found:
-        raise RunError(f"{path}: is not a run's manifest.")
+        raise _damaged(run_dir, "it is not a run's manifest")
     if (made := found.pop("format")) != FORMAT:
         version = shorten(repr(found.get("package_version", "unknown")))
         raise RunError(
@@ -149,24 +200,38 @@ def load_manifest(run_dir: Path) -> Manifest:
             f"needs format {FORMAT}). Read it with that version, or start a new run."
         )
     try:
+        sealed = found.pop("seal", None) == files.seal({"format": made, **found})
+    except (ValueError, RecursionError):  # NaN, or too deep: never written here
+        sealed = False
+    if not sealed:
+        raise _damaged(run_dir, "its content does not match its seal, so it was edited or cut")
+    try:
         stages = {name: StageRecord(**record) for name, record in found.pop("stages").items()}
         manifest = Manifest(**found, stages=stages)
     except (TypeError, KeyError, AttributeError) as error:
-        raise RunError(f"{path}: is damaged: {error}.") from error
-    _check(path, "the run", manifest)
+        raise _damaged(run_dir, shorten(str(error))) from error
+    _check(run_dir, "the run", manifest)
     for name, record in stages.items():
-        _check(path, f"stage {name!r}", record)
+        _check(run_dir, f"stage {name!r}", record)
         for folder in record.scratch:
             # A resume removes these folders, so all of them must be inside the stage's own.
             if PurePosixPath(folder).parts[:1] != (name,) or ".." in folder or "\0" in folder:
-                raise RunError(f"{path}: is damaged: {folder!r} is not a folder of stage {name!r}.")
+                raise _damaged(run_dir, f"{folder!r} is not a folder of stage {name!r}")
     return manifest
 
 
-def _check(path: Path, owner: str, found: Manifest | StageRecord) -> None:
+def _damaged(run_dir: Path, what: str) -> RunError:
+    """Return the error that a manifest is damaged, with the way on: a new run."""
+    way = "Start a new run"
+    if (config := run_dir / CONFIG).is_file():
+        way += f" with its configuration: {shlex.join(['rsc', 'run', '--config', str(config)])}"
+    return RunError(f"{run_dir / MANIFEST}: is damaged: {what}. {way}")
+
+
+def _check(run_dir: Path, owner: str, found: Manifest | StageRecord) -> None:
     """Require the types that the dataclass declares, as JSON may hold any."""
     if found.status not in STATUSES:
-        raise RunError(f"{path}: is damaged: {owner} is {found.status!r}.")
+        raise _damaged(run_dir, f"{owner} is {found.status!r}")
     for field_ in fields(found):
         value, declared = getattr(found, field_.name), str(field_.type)
         ok = isinstance(value, _TYPES[declared.partition("[")[0]])
@@ -175,7 +240,7 @@ def _check(path: Path, owner: str, found: Manifest | StageRecord) -> None:
             ok = all(isinstance(item, str) for item in items)
         if not ok:
             got = shorten(repr(value))
-            raise RunError(f"{path}: is damaged: the {field_.name} of {owner} is {got}.")
+            raise _damaged(run_dir, f"the {field_.name} of {owner} is {got}")
 
 
 def stage_key(

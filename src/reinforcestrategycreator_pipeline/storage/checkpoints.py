@@ -10,10 +10,10 @@ from typing import Any
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.files import is_temporary
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
-# Temporary file left behind by a process killed while writing; see `files.atomic_path`.
-_LEFTOVER = re.compile(r"\.step-\d+\.safetensors\.[a-z0-9_]{8}")
+_CHECKPOINT = re.compile(r"step-\d+\.safetensors")
 
 
 class CheckpointStore:
@@ -35,7 +35,7 @@ class CheckpointStore:
     def _files(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        names = [f for f in self.folder.iterdir() if re.fullmatch(r"step-\d+\.safetensors", f.name)]
+        names = [f for f in self.folder.iterdir() if _CHECKPOINT.fullmatch(f.name)]
         return sorted(names)
 
     def save(self, step: int, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> Path:
@@ -47,8 +47,8 @@ class CheckpointStore:
         path = self.folder / f"step-{step:010d}.safetensors"
         if self.folder.is_dir():
             for other in self.folder.iterdir():
-                if _LEFTOVER.fullmatch(other.name):
-                    other.unlink()
+                if is_temporary(other.name) and _CHECKPOINT.match(other.name, 1):
+                    other.unlink()  # left by a process that was killed while writing
         write_tensors(path, tensors, header)
         files = self._files()
         newest = files.index(path)

@@ -49,7 +49,18 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Array], header: Mappin
     -------
     str
         The SHA-256 that `read_tensors` verifies.
+
+    Raises
+    ------
+    CheckpointError
+        If the file would be larger than `read_tensors` accepts; nothing is written then.
     """
+    size = sum(array.nbytes for array in tensors.values())
+    if size > MAX_FILE_BYTES - MAX_HEADER_BYTES:
+        raise CheckpointError(
+            f"{path}: not written: its tensors take {size} bytes, and a file may have "
+            f"{MAX_FILE_BYTES}; a smaller replay (buffer_size) takes less"
+        )
     from safetensors.numpy import save  # lazy: importing the learner requires only NumPy
 
     header_json = json.dumps(header, sort_keys=True, allow_nan=False)

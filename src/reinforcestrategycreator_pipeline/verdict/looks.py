@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,18 @@ def append(path: Path, look: Look) -> None:
                 os.fsync(descriptor)
     except OSError as error:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
+
+
+def append_once(path: Path, look: Look) -> None:
+    """Append a look, unless the ledger has it: a stage that was killed evaluates the same again.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read or written.
+    """
+    if not any(replace(found, time=look.time) == look for found in read(path)[0]):
+        append(path, look)
 
 
 def read(path: Path) -> tuple[list[Look], int]:

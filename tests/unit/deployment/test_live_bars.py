@@ -65,7 +65,7 @@ COIN = walk(pd.date_range("2021-01-02", "2022-12-31", freq="D", tz="UTC"))
 COIN_HOURS = walk(pd.date_range("2022-10-01", "2022-12-31", freq="h", tz="UTC"), sigma=0.003)
 WEEKLY = walk(pd.date_range("2018-01-05 21:00", "2022-12-31", freq="W-FRI", tz="UTC"))
 MONTHLY = walk(pd.date_range("2010-01-31", "2022-12-31", freq="ME", tz="UTC"))
-MINUTES = walk(session(NO_HOLIDAYS[-15:], "09:31", "16:00", "min"), sigma=0.0005)
+MINUTES = walk(session(NO_HOLIDAYS[-10:], "09:31", "16:00", "min"), sigma=0.0005)
 HISTORIES = {
     "daily": DAILY, "hourly": HOURLY, "coin": COIN, "coin hours": COIN_HOURS, "weekly": WEEKLY,
     "monthly": MONTHLY, "minutes": MINUTES,
@@ -293,14 +293,13 @@ def test_a_refused_bar_does_not_stand_in_the_way_of_the_right_one(copy):
 
 def count_refusals(frame, history=None):
     """Push every bar of a frame; return how many had to be confirmed, by rule, and the times."""
-    stream = FeatureStream(SPECS, BarRules.of(frame if history is None else history, "A"))
-    found = []
+    rules, found, last = BarRules.of(frame if history is None else history, "A"), [], None
     for bar in recorded(frame, "A"):
         try:
-            stream.push(bar, now=bar.time)
+            rules.check(bar, last, now=NOW)
         except LiveBarError as error:
             found.append((error.rule, str(bar.time.tz_convert("America/New_York").date())))
-            stream.push(bar, confirmed=True, now=bar.time)
+        last = rules.check(bar, last, confirmed=True, now=NOW)
     return found
 
 
@@ -313,11 +312,48 @@ def test_a_weekend_is_nothing_missing_and_a_holiday_is_confirmed():
     ]
 
 
-@pytest.mark.parametrize(
-    "history", ["hourly", "coin", "coin hours", "weekly", "monthly", "minutes"]
-)
+def others():
+    """Return bars of other markets: currencies, a lunch break, dates alone, bars of any length."""
+    week = pd.date_range("2021-12-05 18:00", "2022-04-15 17:00", freq="h", tz="America/New_York")
+    day, hour = week.day_of_week, week.hour
+    is_open = (day < 4) | ((day == 4) & (hour <= 17)) | ((day == 6) & (hour >= 18))
+    days = pd.bdate_range("2022-01-03", "2022-12-30")
+    lunch = session(days, "10:00", "11:30", "30min", "Asia/Tokyo")
+    rng = np.random.default_rng(0)
+    ticks = pd.Timestamp("2022-03-01", tz="UTC") + pd.to_timedelta(
+        np.cumsum(rng.exponential(600.0, 4000)).round(1), unit="s"
+    )
+    return {
+        "currency": week[is_open & (hour != 17) | (day == 4) & (hour == 17)],
+        "lunch": lunch.union(session(days, "13:00", "15:00", "30min", "Asia/Tokyo")),
+        "dates": pd.bdate_range("2021-01-05", "2022-12-30").tz_localize("UTC"),
+        "by volume": ticks,
+        "quarters": pd.date_range("2001-03-31", "2022-12-31", freq="QE", tz="UTC"),
+    }
+
+
+OTHERS = {
+    name: walk(pd.DatetimeIndex(s).tz_convert("UTC"), 0, 0.002) for name, s in others().items()
+}
+
+
+@pytest.mark.parametrize("history", [*[name for name in HISTORIES if name != "daily"], *OTHERS])
 def test_nothing_is_missing_where_nothing_is(history):
-    assert count_refusals(HISTORIES[history]) == []
+    assert count_refusals({**HISTORIES, **OTHERS}[history]) == []
+
+
+@pytest.mark.parametrize(
+    ("history", "row", "rule"),
+    [("currency", 777, "missing"), ("lunch", 5, "missing"), ("dates", 100, "missing"),
+     ("quarters", 30, "missing"), ("currency", 2000, "missing")],
+)  # fmt: skip
+def test_a_bar_that_is_left_out_is_missing(history, row, rule):
+    frame = OTHERS[history]
+    rules = BarRules.of(frame, "A")
+    before, _, after = recorded(frame.iloc[row : row + 3], "A")
+    with pytest.raises(LiveBarError) as caught:
+        rules.check(after, (before.time, before.values), now=after.time)
+    assert (caught.value.rule, "1 bar is missing" in str(caught.value)) == (rule, True)
 
 
 def test_clocks_that_change_are_nothing_missing():
@@ -366,6 +402,22 @@ def test_a_few_bars_say_little_and_refuse_little():
     stream.push(LiveBar("A", frame.index[-1] + pd.Timedelta(30, "h"), values), now=NOW)
     with pytest.raises(LiveBarError, match="about"):
         stream.push(LiveBar("A", frame.index[-1] + pd.Timedelta(90, "h"), values), now=NOW)
+
+
+def test_a_history_with_a_wrong_bar_is_not_taken_at_all():
+    stream = FeatureStream(SPECS, BarRules.of(DAILY, "A"))
+    stream.warm_up(DAILY.iloc[:300].assign(symbol="A"))  # other columns do not matter
+    before = stream.to_parts()
+    bad = DAILY.iloc[300:320].copy()
+    bad.loc[bad.index[-1], "high"] = 1.0
+    with pytest.raises(LiveBarError, match="high must be"):
+        stream.warm_up(bad)
+    with pytest.raises(LiveBarError, match="the column 'mood' is missing"):
+        stream.warm_up(DAILY.iloc[300:320].drop(columns="mood"))
+    after = stream.to_parts()
+    assert (after[0]["bars"].tobytes(), after[1]) == (before[0]["bars"].tobytes(), before[1])
+    stream.warm_up(DAILY.iloc[300:320])
+    assert stream.count == 320
 
 
 def test_the_first_bar_of_a_stream_has_no_bar_before():

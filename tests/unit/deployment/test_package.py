@@ -16,13 +16,13 @@ from reinforcestrategycreator_pipeline.deployment.package import (
     verify_package,
     write_package,
 )
-from reinforcestrategycreator_pipeline.deployment.package_files import manifest_seal
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     RunError,
 )
+from reinforcestrategycreator_pipeline.files import seal
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
 
@@ -50,7 +50,7 @@ def reseal(folder, change):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    manifest["seal"] = manifest_seal(manifest)
+    manifest["seal"] = seal(manifest)
     path.write_text(json.dumps(manifest))
 
 

@@ -105,7 +105,7 @@ def test_a_restart_after_every_bar_changes_nothing(features, tmp_path):
     whole = begin(policy, frame, start)
     parts = again(begin(policy, frame, start), tmp_path / "state")
     filled = 0
-    for bar in recorded(frame.iloc[start : start + 70], "A"):
+    for bar in recorded(frame.iloc[start : start + 40], "A"):
         expected, found = whole.push(bar, confirmed=True), parts.push(bar, confirmed=True)
         assert seen(found) == seen(expected)
         filled += len(found.fills)
@@ -136,7 +136,7 @@ def test_a_policy_that_reads_prices_goes_on(tmp_path):
     policy = CrossoverPolicy((-1.0, 0.0, 1.0), inputs, 5, 50)
     whole = begin(policy, frame, 100)
     parts = begin(policy, frame, 100)
-    for bar in recorded(frame.iloc[100:200], "A"):
+    for bar in recorded(frame.iloc[100:160], "A"):
         parts = again(parts, tmp_path / "state")
         assert seen(parts.push(bar, confirmed=True)) == seen(whole.push(bar, confirmed=True))
     assert len(whole.market.to_json()["known"]) > 3

@@ -8,14 +8,27 @@ import user_features
 
 from reinforcestrategycreator_pipeline import feature
 from reinforcestrategycreator_pipeline.errors import FeatureError
-from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
+from reinforcestrategycreator_pipeline.features import audit
+from reinforcestrategycreator_pipeline.features.audit import require_none
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
+from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses
 from reinforcestrategycreator_pipeline.features.momentum import Rsi
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(300, seed=3)
 BOTH = {"truncation", "perturbation"}
+PROCESSES = FreshProcesses()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ended():
+    yield
+    PROCESSES.close()
+
+
+def audit_features(*args, **kwargs):
+    return audit.audit_features(*args, processes=PROCESSES, **kwargs)
 
 
 def planted(name):
@@ -87,10 +100,16 @@ def test_finding_tells_row_cut_and_count():
 
 
 def test_perturbation_catches_a_leak_that_hides_from_cuts(monkeypatch):
+    """Where a feature cannot be imported, it is audited here, and may remember the whole series."""
     monkeypatch.setattr(user_features, "_remembered", None)
-    spec = planted("leak_that_hides_from_cuts")
-    findings = audit_features(FRAME, spec)
-    assert [f.check for f in findings] == ["perturbation"]
+    remembers = user_features.leak_that_hides_from_cuts
+
+    @feature
+    def leak(bars):
+        return remembers(bars)
+
+    monkeypatch.setattr(user_features, "shifted", leak)
+    assert [f.check for f in audit_features(FRAME, planted("shifted"))] == ["perturbation"]
 
 
 def test_only_the_column_that_leaks_is_named(monkeypatch):

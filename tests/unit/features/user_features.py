@@ -217,7 +217,7 @@ _remembered = None
 
 @feature
 def last_bar_differs(bars):
-    """Treats the last bar of the series in another way, as a sum over a reversed array may."""
+    """Treats the last bar of the series in another way, by little."""
     out = bars["close"] / bars["open"]
-    out[-1] = np.nextafter(out[-1], 2.0)
+    out[-1] *= 1.0 + 1e-10
     return out

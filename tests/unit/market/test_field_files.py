@@ -190,7 +190,7 @@ def test_every_unit_and_none_for_another(tmp_path: Path, form: str, factor: int)
 
 
 def test_before_1970(tmp_path: Path) -> None:
-    path = write(tmp_path, ["-18489600", "-18403200", "1718650000"])
+    path = write(tmp_path, ["-18489600", "-18486000", "1718650000"])
     assert closes(read_bars(path, date_format="epoch_s"))[0] == "1969-06-01 00:00"
 
 

@@ -230,7 +230,7 @@ NOISY = {"noisy": True, "exploration_initial": 0.0, "exploration_final": 0.0}
 def test_noisy_networks_before_the_first_reward_are_no_divergence(kind, seed, reward):
     # Seeds that a limit of twice the untrained values, without their noise, stopped.
     car = TransformReward(gymnasium.make("MountainCar-v0"), lambda _: reward)
-    assert DQN({**kind, "seed": seed}).learn(car, 1_500).steps == 1_500
+    assert DQN({**kind, "seed": seed}).learn(car, 1_250).steps == 1_250
 
 
 def test_the_untrained_values_of_a_noisy_network_have_its_noise():

@@ -120,7 +120,9 @@ def test_a_network_trained_with_masks_needs_them():
         assert each.describe().startswith(
             "2 inputs, hidden layers 2, 2 actions; head expected; nee"
         )
-        with pytest.raises(ConfigError, match=r"mask parameter .* must be given, because this ne"):
+        with pytest.raises(
+            ConfigError, match=r"mask parameter .* must be given, because this netw"
+        ):
             each.values([[2.0, 1.0]])
         with pytest.raises(ConfigError, match=r"must have the shape \(1, 2\)\. Got \(2,\)"):
             each.values([[2.0, 1.0]], [True, True])

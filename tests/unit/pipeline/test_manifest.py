@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.files import seal
 from reinforcestrategycreator_pipeline.runs.log import open_log
 from reinforcestrategycreator_pipeline.runs.manifest import (
     Manifest,
@@ -20,7 +21,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import (
 )
 
 MANIFEST = (
-    '{"format": 2, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+    '{"format": 3, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
     '"stages": {"a": {%s}}}'
 )
 
@@ -40,16 +41,16 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", r"manifest.json: is damaged: not valid JSON"),
-        ("[]", r"manifest.json: is not a run's manifest\."),
+        ("[]", r"manifest.json: is damaged: it is not a run's manifest\. Start a new run$"),
         (
             '{"format": 1, "package_version": "0.1.0"}',
-            r"was written by another version \('0.1.0', format 1; this version needs format 2\)",
+            r"was written by another version \('0.1.0', format 1; this version needs format 3\)",
         ),
-        ('{"format": 2}', r"manifest.json: is damaged: 'stages'"),
-        ('{"format": 2, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
-        ('{"format": 2, "stages": {"a": {"y": 1}}}', r"manifest.json: is damaged: .*'y'"),
+        ('{"format": 3}', r"manifest.json: is damaged: 'stages'"),
+        ('{"format": 3, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
+        ('{"format": 3, "stages": {"a": {"y": 1}}}', r"manifest.json: is damaged: .*'y'"),
         (
-            '{"format": 2, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+            '{"format": 3, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
             '"stages": {"a": {"status": "odd"}}}',
             r"is damaged: stage 'a' is 'odd'\.",
         ),
@@ -70,13 +71,51 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    if text.startswith('{"'):  # a program with a defect might seal it
+        found = json.loads(text)
+        text = json.dumps({**found, "seal": seal(found)})
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(RunError, match=message):
         load_manifest(tmp_path)
 
 
+def test_whatever_is_edited_breaks_the_seal(tmp_path: Path) -> None:
+    record = StageRecord("complete", "k", {"a": "1"}, {"b": "2"}, 1.5, {"sharpe": 0.5})
+    Manifest("r", 1, "0", {"seed": 1, "x": [True]}, stages={"one": record}).save(tmp_path)
+    path = tmp_path / "manifest.json"
+    whole = json.loads(path.read_text())
+
+    def leaves(value, at=()):
+        if isinstance(value, dict) and value:
+            return [x for key, item in value.items() for x in leaves(item, (*at, key))]
+        return [at]
+
+    edits = [at for at in leaves(whole) if at != ("format",)]
+    assert ("stages", "one", "summary", "sharpe") in edits
+    for at in edits:
+        found = json.loads(path.read_text())
+        inner = found
+        for key in at[:-1]:
+            inner = inner[key]
+        inner[at[-1]] = "edited"
+        (tmp_path / "edited").mkdir(exist_ok=True)
+        (tmp_path / "edited" / "manifest.json").write_text(json.dumps(found))
+        with pytest.raises(RunError, match="does not match its seal, so it was edited or cut"):
+            load_manifest(tmp_path / "edited")
+
+
+def test_bytes_that_are_no_utf8_come_back(tmp_path: Path) -> None:
+    Manifest("r", 1, "0", {"path": "b\udcff.csv"}, folder="/\udcfe/ü").save(tmp_path)
+    found = load_manifest(tmp_path)
+    assert (found.config, found.folder) == ({"path": "b\udcff.csv"}, "/\udcfe/ü")
+
+
 def test_a_missing_manifest(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no such file: the run never started, or is not a run\.$"):
+    never = r"no such file: the run never started, or is not a run\."
+    with pytest.raises(RunError, match=f"{never} Its name is free: rsc run --run-id test_a"):
+        load_manifest(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(RunError, match=f"{never}$"):
         load_manifest(tmp_path)
     (tmp_path / "manifest.json").mkdir()
     with pytest.raises(RunError, match="cannot be read: Is a directory"):

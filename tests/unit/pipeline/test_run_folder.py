@@ -11,8 +11,11 @@ from reinforcestrategycreator_pipeline.runs.folder import (
     create_run,
     find_run,
     list_runs,
+    locked,
+    new_run,
     new_run_id,
     point_latest,
+    resume_command,
 )
 
 
@@ -32,7 +35,8 @@ def test_a_taken_id_is_never_shared(tmp_path: Path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "a/b", "../a", "/etc", "a\\b", "a\0b", "a\n", ".hidden", "-x", "latest",
-     "Latest", "x" * 101, "ä", "%2e%2e", "a b"],
+     "Latest", "promoted", "PROMOTED", "looks.jsonl", ".lock",
+     ".promoted", "x" * 101, "ä", "%2e%2e", "a b"],
 )  # fmt: skip
 def test_names_that_may_not_be(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="a run's name must be 1 to 100 letters, digits") as error:
@@ -42,9 +46,64 @@ def test_names_that_may_not_be(tmp_path: Path, name: str) -> None:
 
 
 def test_a_name_that_is_taken(tmp_path: Path) -> None:
-    create_run(tmp_path, "mine")
-    with pytest.raises(RunError, match=r"'mine' already exists in .* --resume mine, or choose"):
+    run = create_run(tmp_path, "mine")
+    (run / "manifest.json").write_text("{}")
+    with pytest.raises(RunError, match=r"'mine' already exists in .* Continue it with: rsc run"):
         create_run(tmp_path, "mine")
+    (run / "manifest.json").rename(run / "notes.json")
+    with pytest.raises(RunError, match=r"It is not a run, as it has no manifest.json: choose ano"):
+        create_run(tmp_path, "mine")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"'file' already exists in .* It is not a run"):
+        create_run(tmp_path, "file")
+
+
+def test_the_name_of_a_run_that_never_began_is_free(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "mine")
+    for name in (".lock", ".lock.owner", ".manifest.json.a1b2c3d4.tmp"):
+        (run / name).touch()
+    with new_run(tmp_path, "mine") as found:
+        assert found == run
+        assert sorted(p.name for p in run.iterdir()) == [".lock", ".lock.owner"]
+        with (
+            pytest.raises(RunError, match="'mine' is in use by another process"),
+            new_run(tmp_path, "mine"),
+        ):
+            raise AssertionError("must not get here")
+
+
+def test_what_killed_processes_left_in_the_store_is_swept(tmp_path: Path) -> None:
+    left = [".latest.0a1b2c3d.tmp", ".promoted.0a1b2c3d.tmp"]
+    for name in left:
+        (tmp_path / name).symlink_to("gone")
+    (tmp_path / ".promoted" / ".x-1.abcd_123.tmp" / "deep").mkdir(parents=True)
+    never = create_run(tmp_path, "20261122-183000-a1b2c3")
+    (never / ".lock").touch()
+    kept = create_run(tmp_path, "mine")  # by a name that a user gave: it is free, but stays
+    begun = create_run(tmp_path, "20261122-183000-a1b2c4")
+    (begun / "manifest.json").touch()
+    busy = create_run(tmp_path, "20261122-183000-a1b2c5")
+    with locked(busy), new_run(tmp_path, "next"):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        [".lock", ".promoted", begun.name, busy.name, kept.name, "next"]
+    )
+    assert list((tmp_path / ".promoted").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "command"),
+    [
+        ("runs/a", "rsc run --resume a"),
+        ("my runs/a", "rsc run --resume a --runs-dir 'my runs'"),
+        ("store/a run", "rsc run --resume 'store/a run'"),
+        ("a run", "rsc run --resume './a run'"),
+        ("a", "rsc run --resume a --runs-dir ."),
+        ("/x;y/$a", "rsc run --resume '/x;y/$a'"),
+    ],
+)
+def test_commands_are_quoted(run_dir: str, command: str) -> None:
+    assert resume_command(Path(run_dir)) == command
 
 
 def test_a_store_that_is_a_file(tmp_path: Path) -> None:
@@ -82,7 +141,7 @@ def test_latest_moves_and_leaves_nothing_behind(tmp_path: Path) -> None:
     for name in ("a", "b"):
         point_latest(create_run(tmp_path, name))
     assert find_run(tmp_path, "latest").name == "b"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "latest"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "a", "b", "latest"]
 
 
 def test_a_latest_that_leads_out_of_the_store_is_not_followed(tmp_path: Path) -> None:
@@ -98,4 +157,4 @@ def test_something_else_called_latest_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     with pytest.raises(RunError, match=r"latest: cannot write: Is a directory$"):
         point_latest(run)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "latest"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "a", "latest"]

@@ -47,10 +47,12 @@ class Lab:
         finally:
             self.said = text.getvalue()
 
-    def resume(self, config: ToyConfig | None = None, run_id: str = "toy") -> RunOutcome:
+    def resume(
+        self, config: ToyConfig | None = None, run_id: str = "toy", restart: str | None = None
+    ) -> RunOutcome:
         runner, text = self._runner()
         try:
-            return runner.resume(self.runs / run_id, config or ToyConfig())
+            return runner.resume(self.runs / run_id, config or ToyConfig(), restart)
         finally:
             self.said = text.getvalue()
 
@@ -505,5 +507,5 @@ def test_two_runs_in_one_store_at_once(lab: Lab) -> None:
     assert {o.manifest.status for o in outcomes} == {"complete"}
     assert (lab.runs / "latest").resolve() in {o.run_dir.resolve() for o in outcomes}
     assert sorted(p.name for p in lab.runs.iterdir()) == sorted(
-        ["latest", *(o.run_dir.name for o in outcomes)]
+        [".lock", "latest", *(o.run_dir.name for o in outcomes)]
     )

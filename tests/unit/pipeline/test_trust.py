@@ -266,12 +266,13 @@ def test_a_class_is_declared_by_its_methods_where_it_is_defined(world: Path) -> 
 def run_folder(world: Path, **changes: object) -> Path:
     """Return the folder of a run that names a module, as someone else could write it."""
     from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
-    from reinforcestrategycreator_pipeline.runs.manifest import Manifest
+    from reinforcestrategycreator_pipeline.runs.manifest import Manifest, StageRecord
 
     folder = world / "here" / "runs" / "foreign"
     folder.mkdir(parents=True)
     config = {**to_plain(RunConfig()), "imports": ["trust_there_bad"], **changes}
     manifest = Manifest("foreign", 7, "0.1.0", config, folder=str(world / "there"))
+    manifest.stages = {"evaluation": StageRecord("complete")}
     manifest.save(folder)
     (folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
     for name in ("trust_there_bad.py", "trust_there.py"):
@@ -287,13 +288,11 @@ def test_a_run_folder_from_elsewhere_loads_nothing(world: Path, capsys, monkeypa
         assert len(lines) == 1
         return lines[0]
 
-    folder = run_folder(world)
+    run_folder(world)
     for run in ("foreign", "./runs/foreign"):
         with pytest.raises(ConfigError, match=f"modules in {world / 'there'} are not trusted"):
             Run.open(run).policy  # noqa: B018
         assert "are not trusted; if you trust them, add --trust" in rsc("run", "--resume", run)
-    (folder / "evaluation").mkdir()
-    (folder / "evaluation" / "results.parquet").touch()
     assert "are not trusted" in rsc("report", "foreign", "--render")
 
 

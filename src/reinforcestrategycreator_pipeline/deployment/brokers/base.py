@@ -202,6 +202,11 @@ class Orders:
             self._apply(update)
         return updates
 
+    def forget_done(self) -> None:
+        """Drop the orders that no update can change any more, which would only grow in number."""
+        for name in [name for name, state in self.states.items() if not TRANSITIONS[state]]:
+            del self._sent[name], self._left[name], self.states[name]
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the orders and their states as a list for JSON."""
         return [

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
-from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, needs, shorten
+from reinforcestrategycreator_pipeline.errors import ConfigError, needs, shorten
 from reinforcestrategycreator_pipeline.models.base import Model
 from reinforcestrategycreator_pipeline.models.gym.masks import KEY, ActionMasking, MaskReader
 from reinforcestrategycreator_pipeline.models.gym.recording import Recorder
+from reinforcestrategycreator_pipeline.models.gym.returned import CheckedEnv, Returned
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     DQNConfig,
     DQNHyperparameters,
@@ -248,25 +249,6 @@ class Collector(ABC):
         self.running_returns[i], self.running_lengths[i], self.ended[i] = 0.0, 0, False
         self._replay.drop_pending([i])
 
-    def _require_shape(self, observation: Any, lead: tuple[int, ...] = ()) -> None:
-        expected = (*lead, *self._task.shape)
-        shape = np.shape(observation)
-        if shape != expected and (shape or (1,)) != expected:
-            raise ConfigError(
-                f"the environment of {OWNER} must return observations of shape {expected}, as "
-                f"declared by its observation space. Got {shape} instead."
-            )
-
-    def _refuse_non_finite(self, reward: Any, states: Array) -> None:
-        """Raise if the latest reward or observation is not finite; a square may overflow."""
-        for what, array in (("the reward", np.asarray(reward)), ("the observation", states)):
-            bad = np.argwhere(~np.isfinite(array))
-            if len(bad):
-                where = f" at {bad[:5].tolist()}" if array.ndim else ""
-                raise NonFiniteError(
-                    f"environment step {self.steps}: NaN or infinity in {what}{where}"
-                )
-
 
 class SingleCollector(Collector):
     """Steps a single environment with minimal overhead."""
@@ -285,6 +267,7 @@ class SingleCollector(Collector):
             self.recorders = [Recorder(env)]
         stepped = self.recorders[0] if recording else env
         self._step, self._reset = stepped.step, stepped.reset
+        self._returned = Returned(str(env), task.shape, model.dtype)
         self._return, self._length = 0.0, 0
         self._use(self.states, np.zeros_like(self.states))
 
@@ -296,29 +279,30 @@ class SingleCollector(Collector):
 
     def start(self, seed: int) -> None:
         """Reset the environment with `seed`."""
-        observation, info = self._reset(seed=seed)
+        answer = self._reset(seed=seed)
+        _, info = self._returned.first(answer)
         if self._reader.begin(info, self._model):
             self.masks = np.ones((1, self._task.n_actions), dtype=bool)
-        self._show(observation, info)
+        self._show(answer)
 
     def restart(self, i: int, seed: int) -> None:
         """Begin a new episode, dropping pending steps."""
         self._drop_running(i)
-        self._show(*self._reset(seed=seed))
+        self._show(self._reset(seed=seed))
 
     def after_restore(self) -> None:
         """Use the restored state."""
         self._use(self.states, self._then[0])
         self._return, self._length = float(self.running_returns[0]), int(self.running_lengths[0])
 
-    def _show(self, observation: Any, info: Any) -> None:
-        self._require_shape(observation)
+    def _show(self, answer: Any) -> None:
+        observation, info = self._returned.first(answer)
         self._note_mask(info)
         rows, row, shaped = self._now
         np.copyto(shaped, observation)
         self.states = rows
-        if not math.isfinite(float(row.dot(row))):
-            self._refuse_non_finite(0.0, row)
+        if not math.isfinite(row.dot(row)):
+            self._returned.refuse_non_finite(row, None)
 
     def collect(self) -> None:
         """Step the environment once, and store the transition."""
@@ -331,12 +315,11 @@ class SingleCollector(Collector):
         else:
             actions = model.select_actions(now[0], model.exploration_rate, self.masks)
         answer = self._step(self._task.first_action + int(actions[0]))
-        observation, reward, terminated, truncated, info = answer
         self.steps = step = self.steps + 1
+        observation, reward, terminated, truncated, info = self._returned.step(answer, step)
         np.copyto(then[2], observation)
-        reward = float(reward)
-        if not math.isfinite(reward + float(following.dot(following))):
-            self._refuse_non_finite(reward, following)
+        if not math.isfinite(following.dot(following)):
+            self._returned.refuse_non_finite(following, step)
         cut = truncated or step >= self._last_step
         next_mask = self._note_mask(info, not terminated)
         row = (state, int(actions[0]), reward, following, terminated, cut)
@@ -350,7 +333,7 @@ class SingleCollector(Collector):
         if terminated or truncated:
             self.episodes.add(self._return, self._length, step)
             self._return, self._length = 0.0, 0
-            self._show(*self._reset())
+            self._show(self._reset())
         self.states = self._now[0]
         self.running_returns[0], self.running_lengths[0] = self._return, self._length
 
@@ -383,31 +366,44 @@ class VectorCollector(Collector):
         self._shaped = (self.n_envs, *task.shape)
         self._following = np.zeros_like(self.states)
         self._envs: list[Any] | None = None
+        self._coming = 0  # environment step at the end of the current one
+        self._returned = Returned(str(env), task.shape, model.dtype, self.n_envs)
+        self._alone = [
+            Returned(f"environment {i} of {env}", task.shape, model.dtype)
+            for i in range(self.n_envs)
+        ]
         if recording:
             require_resumable(env)
+        if _is_plain(env):
             self._envs = list(env.envs)
-            self.recorders = [Recorder(e) for e in env.envs]
-            env.envs[:] = self.recorders
+            if recording:
+                self.recorders = [Recorder(e) for e in self._envs]
+            wrapped = self.recorders if recording else self._envs
+            # The vector itself converts what it gets in silence.
+            env.envs[:] = [
+                CheckedEnv(e, returned, lambda: self._coming)
+                for e, returned in zip(wrapped, self._alone, strict=True)
+            ]
 
     def release(self) -> None:
-        """Remove the recorders from the vector."""
+        """Put the environments back into the vector as they were."""
         if self._envs is not None:
             self.env.envs[:] = self._envs
 
     def start(self, seed: int) -> None:
         """Reset all environments, with the seeds that the vector derives from `seed`."""
-        observations, infos = self.env.reset(seed=seed)
+        observations, infos = self._returned.first(self.env.reset(seed=seed))
         if self._reader.begin(infos, self._model, self.mode):
             self.masks = self._reader.many(infos, self.steps, np.ones(self.n_envs, dtype=bool))
-        self._require_shape(observations, (self.n_envs,))
         self.states.reshape(self._shaped)[...] = observations
-        self._check(self.running_returns, self.states)
+        self._check(self.states, None)
 
     def restart(self, i: int, seed: int) -> None:
         """Begin a new episode in environment `i`, dropping its pending steps."""
         self._drop_running(i)
         observation, info = self.recorders[i].reset(seed=seed)
         self.states[i] = np.ravel(observation)
+        self._check(self.states, None)
         if self.masks is not None:
             self.masks[i] = self._reader.row(i, info, self.recorders[i], self.steps)
 
@@ -428,18 +424,24 @@ class VectorCollector(Collector):
             actions = model.select_actions(states, model.exploration_rate)
         else:
             actions = model.select_actions(states, model.exploration_rate, self.masks)
-        result = self.env.step(actions + self._task.first_action)
-        observations, rewards, terminated, truncated, infos = result
-        self.steps += self.n_envs if whole else int(acting.sum())
+        self._coming = self.steps + (self.n_envs if whole else int(acting.sum()))
+        answer = self.env.step(actions + self._task.first_action)
+        self.steps = step = self._coming
+        returned = self._returned
+        observations, rewards, terminated, truncated, infos = returned.parts(answer, step)
+        rewards = returned.rewards(rewards, step)
+        terminated = returned.flags("terminated", terminated, step)
+        truncated = returned.flags("truncated", truncated, step)
+        returned.info(infos, step)
         shaped = following.reshape(self._shaped)
-        np.copyto(shaped, observations)
+        np.copyto(shaped, returned.observation(observations, step))
         over = np.logical_or(terminated, truncated) & acting
         any_over = bool(over.any())
         first_states = following
         if any_over and self.mode == "SameStep":
             first_states = following.copy()
             self._put_final(shaped, infos, over)
-        self._check(rewards, following)
+        self._check(following, step)
         cut = truncated if self.steps < self._last_step else np.ones(self.n_envs, dtype=bool)
         row = (states, actions, rewards, following, terminated, cut)
         present = None if whole else acting
@@ -462,16 +464,16 @@ class VectorCollector(Collector):
             self.running_lengths[over] = 0
             if self.mode == "SameStep":
                 self.states[...] = first_states
-                self._check(self.running_returns, self.states)
+                self._check(self.states, step)
             elif self.mode == "Disabled":
                 self._reset_masked(over)
         if self.mode == "NextStep":
             self.ended[...] = over
 
-    def _check(self, rewards: Any, states: Array) -> None:
-        flat, r = states.reshape(-1), np.asarray(rewards, dtype=np.float64)
-        if not math.isfinite(float(r.dot(r)) + float(flat.dot(flat))):
-            self._refuse_non_finite(rewards, states)
+    def _check(self, states: Array, step: int | None) -> None:
+        flat = states.reshape(-1)
+        if not math.isfinite(flat.dot(flat)):
+            self._returned.refuse_non_finite(states, step)
 
     def _put_final(self, shaped: Array, infos: Any, over: Bools) -> None:
         """Replace first observations of new episodes with the final ones of ended episodes."""
@@ -482,21 +484,22 @@ class VectorCollector(Collector):
                     f"{self.env} resets in the step that ends an episode (SAME_STEP) but has no "
                     f'info["final_obs"] for environment {i}; use AutoresetMode.NEXT_STEP.'
                 )
-            shaped[i] = final[i]
+            shaped[i] = self._alone[i].observation(final[i], self.steps)
 
     def _reset_masked(self, over: Bools) -> None:
-        observations, infos = self.env.reset(options={"reset_mask": over.copy()})
+        answer = self.env.reset(options={"reset_mask": over.copy()})
+        observations, infos = self._returned.first(answer)
         if self.masks is not None:
             first = self._reader.many(infos, self.steps, over)
             self.masks = np.where(over[:, None], first, self.masks)
-        reset = np.asarray(observations, dtype=self.states.dtype).reshape(self.states.shape)
+        reset = observations.reshape(self.states.shape)
         if not np.array_equal(reset[~over], self.states[~over], equal_nan=True):
             raise ConfigError(
                 f"{self.env} has AutoresetMode.DISABLED, but its reset does not respect "
                 f'options["reset_mask"]; use AutoresetMode.NEXT_STEP or SAME_STEP.'
             )
         self.states[...] = reset
-        self._check(self.running_returns, self.states)
+        self._check(self.states, None)
 
 
 def autoreset_mode(env: Any) -> str:
@@ -525,10 +528,14 @@ def require_resumable(env: Any) -> None:
     ConfigError
         If it is not a SyncVectorEnv, or has wrappers.
     """
-    import gymnasium
-
-    if type(env) is not gymnasium.vector.SyncVectorEnv:
+    if not _is_plain(env):
         raise ConfigError(
             f"The checkpoint_folder parameter of {OWNER} must be None for {env}: only a single "
             f"environment or a SyncVectorEnv without wrappers can be resumed exactly."
         )
+
+
+def _is_plain(env: Any) -> bool:
+    import gymnasium
+
+    return type(env) is gymnasium.vector.SyncVectorEnv

@@ -52,6 +52,7 @@ def learn(
     eval_env: Environment | None = None,
     eval_interval: int = 10_000,
     eval_episodes: int = 10,
+    eval_max_steps: int | None = None,
     keep_best: bool = False,
     checkpoint_folder: str | Path | None = None,
     checkpoint_interval: int = 10_000,
@@ -64,6 +65,7 @@ def learn(
     for name, value in (
         ("eval_interval", eval_interval),
         ("eval_episodes", eval_episodes),
+        ("eval_max_steps", 1 if eval_max_steps is None else eval_max_steps),
         ("checkpoint_interval", checkpoint_interval),
     ):
         require_int(OWNER, name, value, 1)
@@ -91,7 +93,9 @@ def learn(
         _callbacks(callback),
         None
         if eval_env is None
-        else Evaluation(model, eval_env, eval_interval, eval_episodes, action_masking),
+        else Evaluation(
+            model, eval_env, eval_interval, eval_episodes, eval_max_steps, action_masking
+        ),
         keep_best,
         None if checkpoint_folder is None else CheckpointStore(Path(checkpoint_folder)),
         checkpoint_interval,

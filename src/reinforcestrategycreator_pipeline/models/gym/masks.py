@@ -129,7 +129,7 @@ class MaskReader:
         Returns
         -------
         ndarray of bool, shape (A,), or None
-            A copy; None if it is missing.
+            None if it is missing; it may be the array of the environment, which may change.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class MaskReader:
         masks = as_masks(
             found, (self.n_actions,), lambda: self._subject(step), None if needed else _NOT_NEEDED
         )
-        return masks.copy()
+        return masks
 
     def row(self, i: int, info: Mapping[str, Any], env: Any, step: int) -> Bools:
         """Return the mask of environment `i` of a vector, which was just reset by itself."""

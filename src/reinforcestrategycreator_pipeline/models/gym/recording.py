@@ -8,6 +8,7 @@ generator state, and return.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from array import array
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.replay.values import one_number
 
 # Wrappers without state other than what `_wrappers_elapsed` reads; any other wrapper could have
 # state that `get_state` of the environment does not include.
@@ -60,15 +62,17 @@ class Recorder:
         self._actions = array("i")
         self._return = 0.0
         result = self.env.reset(seed=seed, options=options)
-        self.observation = result[0]
+        if isinstance(result, tuple):  # else the caller rejects it
+            self.observation = result[0]
         return result
 
     def step(self, action: Any) -> Any:
         """Step the environment, and record the action."""
         result = self.env.step(action)
         self._actions.append(int(action))
-        self.observation = result[0]
-        self._return += float(result[1])
+        with contextlib.suppress(ConfigError, TypeError, LookupError):  # the caller rejects it
+            self.observation = result[0]
+            self._return += one_number(result[1], "the reward")
         return result
 
     # -- saving and restoring ---------------------------------------------------------------

@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_i
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector, TaskModel
 from reinforcestrategycreator_pipeline.models.gym.masks import KEY, ActionMasking, MaskReader
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
+from reinforcestrategycreator_pipeline.models.gym.returned import Returned
 from reinforcestrategycreator_pipeline.models.learner.state import config_record
 from reinforcestrategycreator_pipeline.models.loops import (
     Best,
@@ -33,13 +34,14 @@ from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStor
 logger = logging.getLogger(__name__)
 
 SEEDS = 2**31  # seeds below this are valid for every environment
+LONGEST_EPISODE = 10_000
 
 
 class Callback(Protocol):
     """Function that `learn` calls at every logged training step and after every evaluation."""
 
     def __call__(self, env_step: int, row: dict[str, float], /) -> bool | None:
-        """Receive a row of the history; return False to end training.
+        """Receive a row of the history; return False, Python's or NumPy's, to end training.
 
         Parameters
         ----------
@@ -128,6 +130,9 @@ class Evaluation:
         Environment, different from that of training.
     interval, episodes : int
         Environment steps of training between two evaluations, and episodes per evaluation.
+    max_steps : int, optional
+        Steps after which an episode is cut off; by default the environment's own time limit, or
+        `LONGEST_EPISODE` if it has none: a greedy policy may walk in circles.
     action_masking : {"auto", "on", "off"}
         The setting of the training; see `DQN.learn`.
     """
@@ -138,10 +143,14 @@ class Evaluation:
         env: Any,
         interval: int,
         episodes: int,
+        max_steps: int | None = None,
         action_masking: ActionMasking = "auto",
     ) -> None:
         self.model, self.env, self.interval, self.episodes = model, env, interval, episodes
+        self.max_steps = max_steps or time_limit(env) or LONGEST_EPISODE
         self._first_action = int(env.action_space.start)
+        self._returned = Returned(f"eval_env {env}", env.observation_space.shape, model.dtype)
+        self._warned = False
         place, n_actions = "evaluation at step", int(env.action_space.n)
         self._reader = MaskReader(env, None, n_actions, action_masking, place)
 
@@ -150,9 +159,8 @@ class Evaluation:
         rng = generator(self.model.config.seed, f"learn/evaluation/{step}")
         total = 0.0
         for seed in rng.integers(SEEDS, size=self.episodes).tolist():
-            observation, info = self.env.reset(seed=seed)
-            over = False
-            while not over:
+            observation, info = self._returned.first(self.env.reset(seed=seed))
+            for _ in range(self.max_steps):
                 if stop:
                     return None
                 q = self.model.predict(np.reshape(observation, self.model.input_shape))
@@ -164,13 +172,37 @@ class Evaluation:
                     q = masked(q, mask)
                 elif self._reader.watches and KEY in info:
                     raise self._reader.appeared(step)
-                action = self._first_action + int(q.argmax())
-                observation, reward, terminated, truncated, info = self.env.step(action)
-                total += float(reward)
-                over = bool(terminated or truncated)
+                answer = self.env.step(self._first_action + int(q.argmax()))
+                observation, reward, over, info = self._returned.evaluated(answer, step)
+                total += reward
+                if over:
+                    break
+            else:
+                self._warn(step)
         if not math.isfinite(total):
             raise NonFiniteError(f"evaluation at step {step}: the sum of rewards is {total}")
         return total / self.episodes
+
+    def _warn(self, step: int) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "evaluation at step %d: an episode was cut off after %d steps, and its return "
+                "counts up to there; eval_max_steps sets another limit",
+                step,
+                self.max_steps,
+            )
+
+
+def time_limit(env: Any) -> int | None:
+    """Return the steps after which an environment truncates an episode, if a wrapper says so."""
+    while True:
+        steps = vars(env).get("_max_episode_steps")  # of gymnasium.wrappers.TimeLimit
+        if steps is not None:
+            return int(steps)
+        if env is env.unwrapped or not hasattr(env, "env"):
+            return None
+        env = env.env
 
 
 class Loop:
@@ -309,8 +341,8 @@ class Loop:
 
     def _call(self, row: dict[str, float]) -> None:
         answers = [callback(self.collector.steps, row) for callback in self.callbacks]
-        if any(answer is False for answer in answers):
-            self._ended_by_callback = True
+        if any(isinstance(answer, (bool, np.bool_)) and not answer for answer in answers):
+            self._ended_by_callback = True  # None, which a function without return gives, is not
 
     def _evaluate(self, stop: StopRequest) -> None:
         """Evaluate the greedy policy, and record the result unless training was stopped."""

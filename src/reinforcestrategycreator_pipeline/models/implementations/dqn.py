@@ -561,6 +561,7 @@ class DQN:
         eval_env: Environment | None = None,
         eval_interval: int = 10_000,
         eval_episodes: int = 10,
+        eval_max_steps: int | None = None,
         keep_best: bool = False,
         checkpoint_folder: str | Path | None = None,
         checkpoint_interval: int = 10_000,
@@ -584,13 +585,18 @@ class DQN:
         callback : callable or sequence of callables, optional
             Called as ``callback(env_step, row)`` at every logged training step; the row is
             `diagnostics` plus exploration rate and environment steps per second. After an
-            evaluation, the row is ``{"evaluation_return": mean}``. Returning False ends training.
+            evaluation, the row is ``{"evaluation_return": mean}``. Returning False, Python's or
+            NumPy's, ends training.
         eval_env : gymnasium.Env, optional
             A separate environment for evaluating the greedy policy. Its seeds derive from the
             model's seed; evaluation does not affect training.
         eval_interval, eval_episodes : int
             Environment steps between two evaluations, and episodes per evaluation, >= 1. A final
             evaluation follows the last step.
+        eval_max_steps : int, optional
+            Steps after which an evaluation's episode is cut off, >= 1; a warning says so once, and
+            the return counts up to there. By default the time limit of `eval_env`, or 10,000 if it
+            has none.
         keep_best : bool
             At the end, restore the model of the best evaluation; the earliest wins ties.
         checkpoint_folder : str or Path, optional
@@ -636,9 +642,9 @@ class DQN:
 
         return gym_loop.learn(
             self, env, total_steps, callback, eval_env=eval_env, eval_interval=eval_interval,
-            eval_episodes=eval_episodes, keep_best=keep_best, checkpoint_folder=checkpoint_folder,
-            checkpoint_interval=checkpoint_interval, resume=resume, progress_bar=progress_bar,
-            action_masking=action_masking,
+            eval_episodes=eval_episodes, eval_max_steps=eval_max_steps, keep_best=keep_best,
+            checkpoint_folder=checkpoint_folder, checkpoint_interval=checkpoint_interval,
+            resume=resume, progress_bar=progress_bar, action_masking=action_masking,
         )  # fmt: skip
 
     # -- state ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reinforcestrategycreator_pipeline.checks import is_int, require
+from reinforcestrategycreator_pipeline.checks import is_int, plain, require
 from reinforcestrategycreator_pipeline.nn.components import name_of
 from reinforcestrategycreator_pipeline.nn.heads import (  # noqa: F401  importing registers them
     c51,
@@ -31,7 +31,7 @@ def build_head(hyperparameters: Any) -> Head:
         If there is no such head, or a hyperparameter is invalid for it.
     """
     head: Head = HEADS.build(hyperparameters.head)(hyperparameters)
-    count = getattr(head, "n_outputs", None)
+    count = plain(getattr(head, "n_outputs", None))
     owner = f"head {name_of(HEADS, hyperparameters.head)!r}"
     require(is_int(count) and count >= 1, owner, "n_outputs", "an integer >= 1", count)
     return head

@@ -58,7 +58,7 @@ class FeaturesConfig(Strict):
         your own. In Python, an entry may be the function itself.
     audit_cuts : int
         Number of cuts per feature and symbol in the look-ahead audit of every run, >= 0; 0
-        disables the audit.
+        disables the audit, and the search for the lookback that user features need.
     """
 
     columns: Annotated[tuple[Annotated[Any, NameOf(FEATURES)], ...], Len(1)] = tuple(

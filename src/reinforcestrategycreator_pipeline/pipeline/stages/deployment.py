@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
 from reinforcestrategycreator_pipeline.deployment.portfolio import paper_trade_together
 from reinforcestrategycreator_pipeline.deployment.replay import paper_trade
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
-from reinforcestrategycreator_pipeline.files import replace_folder, sha256_file, write_json
+from reinforcestrategycreator_pipeline.files import sha256_file, write_json
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
@@ -34,7 +33,8 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.reporting.model_card import compose_model_card
 from reinforcestrategycreator_pipeline.reporting.run import read_run
-from reinforcestrategycreator_pipeline.runs.folder import point_promoted, withdraw_promoted
+from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
+from reinforcestrategycreator_pipeline.runs.promotion import promote, withdraw
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
@@ -50,30 +50,30 @@ class Deployment:
         return to_plain(config)
 
     def run(self, context: StageContext) -> None:
-        """Write the package, load it, trade the test bars with it, and promote it if it passed."""
+        """Write the package, load it, and trade the test bars with it."""
         spans = Spans.read(context)
         judgement = Judgement.read(context.path("metrics"))
         results = read_results(context.path("results"), context.path("all_trades"))
         judged = {s: r[judgement.strategy] for s, r in results.items() if s != PORTFOLIO}
-        withdraw_promoted(context.run_dir)
-        # The package gets its final path only after the replay matched the backtest.
-        scratch, package = context.scratch("unproved"), context.path("package")
-        try:
-            record = record_of(context, spans, judgement)
-            write_package(scratch / "package", load_policy(context.path("policy")), record)
-            paper = replay(scratch / "package", context.config, spans, judged)
-            whole = results[PORTFOLIO][judgement.strategy]
-            paper |= replay_together(scratch / "package", context.config, spans, judged, whole)
-            write_json(context.path("paper"), paper)
-            replace_folder(scratch / "package", package)
-        finally:
-            shutil.rmtree(scratch)
+        package, record = context.path("package"), record_of(context, spans, judgement)
+        write_package(package, load_policy(context.path("policy")), record)
+        paper = replay(package, context.config, spans, judged)
+        whole = results[PORTFOLIO][judgement.strategy]
+        paper |= replay_together(package, context.config, spans, judged, whole)
+        write_json(context.path("paper"), paper)
         worst = max(p["largest_relative_gap"] for p in paper.values())
         promoted = judgement.decision.promoted
         context.summary |= {"paper_largest_relative_gap": worst, "promoted": promoted}
         context.log.info("paper trading equals the backtest", largest_relative_gap=worst)
-        if promoted:
-            context.log.info("promoted", link=str(point_promoted(context.run_dir, package)))
+
+    def published(self, context: StageContext) -> None:
+        """Promote the package if the policy passed; else withdraw an earlier one of this run."""
+        created = load_manifest(context.run_dir).created
+        if Judgement.read(context.path("metrics")).decision.promoted:
+            link = promote(context.run_dir, created, context.path("package"))
+            context.log.info("promoted", link=str(link))
+        else:
+            withdraw(context.run_dir, created)
 
 
 def replay(

@@ -18,14 +18,14 @@ from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
-from reinforcestrategycreator_pipeline.reporting.run import remove_pages, render_run
+from reinforcestrategycreator_pipeline.reporting.run import render_run
 from reinforcestrategycreator_pipeline.runs.artifacts import LOOKS
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest, now
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, judge
 from reinforcestrategycreator_pipeline.verdict.looks import (
     Look,
-    append,
+    append_once,
     fingerprint,
     known,
     seal,
@@ -52,7 +52,6 @@ class Evaluation:
     def run(self, context: StageContext) -> None:
         """Backtest the policy and all benchmarks on the test bars, judge, and store the results."""
         config: RunConfig = context.config
-        remove_pages(context.run_dir)
         spans, seeds = Spans.read(context), Seeds(context.seed)
         test = spans.cut("test")
         policy = load_policy(context.path("policy"))
@@ -77,7 +76,7 @@ class Evaluation:
         sealed = seal(judgement.decision, look, known(context.run_dir)[0])
         judgement = replace(judgement, decision=sealed)
         for folder in (context.run_dir.parent, context.run_dir):
-            append(folder / LOOKS, look)
+            append_once(folder / LOOKS, look)
         write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
         trades = results[PORTFOLIO][judged].trades
@@ -90,6 +89,9 @@ class Evaluation:
         for note in judgement.notes:
             context.log.warning(note)
         context.log.info("evaluated", decision=judgement.decision.sentence)
+
+    def published(self, context: StageContext) -> None:
+        """Render the report from the run's folder."""
         render_run(context.run_dir)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
-from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.features.vetting import vet
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import (
+    Window,
     bars_needed,
     chronological_split,
 )
@@ -40,16 +44,11 @@ class FeatureEngineering:
     def run(self, context: StageContext) -> None:
         """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
         config: RunConfig = context.config
-        specs = parse_specs(config.features.columns)
-        data = read_bars(context.path("bars"))
-        cuts = config.features.audit_cuts
-        features = compute_features(data, config)
-        for symbol, bars in data.bars.items():
-            if cuts:
-                seed = context.seed
-                require_none(audit_features(bars, specs, cuts=cuts, seed=seed, symbol=symbol))
+        features, window, notes = engineer(read_bars(context.path("bars")), config)
+        for note in notes:
+            context.log.warning(note)
+            context.say(f"Note: {note}")
         indexes = [pd.DatetimeIndex(frame.index) for frame in features.frames.values()]
-        window = chronological_split(features.timestamps, config.split)
         features.write(context.path("features"), context.path("feature_spec"))
         rows = {
             name: sum(int(span.mask(index).sum()) for index in indexes)
@@ -66,8 +65,60 @@ class FeatureEngineering:
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
 
 
-def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
+def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, tuple[str, ...]]:
+    """Compute and audit the configured features and split the time, or say why no run can.
+
+    ``rsc data check`` calls this function, so it accepts what a run accepts.
+
+    Parameters
+    ----------
+    data : MarketData
+        Bars of all symbols.
+    config : RunConfig
+        Configuration of the run.
+
+    Returns
+    -------
+    FeatureSet
+        Features without their warm-up.
+    Window
+        Spans of training, validation and test.
+    tuple of str
+        What the audit found that is no fault, one sentence each.
+
+    Raises
+    ------
+    DataError
+        If symbols have too few bars, or a span has too few of all.
+    FeatureError
+        If a feature cannot be computed, or looks ahead.
+    """
+    specs = parse_specs(config.features.columns)
+    features = compute_features(data, config, specs)
+    notes: tuple[str, ...] = ()
+    if cuts := config.features.audit_cuts:
+        vetted, notes = vet(data.bars, specs, cuts=cuts, seed=config.seed)
+        if vetted != specs:
+            features = compute_features(data, config, vetted)
+    window = chronological_split(features.timestamps, config.split)
+    for name, span in window.items():
+        MarketSpan.cut(data, features, span, config.trading, name)
+    return features, window, notes
+
+
+def compute_features(
+    data: MarketData, config: RunConfig, specs: Sequence[FeatureSpec] | None = None
+) -> FeatureSet:
     """Compute the configured features, and require the bars that a run needs.
+
+    Parameters
+    ----------
+    data : MarketData
+        Bars of all symbols.
+    config : RunConfig
+        Configuration of the run.
+    specs : sequence of FeatureSpec, optional
+        Specifications to use in place of the configuration's.
 
     Raises
     ------
@@ -76,7 +127,8 @@ def compute_features(data: MarketData, config: RunConfig) -> FeatureSet:
         money is to move between them.
     """
     spans = bars_needed(config.split)
-    features = FeatureSet.compute(data.bars, parse_specs(config.features.columns))
+    specs = parse_specs(config.features.columns) if specs is None else specs
+    features = FeatureSet.compute(data.bars, specs)
     short: dict[str, tuple[int, int]] = {}
     for symbol, bars in data.bars.items():
         frame = features.frames[symbol]

@@ -14,11 +14,12 @@ from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.files.names import ROW_NUMBER
 
 _MAGIC = {
     b"PAR1": "a Parquet file; use the parquet source",
-    b"\x1f\x8b": "compressed by gzip; decompress it first",
-    b"PK\x03\x04": "a zip or Excel file; export it as CSV",
+    b"\x1f\x8b": "compressed by gzip; call it .csv.gz",
+    b"PK\x03\x04": "a zip or Excel file; call a zip .zip, export Excel as CSV",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
 }
@@ -78,12 +79,13 @@ class CsvSource(FileSource):
         if header is None:
             raise DataError(f"{path}: the file is empty.")
         values = zip(*rows, strict=True) if rows else [()] * len(header)
-        # A column without a name is the row index that pandas' to_csv writes.
         columns = {n: TextColumn(v) for n, v in zip(header, values, strict=True) if n}
         return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64))
 
     def _header(self, path: Path, row: list[str]) -> list[str]:
         names = [name.strip() for name in row]
+        if not names[0] and ROW_NUMBER not in names:
+            names[0] = ROW_NUMBER  # the index that pandas' to_csv writes
         if all(n[:1].isdigit() for n in names):
             raise DataError(f"{path}: has no header; the first line is data: {names[0]!r}, ...")
         twice = sorted({n for n in names if n and names.count(n) > 1})

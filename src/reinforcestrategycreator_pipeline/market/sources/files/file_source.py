@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,27 +13,36 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import Len, require
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
+from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.preparation import prepare
+from reinforcestrategycreator_pipeline.market.sources.files.closes import close_times
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
-from reinforcestrategycreator_pipeline.market.sources.files.layout import (
-    SYMBOL,
-    TIME,
-    ColumnLayout,
+from reinforcestrategycreator_pipeline.market.sources.files.joining import (
+    Part,
+    join_parts,
+    joined_frame,
+    joined_stamps,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.layout import ColumnLayout
+from reinforcestrategycreator_pipeline.market.sources.files.names import SYMBOL, TIME
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     fingerprint_files,
     list_files,
     read_content,
+    stem_of,
+    unpacked,
 )
-from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules, close_times
-from reinforcestrategycreator_pipeline.market.validation import RawBars, check_values
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
+    StampRules,
+    localized,
+    settled,
+)
+from reinforcestrategycreator_pipeline.market.validation import RawBars
 from reinforcestrategycreator_pipeline.market.windows import parse_instant
-
-# BTCUSDT-1h-2024-12, AAPL_2024, AAPL.20240131
-_DATED = re.compile(r"(?P<symbol>.*?[^\W_])[-_. ]+(?:19|20)\d{2}(?:[-_.]?\d{2}(?:[-_.]?\d{2})?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,51 +90,99 @@ class TableSource(StampRules, ColumnLayout):
         DataError
             If a table breaks a rule.
         """
-        raws: list[RawBars] = []
-        notes: list[str] = []
-        warnings: list[str] = []
-        for table in tables:
-            raws += self._raw_bars(table, notes, warnings)
-        raws = join_files(raws, warnings)
-        if self.symbols:
-            there = {raw.symbol for raw in raws}
-            for name in self.symbols:
-                if name not in there:
-                    raise DataError(f"there is no symbol {name!r}.{nearest(name, sorted(there))}")
-            raws = [raw for raw in raws if raw.symbol in self.symbols]
+        found = Findings()
+        parts = [part for table in tables for part in self._parts(table, found)]
+        origin = str(provenance.get("path", "bars"))
+        groups = self._chosen(join_parts(parts, found), origin)
+        guesses: dict[str, list[str]] = {}
+        raws = []
+        for symbol, group in groups.items():
+            raw, said = self._raw_bars(symbol, group)
+            for text in said:
+                guesses.setdefault(text, []).append(raw.origin)
+            raws.append(raw)
+        for text, origins in guesses.items():
+            different = list(dict.fromkeys(origins))
+            more = f" and {len(different) - 1} more" if len(different) > 1 else ""
+            found.warn(f"{different[0]}{more}: {text}")
         as_of = (
             None if self.as_of is None else parse_instant(type(self).__name__, "as_of", self.as_of)
         )
         return prepare(
             raws,
             provenance,
-            warnings=warnings,
-            notes=notes,
+            found=found,
             as_of=as_of,
-            clock=utc_now() if as_of is None else None,
+            clock=utc_now(),
             timezone=self.timezone,
             weekdays=self.calendar == "weekdays",
         )
 
-    def _raw_bars(self, table: Table, notes: list[str], warnings: list[str]) -> list[RawBars]:
+    def _chosen(self, groups: dict[str, list[Part]], origin: str) -> dict[str, list[Part]]:
+        for name in self.symbols:
+            if name not in groups:
+                raise DataError(
+                    f"{origin}: there is no symbol {name!r}.{nearest(name, sorted(groups))}"
+                )
+        return {s: g for s, g in groups.items() if not self.symbols or s in self.symbols}
+
+    def _parts(self, table: Table, found: Findings) -> list[Part]:
+        """Return the rows of each symbol of a table."""
         names = self.names(table)
         if table.n_rows == 0:
             raise DataError(f"{table.path}: has a header, but no rows.")
         time_name = names.pop(TIME)
         parsed = table.columns[time_name].stamps(self, time_name, table.where)
-        stamps, said = close_times(parsed, self, time_name, table.where)
-        warnings += [f"{table.path}: {text}" for text in said]
-        symbols = self.symbol_rows(table, names.pop(SYMBOL, None))
-        frame = pd.DataFrame(self.values(table, names, notes, warnings), index=stamps)
+        parsed = settled(parsed, self, time_name, table.where)
+        symbol_column = names.pop(SYMBOL, None)
+        by_name = symbol_column is None and self.symbol is None
+        values = pd.DataFrame(self.values(table, names, found))
         return [
-            RawBars(
+            Part(
                 symbol,
-                str(table.path),
-                frame.iloc[rows],
+                table.path,
+                time_name,
+                parsed.rows(rows),
+                values.iloc[rows],
                 None if table.lines is None else table.lines[rows],
+                stem_of(table.path) if by_name else "",
+                self.symbol_hint(table, parsed) if symbol_column is None else "",
             )
-            for symbol, rows in symbols.items()
+            for symbol, rows in self.symbol_rows(table, symbol_column).items()
         ]
+
+    def _raw_bars(self, symbol: str, group: Sequence[Part]) -> tuple[RawBars, tuple[str, ...]]:
+        """Return the bars of one symbol, and what had to be guessed."""
+        first = group[0]
+        origin = str(first.path if len(group) == 1 else first.path.parent)
+        where = Where(Path(origin), first.lines if len(group) == 1 else None)
+
+        def localize(local: pd.DatetimeIndex) -> pd.DatetimeIndex:
+            return localized(local, self, first.column, where)
+
+        closes = close_times(
+            joined_stamps(symbol, group), self._rules(first), first.column, origin, localize
+        )
+        frame = joined_frame(symbol, group).set_axis(closes.times, axis=0)
+        lines = None
+        if all(part.lines is not None for part in group):
+            lines = np.concatenate([part.lines for part in group if part.lines is not None])
+        starts = np.cumsum([0, *(len(part.frame) for part in group)])
+        files = tuple((int(n), p.path.name) for n, p in zip(starts, group, strict=False))
+        raw = RawBars(
+            symbol,
+            origin,
+            frame,
+            lines,
+            files if len(group) > 1 else (),
+            closes.shift_ns,
+            first.hint,
+        )
+        return raw, closes.guesses
+
+    def _rules(self, part: Part) -> StampRules:
+        """Return what is known of the stamps of a part."""
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +193,8 @@ class FileSource(TableSource, ABC):
     ----------
     path : str
         File, or folder of files, each named after its symbol (``AAPL.csv``) or, if there are
-        several, after symbol and time (``AAPL-2024-01.csv``, ``AAPL-2024-02.csv``).
+        several with the rows of these times, after symbol and time (``AAPL-2024-01.csv``,
+        ``AAPL-2024-02.csv``).
 
     See Also
     --------
@@ -165,63 +221,16 @@ class FileSource(TableSource, ABC):
         """Read, validate and adjust the bars; `rng` is unused."""
         hashes: dict[str, str] = {}
         paths = list_files(Path(self.path), self.suffixes)
-        folder = paths != [Path(self.path)]
-        if folder and self.symbol is not None:
-            raise ConfigError(
-                f"The symbol parameter of {type(self).__name__} names the only symbol of a "
-                f"file, but {self.path} is a folder, whose file names give the symbols."
-            )
 
         def tables() -> Iterator[Table]:
             for path in paths:
                 content = read_content(path)
                 hashes[path.name] = sha256_bytes(content)
-                yield self.read_table(path, content)
+                for inner, text in unpacked(path, content, self.suffixes):
+                    yield self.read_table(inner, text)
 
         provenance = {"source": self.kind, "path": self.path, "sha256": hashes}
         return self.market_data(tables(), provenance)
-
-
-def join_files(raws: Sequence[RawBars], notes: list[str]) -> list[RawBars]:
-    """Join the files of one symbol: named after it and a time, or with a column of symbols."""
-    stems = {
-        raw.symbol: _DATED.fullmatch(raw.symbol)
-        for raw in raws
-        if Path(raw.origin).stem == raw.symbol
-    }
-    bases = Counter(match["symbol"] for match in stems.values() if match)
-    groups: dict[str, list[RawBars]] = {}
-    for raw in raws:
-        match = stems.get(raw.symbol)
-        base = match["symbol"] if match and bases[match["symbol"]] > 1 else raw.symbol
-        groups.setdefault(base, []).append(raw)
-    joined: list[RawBars] = []
-    for symbol, group in groups.items():
-        # A.csv beside A.txt are not two parts of one symbol.
-        whole = len(group) > 1 and all(Path(raw.origin).stem == symbol for raw in group)
-        joined += group if whole else [_joined(symbol, group, notes)]
-    return joined
-
-
-def _joined(symbol: str, group: Sequence[RawBars], notes: list[str]) -> RawBars:
-    if len(group) == 1:
-        return group[0] if group[0].symbol == symbol else replace(group[0], symbol=symbol)
-    for raw in group:
-        check_values(raw)  # while its rows still have lines
-    first = group[0]
-    for raw in group[1:]:
-        if list(raw.frame.columns) != list(first.frame.columns):
-            odd = set(raw.frame.columns) ^ set(first.frame.columns)
-            raise DataError(
-                f"{raw.origin}: {symbol} is in several files, whose columns differ: {first.origin} "
-                f"has {', '.join(map(str, sorted(odd)))} or lacks it."
-            )
-    names = [Path(raw.origin).name for raw in group]
-    folder = str(Path(first.origin).parent)
-    notes.append(
-        f"{folder}: the {len(group)} files {names[0]} to {names[-1]} are one symbol, {symbol}."
-    )
-    return RawBars(symbol, folder, pd.concat([raw.frame for raw in group]))
 
 
 def utc_now() -> pd.Timestamp:

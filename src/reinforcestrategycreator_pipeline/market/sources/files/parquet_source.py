@@ -17,11 +17,13 @@ from reinforcestrategycreator_pipeline.errors import DataError, shorten
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.epochs import require_no_accident
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.files.reading import MAX_DATA_BYTES
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
+    midnights,
     parse_texts,
 )
 
@@ -66,14 +68,14 @@ class ArrowColumn:
         except pa.ArrowInvalid as error:
             raise DataError(f"{where(0)}: {name} is out of range for nanoseconds.") from error
         utc = pd.DatetimeIndex(naive.to_numpy())
+        require_no_accident(utc, name, where)
         if pa.types.is_date(kind):
             return ParsedStamps("date", utc)
         if kind.tz is None:
-            return ParsedStamps("local", utc, _if_midnights(utc))
+            return ParsedStamps("local", utc, midnights(utc))
         instants = utc.tz_localize("UTC")
-        return ParsedStamps(
-            "instant", instants, _if_midnights(instants.tz_convert(kind.tz).tz_localize(None))
-        )
+        clock = instants.tz_convert(kind.tz)
+        return ParsedStamps("instant", instants, midnights(clock), clock.tz_localize(None))
 
 
 @SOURCES.register("parquet")
@@ -123,8 +125,3 @@ def _read(path: Path, content: bytes) -> Any:
             f"{size:,} when they are decoded; at most {MAX_DATA_BYTES:,} are read. Split it."
         )
     return file.read()
-
-
-def _if_midnights(clock: pd.DatetimeIndex) -> pd.DatetimeIndex | None:
-    days = clock.normalize()
-    return days if bool((clock == days).all()) else None

@@ -1,0 +1,77 @@
+"""The findings of the audit of features, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from reinforcestrategycreator_pipeline.errors import FeatureError
+
+Check: TypeAlias = Literal[
+    "truncation", "perturbation", "lookback", "level", "repetition", "rounding"
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A column of a feature that changed although it must not.
+
+    Attributes
+    ----------
+    symbol, feature, column : str
+        Symbol, name of the feature in the configuration, and name of the column.
+    check : {"truncation", "perturbation", "lookback", "level", "repetition", "rounding"}
+        Check that failed.
+    row, cut : int
+        First row that changed, from 0, and the last bar that was kept (for the lookback check: the
+        first one; where no bars were cut: the last one of all).
+    count : int
+        Number of (row, cut) pairs that changed.
+    advice : str
+        How to mend it, if the feature knows; a clause without a capital.
+    """
+
+    symbol: str
+    feature: str
+    column: str
+    check: Check
+    row: int
+    cut: int
+    count: int
+    advice: str = ""
+
+    def __str__(self) -> str:
+        who = f"{self.symbol}: " if self.symbol else ""
+        advice = f": {self.advice}" if self.advice else ""
+        return f"{who}feature {self.feature!r}: column {self.column!r} {self._what()}{advice}"
+
+    def _what(self) -> str:
+        row, all_ = f"its row {self.row}", f"({self.check}, {self.count} changes in all)"
+        if self.check == "lookback":
+            need = f"needs more than its declared lookback of {self.row - self.cut} bars"
+            return f"{need}: {row} changes with bars before {self.cut} {all_}"
+        if self.check == "level":
+            return (
+                "depends on the level of prices or volume: a later split or dividend changes "
+                f"{row} {all_}"
+            )
+        if self.check == "repetition":
+            return (
+                f"is computed from more than its bars: {row} differs where nothing was computed "
+                f"before {all_}: it may keep earlier results, draw random numbers, or its file was "
+                "edited since it was imported"
+            )
+        if self.check == "rounding":
+            return (
+                f"depends on the last bits of the prices, as in {row} {all_}, where a look-ahead "
+                "could hide"
+            )
+        return f"looks ahead: {row} changes with bars after {self.cut} {all_}"
+
+
+def require_none(findings: Sequence[Finding]) -> None:
+    """Raise `FeatureError` with the first finding, if there is any."""
+    if findings:
+        more = f"; {len(findings) - 1} more findings" if len(findings) > 1 else ""
+        raise FeatureError(f"{findings[0]}{more}.")

@@ -1,0 +1,306 @@
+"""Features computed where no bar was seen before, without files and network, or in this process.
+
+A module can remember: the whole history in a global, a scaler of the first series that it met. What
+it then returns for a part of the history is no proof of anything. So the audit computes the user's
+features in fresh processes, each forked from one that has the module and has seen no bars.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.errors import FeatureError
+from reinforcestrategycreator_pipeline.features import fresh_worker
+from reinforcestrategycreator_pipeline.features.base import Bars, Feature, FeatureSpec, evaluate
+from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.features.user import code_of
+
+_PACKAGE = __name__.partition(".")[0]
+_DEADLINE = 60.0
+"""Seconds that an answer may take, beside the time that this process needed for the same."""
+_CHUNK = 1 << 24
+FORKS = hasattr(os, "fork") and sys.platform != "darwin"
+"""Whether a child may be forked; on macOS, system libraries do not survive it."""
+
+
+class Computing(Protocol):
+    """A place where a feature is computed."""
+
+    exact: bool
+    """Whether the results depend on the bars alone, to the last bit."""
+
+    def compute(self, variants: Iterable[Bars]) -> Iterator[F64]:
+        """Yield the checked values of each series of bars, (T, k).
+
+        Raises
+        ------
+        FeatureError
+            If the feature fails; those before it were yielded.
+        """
+        ...
+
+
+class Here:
+    """The computation of a feature in this process.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Specification of the feature.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._feature, self._name = build_feature(spec), spec.name
+        self.exact = is_shipped(self._feature)
+
+    def compute(self, variants: Iterable[Bars]) -> Iterator[F64]:
+        """Yield the checked values of each series of bars."""
+        for bars in variants:
+            yield evaluate(self._feature, self._name, bars).values
+
+
+class FreshProcesses:
+    """The processes in which user features are computed; a context that ends them.
+
+    Parameters
+    ----------
+    forks : bool
+        Whether to fork a process per computation; otherwise each starts a new interpreter, which
+        takes about a second.
+    """
+
+    def __init__(self, forks: bool = FORKS) -> None:
+        self.forks = forks
+        self._process: subprocess.Popen[bytes] | None = None
+        self._modules: dict[str, str] = {}
+        self._late = False
+
+    def __enter__(self) -> FreshProcesses:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; the next computation starts them again."""
+        process, self._process, self._modules = self._process, None, {}
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if process.poll() is None:
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+    def place(self, spec: FeatureSpec) -> Computing:
+        """Return where to compute a feature: a user's in fresh processes, if these can import it.
+
+        Shipped features, and those that are defined in a notebook, in the script that runs or
+        inside a function, are computed in this process.
+        """
+        here = Here(spec)
+        modules = None if here.exact else _modules(spec, build_feature(spec))
+        try:
+            json.dumps(spec.to_mapping())
+        except (TypeError, ValueError):  # a parameter that no configuration could hold
+            return here
+        return here if modules is None else Fresh(self, spec, modules)
+
+    def ask(
+        self, modules: dict[str, str], request: dict[str, Any], arrays: Sequence[F64]
+    ) -> tuple[dict[str, Any], list[F64]]:
+        """Return the answer to a request, from a process that has imported `modules`."""
+        if self._process is not None and self._modules != modules:
+            if self.forks:
+                fresh_worker.send(self._pipes[0], {"kind": "leave"})
+                self._modules = {}
+            else:
+                self.close()
+        if self._process is None:
+            self._start()
+        if self._modules != modules:
+            path, own = _search_path(modules)
+            header = {"modules": modules, "path": path, "own": own, "folder": str(Path.cwd())}
+            found, _ = self._exchange({"kind": "import", **header}, ())
+            self._modules = modules
+            if found["error"] or found["attempts"]:
+                self.close()
+                return found, []
+        answer = self._exchange(request, arrays)
+        if not self.forks:
+            self.close()
+        return answer
+
+    @property
+    def _pipes(self) -> tuple[int, int]:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        return process.stdin.fileno(), process.stdout.fileno()
+
+    def _start(self) -> None:
+        arguments = [sys.executable, "-m", fresh_worker.__name__]
+        # A process with several threads cannot be forked safely.
+        one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        package = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
+        self._process = subprocess.Popen(
+            [*arguments, *(["forks"] if self.forks else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, **one, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for this process, which then ends that one
+        )
+
+    def _exchange(
+        self, header: dict[str, Any], arrays: Sequence[F64]
+    ) -> tuple[dict[str, Any], list[F64]]:
+        late = threading.Event()
+        process = self._process
+        assert process is not None
+
+        def stop() -> None:
+            late.set()
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+
+        timer = threading.Timer(_DEADLINE, stop)
+        timer.start()
+        try:
+            into, out = self._pipes
+            fresh_worker.send(into, header, arrays)
+            answer = fresh_worker.receive(out)
+        except BrokenPipeError:
+            answer = None
+        finally:
+            timer.cancel()
+        if answer is None:
+            self.close()
+            why = f"took more than {_DEADLINE:g} s" if late.is_set() else "ended its process"
+            return {"error": why, "attempts": []}, []
+        return answer
+
+
+class Fresh:
+    """The computation of one user feature in fresh processes, which give it no more than bars.
+
+    Parameters
+    ----------
+    processes : FreshProcesses
+        Processes to use.
+    spec : FeatureSpec
+        Specification of the feature.
+    modules : mapping of str to str
+        Modules with its code, and the file of each.
+    """
+
+    def __init__(
+        self, processes: FreshProcesses, spec: FeatureSpec, modules: dict[str, str]
+    ) -> None:
+        self._processes, self._spec, self._modules = processes, spec, modules
+        self.exact = False
+
+    def compute(self, variants: Iterable[Bars]) -> Iterator[F64]:
+        """Yield the checked values of each series of bars, in turn from one fresh process.
+
+        A long list is divided among several: up to 16 MB of bars for each.
+
+        Raises
+        ------
+        FeatureError
+            If the feature opens a file or a connection, or fails.
+        """
+        part: list[F64] = []
+        names: list[str] = []
+        for bars in variants:
+            names = names or list(bars)
+            part.append(np.stack([bars[name] for name in names]))
+            if sum(array.nbytes for array in part) > _CHUNK:
+                yield from self._ask(names, part)
+                part = []
+        if part:
+            yield from self._ask(names, part)
+
+    def _ask(self, names: list[str], arrays: list[F64]) -> Iterator[F64]:
+        params = {k: v for k, v in self._spec.to_mapping().items() if k != "name"}
+        request = {"kind": "compute", "name": self._spec.name, "params": params, "columns": names}
+        answer, results = self._processes.ask(self._modules, request, arrays)
+        who = f"feature {self._spec.name!r}"
+        if attempts := answer["attempts"]:
+            raise FeatureError(
+                f"{who} must use its bars alone, because a file or a host may know later ones: "
+                f"denied was the {attempts[0]}. Load such data as side data, beside the bars."
+            )
+        yield from results
+        if error := answer["error"]:
+            denied = "PermissionError" in error and "; while it is audited, it can read only code"
+            if error.startswith(who):
+                raise FeatureError(f"{error}{denied or ''}")
+            raise FeatureError(f"{who}, in a process that can read only code: {error}")
+
+
+def _modules(spec: FeatureSpec, feature: Feature) -> dict[str, str] | None:
+    """Return the modules to import for a feature, with their files; None if that is impossible."""
+    named = spec.name.partition(":")[0] if ":" in spec.name else ""
+    code = code_of(feature)
+    if "<" in getattr(code, "__qualname__", "<"):  # made inside a function
+        return None
+    found = {}
+    for name in dict.fromkeys(filter(None, (named, getattr(code, "__module__", "")))):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name == "__main__" or file is None:
+            return None
+        found[name] = file
+    return found
+
+
+def _search_path(modules: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Return Python's search path for these modules, and what of it is not a library's.
+
+    Libraries come first, then the folders of the modules: another folder may hold modules of the
+    same name, and this process has found these.
+    """
+    libraries: list[str] = []
+    others: list[str] = []
+    roots = [
+        Path(file).parents[name.count(".") + (Path(file).name == "__init__.py")]
+        for name, file in modules.items()
+    ]
+    standard = Path(os.__file__).parent.resolve()
+    for folder in (*roots, *(Path(entry or ".").resolve() for entry in sys.path)):
+        is_library = "site-packages" in folder.parts or folder.is_relative_to(standard)
+        # A zip file, such as that of the standard library, is no folder.
+        (libraries if is_library or not folder.is_dir() else others).append(str(folder))
+    own = list(dict.fromkeys(others))
+    return list(dict.fromkeys([*libraries, *own])), own
+
+
+def is_shipped(feature: Feature) -> bool:
+    """Return whether a feature is part of this package."""
+    return str(getattr(code_of(feature), "__module__", "")).startswith(f"{_PACKAGE}.")

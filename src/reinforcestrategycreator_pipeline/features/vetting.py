@@ -1,0 +1,62 @@
+"""Vetting of the features of a run: their lookback is settled, then they are audited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from reinforcestrategycreator_pipeline.errors import FeatureError
+from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses
+from reinforcestrategycreator_pipeline.features.warm_up import settle
+
+
+def vet(
+    bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec], *, cuts: int, seed: int
+) -> tuple[tuple[FeatureSpec, ...], tuple[str, ...]]:
+    """Return features with the lookback that they need; reject those that no backtest can trust.
+
+    Parameters
+    ----------
+    bars : mapping of str to DataFrame
+        Bars by symbol.
+    specs : sequence of FeatureSpec
+        Specifications of the features.
+    cuts : int
+        Cuts per check of the audit, >= 1.
+    seed : int
+        Seed of the run.
+
+    Returns
+    -------
+    specs : tuple of FeatureSpec
+        The same features; the specification of a user's feature states its lookback.
+    notes : tuple of str
+        A sentence on every feature that needs more bars than it stated.
+
+    Raises
+    ------
+    FeatureError
+        If a feature looks ahead, depends on price levels, files, hosts or its own memory, or never
+        settles.
+    """
+    with FreshProcesses() as processes:
+        try:
+            settled, notes = settle(bars, specs, processes, seed)
+        except FeatureError:
+            # A leak from the whole sample never settles, either; that it leaks is the better news.
+            for symbol, frame in bars.items():
+                found = audit_features(
+                    frame, specs, cuts=cuts, seed=seed, symbol=symbol, processes=processes
+                )
+                require_none([finding for finding in found if finding.check != "lookback"])
+            raise
+        for symbol, frame in bars.items():
+            require_none(
+                audit_features(
+                    frame, settled, cuts=cuts, seed=seed, symbol=symbol, processes=processes
+                )
+            )
+    return settled, notes
