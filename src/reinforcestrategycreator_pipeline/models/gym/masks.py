@@ -143,10 +143,9 @@ class MaskReader:
             if needed:
                 raise self._missing(step, "")
             return None
-        masks = as_masks(
+        return as_masks(
             found, (self.n_actions,), lambda: self._subject(step), None if needed else _NOT_NEEDED
         )
-        return masks
 
     def row(self, i: int, info: Mapping[str, Any], env: Any, step: int) -> Bools:
         """Return the mask of environment `i` of a vector, which was just reset by itself."""
@@ -158,6 +157,13 @@ class MaskReader:
         return as_masks(
             found, (self.n_actions,), lambda: self._subject(step, f"environment {i} of ")
         )
+
+    def check(self, i: int, info: Mapping[str, Any], step: int) -> None:
+        """Check type and shape of the mask of environment `i` before the vector converts it."""
+        found = info.get(KEY)
+        if found is not None and self.watches:
+            shape, which = (self.n_actions,), f"environment {i} of "
+            as_masks(found, shape, lambda: self._subject(step, which), _NOT_NEEDED)
 
     def many(self, infos: Mapping[str, Any], step: int, needed: Bools) -> Bools:
         """Return the masks of the current states of a vector.
