@@ -124,11 +124,11 @@ def change_stopped(operations: Operations, whole: Path, folder: Path, some: int,
 
 
 def test_a_start_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    start_stopped(operations, whole, tmp_path, 2, every=False)
+    start_stopped(operations, whole, tmp_path, 1, every=False)
 
 
 def test_a_change_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    change_stopped(operations, whole, tmp_path, 2, every=False)
+    change_stopped(operations, whole, tmp_path, 1, every=False)
 
 
 @pytest.mark.slow

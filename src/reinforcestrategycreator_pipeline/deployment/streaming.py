@@ -63,6 +63,11 @@ class FeatureStream:
     def __init__(self, specs: Sequence[FeatureSpec], rules: BarRules, history: int = 0) -> None:
         if not specs:
             raise ConfigError("a feature stream needs at least one feature. Got none.")
+        if not isinstance(rules, BarRules):
+            raise ConfigError(
+                "the rules of a feature stream must be BarRules, as from read_schema(package)"
+                f".rules_of(symbol) or BarRules.of(bars, symbol). Got a {type(rules).__name__}."
+            )
         self.rules = rules
         self.specs = tuple(specs)
         self._features = [(spec.name, build_feature(spec)) for spec in specs]

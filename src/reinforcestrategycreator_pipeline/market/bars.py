@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.files import atomic_path
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
+from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 2
@@ -150,14 +149,7 @@ def write_bars(path: Path, data: MarketData) -> None:
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False, ensure_ascii=False)
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA_KEY: text.encode()})
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            write_page_checksum=True,
-            use_dictionary=["symbol"],  # pyright: ignore[reportArgumentType]  # the docs allow it
-        )
+    write_parquet(path, table, write_page_checksum=True, use_dictionary=["symbol"])
 
 
 def read_bars(path: Path) -> MarketData:
@@ -169,7 +161,7 @@ def read_bars(path: Path) -> MarketData:
         If the file is missing, damaged, or not written by `write_bars`.
     """
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        table = read_parquet(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
     except Exception as error:  # a damaged file may raise anything

@@ -360,6 +360,40 @@ def test_a_state_with_other_content_and_a_seal_that_fits_is_refused(change, trad
     refusal(tmp_path / "bad", trader)
 
 
+def nodes(tree, way=()):
+    """Yield the place of every value in a JSON tree."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        yield (*way, key)
+        if isinstance(value, dict | list):
+            yield from nodes(value, (*way, key))
+
+
+@pytest.mark.parametrize("junk", [None, True, -1, 10**30, 1.5, 1e308, "x", [], [[]], {}, {"a": 1}])
+def test_any_other_content_is_refused_with_one_line_or_can_be_traded_on(junk, trading, tmp_path):
+    trader, path = trading
+    tensors, header = read_tensors(path)
+    text, bad, lines = json.dumps(header), tmp_path / "bad", []
+    every = list(nodes(header))
+    for i in np.random.default_rng(0).choice(len(every), 40, replace=False):
+        way = every[i]
+        changed = json.loads(text)
+        *before, last = way
+        place = changed
+        for key in before:
+            place = place[key]
+        place[last] = junk
+        write_tensors(bad, tensors, changed)
+        try:
+            loaded = PaperTrader.load(bad, trader.policy, trader.stream.rules)
+        except CheckpointError as error:
+            lines.append(str(error))
+        else:
+            loaded.to_parts()
+    assert len(lines) > 20
+    assert "\n" not in "".join(lines)
+
+
 def test_loading_a_state_runs_no_code_that_it_names(trading, tmp_path):
     trader, path = trading
     tensors, header = read_tensors(path)
