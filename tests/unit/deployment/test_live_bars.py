@@ -297,7 +297,7 @@ def test_a_refused_bar_does_not_stand_in_the_way_of_the_right_one(copy):
 def count_refusals(frame, history=None):
     """Push every bar of a frame; return how many had to be confirmed, by rule, and the times."""
     rules, found, last = BarRules.of(frame if history is None else history, "A"), [], None
-    for bar in recorded(frame, "A"):
+    for bar in recorded(frame.iloc[-1500:], "A"):
         try:
             rules.check(bar, last, now=NOW)
         except LiveBarError as error:
