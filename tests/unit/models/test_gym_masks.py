@@ -187,6 +187,15 @@ def test_resumed_to_the_same_bits(make, tmp_path):
     assert trained(**arguments) == whole
 
 
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_continued_to_the_same_bits(make):
+    whole, dqn, env = dqn_of(**EVERYTHING), dqn_of(**EVERYTHING), make()
+    expected = learning_hash(whole, whole.learn(make(), 120))
+    with pytest.raises(KeyboardInterrupt):
+        dqn.learn(env, 120, ctrl_c(31))
+    assert learning_hash(dqn, dqn.learn(env, 120, continue_training=True)) == expected
+
+
 class Forgetful(Own):
     """Restores itself wrongly, so a new episode begins after a resume."""
 
