@@ -91,6 +91,16 @@ def test_one_environment(source, n_step, start):
     assert_masks_are_those_of_the_next_states(dqn)
 
 
+@pytest.mark.parametrize("source", ["info", "method"])
+def test_wrapped_environments(source):
+    wrapped = gym.wrappers.TimeLimit(Masked(1, source), 50)
+    statistics = gym.wrappers.vector.RecordEpisodeStatistics(vector("NextStep", source=source))
+    for env in (wrapped, statistics):
+        dqn = dqn_of()
+        dqn.learn(env, TOTAL)
+        assert_masks_are_those_of_the_next_states(dqn)
+
+
 @pytest.mark.parametrize(("mode", "source"), [("SameStep", "info"), ("NextStep", "method")])
 def test_async_vectors(mode, source):
     env = gym.vector.AsyncVectorEnv(
