@@ -21,6 +21,7 @@ proof; a sampled audit finds leaks that affect many rows.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,7 @@ _LEVEL_SHARE = 1e-5
 """Allowed change by another level, in typical deviations: a guard such as ``+ 1e-9`` may show."""
 _ROUNDING_SHARE = 1e-3
 """Tolerance for rounding from which on it hides too much, in typical deviations."""
-_COMBS, _GAP = 32, 5
+_COMBS, _GAP, _COMB_SECONDS = 32, 5, 2.0
 _SUSPECTS = 3
 """Modified bars, of those that a check suspects, on which the suspicion is examined."""
 
@@ -118,8 +119,7 @@ def audit_features(
         rng = generator(seed, "feature-audit")
         findings: list[Finding] = []
         for spec in specs:
-            place = (processes or own).place(spec)
-            audit = _Audit(spec, place, bars, symbol, rng, frame.index)
+            audit = _Audit(spec, processes or own, bars, symbol, rng, frame.index)
             findings += audit.run(len(frame) if cuts == "all" else cuts)
     return tuple(findings)
 
@@ -136,7 +136,7 @@ def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding
     seed : int
         Seed of the jitter that measures rounding.
     """
-    return _Audit(spec, Here(spec), bars, "", generator(seed, "feature-levels")).levels()
+    return _Audit(spec, None, bars, "", generator(seed, "feature-levels")).levels()
 
 
 class _Case(NamedTuple):
@@ -166,21 +166,24 @@ class _Audit:
     def __init__(
         self,
         spec: FeatureSpec,
-        place: Computing,
+        processes: FreshProcesses | None,
         bars: Bars,
         symbol: str,
         rng: np.random.Generator,
         stamps: pd.Index[Any] | None = None,
     ) -> None:
-        self.spec, self.place, self.bars, self.symbol, self.rng = spec, place, bars, symbol, rng
+        self.spec, self.bars, self.symbol, self.rng = spec, bars, symbol, rng
         self.n_rows = len(bars["close"])
         self.feature = build_feature(spec)
+        start = time.perf_counter()
         self.full = evaluate(self.feature, spec.name, bars, symbol, stamps)
+        self.seconds = time.perf_counter() - start
         if self.n_rows - self.full.lookback < 2:
             raise FeatureError(
                 f"{symbol or 'the audit'}: feature {spec.name!r} needs at least "
                 f"{self.full.lookback + 2} bars to be audited. Got {self.n_rows} instead."
             )
+        self.place: Computing = processes.place(spec, self.seconds) if processes else Here(spec)
         self.tolerance = Tolerance.exact(self.full.values)
 
     def run(self, count: int) -> Iterator[Finding]:
@@ -210,7 +213,8 @@ class _Audit:
     def _combs(self, lookback: int) -> Iterator[_Case]:
         """Yield bars of which single ones, far apart, are replaced: many cuts at a time."""
         apart = lookback + 1 + _GAP
-        for offset in self.rng.permutation(apart)[:_COMBS]:
+        affordable = int(_COMB_SECONDS / max(self.seconds, 1e-9))
+        for offset in self.rng.permutation(apart)[: min(_COMBS, affordable)]:
             at = np.arange(offset, self.n_rows, apart)
             since = (np.arange(self.n_rows) - offset) % apart  # bars since the last replaced one
             since[:offset] = lookback + 1

@@ -9,6 +9,7 @@ them, until they are as from all bars; the number goes into the feature's specif
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -84,13 +85,17 @@ def settle(
         found, stated = 0, 0
         for symbol, frame in bars.items():
             columns = bars_of(frame, symbol)
+            start = time.perf_counter()
             full = evaluate(feature, spec.name, columns, symbol, frame.index)
+            seconds = time.perf_counter() - start
             stated = full.lookback if feature.lookback is None else feature.lookback
             if stated >= len(frame) // 2:
                 found = max(found, stated)
                 continue
-            search = _Search(spec, symbol, columns, stated, processes.place(spec), rng)
-            found = max(found, search.run())
+            # What other symbols needed is mostly enough, and then needs no search.
+            least = max(found, stated) if max(found, stated) < len(frame) // 2 else stated
+            place = processes.place(spec, seconds)
+            found = max(found, _Search(spec, symbol, columns, least, place, rng).run())
         if found > stated:
             notes.append(
                 f"feature {spec.name!r} needs a lookback of {found} bars, but states {stated}: "
@@ -177,7 +182,6 @@ class _Search:
         who = f"{self.symbol}: " if self.symbol else ""
         return FeatureError(
             f"{who}feature {self.spec.name!r} still depends on bars more than {self.most} earlier, "
-            f"half of all that there are, and states {self.stated}: a sum, maximum or mean since "
-            "the first bar would decide otherwise after a restart. Compute it over a window of "
-            "bars, or load more bars."
+            "half of all that there are: a sum, maximum or mean since the first bar would decide "
+            "otherwise after a restart. Compute it over a window of bars, or load more bars."
         )

@@ -180,7 +180,9 @@ def test_a_process_that_ends_or_never_answers_is_an_error(monkeypatch):
     assert findings("side_column") == ()  # by new processes
 
 
-def test_without_fork_every_computation_starts_an_interpreter():
+def test_without_fork_every_computation_starts_an_interpreter(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('hides a library')")
+    monkeypatch.chdir(tmp_path)
     with FreshProcesses(forks=False) as processes:
         place = processes.place(spec_of("guarded_ratio"))
         for _ in range(2):
@@ -259,6 +261,14 @@ def test_a_stated_lookback_is_kept_if_it_is_enough():
     assert "but states 100" in notes[0]
     shipped = tuple(DEFAULT_FEATURES)
     assert settle({"ACME": FRAME}, shipped, PROCESSES) == (shipped, ())
+
+
+def test_the_symbol_that_needs_most_counts():
+    bars = {"ACME": make_bars(900, seed=5), "BIG": make_bars(900, seed=7)}
+    one, other = (settled("slow_mean", frame, span=15)[0] for frame in bars.values())
+    (both,), _ = settle(bars, [spec_of("slow_mean", span=15)], PROCESSES)
+    needs = [spec.params["lookback"] for spec in (one, other)]
+    assert min(needs) <= both.params["lookback"] <= max(needs)
 
 
 @pytest.mark.parametrize("name", ["highest_ever", "on_balance_share"])
