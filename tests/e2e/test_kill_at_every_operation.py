@@ -90,6 +90,9 @@ def start_stopped(operations: Operations, whole: Path, folder: Path, some: int, 
     for number in numbers(count, some, every):
         shutil.rmtree(trial / "runs", ignore_errors=True)
         killed = operations.run(trial, *START, stop=number)
+        if killed["code"] == 0:  # some folders are there already
+            assert number > count - 5
+            continue
         assert killed["code"] == -9
         assert watched(trial / "runs") in ("absent", "whole"), killed
         begun = (trial / "runs/mine/manifest.json").is_file()

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.deployment.bar_calendar import BarCalendar
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest, shorten
 from reinforcestrategycreator_pipeline.market.adjustment import robust_sigma, split_in_gap
@@ -331,7 +332,8 @@ class BarRules:
                     "split",
                     f"{where}: the price goes from {old['close']:g} to {values['open']:g}, which "
                     f"looks like a {split.numerator}:{split.denominator} split for which the bars "
-                    "are not adjusted.",
+                    f"are not adjusted. If so, call split({split.numerator}, {split.denominator}) "
+                    "first.",
                 )
         for name, move in moves.items():
             if not abs(move) <= self.limit:
@@ -378,6 +380,19 @@ class BarRules:
             raise ValueError("scales must be finite and >= 0")
         calendar = BarCalendar.from_json(mapping["calendar"])
         return cls(symbol, columns, calendar, sigma, largest, (low, high))
+
+
+def split_ratio(new: int, old: int) -> float:
+    """Return new shares per old share, checked.
+
+    Raises
+    ------
+    ConfigError
+        If a number is not an integer >= 1.
+    """
+    require_int("a split", "new", new, 1)
+    require_int("a split", "old", old, 1)
+    return new / old
 
 
 def _check_range(values: Mapping[str, float], where: str) -> None:

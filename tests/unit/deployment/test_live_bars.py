@@ -278,7 +278,7 @@ def test_every_rule_is_broken_by_a_bar_of_the_table():
 def test_the_next_bar_is_taken(history, copy):
     other = copy(history)
     bar = bar_after(history, NEXT[history])
-    assert other.push(bar, now=NOW).time == NEXT[history]
+    assert other.push(bar, now=NOW).time == other.time == NEXT[history]
     assert other.stream.count == TRADERS[history].stream.count + 1
 
 
@@ -297,7 +297,7 @@ def test_a_refused_bar_does_not_stand_in_the_way_of_the_right_one(copy):
 def count_refusals(frame, history=None):
     """Push every bar of a frame; return how many had to be confirmed, by rule, and the times."""
     rules, found, last = BarRules.of(frame if history is None else history, "A"), [], None
-    for bar in recorded(frame, "A"):
+    for bar in recorded(frame.iloc[-1500:], "A"):
         try:
             rules.check(bar, last, now=NOW)
         except LiveBarError as error:
