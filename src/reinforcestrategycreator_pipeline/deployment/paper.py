@@ -121,6 +121,11 @@ class PaperTrader:
         return self.market.symbol
 
     @property
+    def time(self) -> pd.Timestamp | None:
+        """Close of the latest bar, UTC; None before the first."""
+        return self.stream.time
+
+    @property
     def account(self) -> Account:
         """Current money in the account."""
         return self.broker.account()

@@ -278,7 +278,7 @@ def test_every_rule_is_broken_by_a_bar_of_the_table():
 def test_the_next_bar_is_taken(history, copy):
     other = copy(history)
     bar = bar_after(history, NEXT[history])
-    assert other.push(bar, now=NOW).time == NEXT[history]
+    assert other.push(bar, now=NOW).time == other.time == NEXT[history]
     assert other.stream.count == TRADERS[history].stream.count + 1
 
 

@@ -234,6 +234,18 @@ def test_a_dqn_trained_with_masks_asks_for_them(tmp_path):
     assert not DQN.load(tmp_path / "plain.safetensors").masked
 
 
+@pytest.mark.parametrize("settings", [{}, {"prioritized_replay": True}])
+def test_masks_are_saved_with_the_replay(settings, tmp_path):
+    dqn = Maze().learned(steps=5, **settings)
+    dqn.save(tmp_path / "dqn.safetensors", replay=True)
+    loaded = DQN.load(tmp_path / "dqn.safetensors")
+    copied = copy.deepcopy(dqn)
+    losses = [dqn.train_step() for _ in range(20)]
+    for each in (loaded, copied):
+        assert each.replay_buffer.masked
+        assert [each.train_step() for _ in range(20)] == losses
+
+
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_each_agent_of_a_population_has_its_own_masks(prioritized):
     mazes = [Maze(seed) for seed in (5, 6, 7)]

@@ -284,6 +284,17 @@ def test_a_wrong_mask_is_one_line_with_environment_and_step(fault, rule):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["shape", "type", "values", "broadcast"])
+def test_a_wrong_mask_of_one_environment_of_a_vector(name):
+    """NumPy would broadcast or convert it. One of the nine steps by then was a reset."""
+    broadcast = np.ones(1, bool), r"must have the shape \(3,\)\. Got \(1,\)"
+    fault, rule = {**FAULTS, "broadcast": broadcast}[name]
+    env = gym.vector.SyncVectorEnv([lambda: Masked(0), lambda: Faulty(1, fault, at=5)])
+    place = r"^environment step 9: the action mask of environment 1 of SyncVectorEnv\("
+    with pytest.raises(ConfigError, match=rf"{place}.*{rule}"):
+        dqn_of().learn(env, 50)
+
+
 @pytest.mark.parametrize("name", ["empty", "missing", "late"])
 def test_a_wrong_mask_of_a_vector(name):
     fault, rule = FAULTS[name]

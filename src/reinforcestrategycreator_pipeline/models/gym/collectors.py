@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -390,8 +391,8 @@ class VectorCollector(Collector):
             wrapped = self.recorders if recording else self._envs
             # The vector itself converts what it gets in silence.
             self._checked = [
-                CheckedEnv(e, returned, lambda: self._coming)
-                for e, returned in zip(wrapped, self._alone, strict=True)
+                CheckedEnv(e, returned, lambda: self._coming, partial(self._reader.check, i))
+                for i, (e, returned) in enumerate(zip(wrapped, self._alone, strict=True))
             ]
             self.attach()
 
