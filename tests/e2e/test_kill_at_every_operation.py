@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,9 @@ def start_stopped(operations: Operations, whole: Path, folder: Path, some: int, 
     for number in numbers(count, some, every):
         shutil.rmtree(trial / "runs", ignore_errors=True)
         killed = operations.run(trial, *START, stop=number)
+        if killed["code"] == 0:  # some folders are there already
+            assert number > count - 5
+            continue
         assert killed["code"] == -9
         assert watched(trial / "runs") in ("absent", "whole"), killed
         begun = (trial / "runs/mine/manifest.json").is_file()
@@ -114,9 +118,9 @@ def change_stopped(operations: Operations, whole: Path, folder: Path, some: int,
             break
         assert killed["code"] == -9
         assert watched(trial / "runs") == "whole", killed
-        # Each artifact is there, the old one or the new one; only a folder may be in between.
-        for name, where in ARTIFACTS.items():
-            assert (trial / "runs/mine" / where).exists() or name == "package", (name, killed)
+        for name, where in ARTIFACTS.items():  # the old one or the new one
+            aside = name == "package" and sys.platform != "linux"
+            assert aside or (trial / "runs/mine" / where).exists(), (name, killed)
         found = operations.run(trial, *CHANGE)
         assert found["code"] == 0, (killed, found)
         complete(trial / "runs/mine")
@@ -124,11 +128,11 @@ def change_stopped(operations: Operations, whole: Path, folder: Path, some: int,
 
 
 def test_a_start_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    start_stopped(operations, whole, tmp_path, 2, every=False)
+    start_stopped(operations, whole, tmp_path, 1, every=False)
 
 
 def test_a_change_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    change_stopped(operations, whole, tmp_path, 2, every=False)
+    change_stopped(operations, whole, tmp_path, 1, every=False)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import dat
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
-from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.trust import (
     allowing,
@@ -319,7 +319,8 @@ class Run(Outcome):
         """The HTML report."""
         self._artifact("metrics")
         if not (path := self.folder / REPORT_HTML).is_file():
-            raise RunError(f"{path}: is not there. Make it again with run(resume={self.id!r}).")
+            again = f"{command(self.folder, 'report')} --render"
+            raise RunError(f"{path}: is not there. Make it again with: {again}")
         return path
 
     @property

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.files import atomic_path
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
+from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 2
+STAMPS = "rsc_stamps"
+"""Key of a frame's attributes whose value ``"close"`` says what the stamps of its bars are."""
 DAY = 86_400 * 10**9
 """A day, in nanoseconds."""
 
@@ -32,8 +33,9 @@ class MarketData(Mapping[str, pd.DataFrame]):
     ----------
     bars : mapping of str to DataFrame
         Bars of each symbol, sorted by symbol. The index, ``timestamp``, is the close time in UTC
-        at nanosecond resolution, strictly increasing. The columns are float64 and finite: ``open,
-        high, low, close, volume``, adjusted consistently, then any side data.
+        at nanosecond resolution, strictly increasing; the frames are marked so (`STAMPS`). The
+        columns are float64 and finite: ``open, high, low, close, volume``, adjusted consistently,
+        then any side data.
     bar_seconds : float
         Median spacing of the bars, in seconds, > 0.
     notes : tuple of str
@@ -60,6 +62,7 @@ class MarketData(Mapping[str, pd.DataFrame]):
             raise DataError("market data needs at least one symbol. Got none.")
         for symbol, frame in self.bars.items():
             _check_frame(symbol, frame)
+            frame.attrs[STAMPS] = "close"
         if not (np.isfinite(self.bar_seconds) and self.bar_seconds > 0):
             raise DataError(f"bar_seconds must be a finite number > 0. Got {self.bar_seconds!r}.")
         object.__setattr__(self, "bars", dict(sorted(self.bars.items())))
@@ -150,14 +153,7 @@ def write_bars(path: Path, data: MarketData) -> None:
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False, ensure_ascii=False)
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA_KEY: text.encode()})
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            write_page_checksum=True,
-            use_dictionary=["symbol"],  # pyright: ignore[reportArgumentType]  # the docs allow it
-        )
+    write_parquet(path, table, write_page_checksum=True, use_dictionary=["symbol"])
 
 
 def read_bars(path: Path) -> MarketData:
@@ -169,7 +165,7 @@ def read_bars(path: Path) -> MarketData:
         If the file is missing, damaged, or not written by `write_bars`.
     """
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        table = read_parquet(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
     except Exception as error:  # a damaged file may raise anything

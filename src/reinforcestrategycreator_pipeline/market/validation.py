@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import Indices, Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Bools, Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
@@ -28,6 +28,7 @@ from reinforcestrategycreator_pipeline.ohlcv import (
 )
 
 _ROUNDING = 1e-9  # relative; a vendor's adjustment may leave high below close by one ulp
+_LARGEST = 1e30  # products of a few such numbers are still floats
 _SAME = "must be the same in all rows of one time"
 _SHOWN = 3  # rows per message
 
@@ -176,6 +177,15 @@ def check_values(raw: RawBars) -> None:
         *((n, "must be a number, not missing", (), np.isnan(x)) for n, x in columns.items()),
         *((n, "must be finite", (n,), np.isinf(x)) for n, x in columns.items()),
         *((n, f"must be {bound(n)}", (n,), out_of_bounds(n, x)) for n, x in bars.items()),
+        *(
+            (n, f"must be below {_LARGEST:g} in size", (n,), _too_large(x))
+            for n, x in columns.items()
+        ),
+        *(
+            (n, f"must be above {1 / _LARGEST:g}", (n,), (x > 0) & (x < 1 / _LARGEST))
+            for n, x in bars.items()
+            if n != "volume"
+        ),
         ("high", "must be >= open, close and low", PRICES, too_low),
         ("low", "must be <= open, close and high", PRICES, too_high),
     ]
@@ -187,11 +197,43 @@ def check_values(raw: RawBars) -> None:
         details = [" ".join(f"{n}={columns[n][row]:.10g}" for n in names) for row in rows[:_SHOWN]]
         parts.append(f"{name} {rule}: {raw.places(rows.tolist(), details if names else None)}")
     more = f"; {len(broken) - 2} more rules are broken" if len(broken) > 2 else ""
+    empty = np.isnan([columns[name] for name in PRICES]).all(axis=0).any()
+    hint = " Set drop_empty to leave out rows without any price." if empty else ""
     tables = [raw.bad_rows(rows, name, columns[name][rows], rule) for name, rule, _, rows in broken]
     raise DataError(
-        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.",
+        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.{hint}",
         rows=pd.concat(tables, ignore_index=True),
     )
+
+
+def widen(frame: pd.DataFrame, tolerance: float) -> int:
+    """Raise highs and lower lows, in place, that miss a price of their bar by up to `tolerance`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns open, high, low and close; NaN stays.
+    tolerance : float
+        Largest relative change, >= 0.
+
+    Returns
+    -------
+    int
+        Number of bars that were changed.
+    """
+    prices = frame[list(PRICES)].to_numpy(np.float64)
+    opens, highs, lows, closes = prices.T
+    top = np.fmax(np.fmax(opens, closes), np.fmax(lows, highs))
+    bottom = np.fmin(np.fmin(opens, closes), lows)
+    raised = (highs < top) & (highs >= top * (1 - tolerance))
+    lowered = (lows > bottom) & (lows <= bottom * (1 + tolerance))
+    frame["high"] = np.where(raised, top, highs)
+    frame["low"] = np.where(lowered, bottom, lows)
+    return int((raised | lowered).sum())
+
+
+def _too_large(values: F64) -> Bools:
+    return np.isfinite(values) & (np.abs(values) > _LARGEST)
 
 
 def missing_sessions(frame: pd.DataFrame, timezone: str, shift_ns: int = 1) -> list[str]:

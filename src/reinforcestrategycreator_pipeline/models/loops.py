@@ -84,6 +84,8 @@ class Checkpoints:
     identity : mapping of str to object
         JSON-serializable description of the training; only checkpoints with an equal one can be
         resumed.
+    grows : str, optional
+        Key of a number in `identity` that may be larger than in the checkpoint.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Checkpoints:
         model: Model,
         replay: RingStore,
         identity: Mapping[str, Any],
+        grows: str | None = None,
     ) -> None:
         self.store, self.model, self.replay, self.identity = store, model, replay, identity
+        self._grows = grows
 
     def save(self, step: int, best: Best, progress: object, parts: Mapping[str, Tensors]) -> None:
         """Write a checkpoint.
@@ -159,10 +163,13 @@ class Checkpoints:
                 f"{folder}: cannot resume: the checkpoints are of another version of this project "
                 f"(format {header.get('format')!r}, not {FORMAT!r})"
             )
-        if header["identity"] != self.identity:
+        saved, grows = dict(header["identity"]), self._grows
+        if grows is not None and grows in saved:
+            saved[grows] = max(saved[grows], self.identity[grows])
+        if saved != self.identity:
             raise CheckpointError(
                 f"{folder}: cannot resume: the checkpoints belong to another training: "
-                f"{_differences(header['identity'], self.identity)}"
+                f"{_differences(saved, self.identity)}"
             )
         self.model.restore(part(tensors, "model."), header["model"])
         self.replay.restore(part(tensors, "replay."))

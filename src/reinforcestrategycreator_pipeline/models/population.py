@@ -279,6 +279,7 @@ class Population(DeepCopiesOnly):
         total_steps: int,
         *,
         action_masking: ActionMasking = "auto",
+        continue_training: bool = False,
     ) -> list[LearningResult]:
         """Train every agent on its own environment, bit-identical to `DQN.learn` for each alone.
 
@@ -291,6 +292,8 @@ class Population(DeepCopiesOnly):
         action_masking : {"auto", "on", "off"}
             Whether action masks are used, as in `DQN.learn`. All agents have masks, each its own,
             or none has.
+        continue_training : bool
+            Go on with the last training of every agent, as in `DQN.learn`.
 
         Returns
         -------
@@ -313,4 +316,4 @@ class Population(DeepCopiesOnly):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))
         self._require_active()
-        return learn_together(self, envs, total_steps, action_masking)
+        return learn_together(self, envs, total_steps, action_masking, continue_training)

@@ -30,6 +30,7 @@ from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     NonFiniteError,
+    shorten,
 )
 from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
@@ -60,7 +61,7 @@ from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
 from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.replay.ring import RingReplay
 from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler
-from reinforcestrategycreator_pipeline.replay.store import RingStore
+from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.seeding import generator
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ if TYPE_CHECKING:
 
     from reinforcestrategycreator_pipeline.models.gym.collectors import Environment
     from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
-    from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult
+    from reinforcestrategycreator_pipeline.models.gym.paused import PausedTraining
+    from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult, Loop
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
 
@@ -184,6 +186,7 @@ class DQN(DeepCopiesOnly):
         self.exploration_rate = hp.exploration_initial
         self.learning_rate_scale = 1.0
         self.progress = 0.0
+        self.last_training: Loop | PausedTraining | None = None
 
     if not TYPE_CHECKING:  # type checkers would accept any name
 
@@ -259,6 +262,7 @@ class DQN(DeepCopiesOnly):
         if hp.prioritized_replay:
             self._prioritize(replay)
         self.learner = Learner(self.config, self.spec, self.head, replay, self._generators)
+        self.last_training = None
 
     def _own_replay(self) -> RingReplay:
         hp = self.hyperparameters
@@ -578,6 +582,7 @@ class DQN(DeepCopiesOnly):
         resume: bool = False,
         progress_bar: bool = False,
         action_masking: ActionMasking = "auto",
+        continue_training: bool = False,
     ) -> LearningResult:
         """Train on a Gymnasium environment with vector observations and discrete actions.
 
@@ -617,7 +622,8 @@ class DQN(DeepCopiesOnly):
             environment step, one is written, too.
         resume : bool
             Continue from the newest valid checkpoint in the folder, if there is one; the result is
-            bit-identical to that of an uninterrupted training. The environment's state is restored
+            bit-identical to that of an uninterrupted training. `total_steps` may be larger than it
+            was, as with `continue_training`. The environment's state is restored
             with its ``get_state()`` and ``set_state(state)`` (a mapping of names to arrays or JSON
             values) if it has both, otherwise by replaying the episode; see `models.gym.recording`.
             If that fails, a new episode begins, a warning is logged, and the step is added to
@@ -631,10 +637,19 @@ class DQN(DeepCopiesOnly):
             (n_actions,). "auto" uses masks if the first reset gives them; "on" requires them; "off"
             ignores them.
 
+        continue_training : bool
+            Go on with this model's last training, which ended, was stopped, or was saved by
+            ``save(path, replay=True)``, up to `total_steps` steps in all. These may be more than
+            before: schedules then follow the fraction of the new total. With the same `env`, which
+            must not have been stepped or reset since, its running episode goes on, and a training
+            that was stopped gets the bits of one that was not; otherwise a new episode begins.
+            False begins another training: steps and schedules from 0, other episodes, but the same
+            networks and replay.
+
         Returns
         -------
         LearningResult
-            Episodes, evaluations, and steps of the training.
+            Episodes, evaluations, and steps of the training, with those before it was continued.
 
         Raises
         ------
@@ -655,6 +670,7 @@ class DQN(DeepCopiesOnly):
             eval_episodes=eval_episodes, eval_max_steps=eval_max_steps, keep_best=keep_best,
             checkpoint_folder=checkpoint_folder, checkpoint_interval=checkpoint_interval,
             resume=resume, progress_bar=progress_bar, action_masking=action_masking,
+            continue_training=continue_training,
         )  # fmt: skip
 
     # -- state ------------------------------------------------------------------------------
@@ -671,6 +687,8 @@ class DQN(DeepCopiesOnly):
             twin.build(self.input_shape, (self.n_actions,), replay)
             twin.restore(*self.state())
             twin.learner.take_unsaved(self.learner)
+        if self.last_training is not None:
+            twin.last_training = self.last_training.paused()
         return twin
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -766,6 +784,10 @@ class DQN(DeepCopiesOnly):
                 self._prioritize(own)
             found = replay_state(self.replay_buffer, own, self._generators["replay"])
             tensors, header = tensors | found[0], header | {"replay": found[1]}
+            if self.last_training is not None:
+                paused = self.last_training.paused()
+                tensors |= {f"training.{k}": v for k, v in paused.tensors().items()}
+                header["training"] = paused.header()
         return write_tensors(path, tensors, header)
 
     @classmethod
@@ -788,7 +810,7 @@ class DQN(DeepCopiesOnly):
         if header.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
         header = dict(header)
-        replay = header.pop("replay", None)
+        replay, training = header.pop("replay", None), header.pop("training", None)
         try:
             saved = from_mapping(SavedDQN, header, "a saved DQN's header")
             dqn = cls(loadable(saved.config))
@@ -796,9 +818,16 @@ class DQN(DeepCopiesOnly):
             dqn.restore(tensors, header)
             if replay is not None:
                 restore_replay(dqn.replay_buffer, tensors, replay)
-            expected = {*dqn.learner.tensors()} | {n for n in tensors if n.startswith(PREFIX)}
-            if set(tensors) != expected or (PREFIX + "next" in tensors) != (replay is not None):
-                raise CheckpointError("it has tensors that its header does not name")
+            if training is not None:
+                from reinforcestrategycreator_pipeline.models.gym.paused import PausedTraining
+
+                dqn.last_training = PausedTraining.of(part(tensors, "training."), training)
+            expected = set(dqn.learner.tensors())
+            for prefix, given in ((PREFIX, replay), ("training.", training)):
+                expected |= {n for n in tensors if given is not None and n.startswith(prefix)}
+            if set(tensors) != expected:
+                names = ", ".join(sorted(set(tensors) ^ expected))
+                raise CheckpointError(f"its header does not name what it holds: {shorten(names)}")
         except (CheckpointError, NonFiniteError) as error:
             raise CheckpointError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:

@@ -89,7 +89,8 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, t
     Raises
     ------
     DataError
-        If symbols have too few bars, or a span has too few of all.
+        If symbols have too few bars, a span has too few of all, or the test span has none that
+        all symbols have, where money is to move between them.
     FeatureError
         If a feature cannot be computed, or looks ahead.
     """
@@ -102,15 +103,19 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, t
         if vetted != specs:
             features = compute_features(data, config, vetted)
     window = chronological_split(features.timestamps, config.split)
-    for name, span in window.items():
-        MarketSpan.cut(data, features, span, config.trading, name)
+    spans = {
+        name: MarketSpan.cut(data, features, span, config.trading, name)
+        for name, span in window.items()
+    }
+    times = {asset.symbol: asset.times for asset in spans["test"].assets}
+    rebalancing_bars(times, config.trading.rebalance)
     return features, window, notes
 
 
 def compute_features(
     data: MarketData, config: RunConfig, specs: Sequence[FeatureSpec] | None = None
 ) -> FeatureSet:
-    """Compute the configured features, and require the bars that a run needs.
+    """Compute the configured features, and require enough bars of every symbol for a run.
 
     Parameters
     ----------
@@ -124,8 +129,7 @@ def compute_features(
     Raises
     ------
     DataError
-        If symbols have too few bars (the message names all of them), or none in common, where
-        money is to move between them.
+        If symbols have too few bars; the message names all of them.
     """
     spans = bars_needed(config.split)
     specs = parse_specs(config.features.columns) if specs is None else specs
@@ -150,7 +154,4 @@ def compute_features(
             f"{lookback + spans} bars are needed. Got {n}, {lookback + spans - n} too few."
             f"{more}{leave}"
         )
-    indexes = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in features.frames.items()}
-    times = {symbol: index.as_unit("ns").asi8 for symbol, index in indexes.items()}
-    rebalancing_bars(times, config.trading.rebalance)
     return features

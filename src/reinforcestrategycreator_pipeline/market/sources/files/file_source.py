@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.checks import Len, require
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, require
 from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
@@ -41,8 +41,9 @@ from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     localized,
     settled,
 )
-from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.market.validation import RawBars, widen
 from reinforcestrategycreator_pipeline.market.windows import parse_instant
+from reinforcestrategycreator_pipeline.ohlcv import PRICES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,14 @@ class TableSource(StampRules, ColumnLayout):
         Report on missing days: ``weekdays`` lists weekdays without a bar, ``none`` lists nothing.
     symbols : tuple of str
         Symbols to read, of those that are there; by default, all.
+    start : str, optional
+        ISO 8601 date or time after which the bars close; earlier ones are omitted, whatever their
+        numbers are.
+    drop_empty : bool
+        Whether rows without any price are omitted; by default, they are an error.
+    tolerance : float
+        Relative size, 0 to 0.01, by which a high may be too low, or a low too high; the bar is
+        widened.
     as_of : str, optional
         Latest allowed close, as an ISO 8601 date or time; later bars are omitted. By default, one
         last bar that closes in the future is dropped.
@@ -68,12 +77,16 @@ class TableSource(StampRules, ColumnLayout):
 
     calendar: Literal["weekdays", "none"] = "weekdays"
     symbols: tuple[str, ...] = ()
+    start: str | None = None
+    drop_empty: bool = False
+    tolerance: Annotated[float, Ge(0), Le(0.01)] = 0.0
     as_of: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.as_of is not None:
-            parse_instant(type(self).__name__, "as_of", self.as_of)
+        for name in ("start", "as_of"):
+            if getattr(self, name) is not None:
+                parse_instant(type(self).__name__, name, getattr(self, name))
 
     def market_data(self, tables: Iterable[Table], provenance: Mapping[str, Any]) -> MarketData:
         """Validate and adjust the bars of some tables.
@@ -97,7 +110,7 @@ class TableSource(StampRules, ColumnLayout):
         guesses: dict[str, list[str]] = {}
         raws = []
         for symbol, group in groups.items():
-            raw, said = self._raw_bars(symbol, group)
+            raw, said = self._raw_bars(symbol, group, found)
             for text in said:
                 guesses.setdefault(text, []).append(raw.origin)
             raws.append(raw)
@@ -137,6 +150,13 @@ class TableSource(StampRules, ColumnLayout):
         symbol_column = names.pop(SYMBOL, None)
         by_name = symbol_column is None and self.symbol is None
         values = pd.DataFrame(self.values(table, names, found))
+        empty = values[list(PRICES)].isna().all(axis=1).to_numpy()
+        if self.drop_empty and empty.any():
+            found.warn(f"{table.path}: rows without any price were dropped: {int(empty.sum())}.")
+        kept = ~empty if self.drop_empty else np.ones(table.n_rows, dtype=bool)
+        groups = self.symbol_rows(table, symbol_column)
+        groups = {symbol: rows[kept[rows]] for symbol, rows in groups.items()}
+        hint = self.symbol_hint(table, parsed) if symbol_column is None else ""
         return [
             Part(
                 symbol,
@@ -146,12 +166,15 @@ class TableSource(StampRules, ColumnLayout):
                 values.iloc[rows],
                 None if table.lines is None else table.lines[rows],
                 stem_of(table.path) if by_name else "",
-                self.symbol_hint(table, parsed) if symbol_column is None else "",
+                hint,
             )
-            for symbol, rows in self.symbol_rows(table, symbol_column).items()
+            for symbol, rows in groups.items()
+            if len(rows)
         ]
 
-    def _raw_bars(self, symbol: str, group: Sequence[Part]) -> tuple[RawBars, tuple[str, ...]]:
+    def _raw_bars(
+        self, symbol: str, group: Sequence[Part], found: Findings
+    ) -> tuple[RawBars, tuple[str, ...]]:
         """Return the bars of one symbol, and what had to be guessed."""
         first = group[0]
         origin = str(first.path if len(group) == 1 else first.path.parent)
@@ -167,7 +190,18 @@ class TableSource(StampRules, ColumnLayout):
         lines = None
         if all(part.lines is not None for part in group):
             lines = np.concatenate([part.lines for part in group if part.lines is not None])
-        starts = np.cumsum([0, *(len(part.frame) for part in group)])
+        counts = [len(part.frame) for part in group]
+        if self.start is not None:
+            kept = closes.times > parse_instant(type(self).__name__, "start", self.start)
+            if not kept.all():
+                text = f"{origin}: {symbol}: bars that close by {self.start} were omitted: "
+                found.warn(f"{text}{int((~kept).sum())}.")
+            frame, lines = frame[kept], None if lines is None else lines[kept]
+            owners = np.repeat(np.arange(len(group)), counts)[kept]
+            counts = np.bincount(owners, minlength=len(group)).tolist()
+        starts = np.cumsum([0, *counts])
+        if self.tolerance and (widened := widen(frame, self.tolerance)):
+            found.warn(f"{origin}: {symbol}: bars were widened to hold their prices: {widened}.")
         files = tuple((int(n), p.path.name) for n, p in zip(starts, group, strict=False))
         raw = RawBars(
             symbol,

@@ -84,10 +84,17 @@ class ColumnLayout(Strict):
         if self.adjusted_close == "require":
             needed.append(ADJUSTED_CLOSE)
         missing = [key for key in needed if names[key] is None]
+        volumes = [c for c in table.columns if "vol" in plain_name(c) and c not in self.ignore]
+        if "volume" in missing and not volumes:
+            missing.remove("volume")  # indices and currencies have none
         if missing:
             hint = ""
             if missing == [ADJUSTED_CLOSE] and (alike := self._adjusted_prices(table, names)):
                 hint = f" Is it {alike[0]!r}? Then set columns: {{adj_close: {alike[0]!r}}}."
+            elif "volume" in missing:
+                hint = (
+                    f" Is the volume {volumes[0]!r}? Then set columns: {{volume: {volumes[0]!r}}}."
+                )
             raise DataError(
                 f"{table.path}: no column for {', '.join(missing)}; the file has "
                 f"{', '.join(map(repr, table.columns))}.{hint}"
@@ -163,10 +170,15 @@ class ColumnLayout(Strict):
             numbers = table.columns[name].numbers(ours.get(name, name), table.where)
             if numbers is not None:
                 values[ours.get(name, name)] = numbers
+            elif ours.get(name) == "volume" and not any(table.columns[name].texts()):
+                continue
             elif name in ours:
                 raise DataError(f"{table.path}: the column {name!r} contains no numbers.")
             else:
                 found.note(f"{table.path}: the column {name!r} contains no numbers; skipped.")
+        if "volume" not in values:
+            found.warn(f"{table.path}: there is no volume; it is taken as 0.")
+            values = {**values, "volume": np.zeros(table.n_rows)}
         return values
 
     def _not_read(self, table: Table) -> set[str]:

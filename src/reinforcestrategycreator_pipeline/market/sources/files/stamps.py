@@ -13,7 +13,7 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest, shorten
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.files.epochs import (
     BETWEEN,
@@ -45,6 +45,9 @@ class StampRules(Strict):
     session_close : str, optional
         Time ``HH:MM`` at which the bar of a day closes; by default 24:00, the end of the day, for
         a date, and a day after it for the open of a day's bar.
+    clock_change : str
+        Treatment of times without an offset that occur twice as the clock goes back: ``reject``,
+        or ``infer``, which takes the rows to be in order of time.
     bar_stamp : str
         Meaning of a time or date: the ``close`` or ``open`` of its bar. The bar spacing is added to
         an open time; an open date is the first day of its bar. ``auto`` goes by the column's name.
@@ -58,6 +61,7 @@ class StampRules(Strict):
     date_format: Annotated[str, Len(1)] | None = None
     timezone: str = "UTC"
     session_close: str | None = None
+    clock_change: Literal["reject", "infer"] = "reject"
     bar_stamp: Literal["auto", "close", "open"] = "auto"
 
     def __post_init__(self) -> None:
@@ -191,13 +195,23 @@ def localized(
     values: pd.DatetimeIndex, rules: StampRules, column: str, where: Where
 ) -> pd.DatetimeIndex:
     """Return local times in UTC; raise if one does not exist, or occurs twice."""
+    if rules.clock_change == "infer":
+        try:
+            zoned = values.tz_localize(rules.timezone, ambiguous="infer", nonexistent="raise")
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{where.path}: the clock of {column} cannot be inferred from the order of the "
+                f"rows: {shorten(reason)}."
+            ) from error
+        return zoned.tz_convert("UTC").as_unit("ns")
     local = values.tz_localize(rules.timezone, ambiguous="NaT", nonexistent="NaT")
     bad = np.flatnonzero(local.isna())
     if len(bad):
         rule = f"does not exist, or occurs twice, in {rules.timezone}"
         raise DataError(
             f"{where(int(bad[0]))}: {column} {values[bad[0]]} {rule} (the clock changes); "
-            "add the UTC offset.",
+            "add the UTC offset, or set clock_change: infer.",
             rows=where.table(bad, column, list(map(str, values[bad])), rule),
         )
     return local.tz_convert("UTC").as_unit("ns")
