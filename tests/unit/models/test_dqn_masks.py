@@ -267,6 +267,20 @@ def test_each_agent_of_a_population_has_its_own_masks(prioritized):
         assert population.agents[k].masked
 
 
+def test_the_agents_that_are_left_keep_their_masks():
+    from reinforcestrategycreator_pipeline.errors import DivergenceError
+
+    population = Population([{"hyperparameters": LEARNING, "seed": k} for k in range(3)])
+    population.build((STATES,), (ACTIONS,))
+    alone = DQN({"hyperparameters": LEARNING, "seed": 2})
+    alone.build((STATES,), (ACTIONS,))
+    for agent in (*population.agents, alone):
+        Maze(5 if agent is population.agents[0] else 6).fill(agent)
+    population.freeze(0, DivergenceError("stopped by hand"))
+    losses = [population.train_step()[2] for _ in range(20)]
+    assert [alone.train_step() for _ in range(20)] == losses
+
+
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_a_population_has_masks_for_all_or_for_none(prioritized):
     settings = {**LEARNING, "prioritized_replay": prioritized, "batch_size": 5}
