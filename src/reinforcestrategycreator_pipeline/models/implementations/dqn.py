@@ -31,6 +31,7 @@ from reinforcestrategycreator_pipeline.errors import (
     ConfigError,
     NonFiniteError,
 )
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     DQNConfig,
@@ -38,6 +39,10 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn_config import 
     HyperparameterKeywords,
 )
 from reinforcestrategycreator_pipeline.models.learner.learner import Learner
+from reinforcestrategycreator_pipeline.models.learner.size import (
+    replay_bytes,
+    require_network_memory,
+)
 from reinforcestrategycreator_pipeline.models.learner.state import (
     FORMAT,
     SavedDQN,
@@ -222,7 +227,8 @@ class DQN:
         Raises
         ------
         ConfigError
-            If a shape is empty or not positive, the replay lacks priorities that are required, or
+            If a shape is empty or not positive, networks, batch or replay are estimated to need
+            more memory than is available, the replay lacks priorities that are required, or
             its transitions do not span `n_step` steps.
         """
         for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
@@ -245,7 +251,10 @@ class DQN:
             hp.layer_norm,
             hp.noisy,
         )
+        require_network_memory(self.spec, self.dtype, hp.batch_size, hp.batch_size)
         if replay is None:  # not `or`: an empty replay is falsy
+            needed = replay_bytes(self.n_inputs, self.dtype, hp.buffer_size)
+            require_memory(needed, "DQN", "buffer_size", hp.buffer_size)
             replay = RingReplay(
                 hp.buffer_size,
                 self.n_inputs,
