@@ -17,12 +17,15 @@ def _name(version: tuple[int, ...]) -> str:
 
 if HERE < OLDEST:
     sys.exit(f"error: Python {_name(OLDEST)} or newer is needed; this is {_name(HERE)}.")
-if HERE > NEWEST:
+if HERE > NEWEST and sys.stderr is not None:
     tried = f"{_name(OLDEST)} to {_name(NEWEST)}"
     sys.stderr.write(f"note: this is Python {_name(HERE)}; the tests were run with {tried}.\n")
 
 try:
     from reinforcestrategycreator_pipeline.cli import main
+except KeyboardInterrupt:
+    sys.stderr.write("error: interrupted\n")
+    sys.exit(130)
 except ModuleNotFoundError as error:
     if error.name != "reinforcestrategycreator_pipeline":
         raise

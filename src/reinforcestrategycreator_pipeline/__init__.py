@@ -10,9 +10,7 @@ The names below are loaded when they are used, so importing the package costs no
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # as type checkers know it; typing takes longer to import than all the rest
 
 if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline import errors
@@ -96,16 +94,20 @@ if not TYPE_CHECKING:  # for which any name would be there
     def __getattr__(name):
         if name not in _PLACES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
         module, _, attribute = _PLACES[name].partition(":")
         if module == "api.runs":
             # Before anything loads NumPy.
-            importlib.import_module(f"{__name__}.kernels").choose()
-        found = importlib.import_module(f"{__name__}.{module}")
+            import_module(f"{__name__}.kernels").choose()
+        found = import_module(f"{__name__}.{module}")
         return getattr(found, attribute) if attribute else found
 
 
 def __dir__() -> list[str]:
+    from importlib.util import find_spec
+
     names = {*globals(), *__all__}
-    if importlib.util.find_spec("gymnasium") is None:  # help() would ask for it
+    if find_spec("gymnasium") is None:  # help() would ask for it
         names.discard("TradingEnv")
     return sorted(names)

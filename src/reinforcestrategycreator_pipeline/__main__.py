@@ -1,13 +1,13 @@
 """``python -m reinforcestrategycreator_pipeline`` is ``rsc``."""
 
+import os
 import sys
-from pathlib import Path
 
 # Python puts the current folder first, where any file could take the place of a library.
-if sys.path and sys.path[0] in ("", str(Path.cwd())):
+if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109  pathlib takes time to import
     del sys.path[0]
 
-from reinforcestrategycreator_pipeline.cli.entry import run_app
+from reinforcestrategycreator_pipeline.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(run_app())
+    raise SystemExit(main())

@@ -109,8 +109,8 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("prices.csv: has no header; the first line is data: '2024-01-01'",),
     ),
     "a column missing": (
-        text([row[:5] for row in good_rows()], HEADER.removesuffix(",volume")),
-        ("prices.csv: no column for volume; the file has 'date', 'open', 'high', 'low', 'close'.",),
+        text([row[:4] for row in good_rows()], HEADER.removesuffix(",close,volume")),
+        ("prices.csv: no column for close; the file has 'date', 'open', 'high', 'low'.",),
     ),
     "no dates": (
         text([row[1:] for row in good_rows()], HEADER.removeprefix("date,")),

@@ -90,6 +90,9 @@ def start_stopped(operations: Operations, whole: Path, folder: Path, some: int, 
     for number in numbers(count, some, every):
         shutil.rmtree(trial / "runs", ignore_errors=True)
         killed = operations.run(trial, *START, stop=number)
+        if killed["code"] == 0:  # some folders are there already
+            assert number > count - 5
+            continue
         assert killed["code"] == -9
         assert watched(trial / "runs") in ("absent", "whole"), killed
         begun = (trial / "runs/mine/manifest.json").is_file()
@@ -124,11 +127,11 @@ def change_stopped(operations: Operations, whole: Path, folder: Path, some: int,
 
 
 def test_a_start_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    start_stopped(operations, whole, tmp_path, 2, every=False)
+    start_stopped(operations, whole, tmp_path, 1, every=False)
 
 
 def test_a_change_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    change_stopped(operations, whole, tmp_path, 2, every=False)
+    change_stopped(operations, whole, tmp_path, 1, every=False)
 
 
 @pytest.mark.slow

@@ -61,11 +61,13 @@ def test_symbols_without_a_common_bar_are_refused_before_training(rsc: Rsc, tmp_
     days = pd.bdate_range("2015-01-01", periods=320, tz="UTC")
     rng = np.random.default_rng(0)
     (tmp_path / "prices").mkdir()
-    for name, hours in (("LON", 16.5), ("NYC", 21.0)):
+    same = np.arange(len(days)) < 230  # the training bars are common, the test bars are not
+    for name, late in (("LON", 16.5), ("NYC", 21.0)):
+        hours = np.where(same, 21.0, late)
         close = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, len(days))))
         frame = pd.DataFrame(
             {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 9},
-            index=(days + pd.Timedelta(hours=hours)).rename("time"),
+            index=(days + pd.to_timedelta(hours, unit="h")).rename("time"),
         )
         frame.to_csv(tmp_path / "prices" / f"{name}.csv")
     source = "{source: csv, params: {path: prices}}"

@@ -1,22 +1,48 @@
-"""Rich consoles: color only on a terminal and without ``NO_COLOR``; broken pipes are ignored."""
+"""Rich consoles: color only on a terminal and without ``NO_COLOR``; what fails is not shown."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 
 
 class QuietConsole(Console):
-    """A console that falls silent when its reader goes away, while the work goes on."""
+    """A console that falls silent when it cannot write any more, while the work goes on."""
 
-    def on_broken_pipe(self) -> None:
-        """Discard all further output."""
-        self.quiet = True
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self.file.fileno())
-        os.close(null)
+    @property
+    def file(self) -> IO[str]:
+        """The stream, which raises nothing."""
+        found = super().file
+        return cast(IO[str], _Quiet(found, self))
+
+    @file.setter
+    def file(self, new: IO[str]) -> None:
+        self._file = new
+
+
+class _Quiet:
+    """A stream that silences its console when a write fails."""
+
+    def __init__(self, stream: IO[str], console: Console) -> None:
+        self._stream, self._console = stream, console
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._console.quiet = True
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._console.quiet = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def output() -> Console:

@@ -29,10 +29,11 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
+from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
-from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.trust import (
     allowing,
@@ -264,8 +265,8 @@ class Run(Outcome):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Warnings on the result: that the policy is a fallback, that a ratio is incredible."""
-        return self.judgement.notes
+        """Warnings of the data, such as guessed times or dropped rows, and of the result."""
+        return (*data_warnings(self.manifest), *self.judgement.notes)
 
     @property
     def looks(self) -> tuple[Look, ...]:
@@ -318,7 +319,8 @@ class Run(Outcome):
         """The HTML report."""
         self._artifact("metrics")
         if not (path := self.folder / REPORT_HTML).is_file():
-            raise RunError(f"{path}: is not there. Make it again with run(resume={self.id!r}).")
+            again = f"{command(self.folder, 'report')} --render"
+            raise RunError(f"{path}: is not there. Make it again with: {again}")
         return path
 
     @property

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.backtesting.results import (
     TRADE_COLUMNS,
@@ -15,7 +14,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import (
     StrategyResult,
 )
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.files import atomic_path
+from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
 _TIME = pa.timestamp("ns", "UTC")
 _FLOWS = ("exposure", "turnover", "costs")
@@ -80,8 +79,7 @@ def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
             for frame in frames
         ]
         table = pa.concat_tables(tables) if tables else schema.empty_table()
-        with atomic_path(path) as temporary:
-            pq.write_table(table.replace_schema_metadata(), temporary, compression="zstd")
+        write_parquet(path, table.replace_schema_metadata())
 
 
 def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, StrategyResult]]:
@@ -112,7 +110,7 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
 
 def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     try:
-        table = pq.ParquetFile(path).read()
+        table = read_parquet(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
     except (OSError, pa.ArrowException) as error:

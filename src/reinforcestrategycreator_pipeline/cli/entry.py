@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from reinforcestrategycreator_pipeline import kernels
+from reinforcestrategycreator_pipeline.cli.streams import tolerant
 from reinforcestrategycreator_pipeline.errors import RscError, shorten
+from reinforcestrategycreator_pipeline.interrupts import ends_at_once
 
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a defect of this package
 TRACEBACK = "RSC_TRACEBACK"
+LONGEST = 560  # characters of an error
 
 
 def run_app() -> int:
@@ -17,32 +21,60 @@ def run_app() -> int:
 
     If the environment variable ``RSC_TRACEBACK`` is set, internal errors show one.
     """
+    with ends_at_once(), tolerant() as streams:
+        code = _run()
+        lost = streams.lost()
+        if lost is None:
+            return code
+        if not isinstance(lost, BrokenPipeError):  # then the reader has seen enough
+            label = "warning" if streams.only_shown else "error"
+            sys.stderr.write(f"{label}: standard output: {lost.strerror or lost}\n")
+        return code if streams.only_shown else code or 1
+
+
+def _run() -> int:
     kernels.choose()  # before anything loads NumPy
     from reinforcestrategycreator_pipeline.cli.app import app
 
-    code = 0
     try:
-        app()
-    except SystemExit as stop:  # typer always ends this way
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        code = app(standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except RscError as error:
-        code = _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
+        return _fail("interrupted", 130)
     except OSError as error:
-        code = _fail(_reason(error), 1)
+        return _fail(_reason(error), 1)
     except Exception as error:
+        if hasattr(error, "format_message"):  # of typer: the command line is wrong
+            return _wrong_usage(error)
         if os.environ.get(TRACEBACK):
             raise
         text = f"internal error: {type(error).__name__}: {shorten(str(error))}"
         text += f" (set {TRACEBACK}=1 for the traceback)"
-        code = _fail(text, INTERNAL)
-    return code if _flushed() else code or 1
+        return _fail(text, INTERNAL)
+    return code if isinstance(code, int) else 0
+
+
+def _wrong_usage(error: Any) -> int:
+    """Show the usage beside the error, whose text quotes what was typed."""
+    error.message = _bounded(one_line(error.message))
+    error.show()
+    return int(error.exit_code)
 
 
 def _fail(text: str, code: int) -> int:
-    sys.stderr.write(f"error: {one_line(text)}\n")
+    sys.stderr.write(f"error: {_bounded(one_line(text))}\n")
     return code
+
+
+def _bounded(text: str) -> str:
+    """Return `text` with its middle left out if it is too long: its end names the way on."""
+    if len(text) <= LONGEST:
+        return text
+    end = LONGEST // 3
+    return f"{text[: LONGEST - end - 5]} ... {text[-end:]}"
 
 
 def one_line(text: str) -> str:
@@ -53,15 +85,3 @@ def one_line(text: str) -> str:
 def _reason(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {reason}" if error.filename is not None else reason
-
-
-def _flushed() -> bool:
-    """Flush standard output; return False, without a traceback, if its reader went away."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
-        return False
-    return True

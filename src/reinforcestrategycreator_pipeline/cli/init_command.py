@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -63,5 +64,6 @@ def init(
 
     if file.exists():
         raise RunError(f"{file}: exists already; choose another name: rsc init FILE.")
-    write_text(file, STARTER.format(name=file))
-    typer.echo(f"{file} is written. Run it with: rsc run --config {file}")
+    name = shlex.quote(str(file)).encode("utf-8", "backslashreplace").decode()
+    write_text(file, STARTER.format(name=name))
+    typer.echo(f"{file} is written. Run it with: rsc run --config {shlex.quote(str(file))}")

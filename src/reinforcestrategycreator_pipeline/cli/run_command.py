@@ -57,6 +57,7 @@ def run(
     from reinforcestrategycreator_pipeline.api import runs
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import show_results
+    from reinforcestrategycreator_pipeline.cli.streams import result_is_in_files
 
     if resume is not None and (config is not None or run_id is not None):
         option = "--config" if config is not None else "--run-id"
@@ -79,4 +80,5 @@ def run(
         trust=trust or (),
         progress=True,
     )
+    result_is_in_files()
     show_results(output(), found.folder, found.manifest, found.unchanged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from reinforcestrategycreator_pipeline.cli.options import RunsOption
@@ -20,7 +21,11 @@ def runs(runs_dir: RunsOption = RUNS) -> None:
     console = output()
     found = [_row(Run(folder)) for folder in list_runs(runs_dir)]
     if not found:
-        console.print(Text(f"There are no runs in {runs_dir}. Start one with: rsc run"))
+        start = ["rsc", "run", *(["--runs-dir", str(runs_dir)] if runs_dir != RUNS else [])]
+        console.print(
+            Text(f"There are no runs in {runs_dir}. Start one with: {shlex.join(start)}"),
+            soft_wrap=True,
+        )
         return
     console.print(result_table(found))
 

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.deployment.bar_calendar import BarCalendar
-from reinforcestrategycreator_pipeline.errors import DataError, nearest, shorten
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest, shorten
 from reinforcestrategycreator_pipeline.market.adjustment import robust_sigma, split_in_gap
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES, bound, out_of_bounds
 
@@ -202,11 +203,15 @@ class BarRules:
         LiveBarError
             If the bar breaks a rule.
         """
-        if bar.symbol != self.symbol:
+        if not isinstance(bar, LiveBar):
+            raise ConfigError(
+                f"{self.symbol}: a live bar must be LiveBar(symbol, time, values). "
+                f"Got {_shown(bar)}."
+            )
+        if not (isinstance(bar.symbol, str) and bar.symbol == self.symbol):
             raise LiveBarError(
                 "symbol",
-                f"{self.symbol}: a bar must be of this symbol. Got one of "
-                f"{shorten(repr(bar.symbol), 80)}.",
+                f"{self.symbol}: a bar must be of this symbol. Got one of {_shown(bar.symbol)}.",
             )
         time = self._time(bar, now)
         where = f"{self.symbol}, bar of {time}"
@@ -230,7 +235,7 @@ class BarRules:
             raise LiveBarError(
                 "time zone",
                 f"{self.symbol}: the time of a bar must be a date and time with a time zone. "
-                f"Got {shorten(repr(bar.time), 80)}.",
+                f"Got {_shown(bar.time)}.",
             )
         clock = pd.Timestamp.now("UTC") if now is None else now
         if time > clock:
@@ -241,6 +246,10 @@ class BarRules:
         return time
 
     def _values(self, given: Mapping[str, Any], where: str) -> dict[str, float]:
+        if not isinstance(given, (Mapping, pd.Series)):
+            raise LiveBarError(
+                "column", f"{where}: the values must be a mapping of columns. Got {_shown(given)}."
+            )
         values = {}
         for name in self.columns:
             if name not in given:
@@ -259,7 +268,7 @@ class BarRules:
                 rule = f"finite and {bound(name)}" if name in OHLCV else "finite"
                 raise LiveBarError(
                     "number",
-                    f"{where}: {name} must be a number, {rule}. Got {shorten(repr(value), 80)}.",
+                    f"{where}: {name} must be a number, {rule}. Got {_shown(value)}.",
                 )
         return values
 
@@ -323,7 +332,8 @@ class BarRules:
                     "split",
                     f"{where}: the price goes from {old['close']:g} to {values['open']:g}, which "
                     f"looks like a {split.numerator}:{split.denominator} split for which the bars "
-                    "are not adjusted.",
+                    f"are not adjusted. If so, call split({split.numerator}, {split.denominator}) "
+                    "first.",
                 )
         for name, move in moves.items():
             if not abs(move) <= self.limit:
@@ -372,6 +382,19 @@ class BarRules:
         return cls(symbol, columns, calendar, sigma, largest, (low, high))
 
 
+def split_ratio(new: int, old: int) -> float:
+    """Return new shares per old share, checked.
+
+    Raises
+    ------
+    ConfigError
+        If a number is not an integer >= 1.
+    """
+    require_int("a split", "new", new, 1)
+    require_int("a split", "old", old, 1)
+    return new / old
+
+
 def _check_range(values: Mapping[str, float], where: str) -> None:
     open_, high, low, close = (values[name] for name in PRICES)
     for name, wrong in (
@@ -382,6 +405,11 @@ def _check_range(values: Mapping[str, float], where: str) -> None:
             rule = ">= open, low and close" if name == "high" else "<= open, high and close"
             got = ", ".join(f"{n} {values[n]:.10g}" for n in PRICES)
             raise LiveBarError("range", f"{where}: {name} must be {rule}. Got {got}.")
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, on one line."""
+    return shorten(" ".join(repr(value).split()), 80)
 
 
 def _factor(move: float) -> str:

@@ -29,7 +29,7 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,
     SimulatedBroker,
 )
-from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar, split_ratio
 from reinforcestrategycreator_pipeline.deployment.state_files import (
     read_state,
     require_same,
@@ -121,6 +121,11 @@ class PaperTrader:
         return self.market.symbol
 
     @property
+    def time(self) -> pd.Timestamp | None:
+        """Close of the latest bar, UTC; None before the first."""
+        return self.stream.time
+
+    @property
     def account(self) -> Account:
         """Current money in the account."""
         return self.broker.account()
@@ -185,11 +190,7 @@ class PaperTrader:
         RunError
             If the trader has stopped.
         """
-        if self._failure:
-            raise RunError(
-                f"{self.symbol}: the trader has stopped: {self._failure}. Load its last saved "
-                "state."
-            )
+        self._require_running()
         if not math.isfinite(deposit) or (deposit and not self._began):
             raise DataError(
                 f"{self.symbol}: a deposit must be finite, and 0 before the first decision. "
@@ -223,6 +224,30 @@ class PaperTrader:
             self._held = held
         target = 0.0 if account.blocked else self.target
         return PaperBar(time, account.equity, exposure, features, target, fills)
+
+    def split(self, new: int, old: int = 1) -> None:
+        """Adjust bars and shares held for a stock split, before the first bar after it.
+
+        A broker behind an account of its own must have adjusted its positions.
+
+        Parameters
+        ----------
+        new, old : int
+            Number of new shares for this number of old shares, >= 1: 2 and 1 halve the price.
+
+        Raises
+        ------
+        ConfigError
+            If a number is not an integer >= 1.
+        RunError
+            If the trader has stopped.
+        """
+        self._require_running()
+        ratio = split_ratio(new, old)
+        self._failure = f"interrupted at the split {new}:{old}"  # until all is done
+        self.stream.split(new, old)
+        self.market.split(ratio)
+        self._failure = ""
 
     def save(self, path: str | Path) -> None:
         """Write the state to one sealed file, atomically.
@@ -330,6 +355,13 @@ class PaperTrader:
             if update.state == "rejected":
                 raise OrderError(f"{symbol}: the broker rejected an order: {update.reason}")
         return target, tuple(update.fill for update in updates if update.fill is not None)
+
+    def _require_running(self) -> None:
+        if self._failure:
+            raise RunError(
+                f"{self.symbol}: the trader has stopped: {self._failure}. Load its last saved "
+                "state."
+            )
 
     def _no_features(self) -> F64:
         return np.full(len(self.policy.inputs.names), np.nan)

@@ -13,9 +13,14 @@ from reinforcestrategycreator_pipeline.deployment.brokers.base import Fill
 from reinforcestrategycreator_pipeline.deployment.paper import PaperBar, PaperTrader
 from reinforcestrategycreator_pipeline.deployment.streaming import recorded
 from reinforcestrategycreator_pipeline.errors import DataError, RunError
+from reinforcestrategycreator_pipeline.features.tolerance import SETTLED_SHARE, deviation
 
 TOLERANCE = 1e-9
-"""Relative difference above which equity or a feature differs: rounding stays far below it."""
+"""Relative difference above which equity differs: rounding stays far below it."""
+FEATURE_TOLERANCE = 10 * SETTLED_SHARE
+"""Difference above which a feature differs, as a fraction of its typical deviation. The table is
+computed from all bars, the stream from the lookback, which was found at a few rows."""
+_ROUNDING = 1e-6  # a deviation below this fraction of the value may be rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +74,15 @@ class PaperResult:
         Returns
         -------
         (float, float)
-            Largest relative difference in equity, and in a feature relative to its size: its
-            value plus its mean absolute value.
+            Largest relative difference in equity, and in a feature as a fraction of its typical
+            deviation over these bars.
 
         Raises
         ------
         RunError
-            If a difference exceeds `TOLERANCE`, or if a decision differs. The message names the
-            first bar, and what differs there: equity, else a feature, else the decision.
+            If a difference exceeds `TOLERANCE` or `FEATURE_TOLERANCE`, or if a decision differs.
+            The message names the first bar, and what differs there: equity, else a feature, else
+            the decision.
         """
         n = len(self.exposure)
         table = features.to_numpy(dtype=np.float64)[:n]
@@ -87,13 +93,13 @@ class PaperResult:
                 f"features, the backtest has equity, exposure and features of shapes {shapes}"
             )
         received: Bools = np.asarray(np.isfinite(self.features).any(axis=1))
-        size = np.abs(table) + np.abs(table).mean(axis=0)
+        size = deviation(table) + _ROUNDING * np.abs(table)
         gaps = np.where(received[:, None], _ratio(np.abs(self.features - table), size), 0.0)
         losses = _ratio(np.abs(self.equity - equity), np.abs(equity))
         # In order of time: the account at a close is known before its features and decision.
         apart = np.zeros((n + 1, 3), bool)
         apart[:, 0] = ~(losses <= TOLERANCE)
-        apart[:n, 1] = ~(gaps <= TOLERANCE).all(axis=1)
+        apart[:n, 1] = ~(gaps <= FEATURE_TOLERANCE).all(axis=1)
         apart[:n, 2] = self.exposure != exposure
         if apart.any():
             t, kind = (int(i) for i in np.argwhere(apart)[0])
@@ -128,14 +134,21 @@ class PaperResult:
                 f"{TOLERANCE:g})"
             )
         if kind == 1:
-            f = int(np.argmax(~(gaps[t] <= TOLERANCE)))
+            f = int(np.argmax(~(gaps[t] <= FEATURE_TOLERANCE)))
             ours, theirs = float(self.features[t, f]), float(features.to_numpy(np.float64)[t, f])
             return (
                 f"the feature {str(features.columns[f])!r} is {ours!r} bar by bar, {theirs!r} in "
                 "the table. Does it use later bars, or bars before its declared lookback?"
             )
         ours, theirs = float(self.exposure[t]), float(exposure[t])
-        return f"the target is {ours!r} on paper, {theirs!r} in the backtest"
+        text = f"the target is {ours!r} on paper, {theirs!r} in the backtest"
+        if gaps[t].any():
+            f = int(np.argmax(gaps[t]))
+            text += (
+                f"; the feature {str(features.columns[f])!r} differs by {gaps[t, f]:.1g} of its "
+                "deviation, and the decision was that close: give it a longer lookback"
+            )
+        return text
 
 
 def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperResult:

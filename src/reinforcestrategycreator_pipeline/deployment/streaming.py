@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64, Array
-from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar, split_ratio
 from reinforcestrategycreator_pipeline.deployment.state_files import (
     read_state,
     require_same,
@@ -29,6 +29,7 @@ from reinforcestrategycreator_pipeline.features.base import (
     evaluate,
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.ohlcv import PRICES
 from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
 FORMAT = "feature-stream/1"
@@ -63,6 +64,11 @@ class FeatureStream:
     def __init__(self, specs: Sequence[FeatureSpec], rules: BarRules, history: int = 0) -> None:
         if not specs:
             raise ConfigError("a feature stream needs at least one feature. Got none.")
+        if not isinstance(rules, BarRules):
+            raise ConfigError(
+                "the rules of a feature stream must be BarRules, as from read_schema(package)"
+                f".rules_of(symbol) or BarRules.of(bars, symbol). Got a {type(rules).__name__}."
+            )
         self.rules = rules
         self.specs = tuple(specs)
         self._features = [(spec.name, build_feature(spec)) for spec in specs]
@@ -125,6 +131,24 @@ class FeatureStream:
         self._end += 1
         self.count += 1
         self.time = time
+
+    def split(self, new: int, old: int = 1) -> None:
+        """Adjust the bars so far for a stock split, before the first bar after it.
+
+        Prices are divided, and volumes multiplied, by new shares per old share.
+
+        Parameters
+        ----------
+        new, old : int
+            Number of new shares for this number of old shares, >= 1.
+        """
+        ratio = split_ratio(new, old)
+        rows = self._store[:, : self._end]
+        for i, name in enumerate(self.rules.columns):
+            if name in PRICES:
+                rows[i] /= ratio
+            elif name == "volume":
+                rows[i] *= ratio
 
     def warm_up(self, frame: pd.DataFrame) -> None:
         """Add recorded bars, by close time; gaps and jumps in them are taken as real.

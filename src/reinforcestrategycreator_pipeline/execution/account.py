@@ -122,6 +122,11 @@ class Ledger:
         self.cash += amount
         self._mark(self.price)
 
+    def split(self, ratio: float) -> None:
+        """Give `ratio` shares for each share held, at the price of as many fewer."""
+        self.shares *= ratio
+        self.price /= ratio
+
     def trade(self, shares: float) -> Trade:
         """Buy shares (or sell, if negative) at the latest price plus costs.
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.table import compute_features
-from reinforcestrategycreator_pipeline.files import atomic_path, write_json
+from reinforcestrategycreator_pipeline.files import write_json
+from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +73,14 @@ class FeatureSet:
             part.insert(0, "symbol", symbol)
             parts.append(part)
         table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
-        with atomic_path(table_path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        write_parquet(table_path, table)
         write_json(spec_path, self.inputs.to_json())
 
     @classmethod
     def read(cls, table_path: Path, spec_path: Path) -> FeatureSet:
         """Read files that `write` wrote."""
         inputs = Inputs.from_json(json.loads(spec_path.read_text(encoding="utf-8")))
-        table = pq.read_table(table_path).to_pandas()
+        table = read_parquet(table_path).to_pandas()
         frames = {
             str(symbol): part.drop(columns="symbol").set_index("timestamp")
             for symbol, part in table.groupby("symbol", sort=True)

@@ -19,6 +19,9 @@ from reinforcestrategycreator_pipeline.features.base import Bars
 from reinforcestrategycreator_pipeline.features.fresh import Computing
 from reinforcestrategycreator_pipeline.features.variants import jittered
 
+SETTLED_SHARE = 1e-7
+"""Change of a user feature by bars before its lookback, in typical deviations, that counts as none:
+float32 keeps no more of a scaled input."""
 JITTERS = 6
 _SPREADS = 64.0
 """Allowed multiple of the spread: transforms of some lengths round ten times worse than others."""

@@ -25,12 +25,17 @@ from reinforcestrategycreator_pipeline.features.fresh import (
     is_shipped,
 )
 from reinforcestrategycreator_pipeline.features.table import bars_of
-from reinforcestrategycreator_pipeline.features.tolerance import Tolerance, exceeds, jitters
+from reinforcestrategycreator_pipeline.features.tolerance import (
+    SETTLED_SHARE,
+    Tolerance,
+    exceeds,
+    jitters,
+)
 from reinforcestrategycreator_pipeline.features.variants import rows_of, with_other_past
 from reinforcestrategycreator_pipeline.seeding import generator
 
-SETTLED_SHARE = 1e-7
-"""Change, in typical deviations, that counts as none: no more than float32 keeps of an input."""
+_ROWS_SHARE = SETTLED_SHARE / 3
+"""Allowed change of the rows that are computed, as these need not be the worst."""
 _PAST_SHARE = 1e-4
 """Allowed change when all older prices are e times higher or lower: an exponential mean damps that,
 a maximum or sum since the first bar does not."""
@@ -150,7 +155,7 @@ class _Search:
             found = [values[-1] for values in self.place.compute(windows)]
         except FeatureError:
             return False  # such as an index error over too few bars
-        return self._are_same(found, SETTLED_SHARE)
+        return self._are_same(found, _ROWS_SHARE)
 
     def _forgets(self, lookback: int) -> bool:
         """Return whether the rows are the same after quite another past."""

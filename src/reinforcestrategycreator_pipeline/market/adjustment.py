@@ -85,7 +85,9 @@ def ratio_text(ratio: Fraction) -> str:
     return f"{ratio.numerator}:{ratio.denominator}"
 
 
-def find_actions(frame: pd.DataFrame, timezone: str = "UTC") -> tuple[CorporateAction, ...]:
+def find_actions(
+    frame: pd.DataFrame, timezone: str = "UTC", shift_ns: int = 1
+) -> tuple[CorporateAction, ...]:
     """Find the corporate actions in raw and adjusted closes.
 
     Parameters
@@ -94,6 +96,8 @@ def find_actions(frame: pd.DataFrame, timezone: str = "UTC") -> tuple[CorporateA
         Raw ``close`` and ``adj_close``, validated, indexed by close time.
     timezone : str
         IANA time zone of the days.
+    shift_ns : int
+        From a moment in a bar's day to its close, see `day_of`.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def find_actions(frame: pd.DataFrame, timezone: str = "UTC") -> tuple[CorporateA
     return tuple(
         CorporateAction(
             stamps[i],
-            day_of(stamps[i], timezone),
+            day_of(stamps[i], timezone, shift_ns),
             g,
             split,
             None if pays is None else pays[formula],
@@ -140,7 +144,7 @@ def _formula(amounts: list[tuple[float, float]]) -> int:
 
 @np.errstate(over="ignore", invalid="ignore")  # the caller checks the adjusted bars
 def adjust(
-    frame: pd.DataFrame, timezone: str = "UTC"
+    frame: pd.DataFrame, timezone: str = "UTC", shift_ns: int = 1
 ) -> tuple[pd.DataFrame, tuple[CorporateAction, ...]]:
     """Adjust raw bars for splits and dividends, relative to the last bar.
 
@@ -155,6 +159,8 @@ def adjust(
         Raw open, high, low, close, volume and ``adj_close``, validated, indexed by close time.
     timezone : str
         IANA time zone of the days of the actions.
+    shift_ns : int
+        From a moment in a bar's day to its close, see `day_of`.
 
     Returns
     -------
@@ -163,7 +169,7 @@ def adjust(
     tuple of CorporateAction
         Actions from `find_actions`.
     """
-    actions = find_actions(frame, timezone)
+    actions = find_actions(frame, timezone, shift_ns)
     factor = (frame[ADJUSTED_CLOSE] / frame["close"]).to_numpy(np.float64)
     factor = factor / factor[-1]
     shares = np.ones(len(frame))

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from reinforcestrategycreator_pipeline.arrays import Ints
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.errors import DataError, shorten
 
 
 def bad_rows(
@@ -88,7 +88,7 @@ class Where:
         end: str = ".",
     ) -> DataError:
         """Return an error whose message names the first of the rows and its value."""
-        message = f"{self(int(rows[0]))}: {column} {values[0]!r} {rule}{end}"
+        message = f"{self(int(rows[0]))}: {column} {shorten(repr(values[0]), 80)} {rule}{end}"
         return DataError(message, rows=self.table(rows, column, values, rule))
 
     def _numbers(self, rows: Sequence[int] | Ints) -> Ints:

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.files import atomic_path
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
+from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 2
@@ -96,9 +95,20 @@ def utc_index(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return values.tz_convert("UTC").as_unit("ns").rename("timestamp")
 
 
-def day_of(stamp: pd.Timestamp, timezone: str) -> str:
-    """Return the date of a bar that closes at `stamp`; midnight belongs to the day that it ends."""
-    return str((stamp - pd.Timedelta(1, "ns")).tz_convert(timezone).date())
+def day_of(stamp: pd.Timestamp, timezone: str, shift_ns: int = 1) -> str:
+    """Return the date of the bar that closes at `stamp`.
+
+    Parameters
+    ----------
+    stamp : Timestamp
+        Close of the bar, with a time zone.
+    timezone : str
+        IANA time zone of the date.
+    shift_ns : int
+        Nanoseconds from a moment in the bar's day to its close, >= 1; by default midnight belongs
+        to the day that it ends.
+    """
+    return str((stamp - pd.Timedelta(shift_ns, "ns")).tz_convert(timezone).date())
 
 
 def median_step(indexes: list[pd.DatetimeIndex]) -> int:
@@ -139,14 +149,7 @@ def write_bars(path: Path, data: MarketData) -> None:
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False, ensure_ascii=False)
     table = pa.concat_tables(tables).replace_schema_metadata({_METADATA_KEY: text.encode()})
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            write_page_checksum=True,
-            use_dictionary=["symbol"],  # pyright: ignore[reportArgumentType]  # the docs allow it
-        )
+    write_parquet(path, table, write_page_checksum=True, use_dictionary=["symbol"])
 
 
 def read_bars(path: Path) -> MarketData:
@@ -158,7 +161,7 @@ def read_bars(path: Path) -> MarketData:
         If the file is missing, damaged, or not written by `write_bars`.
     """
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        table = read_parquet(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
     except Exception as error:  # a damaged file may raise anything

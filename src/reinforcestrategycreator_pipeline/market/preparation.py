@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.market.bars import (
     median_step,
     utc_index,
 )
+from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.validation import (
     RawBars,
     check_values,
@@ -35,8 +36,7 @@ def prepare(
     raws: Sequence[RawBars],
     provenance: Mapping[str, Any],
     *,
-    warnings: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    found: Findings | None = None,
     as_of: pd.Timestamp | None = None,
     clock: pd.Timestamp | None = None,
     timezone: str = "UTC",
@@ -50,8 +50,8 @@ def prepare(
         Rows of each symbol.
     provenance : mapping
         Origin of the data, valid as JSON; the corporate actions found are added.
-    warnings, notes : sequence of str
-        What the source found, which comes first in the result; warnings may change every result.
+    found : Findings, optional
+        What the source found, which comes first in the result; what is found here is added.
     as_of, clock : Timestamp, optional
         Latest allowed close, and current time, as in `validation.validate`.
     timezone : str
@@ -64,40 +64,39 @@ def prepare(
     DataError
         If the rows break a rule of `validation.validate`.
     """
-    said = [*warnings, *notes]
-    grave = list(warnings)
+    said = Findings() if found is None else found
     bars: dict[str, pd.DataFrame] = {}
     actions: dict[str, list[dict[str, Any]]] = {}
     for raw in sorted(raws, key=lambda r: r.symbol):
         if raw.symbol in bars:
             raise DataError(f"{raw.origin}: the symbol {raw.symbol!r} occurs twice.")
-        frame, found = validate(raw, as_of=as_of, clock=clock, timezone=timezone)
-        said += found
+        where = f"{raw.origin}: {raw.symbol}"
+        frame, repairs = validate(raw, as_of=as_of, clock=clock, timezone=timezone)
+        said.notes += repairs.notes
+        said.warnings += repairs.warnings
         if ADJUSTED_CLOSE in frame:
-            frame, events = adjust(frame, timezone)
+            frame, events = adjust(frame, timezone, raw.shift_ns)
             check_values(RawBars(raw.symbol, f"{raw.origin}, after adjustment", frame))
             actions[raw.symbol] = [_action_record(a) for a in events]
-            said += _adjustment_notes(raw, events)
-            grave += (odd := _odd_jumps(raw, events))
-            said += odd
-        unadjusted = [
-            f"{raw.origin}: {raw.symbol}: the open on {day_of(stamp, timezone)} looks like a "
-            f"{ratio_text(ratio)} split for which the prices are not adjusted."
-            for stamp, ratio in unadjusted_splits(frame)
-        ]
-        said += unadjusted
-        grave += unadjusted
-        said += _volume_notes(raw, frame)
+            said.note(_adjustment_note(where, events))
+            for text in _odd_jumps(where, events):
+                said.warn(text)
+        for stamp, ratio in unadjusted_splits(frame):
+            said.warn(
+                f"{where}: the open on {day_of(stamp, timezone, raw.shift_ns)} looks like a "
+                f"{ratio_text(ratio)} split for which the prices are not adjusted."
+            )
+        said.notes += _volume_notes(where, frame)
         if weekdays and median_step([pd.DatetimeIndex(frame.index)]) < 5 * DAY:
-            said += _session_notes(raw, frame, timezone)
+            said.notes += _session_notes(where, missing_sessions(frame, timezone, raw.shift_ns))
         side = [c for c in frame.columns if c not in OHLCV]
         frame = frame[[*OHLCV, *side]].astype(np.float64)
         frame.index = utc_index(pd.DatetimeIndex(frame.index))
         bars[raw.symbol] = frame
-    said += _lone_gaps(bars)
+    said.notes += _lone_gaps(bars)
     step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}
-    return MarketData(bars, step / 1e9, tuple(said), record, tuple(grave))
+    return MarketData(bars, step / 1e9, tuple(said.notes), record, tuple(said.warnings))
 
 
 def _action_record(action: CorporateAction) -> dict[str, Any]:
@@ -109,45 +108,44 @@ def _action_record(action: CorporateAction) -> dict[str, Any]:
     }
 
 
-def _adjustment_notes(raw: RawBars, actions: tuple[CorporateAction, ...]) -> list[str]:
+def _adjustment_note(where: str, actions: tuple[CorporateAction, ...]) -> str:
     splits = [a for a in actions if a.split is not None]
     dividends = sum(a.dividend is not None for a in actions)
     listed = f" ({', '.join(a.describe() for a in splits)})" if splits else ""
-    return [
-        f"{raw.origin}: {raw.symbol}: adjusted relative to its last bar for "
+    return (
+        f"{where}: adjusted relative to its last bar for "
         f"{_count(len(splits), 'split')}{listed} and {_count(dividends, 'dividend')}."
-    ]
+    )
 
 
-def _odd_jumps(raw: RawBars, actions: tuple[CorporateAction, ...]) -> list[str]:
+def _odd_jumps(where: str, actions: tuple[CorporateAction, ...]) -> list[str]:
     odd = [a for a in actions if a.split is None and a.dividend is None]
     if not odd:
         return []
     shown = ", ".join(a.describe() for a in odd[:3])
     return [
-        f"{raw.origin}: {raw.symbol}: the adjusted close jumps {_count(len(odd), 'time')} "
+        f"{where}: the adjusted close jumps {_count(len(odd), 'time')} "
         f"without a split or dividend: {shown}."
     ]
 
 
-def _volume_notes(raw: RawBars, frame: pd.DataFrame) -> list[str]:
+def _volume_notes(where: str, frame: pd.DataFrame) -> list[str]:
     count = int((frame["volume"] == 0).sum())
     if count == 0:
         return []
-    return [f"{raw.origin}: {raw.symbol}: {count} of {_count(len(frame), 'bar')} without volume."]
+    return [f"{where}: {count} of {_count(len(frame), 'bar')} without volume."]
 
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n:,} {what}s"
 
 
-def _session_notes(raw: RawBars, frame: pd.DataFrame, timezone: str) -> list[str]:
-    days = missing_sessions(frame, timezone)
+def _session_notes(where: str, days: Sequence[str]) -> list[str]:
     if not days:
         return []
     shown = ", ".join(days[:3]) + (", ..." if len(days) > 3 else "")
     return [
-        f"{raw.origin}: {raw.symbol}: no bar on {_count(len(days), 'weekday')} (holidays, or "
+        f"{where}: no bar on {_count(len(days), 'weekday')} (holidays, or "
         f"missing sessions): {shown}."
     ]
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import Indices, Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Bools, Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
+from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
     OHLCV,
@@ -26,6 +28,7 @@ from reinforcestrategycreator_pipeline.ohlcv import (
 )
 
 _ROUNDING = 1e-9  # relative; a vendor's adjustment may leave high below close by one ulp
+_LARGEST = 1e30  # products of a few such numbers are still floats
 _SAME = "must be the same in all rows of one time"
 _SHOWN = 3  # rows per message
 
@@ -43,18 +46,32 @@ class RawBars:
         float64, NaN where a number is missing. The index holds close times with a time zone.
     lines : ndarray of int, optional
         Line number of each row in the file; without it, error messages name the timestamps.
+    files : tuple of (int, str)
+        If the rows are of several files: position of the first row and name of each.
+    shift_ns : int
+        Nanoseconds from a moment in a bar's day to its close, see `bars.day_of`.
+    hint : str
+        A sentence that begins with a space, for the error on rows that contradict one another.
     """
 
     symbol: str
     origin: str
     frame: pd.DataFrame
     lines: Ints | None = None
+    files: tuple[tuple[int, str], ...] = ()
+    shift_ns: int = 1
+    hint: str = ""
 
     def place(self, row: int) -> str:
         """Return the name of the row at this position for error messages."""
+        file = self._file(row)
+        start = f"{file} " if file else ""
         if self.lines is not None:
-            return f"line {self.lines[row]}"
-        return str(self.frame.index[row])
+            return f"{start}line {self.lines[row]}"
+        return f"{start}{self.frame.index[row]}"
+
+    def _file(self, row: int) -> str:
+        return next((name for first, name in reversed(self.files) if first <= row), "")
 
     def places(self, rows: list[int], details: list[str] | None = None) -> str:
         """Return the names of the first rows, with details, and the number of further rows."""
@@ -71,9 +88,12 @@ class RawBars:
         """Return the table `DataError.rows` for the rows at these positions."""
         lines = None if self.lines is None else self.lines[rows]
         times = pd.DatetimeIndex(self.frame.index[rows])
-        return bad_rows(
+        found = bad_rows(
             self.origin, column, values, rule, symbol=self.symbol, rows=lines, times=times
         )
+        if self.files:
+            found["origin"] = [str(Path(self.origin) / self._file(int(row))) for row in rows]
+        return found
 
 
 def validate(
@@ -82,7 +102,7 @@ def validate(
     as_of: pd.Timestamp | None = None,
     clock: pd.Timestamp | None = None,
     timezone: str = "UTC",
-) -> tuple[pd.DataFrame, list[str]]:
+) -> tuple[pd.DataFrame, Findings]:
     """Check one symbol's rows and sort them by time.
 
     Parameters
@@ -93,7 +113,7 @@ def validate(
         Latest allowed close; later bars are omitted.
     clock : Timestamp, optional
         Current time. One bar that has begun and closes later is unfinished and is dropped; more,
-        or one further ahead, are an error.
+        or one further ahead, are an error, whatever `as_of` is.
     timezone : str
         IANA time zone of the days in messages.
 
@@ -101,8 +121,8 @@ def validate(
     -------
     DataFrame
         Rows, strictly increasing in time.
-    list of str
-        Repairs, one sentence each.
+    Findings
+        Repairs, one sentence each; dropped rows are warnings.
 
     Raises
     ------
@@ -113,24 +133,30 @@ def validate(
         raise DataError(f"{raw.origin}: {raw.symbol} has no rows.")
     check_values(raw)
     where = f"{raw.origin}: {raw.symbol}"
-    notes: list[str] = []
-    keep = _without_duplicates(raw, notes, timezone)
+    found = Findings()
+    keep = _without_duplicates(raw, found, timezone)
     frame = raw.frame.iloc[keep]
     if not frame.index.is_monotonic_increasing:
         newest_first = bool(frame.index.is_monotonic_decreasing)
         frame = frame.sort_index(kind="stable")
         order = "newest first" if newest_first else "not in order of time"
-        notes.append(f"{where}: the rows were {order}; they were sorted.")
+        found.note(f"{where}: the rows were {order}; they were sorted.")
+    if clock is not None:
+        _require_no_future(raw, frame, clock)
     if as_of is not None:
         later = int((frame.index > as_of).sum())
         if later > 0:
             frame = frame.iloc[: len(frame) - later]
-            notes.append(f"{where}: bars that close after {as_of} were omitted: {later}.")
-    if clock is not None:
-        frame = _without_unfinished(raw, frame, clock, notes)
+            found.warn(f"{where}: bars that close after {as_of} were omitted: {later}.")
+    if clock is not None and len(frame) and frame.index[-1] > clock:
+        found.warn(
+            f"{where}: the last bar, which closes at {frame.index[-1]}, is unfinished; it was "
+            "dropped."
+        )
+        frame = frame.iloc[:-1]
     if len(frame) < 2:
         raise DataError(f"{where} needs at least 2 bars. Got {len(frame)}.")
-    return frame, notes
+    return frame, found
 
 
 def check_values(raw: RawBars) -> None:
@@ -151,6 +177,15 @@ def check_values(raw: RawBars) -> None:
         *((n, "must be a number, not missing", (), np.isnan(x)) for n, x in columns.items()),
         *((n, "must be finite", (n,), np.isinf(x)) for n, x in columns.items()),
         *((n, f"must be {bound(n)}", (n,), out_of_bounds(n, x)) for n, x in bars.items()),
+        *(
+            (n, f"must be below {_LARGEST:g} in size", (n,), _too_large(x))
+            for n, x in columns.items()
+        ),
+        *(
+            (n, f"must be above {1 / _LARGEST:g}", (n,), (x > 0) & (x < 1 / _LARGEST))
+            for n, x in bars.items()
+            if n != "volume"
+        ),
         ("high", "must be >= open, close and low", PRICES, too_low),
         ("low", "must be <= open, close and high", PRICES, too_high),
     ]
@@ -162,25 +197,54 @@ def check_values(raw: RawBars) -> None:
         details = [" ".join(f"{n}={columns[n][row]:.10g}" for n in names) for row in rows[:_SHOWN]]
         parts.append(f"{name} {rule}: {raw.places(rows.tolist(), details if names else None)}")
     more = f"; {len(broken) - 2} more rules are broken" if len(broken) > 2 else ""
+    empty = np.isnan([columns[name] for name in PRICES]).all(axis=0).any()
+    hint = " Set drop_empty to leave out rows without any price." if empty else ""
     tables = [raw.bad_rows(rows, name, columns[name][rows], rule) for name, rule, _, rows in broken]
     raise DataError(
-        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.",
+        f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.{hint}",
         rows=pd.concat(tables, ignore_index=True),
     )
 
 
-def missing_sessions(frame: pd.DataFrame, timezone: str) -> list[str]:
-    """Return the weekdays, from the first bar to the last, on which no bar closes.
+def widen(frame: pd.DataFrame, tolerance: float) -> int:
+    """Raise highs and lower lows, in place, that miss a price of their bar by up to `tolerance`.
 
-    A bar that closes at midnight belongs to the day that ends then.
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns open, high, low and close; NaN stays.
+    tolerance : float
+        Largest relative change, >= 0.
+
+    Returns
+    -------
+    int
+        Number of bars that were changed.
     """
-    days = (pd.DatetimeIndex(frame.index) - pd.Timedelta(1, "ns")).tz_convert(timezone)
+    prices = frame[list(PRICES)].to_numpy(np.float64)
+    opens, highs, lows, closes = prices.T
+    top = np.fmax(np.fmax(opens, closes), np.fmax(lows, highs))
+    bottom = np.fmin(np.fmin(opens, closes), lows)
+    raised = (highs < top) & (highs >= top * (1 - tolerance))
+    lowered = (lows > bottom) & (lows <= bottom * (1 + tolerance))
+    frame["high"] = np.where(raised, top, highs)
+    frame["low"] = np.where(lowered, bottom, lows)
+    return int((raised | lowered).sum())
+
+
+def _too_large(values: F64) -> Bools:
+    return np.isfinite(values) & (np.abs(values) > _LARGEST)
+
+
+def missing_sessions(frame: pd.DataFrame, timezone: str, shift_ns: int = 1) -> list[str]:
+    """Return the weekdays, from the first bar to the last, without a bar; days as by `day_of`."""
+    days = (pd.DatetimeIndex(frame.index) - pd.Timedelta(shift_ns, "ns")).tz_convert(timezone)
     held = days.tz_localize(None).normalize().unique()
     weekdays = pd.bdate_range(held[0], held[-1])
     return [str(day.date()) for day in weekdays.difference(held)]
 
 
-def _without_duplicates(raw: RawBars, notes: list[str], timezone: str) -> Indices:
+def _without_duplicates(raw: RawBars, found: Findings, timezone: str) -> Indices:
     """Return the positions to keep; rows with the same timestamp must be identical."""
     stamps = pd.DatetimeIndex(raw.frame.index)
     again = stamps.duplicated()
@@ -196,12 +260,12 @@ def _without_duplicates(raw: RawBars, notes: list[str], timezone: str) -> Indice
         more = f" ({len(conflict) - 1} more rows conflict)" if len(conflict) > 1 else ""
         raise DataError(
             f"{raw.origin}: {raw.symbol}: {raw.place(row)} and {raw.place(first)} are both for "
-            f"{_time(stamps[row], timezone)}, but differ in {', '.join(columns)}{more}.",
+            f"{_time(stamps[row], timezone)}, but differ in {', '.join(columns)}{more}.{raw.hint}",
             rows=_conflicts(raw, np.flatnonzero(stamps.isin(stamps[conflict]))),
         )
     count = int(again.sum())
     were = "1 identical duplicate row was" if count == 1 else f"{count} identical duplicates were"
-    notes.append(f"{raw.origin}: {raw.symbol}: {were} dropped.")
+    found.warn(f"{raw.origin}: {raw.symbol}: {were} dropped.")
     return np.flatnonzero(~again)
 
 
@@ -223,31 +287,22 @@ def _time(stamp: pd.Timestamp, timezone: str) -> str:
     return day_of(stamp, timezone) if local == local.normalize() else str(stamp)
 
 
-def _without_unfinished(
-    raw: RawBars, frame: pd.DataFrame, clock: pd.Timestamp, notes: list[str]
-) -> pd.DataFrame:
-    later = frame.index > clock
-    count = int(later.sum())
+def _require_no_future(raw: RawBars, frame: pd.DataFrame, clock: pd.Timestamp) -> None:
+    """Raise if a bar closes after the clock, unless it is the last one and has begun."""
+    count = int((frame.index > clock).sum())
     if count == 0:
-        return frame
-    stamp = frame.index[-1]
+        return
     whole = pd.DatetimeIndex(frame.index[: len(frame) - count])
     bar = median_step([whole]) if len(whole) > 1 else DAY
     # A date may be of a time zone that is up to 14 hours ahead.
     slack = 14 * 3600 * 10**9 if bar >= DAY else 0
-    if count > 1 or stamp - clock > pd.Timedelta(bar + slack, "ns"):
-        rows = [int(i) for i in np.flatnonzero(raw.frame.index > clock)]
-        now = clock.strftime("%Y-%m-%d %H:%M UTC")
-        many = f"{count} bars close" if count > 1 else "1 bar closes"
-        raise DataError(
-            f"{raw.origin}: {raw.symbol}: {many} in the future (it is now {now}): "
-            f"{raw.places(rows)}. Are the time zone and the date format right?",
-            rows=raw.bad_rows(
-                rows, "time", list(raw.frame.index[rows]), "must not be in the future"
-            ),
-        )
-    notes.append(
-        f"{raw.origin}: {raw.symbol}: the last bar, which closes at {stamp}, is unfinished; "
-        "it was dropped."
+    if count == 1 and frame.index[-1] - clock <= pd.Timedelta(bar + slack, "ns"):
+        return
+    rows = [int(i) for i in np.flatnonzero(raw.frame.index > clock)]
+    now = clock.strftime("%Y-%m-%d %H:%M UTC")
+    many = f"{count} bars close" if count > 1 else "1 bar closes"
+    raise DataError(
+        f"{raw.origin}: {raw.symbol}: {many} in the future (it is now {now}): "
+        f"{raw.places(rows)}. Are the time zone and the date format right?",
+        rows=raw.bad_rows(rows, "time", list(raw.frame.index[rows]), "must not be in the future"),
     )
-    return frame.iloc[:-1]

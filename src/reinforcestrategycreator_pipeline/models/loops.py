@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from reinforcestrategycreator_pipeline.arrays import Array
-from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError, shorten
+from reinforcestrategycreator_pipeline.errors import CheckpointError, shorten
 from reinforcestrategycreator_pipeline.models.base import LearningSettings, Model
+from reinforcestrategycreator_pipeline.models.learner.saved_replay import require_finite_tensors
 from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
@@ -85,6 +84,8 @@ class Checkpoints:
     identity : mapping of str to object
         JSON-serializable description of the training; only checkpoints with an equal one can be
         resumed.
+    grows : str, optional
+        Key of a number in `identity` that may be larger than in the checkpoint.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class Checkpoints:
         model: Model,
         replay: RingStore,
         identity: Mapping[str, Any],
+        grows: str | None = None,
     ) -> None:
         self.store, self.model, self.replay, self.identity = store, model, replay, identity
+        self._grows = grows
 
     def save(self, step: int, best: Best, progress: object, parts: Mapping[str, Tensors]) -> None:
         """Write a checkpoint.
@@ -160,10 +163,13 @@ class Checkpoints:
                 f"{folder}: cannot resume: the checkpoints are of another version of this project "
                 f"(format {header.get('format')!r}, not {FORMAT!r})"
             )
-        if header["identity"] != self.identity:
+        saved, grows = dict(header["identity"]), self._grows
+        if grows is not None and grows in saved:
+            saved[grows] = max(saved[grows], self.identity[grows])
+        if saved != self.identity:
             raise CheckpointError(
                 f"{folder}: cannot resume: the checkpoints belong to another training: "
-                f"{_differences(header['identity'], self.identity)}"
+                f"{_differences(saved, self.identity)}"
             )
         self.model.restore(part(tensors, "model."), header["model"])
         self.replay.restore(part(tensors, "replay."))
@@ -176,13 +182,6 @@ class Checkpoints:
 def joined(parts: Mapping[str, Tensors]) -> dict[str, Array]:
     """Return the tensors of all parts under the names ``part.tensor``."""
     return {f"{prefix}.{k}": v for prefix, found in parts.items() for k, v in found.items()}
-
-
-def require_finite_tensors(tensors: Tensors, where: str) -> None:
-    """Raise `NonFiniteError`, beginning with `where`, for the first that is not finite."""
-    for name, array in tensors.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise NonFiniteError(f"{where}: NaN or infinity in {name}")
 
 
 def _differences(saved: Any, own: Any) -> str:

@@ -9,6 +9,7 @@ one trained alone. The training step in `models.learner.learner` serves one agen
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from reinforcestrategycreator_pipeline.errors import (
     NonFiniteError,
 )
 from reinforcestrategycreator_pipeline.memory import require_memory
+from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
 from reinforcestrategycreator_pipeline.models.gym.collectors import Environment, task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
 from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
@@ -63,7 +65,7 @@ SAME_LOOP = ("learning_starts", "train_frequency", "gradient_steps")
 """Hyperparameters that must also be equal for `Population.learn`."""
 
 
-class Population:
+class Population(DeepCopiesOnly):
     """Agents that are trained in lockstep.
 
     Parameters
@@ -91,6 +93,8 @@ class Population:
     >>> len(population.agents)
     16
     """
+
+    _instead = "save(path, replay=True) and load(path) of each of its agents"
 
     def __init__(self, configs: Sequence[Mapping[str, Any] | DQNConfig]) -> None:
         if not configs:
@@ -146,12 +150,17 @@ class Population:
             raise ConfigError(f"{n} agents need {n} replays. Got {len(replays)}.")
         for k, agent in enumerate(self.agents):
             agent.build(input_shape, output_shape, None if replays is None else replays[k])
-            agent.learner.name = f"agent {k} of {len(self.agents)}: "
             if k == 0:
                 self._require_memory(own_replays=replays is None)
         self.stopped.clear()
+        self._join()
+
+    def _join(self) -> None:
+        """Stack networks and replays of all agents that are not stopped."""
+        for k, agent in enumerate(self.agents):
+            agent.learner.name = f"agent {k} of {len(self.agents)}: "
         self._stack()
-        own = [agent.learner.replay for agent in self.agents]
+        own = [self.agents[k].learner.replay for k in self._active]
         self._rings = StackedRings(own) if StackedRings.fits(own) else None
 
     def _require_memory(self, own_replays: bool) -> None:
@@ -164,9 +173,24 @@ class Population:
             needed = replay_bytes(first.n_inputs, first.dtype, rows)
             require_memory(needed, "Population", "buffer_size", f"{rows} rows in all")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Population:
+        # The networks are rows of one buffer, so a copy needs its own.
+        twin = type(self)([agent.config for agent in self.agents])
+        memo[id(self)] = twin
+        twin.agents = [copy.deepcopy(agent, memo) for agent in self.agents]
+        twin.stopped = dict(self.stopped)
+        if hasattr(self, "_together") and twin._active:
+            twin._join()
+        return twin
+
     @property
     def _active(self) -> list[int]:
         return [k for k in range(len(self.agents)) if k not in self.stopped]
+
+    def _require_active(self) -> None:
+        """Raise the last alarm if every agent was stopped."""
+        if not self._active:
+            raise next(reversed(self.stopped.values()))
 
     def _stack(self) -> None:
         """Move the networks of all agents that are not stopped into rows of one buffer."""
@@ -237,8 +261,7 @@ class Population:
             numbers are not finite or diverge is added to `stopped`, with its weights as before this
             step, a warning names it, and the others are updated.
         """
-        if not self._active:
-            raise next(reversed(self.stopped.values()))
+        self._require_active()
         losses = np.full(len(self.agents), np.nan)
         batch, new_noise = self._sample(), True
         while True:
@@ -273,6 +296,7 @@ class Population:
         total_steps: int,
         *,
         action_masking: ActionMasking = "auto",
+        continue_training: bool = False,
     ) -> list[LearningResult]:
         """Train every agent on its own environment, bit-identical to `DQN.learn` for each alone.
 
@@ -285,6 +309,8 @@ class Population:
         action_masking : {"auto", "on", "off"}
             Whether action masks are used, as in `DQN.learn`. All agents have masks, each its own,
             or none has.
+        continue_training : bool
+            Go on with the last training of every agent, as in `DQN.learn`.
 
         Returns
         -------
@@ -306,4 +332,5 @@ class Population:
         if not hasattr(self, "_together"):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))
-        return learn_together(self, envs, total_steps, action_masking)
+        self._require_active()
+        return learn_together(self, envs, total_steps, action_masking, continue_training)

@@ -20,7 +20,7 @@ from reinforcestrategycreator_pipeline.errors import (
     nearest,
     shorten,
 )
-from reinforcestrategycreator_pipeline.interrupts import sigterm_interrupts
+from reinforcestrategycreator_pipeline.interrupts import raised_interrupts
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import module_folders
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
@@ -145,6 +145,7 @@ class Runner:
         if restart is not None and restart not in names:
             raise ConfigError(f"there is no stage {restart!r} to restart.{nearest(restart, names)}")
         with run_folder.locked(run_dir):
+            run_folder.sweep_store(run_dir.parent)
             manifest = load_manifest(run_dir)
             before, now_ = manifest.environment.get("kernel"), kernels.loaded()
             if before not in (None, now_):
@@ -196,7 +197,7 @@ class Runner:
         with (
             open_log(run_dir, self._warn) as log,
             threadpoolctl.threadpool_limits(limits=1),
-            sigterm_interrupts(),
+            raised_interrupts(),
         ):
             current: Stage | None = None
             where = "before the first stage"

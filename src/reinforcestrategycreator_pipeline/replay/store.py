@@ -66,6 +66,11 @@ class RingStore:
         self._size = 0
         self.draw_by(UniformSampler() if sampler is None else sampler)
 
+    @property
+    def columns(self) -> Mapping[str, Array]:
+        """The columns, of `capacity` rows each; views."""
+        return self._columns
+
     def draw_by(self, sampler: Sampler) -> None:
         """Set the sampler, which must have the store's capacity; all stored rows are new to it."""
         of_sampler = getattr(sampler, "capacity", self.capacity)

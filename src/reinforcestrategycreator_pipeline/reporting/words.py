@@ -9,7 +9,7 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue, format_value
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
-from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
+from reinforcestrategycreator_pipeline.execution.schedule import Rebalance, rebalancing_bars
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
 
@@ -105,13 +105,13 @@ def portfolio_note(data: ReportData) -> str:
     start = "equal money for each asset at the start, in accounts of their own"
     if data.rebalance == "never":
         return f"{start}; weights are not rebalanced{_drifted(data)}"
+    if len(data.symbols) < 2:
+        return f"{start}; with one asset there is nothing to rebalance"
     whole = data.results[PORTFOLIO][data.policy].timestamps
     ends = {name: data.results[name][data.policy].timestamps for name in data.symbols}
     bars = rebalancing_bars(
         {name: stamps.as_unit("ns").asi8 for name, stamps in ends.items()}, data.rebalance
     )
-    every = data.rebalance if isinstance(data.rebalance, str) else f"every {data.rebalance} bars"
-    every = "at every bar" if data.rebalance == 1 else every
     done = "which never fell due here"
     if len(bars):
         texts = stamp_texts(pd.DatetimeIndex(bars[[0, -1]], tz="UTC"), whole)
@@ -120,9 +120,17 @@ def portfolio_note(data: ReportData) -> str:
     if ends[first][-1] < whole[-1]:
         done += f", and not after {first}'s last bar, {stamp_texts(ends[first][-1:], whole)[0]}"
     return (
-        f"{start}, which are made equal again {every}, at the open of a bar that all assets have: "
-        f"{done}. The result of one asset is that of an account that no money enters or leaves"
+        f"{start}, which are made equal again {how_often(data.rebalance)}, at the open of a bar "
+        f"that all assets have: {done}. The result of one asset is that of an "
+        "account that no money enters or leaves"
     )
+
+
+def how_often(rule: Rebalance) -> str:
+    """Return a rule of rebalancing in words: ``"monthly"``, ``"every 5 bars"``."""
+    if isinstance(rule, str):
+        return rule
+    return "at every bar" if rule == 1 else f"every {rule} bars"
 
 
 def _drifted(data: ReportData) -> str:

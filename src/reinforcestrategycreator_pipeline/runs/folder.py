@@ -140,6 +140,18 @@ def has_begun(run_dir: Path) -> bool:
     )
 
 
+def sweep_store(runs_dir: Path) -> None:
+    """Lock the store, and remove what killed processes left there.
+
+    Raises
+    ------
+    RunError
+        If `store_locked` raises.
+    """
+    with store_locked(runs_dir):
+        _sweep_store(runs_dir)
+
+
 def _sweep_store(runs_dir: Path) -> None:
     """Remove what killed processes left in the store, which is locked: no live one writes there.
 

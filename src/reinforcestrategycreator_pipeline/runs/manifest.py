@@ -21,7 +21,7 @@ from typing import Any
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import RunError, shorten
 from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, CONFIG, MANIFEST
-from reinforcestrategycreator_pipeline.runs.folder import command, is_free, resume_command
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, is_free, resume_command
 
 FORMAT = 3
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -186,6 +186,8 @@ def load_manifest(run_dir: Path) -> Manifest:
         text = f"{path}: no such file: the run never started, or is not a run."
         if is_free(run_dir):
             text += f" Its name is free: {command(run_dir, 'run', '--run-id')}"
+        elif (run_dir / CONFIG).is_file():
+            text += f" {_new_run(run_dir)}"
         raise RunError(text) from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -197,7 +199,7 @@ def load_manifest(run_dir: Path) -> Manifest:
         version = shorten(repr(found.get("package_version", "unknown")))
         raise RunError(
             f"{path}: was written by another version ({version}, format {made!r}; this version "
-            f"needs format {FORMAT}). Read it with that version, or start a new run."
+            f"needs format {FORMAT}). Read it with that version. {_new_run(run_dir)}"
         )
     try:
         sealed = found.pop("seal", None) == files.seal({"format": made, **found})
@@ -222,10 +224,18 @@ def load_manifest(run_dir: Path) -> Manifest:
 
 def _damaged(run_dir: Path, what: str) -> RunError:
     """Return the error that a manifest is damaged, with the way on: a new run."""
-    way = "Start a new run"
-    if (config := run_dir / CONFIG).is_file():
-        way += f" with its configuration: {shlex.join(['rsc', 'run', '--config', str(config)])}"
-    return RunError(f"{run_dir / MANIFEST}: is damaged: {what}. {way}")
+    return RunError(f"{run_dir / MANIFEST}: is damaged: {what}. {_new_run(run_dir)}")
+
+
+def _new_run(run_dir: Path) -> str:
+    """Return the advice to start a new run, with the command if there is a configuration."""
+    config = run_dir / CONFIG
+    if not config.is_file():
+        return "Start a new run."
+    words = ["rsc", "run", "--config", str(config)]
+    if run_dir.parent != RUNS:
+        words += ["--runs-dir", str(run_dir.parent)]
+    return f"Start a new run with its configuration: {shlex.join(words)}"
 
 
 def _check(run_dir: Path, owner: str, found: Manifest | StageRecord) -> None:

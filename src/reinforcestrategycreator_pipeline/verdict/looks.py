@@ -150,16 +150,24 @@ def append(path: Path, look: Look) -> None:
         raise RunError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
-def append_once(path: Path, look: Look) -> None:
-    """Append a look, unless the ledger has it: a stage that was killed evaluates the same again.
+def record(run_dir: Path, look: Look) -> None:
+    """Append a look to the ledger of the store, then to that of the run.
+
+    A stage that was killed evaluates the same again. That is the same look, so an entry that
+    differs by nothing but its time is kept, and copied to the ledger that lacks it.
 
     Raises
     ------
     RunError
-        If the file cannot be read or written.
+        If a file cannot be read or written.
     """
-    if not any(replace(found, time=look.time) == look for found in read(path)[0]):
-        append(path, look)
+    ledgers = run_dir.parent / LOOKS, run_dir / LOOKS
+    written = [read(path)[0] for path in ledgers]
+    again = [old for looks in written for old in looks if replace(old, time=look.time) == look]
+    look = next(iter(again), look)
+    for path, looks in zip(ledgers, written, strict=True):
+        if look not in looks:
+            append(path, look)
 
 
 def read(path: Path) -> tuple[list[Look], int]:

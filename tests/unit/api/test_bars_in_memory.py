@@ -28,7 +28,7 @@ def test_a_frame_is_read_as_its_csv_is(tmp_path):
 def test_stamps_may_be_a_column_and_have_a_zone():
     column = frame().reset_index()
     pd.testing.assert_frame_equal(read_bars({"X": column})["X"], read_bars({"X": frame()})["X"])
-    zoned = frame().tz_localize("America/New_York")
+    zoned = frame(5).tz_localize("America/New_York")  # Monday to Friday
     zoned.index = zoned.index + pd.Timedelta(hours=16)
     assert str(read_bars({"X": zoned})["X"].index[0]) == "2024-01-01 21:00:00+00:00"
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import runpy
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -266,30 +265,6 @@ def test_every_family_is_listed() -> None:
     assert made == {at.partition(":")[2] for at in FAMILIES.values()}, "add it to cli/list_command"
 
 
-ROWS = "date,open,high,low,close,volume\n2024-01-02,10,11,9,10,5\n2024-01-03,10,11,9,10,6\n"
-
-
-def test_data_check(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = f"{PACKAGE}.pipeline.stages.feature_engineering"
-    monkeypatch.setattr(f"{stage}.compute_features", lambda data, config: None)  # three bars
-    Path("good.csv").write_text(ROWS)
-    result = rsc("data", "check", "good.csv", "--set", "symbol=NA")
-    assert (result.code, result.err) == (0, "")
-    assert "2024-01-0" in result.out
-    assert "NA " in result.out
-    assert result.out.endswith("good.csv: can be used\n")
-    Path("bad.csv").write_text(ROWS.replace("10,11,9,10,6", "10,11,9,-10,6"))
-    result = rsc("data", "check", "bad.csv")
-    assert result.code == 1
-    assert result.err.startswith("error: bad.csv: bad: close must be > 0: line 3 (close=-10)")
-    assert result.err.count("\n") == 1
-    refused(
-        rsc("data", "check", "good.csv", "--set", "a.b=1"),
-        "--set a.b=1: must be a parameter of the source, without dots.",
-        2,
-    )
-
-
 def test_usage_errors(rsc: Rsc) -> None:
     result = rsc("runn")
     assert result.code == 2
@@ -434,20 +409,3 @@ def test_the_main_script_is_rsc_run(tmp_path: Path) -> None:
     assert result.stderr == (
         "error: the package is not installed: call `make run`, or `pip install .` first.\n"
     )
-
-
-def test_the_examples_of_data_check(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = f"{PACKAGE}.pipeline.stages.feature_engineering"
-    monkeypatch.setattr(f"{stage}.compute_features", lambda data, config: None)  # two bars
-    files = {
-        "rsc data check prices.csv": "date,open,high,low,close,volume\n2024-01-02,1,1,1,1,1\n"
-        "2024-01-03,1,1,1,1,1\n",
-        "rsc data check prices.csv --set date_format=%d/%m/%Y --set delimiter=';'": "date;open;"
-        "high;low;close;volume\n02/01/2024;1;1;1;1;1\n03/01/2024;1;1;1;1;1\n",
-    }
-    helped = rsc("data", "check", "--help").out
-    for command, text in files.items():
-        assert command in helped
-        Path("prices.csv").write_text(text)
-        result = rsc(*shlex.split(command)[1:])
-        assert (result.code, result.err) == (0, "")

@@ -1,6 +1,9 @@
 """Every way in which a live bar can be wrong: one line, and not a byte of the state has changed."""
 
+import datetime
 import json
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -17,7 +20,7 @@ from reinforcestrategycreator_pipeline.deployment.live_bars import (
 )
 from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream, recorded
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR
@@ -275,7 +278,7 @@ def test_every_rule_is_broken_by_a_bar_of_the_table():
 def test_the_next_bar_is_taken(history, copy):
     other = copy(history)
     bar = bar_after(history, NEXT[history])
-    assert other.push(bar, now=NOW).time == NEXT[history]
+    assert other.push(bar, now=NOW).time == other.time == NEXT[history]
     assert other.stream.count == TRADERS[history].stream.count + 1
 
 
@@ -294,7 +297,7 @@ def test_a_refused_bar_does_not_stand_in_the_way_of_the_right_one(copy):
 def count_refusals(frame, history=None):
     """Push every bar of a frame; return how many had to be confirmed, by rule, and the times."""
     rules, found, last = BarRules.of(frame if history is None else history, "A"), [], None
-    for bar in recorded(frame, "A"):
+    for bar in recorded(frame.iloc[-1500:], "A"):
         try:
             rules.check(bar, last, now=NOW)
         except LiveBarError as error:
@@ -474,3 +477,46 @@ def test_rules_that_are_none_are_refused(change):
 def test_a_history_that_gives_no_rules_is_refused(frame, symbol, message):
     with pytest.raises(DataError, match=message):
         BarRules.of(frame, symbol)
+
+
+JUNK = [
+    None, True, 0, -0.0, -1, 1.5, NAN, INF, 10**400, 1e308, 5e-324, "", "1.5", "x" * 500, b"1", [],
+    [1], {}, np.float32(3.2), np.int64(4), np.array(2.0), np.array([1.0, 2.0]), Fraction(1, 3),
+    Decimal("1.5"), pd.NA, pd.NaT, object(), 1j, pd.Series([1.0]), pd.Timedelta(1), MONDAY,
+    datetime.date(2023, 1, 2), np.datetime64("NaT"), "2023-01-02T16:00-05:00", "2023-01-02\n16:00",
+    pd.Timestamp.max.tz_localize("UTC"), pd.Timestamp.min.tz_localize("UTC"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_comes_is_taken_or_refused_with_one_line(seed):
+    rng, trader = np.random.default_rng(seed), TRADERS["daily"]
+    before, taken, lines = state_of(trader), 0, []
+    for _ in range(400):
+        bar = {"symbol": "A", "time": MONDAY, "values": next_bar(DAILY)}
+        for _ in range(rng.integers(1, 4)):
+            name = rng.choice(["symbol", "time", "values", *COLUMNS, "mood"])
+            junk = JUNK[rng.integers(len(JUNK))]
+            if name in bar and (name != "values" or rng.random() < 0.2):
+                bar[name] = junk
+            elif isinstance(bar["values"], dict):
+                bar["values"][str(name)] = junk
+        try:
+            trader.stream.check(LiveBar(**bar), confirmed=bool(rng.random() < 0.5), now=NOW)
+            taken += 1
+        except LiveBarError as error:
+            lines.append(str(error))
+    assert max(map(len, lines)) < 400
+    assert "\n" not in "".join(lines)
+    assert 0 < taken < 200
+    assert state_of(trader) == before
+
+
+def test_what_is_no_live_bar_says_what_one_is():
+    stream = TRADERS["daily"].stream
+    with pytest.raises(
+        ConfigError, match=r"must be LiveBar\(symbol, time, values\)\. Got \{'open'"
+    ):
+        stream.push(next_bar(DAILY))
+    with pytest.raises(ConfigError, match=r"must be BarRules, as from .* Got a tuple\."):
+        FeatureStream(SPECS, COLUMNS)

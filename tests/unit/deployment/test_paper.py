@@ -192,10 +192,22 @@ def result_of(equity, features=None):
 def test_the_gaps_are_the_largest_relative_differences():
     result = result_of([100.0, 200.0, 50.0], [[1.0], [3.0]])
     equity = np.array([100.0, 200.0 * (1 + 4e-10), 50.0])
-    # A feature's size is its value plus its mean absolute value: 3 + (1 + 3) / 2.
-    table = pd.DataFrame({"a": [1.0, 3.0 + 2e-9, np.nan]})
+    # The median of 1 and 3 is 2, and both deviate by 1.
+    table = pd.DataFrame({"a": [1.0, 3.0 + 2e-7, np.nan]})
     gaps = result.require_equal(equity, np.zeros(2), table)
-    assert gaps == pytest.approx((4e-10, 4e-10), rel=1e-5)
+    assert gaps == pytest.approx((4e-10, 2e-7), rel=1e-5)
+    with pytest.raises(RunError, match=r"from bar 1 .* the feature 'a' is 3\.0 bar by bar"):
+        result.require_equal(equity, np.zeros(2), pd.DataFrame({"a": [1.0, 3.0 + 2e-6]}))
+    with pytest.raises(RunError, match=r"the target is 0\.0 on .* differs by 2e-07 of its devi"):
+        result.require_equal(equity, np.ones(2) * [0, 1], table)
+    # At a high level, a move far below the level is a difference all the same.
+    high = result_of([100.0, 200.0, 50.0], [[60_000.0], [60_002.0]])
+    with pytest.raises(RunError, match="the feature 'a' is 60002"):
+        high.require_equal(equity, np.zeros(2), pd.DataFrame({"a": [60_000.0, 60_002.001]}))
+    flat = result_of([100.0, 200.0, 50.0], [[5.0], [5.0]])
+    assert flat.require_equal(equity, np.zeros(2), pd.DataFrame({"a": [5.0, 5.0]}))[1] == 0.0
+    with pytest.raises(RunError, match="the feature 'a' is 5"):
+        flat.require_equal(equity, np.zeros(2), pd.DataFrame({"a": [5.0 + 1e-9, 5.0]}))
     with pytest.raises(
         RunError, match=r"3 closes and 1 features, the .*\(\(4,\), \(2,\), \(2, 1\)"
     ):
@@ -236,7 +248,7 @@ def test_a_feature_that_differs_without_an_effect_is_found():
     asset, policy = random_asset(80, seed=3), random_policy(3, (-1.0, 0.0, 1.0), seed=3)
     expected, result = backtest(policy, asset, DEAR), paper(policy, asset, DEAR)
     table = pd.DataFrame(asset.features, columns=["f0", "f1", "f2"])
-    table.iloc[33, 1] *= 1 + 1e-6  # too little to change a decision
+    table.iloc[33, 1] += 2e-6  # too little to change a decision
     with pytest.raises(RunError, match=r"from bar 33 \(.*the feature 'f1' is"):
         result.require_equal(expected.equity, expected.exposure, table)
 

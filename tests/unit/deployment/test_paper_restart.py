@@ -19,10 +19,15 @@ from reinforcestrategycreator_pipeline.deployment.brokers.simulated import (
     PaperMarket,
     SimulatedBroker,
 )
-from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar, LiveBarError
 from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream, recorded
-from reinforcestrategycreator_pipeline.errors import CheckpointError, FeatureError, RunError
+from reinforcestrategycreator_pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    FeatureError,
+    RunError,
+)
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
@@ -360,6 +365,40 @@ def test_a_state_with_other_content_and_a_seal_that_fits_is_refused(change, trad
     refusal(tmp_path / "bad", trader)
 
 
+def nodes(tree, way=()):
+    """Yield the place of every value in a JSON tree."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        yield (*way, key)
+        if isinstance(value, dict | list):
+            yield from nodes(value, (*way, key))
+
+
+@pytest.mark.parametrize("junk", [None, True, -1, 10**30, 1.5, 1e308, "x", [], [[]], {}, {"a": 1}])
+def test_any_other_content_is_refused_with_one_line_or_can_be_traded_on(junk, trading, tmp_path):
+    trader, path = trading
+    tensors, header = read_tensors(path)
+    text, bad, lines = json.dumps(header), tmp_path / "bad", []
+    every = list(nodes(header))
+    for i in np.random.default_rng(0).choice(len(every), 40, replace=False):
+        way = every[i]
+        changed = json.loads(text)
+        *before, last = way
+        place = changed
+        for key in before:
+            place = place[key]
+        place[last] = junk
+        write_tensors(bad, tensors, changed)
+        try:
+            loaded = PaperTrader.load(bad, trader.policy, trader.stream.rules)
+        except CheckpointError as error:
+            lines.append(str(error))
+        else:
+            loaded.to_parts()
+    assert len(lines) > 20
+    assert "\n" not in "".join(lines)
+
+
 def test_loading_a_state_runs_no_code_that_it_names(trading, tmp_path):
     trader, path = trading
     tensors, header = read_tensors(path)
@@ -427,6 +466,58 @@ def test_a_broker_that_fails_stops_the_trader_which_goes_on_from_its_file(cut, t
             found = parts.push(bar, confirmed=True)
         assert seen(found) == seen(expected)
     assert failures == 1
+
+
+@pytest.mark.parametrize(("new", "old"), [(2, 1), (1, 4), (3, 2)])
+def test_after_a_split_trading_goes_on_as_with_adjusted_bars(new, old, tmp_path):
+    frame = make_bars(330, seed=2)
+    policy = policy_for(SETS["rsi"], frame, seed=1)
+    prices, at, ratio = ["open", "high", "low", "close"], 315, new / old
+    raw = frame.copy()
+    raw.loc[raw.index[:at], prices] *= ratio
+    raw.loc[raw.index[:at], "volume"] /= ratio
+    rules = BarRules.of(raw.iloc[:at], "A")
+    whole = begin(policy, frame, 300)
+    parts = PaperTrader(policy, rules, PaperMarket("A", CASH, DEAR))
+    parts.warm_up(raw.iloc[:300])
+    pairs = zip(recorded(frame.iloc[300:], "A"), recorded(raw.iloc[300:], "A"), strict=True)
+    fills = 0
+    for i, (adjusted, bar) in enumerate(pairs):
+        if 300 + i == at:
+            with pytest.raises(
+                LiveBarError, match=rf"a {new}:{old} split .* split\({new}, {old}\)"
+            ):
+                parts.push(bar)
+            parts = again(parts, tmp_path / "state")
+            equity = parts.account.equity
+            parts.split(new, old)
+            assert parts.account.equity == pytest.approx(equity, rel=1e-12)
+            assert abs(parts.market.ledger.shares) > 1.0
+            parts = again(parts, tmp_path / "state")
+        expected, found = whole.push(adjusted, confirmed=True), parts.push(bar)
+        np.testing.assert_allclose(found.features, expected.features, rtol=1e-9)
+        assert found.target == expected.target
+        assert found.equity == pytest.approx(expected.equity, rel=1e-12)
+        fills += 300 + i >= at and bool(found.fills)
+    assert fills > 1
+
+
+def test_a_split_is_of_whole_shares_between_bars():
+    frame = make_bars(330)
+    trader = begin(policy_for(SETS["rsi"], frame), frame, 300)
+    before = state_of(trader)
+    for wrong in ((0, 1), (2, -1), (1.5, 1), (True, 1)):
+        with pytest.raises(ConfigError, match="parameter of a split must be"):
+            trader.split(*wrong)
+    assert state_of(trader) == before
+    market = PaperMarket("A", CASH, DEAR)
+    market.close(10.0, 1)
+    market.take(Order("a", "A", 3.0))
+    market.split(2.0)
+    market.open(5.0, 2)
+    assert market.ledger.shares == 6.0
+    with pytest.raises(OrderError, match="after a bar has closed"):
+        market.split(2.0)
 
 
 def test_history_comes_first():

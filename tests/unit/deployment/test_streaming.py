@@ -72,6 +72,13 @@ def leaky(bars):
 leaky.lookback = 0
 
 
+@feature
+def slow(bars):
+    """An exponential mean with alpha = 2/61."""
+    close = pd.Series(bars["close"])
+    return (close / close.ewm(span=60, adjust=False).mean() - 1.0).to_numpy()
+
+
 def stream_of(specs, frame, symbol="A"):
     """Return a stream of bars like these."""
     return FeatureStream(specs, BarRules.of(frame, symbol))
@@ -170,6 +177,23 @@ def test_a_feature_that_breaks_its_promise_is_named_with_its_first_bar(planted):
     # The peek is wrong from the first bar on: tomorrow's return is never known.
     bar = 0 if planted == "peek" else r"\d+"
     with pytest.raises(RunError, match=rf"A: .* from bar {bar} \(.* the feature '{planted}' is"):
+        stream.require_equal(batch.equity, batch.exposure, table)
+
+
+def test_an_exponential_mean_is_as_in_the_table_from_the_lookback_that_it_needs_and_restarts():
+    """alpha = 2/61: after 60 bars 13% of the weight is older, after 600 two billionths."""
+    frame = make_bars(1300, seed=2)
+    batch, stream, table = batch_and_stream(
+        [FeatureSpec(f"{HERE}:slow", {"lookback": 600})], frame, 650
+    )
+    assert max(stream.require_equal(batch.equity, batch.exposure, table)) < 1e-7
+    policy, _ = policy_for(frame, [FeatureSpec(f"{HERE}:slow", {"lookback": 600})], 650)
+    later = on_paper(policy, frame.iloc[900 - policy.inputs.lookback :], policy.inputs.lookback)
+    assert later.features.tobytes() == stream.features[250:].tobytes()
+    batch, stream, table = batch_and_stream(
+        [FeatureSpec(f"{HERE}:slow", {"lookback": 60})], frame, 650
+    )
+    with pytest.raises(RunError, match=r"from bar 0 \(.* the feature 'slow' is"):
         stream.require_equal(batch.equity, batch.exposure, table)
 
 

@@ -189,8 +189,50 @@ def test_every_unit_and_none_for_another(tmp_path: Path, form: str, factor: int)
         read_bars(path)
 
 
+@pytest.mark.parametrize(
+    ("form", "factor", "odd"),
+    [
+        ("epoch_ms", 10**3, 1),
+        ("epoch_us", 10**6, 10**3),
+        ("epoch_ns", 10**9, 1),
+        ("epoch_s", 1, 10**3),
+    ],
+)
+def test_one_row_in_another_unit(tmp_path: Path, form: str, factor: int, odd: int) -> None:
+    seconds = 1735675200
+    counts = [(seconds + 60 * i) * (odd if i == 3 else factor) for i in range(6)]
+    path = write(tmp_path, [str(count) for count in counts])
+    with pytest.raises(DataError, match=f"line 5: date {counts[3]} .* it would be 2024-12-31"):
+        read_bars(path, date_format=form)
+    assert refusal(path, date_format="epoch")
+
+
+def test_nothing_is_in_january_1970_by_accident(tmp_path: Path) -> None:
+    for counts in (["19724", "19725"], ["45293", "45294"]):  # days since 1970, days of Excel
+        text = refusal(write(tmp_path, counts), date_format="epoch_s")
+        assert "is in January 1970" in text
+        assert str(tmp_path / "AAA.csv") in text
+    days = write(tmp_path, ["20240102", "20240103"])
+    assert "set date_format: '%Y%m%d'" in refusal(days)
+    assert "looks like a day written YYYYMMDD" in refusal(days, date_format="epoch_s")
+    assert closes(read_bars(days, date_format="%Y%m%d"))[0] == "2024-01-03 00:00"
+    stamps = pd.to_datetime([1735675200, 1735675260])  # seconds, taken for nanoseconds
+    values = dict(zip(HEADER.split(",")[1:], (10.0, 12.0, 9.0, 11.0, 100.0), strict=True))
+    frame = pd.DataFrame(values, index=stamps.rename("date"))
+    with pytest.raises(DataError, match="every date is in January 1970, the first"):
+        read_bars({"AAA": frame})
+    pq.write_table(pa.Table.from_pandas(frame.reset_index()), tmp_path / "AAA.parquet")
+    assert "is in January 1970" in refusal(tmp_path / "AAA.parquet")
+
+
+def test_counts_written_as_floats(tmp_path: Path) -> None:
+    path = write(tmp_path, ["1735675200.0", "1735675260.0"])
+    assert closes(read_bars(path, date_format="epoch"))[0] == "2024-12-31 20:00"
+    assert "set date_format: epoch_s" in refusal(path)
+
+
 def test_before_1970(tmp_path: Path) -> None:
-    path = write(tmp_path, ["-18489600", "-18403200", "1718650000"])
+    path = write(tmp_path, ["-18489600", "-18486000", "1718650000"])
     assert closes(read_bars(path, date_format="epoch_s"))[0] == "1969-06-01 00:00"
 
 
@@ -291,8 +333,28 @@ def test_a_row_damaged_into_the_future_is_not_an_unfinished_bar(tmp_path: Path) 
 
 def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "AAA.csv"
-    path.write_text(f"{HEADER},adj_close\n2024-01-02,{ROW},1e300\n2024-01-03,{ROW},1e-300\n")
-    with pytest.raises(DataError, match="after adjustment: AAA: open must be finite"):
+    path.write_text(f"{HEADER},adj_close\n2024-01-02,{ROW},1e29\n2024-01-03,{ROW},1e-29\n")
+    with pytest.raises(DataError, match=r"after adjustment: AAA: open must be below 1e\+30"):
+        read_bars(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "rule"),
+    [
+        (
+            HEADER,
+            "1e31,1e31,1e31,1e31,1",
+            r"open must be below 1e\+30 in size: line 2 \(open=1e\+31",
+        ),
+        (HEADER, "1e-31,1e-31,1e-31,1e-31,1", "open must be above 1e-30: line 2"),
+        (HEADER, "10,12,9,11,1e300", r"volume must be below 1e\+30"),
+        (f"{HEADER},signal", f"{ROW},-1e300", r"signal must be below 1e\+30"),
+    ],
+)
+def test_numbers_beyond_all_measure(tmp_path: Path, header: str, row: str, rule: str) -> None:
+    path = tmp_path / "AAA.csv"
+    path.write_text(f"{header}\n2024-01-02,{row}\n2024-01-03,{row}\n")
+    with pytest.raises(DataError, match=rule):
         read_bars(path)
 
 
@@ -341,3 +403,31 @@ def test_what_a_file_unpacks_to_is_bounded(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(DataError, match=r"200,000 rows that take .* when they are decoded"):
         read_bars(path)
     assert reading.MAX_DATA_BYTES == 2 * 1024**3
+
+
+def test_columns_of_lists_and_bytes_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "AAA.parquet"
+    days = pd.date_range("2024-01-01", periods=1000)
+    values = dict(zip(HEADER.split(",")[1:], (10.0, 12.0, 9.0, 11.0, 100.0), strict=True))
+    table = pa.Table.from_pandas(pd.DataFrame({"date": days, **values}))
+    zeros = pa.array(np.zeros(1000, np.int32))
+    blob = pa.DictionaryArray.from_arrays(zeros, pa.array([bytes(100_000)])).cast(pa.binary())
+    lists = pa.array([[0.0] * 5000] * 1000)
+    table = table.append_column("blob", blob).append_column("lists", lists)
+    pq.write_table(table, path, store_schema=False)
+    assert path.stat().st_size < 300_000
+    read: list[list[str]] = []
+    plain = pq.ParquetFile.read
+    monkeypatch.setattr(
+        pq.ParquetFile, "read", lambda self, columns: read.append(columns) or plain(self, columns)
+    )
+    data = read_bars(path)
+    assert read == [HEADER.split(",")]
+    assert any("'lists' contains no numbers; skipped" in note for note in data.notes)
+    assert "no numbers" in refusal(path, columns={"close": "blob"}, ignore=["close"])
+
+
+def test_a_long_value_does_not_make_a_long_line(tmp_path: Path) -> None:
+    assert len(refusal(write(tmp_path, ["2024-01-02", "x" * 100_000]))) < 500

@@ -179,7 +179,7 @@ def test_the_adjusted_close_is_used_ignored_or_required(tmp_path):
         ),
         # Midnights throughout are labels of days; unless one says otherwise.
         ("2024-01-02 00:00:00", "2024-01-03 00:00:00", {}, "2024-01-03 00:00"),
-        ("2024-01-02 00:00:00-05:00", "2024-01-03 00:00:00-05:00", {}, "2024-01-03 00:00"),
+        ("2024-01-02 00:00:00-05:00", "2024-01-03 00:00:00-05:00", {}, "2024-01-03 05:00"),
         (
             "2024-01-02 00:00:00",
             "2024-01-03 00:00:00",
@@ -413,13 +413,11 @@ def test_config_refusals(options, message):
     assert message in str(caught.value)
 
 
-def test_a_single_symbol_contradicts_a_symbol_column_and_a_folder(tmp_path):
+def test_a_single_symbol_contradicts_a_symbol_column(tmp_path):
     path = write(tmp_path, "symbol," + HEADER + "A," + ROWS[0] + "\nA," + ROWS[1])
     with pytest.raises(ConfigError, match="has the column 'symbol'"):
         load(path, symbol="B")
     assert load(path, symbol="B", ignore=["symbol"]).symbols == ("B",)
-    with pytest.raises(ConfigError, match="is a folder, whose file names give the symbols"):
-        load(tmp_path, symbol="B")
 
 
 # --- Parquet --------------------------------------------------------------------------------

@@ -89,9 +89,9 @@ def test_identical_duplicates_are_dropped_and_counted():
     r = raw()
     rows = [0, 1, 1, 2, 2, 3, 4]
     doubled = RawBars("X", "f.csv", r.frame.iloc[rows], np.arange(2, 9))
-    frame, notes = validate(doubled)
+    frame, found = validate(doubled)
     assert len(frame) == 5
-    assert notes == ["f.csv: X: 2 identical duplicates were dropped."]
+    assert found.warnings == ["f.csv: X: 2 identical duplicates were dropped."]
 
 
 def test_conflicting_duplicates_are_refused():
@@ -107,26 +107,28 @@ def test_conflicting_duplicates_are_refused():
 def test_unsorted_rows_are_sorted_and_it_is_said():
     r = raw(close=[10.0, 10.1, 10.2, 10.3, 10.4])
     for order, words in (([4, 3, 2, 1, 0], "newest first"), ([0, 2, 1, 3, 4], "not in order of")):
-        frame, notes = validate(RawBars("X", "f.csv", r.frame.iloc[order], np.arange(2, 7)))
+        frame, found = validate(RawBars("X", "f.csv", r.frame.iloc[order], np.arange(2, 7)))
         assert frame["close"].to_list() == [10.0, 10.1, 10.2, 10.3, 10.4]
-        assert len(notes) == 1
-        assert words in notes[0]
+        assert len(found.notes) == 1
+        assert words in found.notes[0]
 
 
 def test_a_bar_that_is_not_over_is_dropped_and_more_are_refused():
-    frame, notes = validate(raw(), clock=pd.Timestamp("2024-01-04 12:00", tz="UTC"))
+    frame, found = validate(raw(), clock=pd.Timestamp("2024-01-04 12:00", tz="UTC"))
     assert len(frame) == 4
-    assert "closes at 2024-01-05 00:00:00+00:00, is unfinished; it was dropped" in notes[0]
-    frame, notes = validate(raw(), clock=pd.Timestamp("2024-01-05", tz="UTC"))
-    assert (len(frame), notes) == (5, [])
+    assert "closes at 2024-01-05 00:00:00+00:00, is unfinished; it was dropped" in found.warnings[0]
+    frame, found = validate(raw(), clock=pd.Timestamp("2024-01-05", tz="UTC"))
+    assert (len(frame), found.notes) == (5, [])
     text = refusal(raw(), clock=pd.Timestamp("2024-01-03 12:00", tz="UTC"))
     assert "2 bars close in the future (it is now 2024-01-03 12:00 UTC): line 5, line 6." in text
 
 
 def test_as_of_looks_at_the_past():
-    frame, notes = validate(raw(), as_of=pd.Timestamp("2024-01-03", tz="UTC"))
+    frame, found = validate(raw(), as_of=pd.Timestamp("2024-01-03", tz="UTC"))
     assert len(frame) == 3
-    assert notes[0].endswith("bars that close after 2024-01-03 00:00:00+00:00 were omitted: 2.")
+    assert found.warnings[0].endswith(
+        "bars that close after 2024-01-03 00:00:00+00:00 were omitted: 2."
+    )
 
 
 def test_too_few_rows():

@@ -234,6 +234,18 @@ def test_a_dqn_trained_with_masks_asks_for_them(tmp_path):
     assert not DQN.load(tmp_path / "plain.safetensors").masked
 
 
+@pytest.mark.parametrize("settings", [{}, {"prioritized_replay": True}])
+def test_masks_are_saved_with_the_replay(settings, tmp_path):
+    dqn = Maze().learned(steps=5, **settings)
+    dqn.save(tmp_path / "dqn.safetensors", replay=True)
+    loaded = DQN.load(tmp_path / "dqn.safetensors")
+    copied = copy.deepcopy(dqn)
+    losses = [dqn.train_step() for _ in range(20)]
+    for each in (loaded, copied):
+        assert each.replay_buffer.masked
+        assert [each.train_step() for _ in range(20)] == losses
+
+
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_each_agent_of_a_population_has_its_own_masks(prioritized):
     mazes = [Maze(seed) for seed in (5, 6, 7)]
@@ -253,6 +265,20 @@ def test_each_agent_of_a_population_has_its_own_masks(prioritized):
             alone.predict(np.eye(STATES)), population.agents[k].predict(np.eye(STATES))
         )
         assert population.agents[k].masked
+
+
+def test_the_agents_that_are_left_keep_their_masks():
+    from reinforcestrategycreator_pipeline.errors import DivergenceError
+
+    population = Population([{"hyperparameters": LEARNING, "seed": k} for k in range(3)])
+    population.build((STATES,), (ACTIONS,))
+    alone = DQN({"hyperparameters": LEARNING, "seed": 2})
+    alone.build((STATES,), (ACTIONS,))
+    for agent in (*population.agents, alone):
+        Maze(5 if agent is population.agents[0] else 6).fill(agent)
+    population.freeze(0, DivergenceError("stopped by hand"))
+    losses = [population.train_step()[2] for _ in range(20)]
+    assert [alone.train_step() for _ in range(20)] == losses
 
 
 @pytest.mark.parametrize("prioritized", [False, True])

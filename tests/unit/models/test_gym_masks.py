@@ -91,6 +91,16 @@ def test_one_environment(source, n_step, start):
     assert_masks_are_those_of_the_next_states(dqn)
 
 
+@pytest.mark.parametrize("source", ["info", "method"])
+def test_wrapped_environments(source):
+    wrapped = gym.wrappers.TimeLimit(Masked(1, source), 50)
+    statistics = gym.wrappers.vector.RecordEpisodeStatistics(vector("NextStep", source=source))
+    for env in (wrapped, statistics):
+        dqn = dqn_of()
+        dqn.learn(env, TOTAL)
+        assert_masks_are_those_of_the_next_states(dqn)
+
+
 @pytest.mark.parametrize(("mode", "source"), [("SameStep", "info"), ("NextStep", "method")])
 def test_async_vectors(mode, source):
     env = gym.vector.AsyncVectorEnv(
@@ -185,6 +195,27 @@ def test_resumed_to_the_same_bits(make, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         dqn_of(**EVERYTHING).learn(make(), 120, ctrl_c(70), **arguments)
     assert trained(**arguments) == whole
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_continued_to_the_same_bits(make):
+    whole = dqn_of(**EVERYTHING)
+    expected = learning_hash(whole, whole.learn(make(), 120))
+    dqn, env = dqn_of(**EVERYTHING), make()
+    dqn.learn(env, 120, lambda _, row: row["step"] != 40)
+    assert learning_hash(dqn, dqn.learn(env, 120, continue_training=True)) == expected
+
+
+def test_continued_from_a_file_on_a_new_environment(tmp_path):
+    dqn = dqn_of(**EVERYTHING)
+    dqn.learn(Masked(), 60)
+    dqn.save(tmp_path / "dqn.safetensors", replay=True)
+    loaded = type(dqn).load(tmp_path / "dqn.safetensors")
+    loaded.learn(Masked(1), 120, continue_training=True)
+    assert_masks_are_those_of_the_next_states(loaded, 20)
+    again = type(dqn).load(tmp_path / "dqn.safetensors")
+    with pytest.raises(ConfigError, match="because the model was trained with them"):
+        again.learn(Scripted(), 120, continue_training=True)
 
 
 class Forgetful(Own):
@@ -282,6 +313,17 @@ def test_a_wrong_mask_is_one_line_with_environment_and_step(fault, rule):
     with pytest.raises(ConfigError, match=rf"^environment step 5: .*<Faulty.*{rule}") as caught:
         dqn_of().learn(Faulty(fault=fault), 50)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["shape", "type", "values", "broadcast"])
+def test_a_wrong_mask_of_one_environment_of_a_vector(name):
+    """NumPy would broadcast or convert it. One of the nine steps by then was a reset."""
+    broadcast = np.ones(1, bool), r"must have the shape \(3,\)\. Got \(1,\)"
+    fault, rule = {**FAULTS, "broadcast": broadcast}[name]
+    env = gym.vector.SyncVectorEnv([lambda: Masked(0), lambda: Faulty(1, fault, at=5)])
+    place = r"^environment step 9: the action mask of environment 1 of SyncVectorEnv\("
+    with pytest.raises(ConfigError, match=rf"{place}.*{rule}"):
+        dqn_of().learn(env, 50)
 
 
 @pytest.mark.parametrize("name", ["empty", "missing", "late"])

@@ -118,6 +118,7 @@ def test_targets_of_one_step_and_of_three_by_hand():
         terminated=np.array([False, False, True]),
         steps=np.array([1, 3, 3]),
         weights=None,
+        mask_t=None,
     )
     settings = {"hidden_layers": [1], "dueling": False, "layer_norm": False, "head": "expected"}
     for double, best in ((True, 1.0), (False, 3.0)):

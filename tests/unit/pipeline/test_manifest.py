@@ -41,7 +41,7 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", r"manifest.json: is damaged: not valid JSON"),
-        ("[]", r"manifest.json: is damaged: it is not a run's manifest\. Start a new run$"),
+        ("[]", r"manifest.json: is damaged: it is not a run's manifest\. Start a new run\.$"),
         (
             '{"format": 1, "package_version": "0.1.0"}',
             r"was written by another version \('0.1.0', format 1; this version needs format 3\)",

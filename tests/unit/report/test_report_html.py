@@ -382,3 +382,14 @@ def test_missing_policy_or_metrics_are_refused(report_kit, report_data):
         report_kit.replace(report_data, results=results)
     with pytest.raises(ValueError, match="the metrics of 'AAPL' lack the strategy"):
         report_kit.replace(report_data, judgement=report_kit.judged({}, 252.0))
+
+
+def test_the_equity_chart_says_whether_the_portfolio_is_rebalanced(report_kit):
+    data = report_kit.build(symbols=("AAPL", "IBM"), bars=60)
+    said = "The portfolio of each strategy is"
+    assert f"{said} never rebalanced." in CHARTS.get("equity").caption_of(data, "PORTFOLIO")
+    for rule, words in (("monthly", "monthly"), (5, "every 5 bars"), (1, "at every bar")):
+        changed = report_kit.replace(data, rebalance=rule)
+        caption = CHARTS.get("equity").caption_of(changed, "PORTFOLIO")
+        assert f"{said} rebalanced {words}." in caption
+    assert said not in CHARTS.get("equity").caption_of(data, "IBM")

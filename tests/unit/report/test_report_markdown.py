@@ -163,8 +163,11 @@ def test_the_report_says_whether_and_when_the_portfolio_is_rebalanced(report_kit
         f"{small / (small + large):.1%} ({low}) to {large / (small + large):.1%} ({high})"
     )
     assert f"| Portfolio | {never} |" in render_markdown(data)
-    one = portfolio_note(report_kit.build(symbols=("AAPL",)))
+    alone = report_kit.build(symbols=("AAPL",))
+    one = portfolio_note(alone)
     assert one == f"{start}; weights are not rebalanced"
+    one = portfolio_note(report_kit.replace(alone, rebalance="weekly"))
+    assert one == f"{start}; with one asset there is nothing to rebalance"
     weekly = report_kit.replace(data, rebalance="weekly")
     said = (
         f"{start}, which are made equal again weekly, at the open of a bar that all assets have: "

@@ -20,6 +20,7 @@ from reinforcestrategycreator_pipeline.verdict.looks import (
     count_looks,
     looks_at,
     read,
+    record,
     seal,
     sketch,
 )
@@ -109,6 +110,20 @@ class TestFile:
         append(path, look())
         path.write_bytes(path.read_bytes() + line.encode("latin-1") + b"\n")
         assert read(path) == ([look()], 1)
+
+    @pytest.mark.parametrize("killed_after", [0, 1, 2])
+    def test_a_look_that_is_recorded_again_after_a_kill_is_one(self, tmp_path, killed_after):
+        run = tmp_path / "one"
+        run.mkdir()
+        ledgers = (tmp_path / LOOKS, run / LOOKS)
+        for path in ledgers[:killed_after]:
+            append(path, look())
+        record(run, dataclasses.replace(look(), time="2026-01-01T00:09:00Z"))
+        first, second = (path.read_bytes() for path in ledgers)
+        assert first == second
+        assert first.count(b"\n") == 1
+        record(run, look(thresholds="2"))  # another one
+        assert count_looks(run).evaluations == 2
 
     def test_wrong_types_are_no_look(self, tmp_path):
         path = tmp_path / LOOKS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from reinforcestrategycreator_pipeline.deployment.brokers.base import (
@@ -106,6 +106,21 @@ class PaperMarket:
         if not self._in_session:
             raise OrderError("money moves only after a bar has opened and before it closes")
         self.ledger.deposit(amount)
+
+    def split(self, ratio: float) -> None:
+        """Give `ratio` shares for each share held, between two sessions.
+
+        Raises
+        ------
+        OrderError
+            If a bar is open.
+        """
+        if self._in_session:
+            raise OrderError(
+                "shares are split after a bar has closed and before the next one opens"
+            )
+        self.ledger.split(ratio)
+        self._waiting = [replace(order, quantity=order.quantity * ratio) for order in self._waiting]
 
     def take(self, order: Order) -> None:
         """Fill an order, queue it for the next open, or reject it; ignore a repeated order."""

@@ -23,8 +23,10 @@ from reinforcestrategycreator_pipeline.market.sources.files import (  # noqa: F4
     parquet_source,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
+    ZIP,
     fingerprint_files,
     list_files,
+    names_in,
     read_content,
 )
 from reinforcestrategycreator_pipeline.registry import Description
@@ -60,10 +62,12 @@ def source_for(path: Path) -> str:
     """
     formats = {name: getattr(SOURCES.get(name), "suffixes", ()) for name in SOURCES}
     known = tuple(suffix for suffixes in formats.values() for suffix in suffixes)
-    candidates = {p.suffix.lower() for p in list_files(path, known)}
+    candidates = [name for file in list_files(path, known) for name in names_in(file)]
     for name, suffixes in formats.items():
-        if candidates & set(suffixes):
+        if suffixes and any(candidate.endswith(tuple(suffixes)) for candidate in candidates):
             return name
+    if path.name.lower().endswith(ZIP) and path.is_file():
+        return "csv"  # which says what is wrong with the archive
     if not path.exists():
         read_content(path)  # raises, and suggests the nearest name
     raise DataError(f"{path}: the file name does not end in {' or '.join(known)}.")

@@ -17,12 +17,14 @@ from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import TableSource
-from reinforcestrategycreator_pipeline.market.sources.files.layout import TIME
+from reinforcestrategycreator_pipeline.market.sources.files.joining import Part
+from reinforcestrategycreator_pipeline.market.sources.files.names import TIME
 from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ArrowColumn
-from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 _HELD: dict[str, MarketData] = {}  # by the hash of their content, so two runs cannot mix them up
@@ -108,10 +110,13 @@ class FrameReader(TableSource):
             return {table.symbol: np.arange(table.n_rows)}
         return super().symbol_rows(table, column)
 
-    def _raw_bars(self, table: Table, notes: list[str], warnings: list[str]) -> list[RawBars]:
+    def _parts(self, table: Table, found: Findings) -> list[Part]:
         if isinstance(table, _FrameTable) and table.stamped and self.bar_stamp == "auto":
-            return replace(self, bar_stamp="close")._raw_bars(table, notes, warnings)
-        return super()._raw_bars(table, notes, warnings)
+            return [replace(part, stamped=True) for part in super()._parts(table, found)]
+        return super()._parts(table, found)
+
+    def _rules(self, part: Part) -> StampRules:
+        return replace(self, bar_stamp="close") if part.stamped else self
 
 
 @dataclass(frozen=True)

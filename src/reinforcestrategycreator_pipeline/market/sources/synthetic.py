@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.checks import (
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.limits import MAX_BARS
 from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
@@ -152,7 +153,7 @@ class SyntheticSource(Strict):
                 k: list(v) if isinstance(v, tuple) else v for k, v in parameters.items()
             },
         }
-        return prepare(raws, provenance, notes=[f"{note}."])
+        return prepare(raws, provenance, found=Findings([f"{note}."]))
 
     def _frame(self, rng: np.random.Generator, stamps: pd.DatetimeIndex) -> pd.DataFrame:
         path = _PROCESSES[self.kind](rng, self.n_bars, **self.process_parameters())

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -48,6 +49,7 @@ class TaskModel(Model, Protocol):
     input_shape: tuple[int, ...]
     n_inputs: int
     n_actions: int
+    last_training: Any
 
     @property
     def hyperparameters(self) -> DQNHyperparameters:
@@ -57,6 +59,11 @@ class TaskModel(Model, Protocol):
     @property
     def replay_buffer(self) -> Any:
         """Replay that the transitions go to."""
+        ...
+
+    @property
+    def learner(self) -> Any:
+        """Networks of the model; its attribute ``networks.t`` counts the updates."""
         ...
 
     @property
@@ -223,7 +230,7 @@ class Collector(ABC):
         self.running_lengths = np.zeros(n_envs, dtype=np.int64)
         self.ended = np.zeros(n_envs, dtype=bool)
         self.recorders: list[Recorder] = []
-        self._model, self._task, self._last_step = model, task, last_step
+        self._model, self._task, self.last_step = model, task, last_step
         self._replay = model.replay_buffer
         self._observes = bool(model.hyperparameters.normalize_observations)
 
@@ -241,6 +248,9 @@ class Collector(ABC):
 
     def after_restore(self) -> None:  # noqa: B027 - a subclass may have nothing to do
         """Update internal state after `states`, `ended`, and the environments were restored."""
+
+    def attach(self) -> None:  # noqa: B027 - a subclass may have nothing to do
+        """Change the environment object again, after `release`."""
 
     def release(self) -> None:  # noqa: B027 - a subclass may have nothing to do
         """Undo all changes to the environment object."""
@@ -320,7 +330,7 @@ class SingleCollector(Collector):
         np.copyto(then[2], observation)
         if not math.isfinite(following.dot(following)):
             self._returned.refuse_non_finite(following, step)
-        cut = truncated or step >= self._last_step
+        cut = truncated or step >= self.last_step
         next_mask = self._note_mask(info, not terminated)
         row = (state, int(actions[0]), reward, following, terminated, cut)
         if next_mask is None:
@@ -380,10 +390,16 @@ class VectorCollector(Collector):
                 self.recorders = [Recorder(e) for e in self._envs]
             wrapped = self.recorders if recording else self._envs
             # The vector itself converts what it gets in silence.
-            env.envs[:] = [
-                CheckedEnv(e, returned, lambda: self._coming)
-                for e, returned in zip(wrapped, self._alone, strict=True)
+            self._checked = [
+                CheckedEnv(e, returned, lambda: self._coming, partial(self._reader.check, i))
+                for i, (e, returned) in enumerate(zip(wrapped, self._alone, strict=True))
             ]
+            self.attach()
+
+    def attach(self) -> None:
+        """Put the checks, and the recorders, around the environments of the vector."""
+        if self._envs is not None:
+            self.env.envs[:] = self._checked
 
     def release(self) -> None:
         """Put the environments back into the vector as they were."""
@@ -442,7 +458,7 @@ class VectorCollector(Collector):
             first_states = following.copy()
             self._put_final(shaped, infos, over)
         self._check(following, step)
-        cut = truncated if self.steps < self._last_step else np.ones(self.n_envs, dtype=bool)
+        cut = truncated if self.steps < self.last_step else np.ones(self.n_envs, dtype=bool)
         row = (states, actions, rewards, following, terminated, cut)
         present = None if whole else acting
         if self.masks is None:

@@ -31,13 +31,16 @@ from reinforcestrategycreator_pipeline.models.gym.collectors import (
     task_of,
 )
 from reinforcestrategycreator_pipeline.models.gym.masks import SETTINGS, ActionMasking
+from reinforcestrategycreator_pipeline.models.gym.paused import PausedTraining
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 from reinforcestrategycreator_pipeline.models.gym.rounds import (
+    SEEDS,
     Callback,
     Evaluation,
     LearningResult,
     Loop,
 )
+from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 __all__ = ["LearningResult", "learn", "make_collector"]
@@ -59,6 +62,7 @@ def learn(
     resume: bool = False,
     progress_bar: bool = False,
     action_masking: ActionMasking = "auto",
+    continue_training: bool = False,
 ) -> LearningResult:
     """Train `model` on `env`; implements `DQN.learn`, which documents the parameters."""
     require_int(OWNER, "total_steps", total_steps, 0)
@@ -73,6 +77,7 @@ def learn(
         ("keep_best", keep_best),
         ("resume", resume),
         ("progress_bar", progress_bar),
+        ("continue_training", continue_training),
     ):
         require_bool(OWNER, name, flag)
     for name, needed, other in (
@@ -81,11 +86,14 @@ def learn(
     ):
         given = checkpoint_folder if name == "checkpoint_folder" else eval_env
         require(given is not None or not needed, OWNER, name, f"given {other}", given)
+    rule = "false with resume, which goes on from the checkpoint"
+    require(not (continue_training and resume), OWNER, "continue_training", rule, True)
     task = task_of(env)
     if eval_env is not None:
         _require_evaluable(env, eval_env, task)
+    before = training_before(model, total_steps) if continue_training else None
     recording = checkpoint_folder is not None
-    collector = make_collector(model, env, task, total_steps, recording, action_masking)
+    collector, fresh = collector_for(model, env, total_steps, before, recording, action_masking)
     loop = Loop(
         model,
         collector,
@@ -102,7 +110,8 @@ def learn(
     )
     try:
         if not (resume and loop.resume()):
-            collector.start(model.config.seed)
+            begin(loop, before, fresh)
+        model.last_training = loop
         with contextlib.ExitStack() as stack:
             bar = ProgressBar(total_steps, collector.steps) if progress_bar else None
             if bar is not None:
@@ -110,6 +119,68 @@ def learn(
             return loop.run(bar)
     finally:
         collector.release()
+
+
+def training_before(model: TaskModel, total_steps: int) -> Loop | PausedTraining:
+    """Return the last training of `model`, which is to go on until `total_steps`.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it was to take more steps.
+    """
+    before: Loop | PausedTraining | None = getattr(model, "last_training", None)
+    if before is None:
+        raise ConfigError(
+            f"The continue_training parameter of {OWNER} must be false for a DQN that was not "
+            f"trained by it, nor loaded from a file of save(path, replay=True)."
+        )
+    rule = f"at least {before.total_steps}, as in the training that goes on"
+    require(total_steps >= before.total_steps, OWNER, "total_steps", rule, total_steps)
+    return before
+
+
+def collector_for(
+    model: TaskModel,
+    env: Any,
+    total_steps: int,
+    before: Loop | PausedTraining | None,
+    recording: bool = False,
+    action_masking: ActionMasking = "auto",
+) -> tuple[Collector, bool]:
+    """Return the collector of a training, and whether its environment must be reset.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not fit the task, or the settings do not fit a training that goes on.
+    """
+    if not (isinstance(before, Loop) and before.whole and before.collector.env is env):
+        return make_collector(
+            model, env, task_of(env), total_steps, recording, action_masking
+        ), True
+    collector = before.collector
+    rule = "None: the training that goes on had none, and its running episode was not recorded"
+    require(not recording or bool(collector.recorders), OWNER, "checkpoint_folder", rule, "one")
+    rule = f"{collector.action_masking!r}, as in the training that goes on"
+    same = action_masking == collector.action_masking
+    require(same, OWNER, "action_masking", rule, action_masking)
+    collector.last_step = total_steps
+    collector.attach()
+    return collector, False
+
+
+def begin(loop: Loop, before: Loop | PausedTraining | None, fresh: bool) -> None:
+    """Take over the training `before`, if any, and reset the environment if it is `fresh`."""
+    model, collector = loop.model, loop.collector
+    if before is not None:
+        loop.take(before)
+    if not fresh:
+        return
+    seed, t, rows = model.config.seed, model.learner.networks.t, len(model.replay_buffer)
+    if t or rows:  # not the same first episodes once more
+        seed = int(generator(seed, f"learn/again/{t}/{rows}").integers(SEEDS))
+    collector.start(seed)
 
 
 def _callbacks(callback: Callback | Sequence[Callback] | None) -> list[Callback]:

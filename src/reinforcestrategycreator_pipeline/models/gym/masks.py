@@ -129,7 +129,7 @@ class MaskReader:
         Returns
         -------
         ndarray of bool, shape (A,), or None
-            A copy; None if it is missing.
+            None if it is missing; it may be the array of the environment, which may change.
 
         Raises
         ------
@@ -143,10 +143,9 @@ class MaskReader:
             if needed:
                 raise self._missing(step, "")
             return None
-        masks = as_masks(
+        return as_masks(
             found, (self.n_actions,), lambda: self._subject(step), None if needed else _NOT_NEEDED
         )
-        return masks.copy()
 
     def row(self, i: int, info: Mapping[str, Any], env: Any, step: int) -> Bools:
         """Return the mask of environment `i` of a vector, which was just reset by itself."""
@@ -158,6 +157,13 @@ class MaskReader:
         return as_masks(
             found, (self.n_actions,), lambda: self._subject(step, f"environment {i} of ")
         )
+
+    def check(self, i: int, info: Mapping[str, Any], step: int) -> None:
+        """Check type and shape of the mask of environment `i` before the vector converts it."""
+        found = info.get(KEY)
+        if found is not None and self.watches:
+            shape, which = (self.n_actions,), f"environment {i} of "
+            as_masks(found, shape, lambda: self._subject(step, which), _NOT_NEEDED)
 
     def many(self, infos: Mapping[str, Any], step: int, needed: Bools) -> Bools:
         """Return the masks of the current states of a vector.
@@ -288,7 +294,8 @@ _NOT_NEEDED = np.zeros((), dtype=bool)
 def _method_of(env: Any, vector: bool) -> Callable[[], Any] | None:
     """Return the function that gives the current masks of `env`, if there is one."""
     if not vector:
-        return env.get_wrapper_attr(METHOD) if env.has_wrapper_attr(METHOD) else None
+        of_env = env.get_wrapper_attr(METHOD) if env.has_wrapper_attr(METHOD) else None
+        return of_env if callable(of_env) else None
     import gymnasium
 
     base = env.unwrapped

@@ -186,10 +186,19 @@ class CheckedEnv:
         Checks of this environment, with its name for the messages.
     step_now : callable
         Returns the number of the current environment step.
+    check_info : callable
+        Called as ``check_info(info, step)`` with every info.
     """
 
-    def __init__(self, env: Any, returned: Returned, step_now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        env: Any,
+        returned: Returned,
+        step_now: Callable[[], int],
+        check_info: Callable[[Mapping[str, Any], int], None],
+    ) -> None:
         self.env, self._returned, self._step_now = env, returned, step_now
+        self._check_info = check_info
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.env, name)
@@ -197,7 +206,9 @@ class CheckedEnv:
     def reset(self, **options: Any) -> Any:
         """Reset the environment, and check the answer."""
         answer = self.env.reset(**options)
-        self._returned.refuse_non_finite(self._returned.first(answer)[0], None)
+        observation, info = self._returned.first(answer)
+        self._returned.refuse_non_finite(observation, None)
+        self._check_info(info, self._step_now())
         return answer
 
     def step(self, action: Any) -> Any:
@@ -205,4 +216,5 @@ class CheckedEnv:
         answer, step = self.env.step(action), self._step_now()
         observation, *checked = self._returned.step(answer, step)
         self._returned.refuse_non_finite(observation, step)
+        self._check_info(checked[-1], step)
         return answer[0], *checked

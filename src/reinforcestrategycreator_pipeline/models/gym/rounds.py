@@ -18,6 +18,7 @@ from reinforcestrategycreator_pipeline.errors import NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import Collector, TaskModel
 from reinforcestrategycreator_pipeline.models.gym.masks import KEY, ActionMasking, MaskReader
+from reinforcestrategycreator_pipeline.models.gym.paused import PausedTraining, Progress
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
 from reinforcestrategycreator_pipeline.models.gym.returned import Returned
 from reinforcestrategycreator_pipeline.models.learner.state import config_record
@@ -88,35 +89,6 @@ class LearningResult:
     best_step: int | None = None
     restarts: list[int] = field(default_factory=list)
     alarm: str | None = None
-
-
-@dataclass
-class Progress:
-    """State of a training besides its model, replay, and environments.
-
-    Attributes
-    ----------
-    steps : int
-        Environment steps done; set only in a checkpoint, since the collector counts them.
-    last_round : int
-        Environment step of the last round of training.
-    owed : int
-        Training steps of that round still to be done.
-    evaluations, restarts : list
-        As in `LearningResult`.
-    evaluated_at : int
-        Environment step of the last evaluation.
-    environments : list of dict
-        Header of each environment's snapshot; set only in a checkpoint.
-    """
-
-    steps: int = 0
-    last_round: int = 0
-    owed: int = 0
-    evaluations: list[tuple[int, float]] = field(default_factory=list)
-    evaluated_at: int = 0
-    restarts: list[int] = field(default_factory=list)
-    environments: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Evaluation:
@@ -226,6 +198,11 @@ class Loop:
         Store for checkpoints; by default none are written.
     checkpoint_interval : int
         Environment steps between two checkpoints, >= 1; within a round of training, training steps.
+
+    Attributes
+    ----------
+    whole : bool
+        False if an error ended it in the middle of an environment step: then the episode is lost.
     """
 
     def __init__(
@@ -245,8 +222,12 @@ class Loop:
         self.replay = model.replay_buffer
         self.progress, self.best = Progress(), Best()
         self.checkpoints = (
-            None if store is None else Checkpoints(store, model, self.replay, self._identity())
+            None
+            if store is None
+            else Checkpoints(store, model, self.replay, self._identity(), grows="total_steps")
         )
+        self.whole = True
+        self._last: tuple[dict[str, Array], dict[str, Any]] | None = None
         self._learning_starts = stored_before_training(model.hyperparameters)
         self._ended_by_callback = False
         self._clock = (time.perf_counter(), 0)
@@ -280,7 +261,9 @@ class Loop:
                 raise KeyboardInterrupt
         if bar is not None:
             self._show(bar, at_once=True)
-        if self.keep_best:
+        if self.keep_best and self.best.header is not None:
+            tensors, header = self.model.state()
+            self._last = {name: array.copy() for name, array in tensors.items()}, header
             self.best.put_into(self.model)
         return self.result()
 
@@ -289,19 +272,47 @@ class Loop:
         collector = self.collector
         share = (collector.steps + collector.n_envs) / self.total_steps
         self.model.set_progress(min(share, 1.0))
+        self.whole = False
         collector.collect()
+        self.whole = True
+
+    @property
+    def steps(self) -> int:
+        """Environment steps done."""
+        return self.collector.steps
+
+    def take(self, before: Loop | PausedTraining) -> None:
+        """Go on where another training of the same model ended.
+
+        Its best evaluation is known if it was in this process; with `keep_best` the model then goes
+        on from its last weights, not from the best ones.
+        """
+        if isinstance(before, Loop):
+            self.progress, self.best = before.progress, before.best
+            if before._last is not None:
+                self.model.restore(*before._last)
+            episodes = before.collector.episodes
+        else:
+            before = before.paused()
+            self.progress, episodes = before.progress, before.episodes
+        self.collector.steps, self.collector.episodes = before.steps, episodes
+
+    def paused(self) -> PausedTraining:
+        """Return the training without its environment, as a copy."""
+        progress = replace(self.progress, steps=self.steps, environments=[])
+        return PausedTraining(progress, self.collector.episodes, self.total_steps).paused()
 
     def result(self) -> LearningResult:
         """Return the result of the training so far."""
         collector, episodes = self.collector, self.collector.episodes
         return LearningResult(
-            episodes.returns,
-            episodes.lengths,
-            episodes.ended_at,
-            self.progress.evaluations,
+            list(episodes.returns),
+            list(episodes.lengths),
+            list(episodes.ended_at),
+            list(self.progress.evaluations),
             collector.steps,
             self.best.step,
-            self.progress.restarts,
+            list(self.progress.restarts),
         )
 
     def due(self) -> int:
@@ -430,7 +441,6 @@ class Loop:
         if found is None:
             return False
         self.progress = progress = Progress(**found)
-        progress.evaluations = [(step, value) for step, value in progress.evaluations]
         collector = self.collector
         collector.steps = progress.steps
         for name, column in part("episodes").items():

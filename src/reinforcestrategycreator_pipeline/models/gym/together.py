@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from reinforcestrategycreator_pipeline.checks import require_int
+from reinforcestrategycreator_pipeline.checks import require_bool, require_int
 from reinforcestrategycreator_pipeline.errors import DivergenceError, NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
 from reinforcestrategycreator_pipeline.models.gym.collectors import (
     OWNER,
     Environment,
     TaskModel,
-    task_of,
 )
-from reinforcestrategycreator_pipeline.models.gym.loop import make_collector
+from reinforcestrategycreator_pipeline.models.gym.loop import (
+    begin,
+    collector_for,
+    training_before,
+)
 from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
 from reinforcestrategycreator_pipeline.models.gym.rounds import LearningResult, Loop
 from reinforcestrategycreator_pipeline.replay.stacked import require_same_masks
@@ -49,6 +52,7 @@ def learn_together(
     envs: Sequence[Environment],
     total_steps: int,
     action_masking: ActionMasking = "auto",
+    continue_training: bool = False,
 ) -> list[LearningResult]:
     """Train several agents, each bit-identical to `loop.learn` of that agent alone.
 
@@ -62,6 +66,8 @@ def learn_together(
         Environment steps per agent, >= 0.
     action_masking : {"auto", "on", "off"}
         Whether action masks are used; see `DQN.learn`.
+    continue_training : bool
+        Whether the last training of every agent goes on; see `DQN.learn`.
 
     Returns
     -------
@@ -79,14 +85,18 @@ def learn_together(
         On Ctrl-C or SIGTERM, between two training steps.
     """
     require_int(OWNER, "total_steps", total_steps, 0)
-    loops = []
-    for agent, env in zip(team.agents, envs, strict=True):
-        task = task_of(env)
-        collector = make_collector(agent, env, task, total_steps, action_masking=action_masking)
-        loops.append(Loop(agent, collector, total_steps))
-        collector.start(agent.config.seed)
-    require_same_masks([loop.collector.masks is not None for loop in loops])
+    require_bool(OWNER, "continue_training", continue_training)
+    loops: list[Loop] = []
     try:
+        for agent, env in zip(team.agents, envs, strict=True):
+            before = training_before(agent, total_steps) if continue_training else None
+            collector, fresh = collector_for(
+                agent, env, total_steps, before, action_masking=action_masking
+            )
+            loops.append(Loop(agent, collector, total_steps))
+            begin(loops[-1], before, fresh)
+            agent.last_training = loops[-1]
+        require_same_masks([loop.collector.masks is not None for loop in loops])
         with deferred_interrupts() as stop:
             while True:
                 due = {k: loop.due() for k, loop in enumerate(loops) if k not in team.stopped}
@@ -96,14 +106,16 @@ def learn_together(
                 for _ in range(together):
                     if stop:
                         raise KeyboardInterrupt
+                    for k in due:
+                        loops[k].done(1)
                     team.train_step()
                 for k, steps in due.items():
                     for _ in range(steps - together):
                         if stop:
                             raise KeyboardInterrupt
+                        loops[k].done(1)
                         if k not in team.stopped:
                             _train_alone(team, k)
-                    loops[k].done(steps)
                 if stop:
                     raise KeyboardInterrupt
                 # Resets in vectors do not count as steps, so some agents may finish before others.

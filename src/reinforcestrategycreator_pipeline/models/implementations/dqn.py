@@ -25,20 +25,27 @@ from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.action_masks import as_masks, random_actions
 from reinforcestrategycreator_pipeline.action_masks import masked as masked_values
 from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
-from reinforcestrategycreator_pipeline.checks import from_mapping, require
+from reinforcestrategycreator_pipeline.checks import from_mapping, require, require_bool
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     NonFiniteError,
+    shorten,
 )
 from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.base import MODELS
+from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     DQNConfig,
     DQNHyperparameters,
     HyperparameterKeywords,
 )
 from reinforcestrategycreator_pipeline.models.learner.learner import Learner
+from reinforcestrategycreator_pipeline.models.learner.saved_replay import (
+    PREFIX,
+    replay_state,
+    restore_replay,
+)
 from reinforcestrategycreator_pipeline.models.learner.size import (
     replay_bytes,
     require_network_memory,
@@ -59,7 +66,7 @@ from reinforcestrategycreator_pipeline.replay.batch import Batch, Replay
 from reinforcestrategycreator_pipeline.replay.prioritized import PrioritizedSampler
 from reinforcestrategycreator_pipeline.replay.ring import RingReplay
 from reinforcestrategycreator_pipeline.replay.sampling import UniformSampler
-from reinforcestrategycreator_pipeline.replay.store import RingStore
+from reinforcestrategycreator_pipeline.replay.store import RingStore, part
 from reinforcestrategycreator_pipeline.seeding import generator
 
 if TYPE_CHECKING:
@@ -67,7 +74,8 @@ if TYPE_CHECKING:
 
     from reinforcestrategycreator_pipeline.models.gym.collectors import Environment
     from reinforcestrategycreator_pipeline.models.gym.masks import ActionMasking
-    from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult
+    from reinforcestrategycreator_pipeline.models.gym.paused import PausedTraining
+    from reinforcestrategycreator_pipeline.models.gym.rounds import Callback, LearningResult, Loop
     from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 
 
@@ -75,7 +83,7 @@ __all__ = ["DQN", "DQNConfig", "DQNHyperparameters"]
 
 
 @MODELS.register("dqn")
-class DQN:
+class DQN(DeepCopiesOnly):
     """Deep Q-network for vector states and discrete actions.
 
     Parameters
@@ -183,6 +191,7 @@ class DQN:
         self.exploration_rate = hp.exploration_initial
         self.learning_rate_scale = 1.0
         self.progress = 0.0
+        self.last_training: Loop | PausedTraining | None = None
 
     if not TYPE_CHECKING:  # type checkers would accept any name
 
@@ -255,21 +264,26 @@ class DQN:
         if replay is None:  # not `or`: an empty replay is falsy
             needed = replay_bytes(self.n_inputs, self.dtype, hp.buffer_size)
             require_memory(needed, "DQN", "buffer_size", hp.buffer_size)
-            replay = RingReplay(
-                hp.buffer_size,
-                self.n_inputs,
-                self._generators["replay"],
-                self.dtype,
-                self.n_actions,
-                n_step=hp.n_step,
-                gamma=hp.gamma,
-            )
+            replay = self._own_replay()
         if isinstance(replay, RingStore):
             rule = f"{replay.n_step}, the number of steps that a transition of its replay spans"
             require(hp.n_step == replay.n_step, "DQN", "n_step", rule, hp.n_step)
         if hp.prioritized_replay:
             self._prioritize(replay)
         self.learner = Learner(self.config, self.spec, self.head, replay, self._generators)
+        self.last_training = None
+
+    def _own_replay(self) -> RingReplay:
+        hp = self.hyperparameters
+        return RingReplay(
+            hp.buffer_size,
+            self.n_inputs,
+            self._generators["replay"],
+            self.dtype,
+            self.n_actions,
+            n_step=hp.n_step,
+            gamma=hp.gamma,
+        )
 
     def _prioritize(self, replay: Any) -> None:
         """Set a `RingStore` to sample by priority; any other replay must do so already."""
@@ -577,6 +591,7 @@ class DQN:
         resume: bool = False,
         progress_bar: bool = False,
         action_masking: ActionMasking = "auto",
+        continue_training: bool = False,
     ) -> LearningResult:
         """Train on a Gymnasium environment with vector observations and discrete actions.
 
@@ -616,7 +631,8 @@ class DQN:
             environment step, one is written, too.
         resume : bool
             Continue from the newest valid checkpoint in the folder, if there is one; the result is
-            bit-identical to that of an uninterrupted training. The environment's state is restored
+            bit-identical to that of an uninterrupted training. `total_steps` may be larger than it
+            was, as with `continue_training`. The environment's state is restored
             with its ``get_state()`` and ``set_state(state)`` (a mapping of names to arrays or JSON
             values) if it has both, otherwise by replaying the episode; see `models.gym.recording`.
             If that fails, a new episode begins, a warning is logged, and the step is added to
@@ -630,10 +646,19 @@ class DQN:
             (n_actions,). "auto" uses masks if the first reset gives them; "on" requires them; "off"
             ignores them.
 
+        continue_training : bool
+            Go on with this model's last training, which ended, was stopped, or was saved by
+            ``save(path, replay=True)``, up to `total_steps` steps in all. These may be more than
+            before: schedules then follow the fraction of the new total. With the same `env`, which
+            must not have been stepped or reset since, its running episode goes on, and a training
+            that was stopped gets the bits of one that was not; otherwise a new episode begins.
+            False begins another training: steps and schedules from 0, other episodes, but the same
+            networks and replay.
+
         Returns
         -------
         LearningResult
-            Episodes, evaluations, and steps of the training.
+            Episodes, evaluations, and steps of the training, with those before it was continued.
 
         Raises
         ------
@@ -654,6 +679,7 @@ class DQN:
             eval_episodes=eval_episodes, eval_max_steps=eval_max_steps, keep_best=keep_best,
             checkpoint_folder=checkpoint_folder, checkpoint_interval=checkpoint_interval,
             resume=resume, progress_bar=progress_bar, action_masking=action_masking,
+            continue_training=continue_training,
         )  # fmt: skip
 
     # -- state ------------------------------------------------------------------------------
@@ -669,7 +695,9 @@ class DQN:
             replay = copy.deepcopy(self.replay_buffer, memo)
             twin.build(self.input_shape, (self.n_actions,), replay)
             twin.restore(*self.state())
-            twin.learner.diagnostics = dict(self.diagnostics)
+            twin.learner.take_unsaved(self.learner)
+        if self.last_training is not None:
+            twin.last_training = self.last_training.paused()
         return twin
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -728,8 +756,16 @@ class DQN:
 
         return export_onnx(self, path)
 
-    def save(self, path: str | Path) -> str:
+    def save(self, path: str | Path, replay: bool = False) -> str:
         """Write networks, Adam, normalization, and generators to one safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : str or Path
+            Path of the file.
+        replay : bool
+            Write the replay, too, with pending n-step windows and priorities: the loaded DQN then
+            trains on to the same bits as this one.
 
         Returns
         -------
@@ -739,16 +775,35 @@ class DQN:
         Raises
         ------
         ConfigError
-            If the loss, the head, or a schedule is an object that cannot be imported by its name.
+            If the loss, the head, or a schedule is an object that cannot be imported by its name;
+            if `replay`, and it was passed to `build`.
+        NonFiniteError
+            If `replay`, and a stored number is not finite.
+        CheckpointError
+            If the file would be larger than `load` accepts.
         """
         from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
+        require_bool("DQN.save", "replay", replay)
         config_record(self.config, strict=True)
-        return write_tensors(path, *self.state())
+        tensors, header = self.state()
+        if replay:
+            own = self._own_replay()
+            if self.hyperparameters.prioritized_replay:
+                self._prioritize(own)
+            found = replay_state(self.replay_buffer, own, self._generators["replay"])
+            tensors, header = tensors | found[0], header | {"replay": found[1]}
+            if self.last_training is not None:
+                paused = self.last_training.paused()
+                tensors |= {f"training.{k}": v for k, v in paused.tensors().items()}
+                header["training"] = paused.header()
+        return write_tensors(path, tensors, header)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a DQN written by `save`; all state, including Adam, is restored bit for bit.
+
+        The replay is empty unless it was saved.
 
         A schedule that cannot be imported raises only when training continues.
 
@@ -763,12 +818,26 @@ class DQN:
         tensors, header = read_tensors(path)
         if header.get("format") != FORMAT:
             raise CheckpointError(f"{path}: not a saved DQN (format {header.get('format')!r})")
+        header = dict(header)
+        replay, training = header.pop("replay", None), header.pop("training", None)
         try:
             saved = from_mapping(SavedDQN, header, "a saved DQN's header")
             dqn = cls(loadable(saved.config))
             dqn.build(tuple(saved.input_shape), (saved.n_actions,))
             dqn.restore(tensors, header)
-        except CheckpointError as error:
+            if replay is not None:
+                restore_replay(dqn.replay_buffer, tensors, replay)
+            if training is not None:
+                from reinforcestrategycreator_pipeline.models.gym.paused import PausedTraining
+
+                dqn.last_training = PausedTraining.of(part(tensors, "training."), training)
+            expected = set(dqn.learner.tensors())
+            for prefix, given in ((PREFIX, replay), ("training.", training)):
+                expected |= {n for n in tensors if given is not None and n.startswith(prefix)}
+            if set(tensors) != expected:
+                names = ", ".join(sorted(set(tensors) ^ expected))
+                raise CheckpointError(f"its header does not name what it holds: {shorten(names)}")
+        except (CheckpointError, NonFiniteError) as error:
             raise CheckpointError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(

@@ -6,6 +6,7 @@ docs/explanation/one-training-step.md explains it line by line.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from reinforcestrategycreator_pipeline.errors import (
     DivergenceError,
     NonFiniteError,
 )
+from reinforcestrategycreator_pipeline.models.copies import NoCopies
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
     MAX_LEARNING_RATE,
     MIN_EPSILON,
@@ -51,7 +53,7 @@ DIVERGENCE_CHECK_INTERVAL = 10
 WEIGHTS_CHECK_INTERVAL = 100  # must be a multiple of DIVERGENCE_CHECK_INTERVAL
 
 
-class Learner:
+class Learner(NoCopies):
     """Networks, guard, and generators of one learner, and the parts of its training step.
 
     Parameters
@@ -137,8 +139,7 @@ class Learner:
         self._use(buffers, noisy_buffers)
         self.networks.restore(before.tensors())
         self.networks.t = before.t
-        for noise, drawn in zip(self.networks.noises, before.noises, strict=True):
-            noise.epsilon[...] = drawn.epsilon
+        self.networks.take_noise(before)
 
     def first_weights(self) -> NamedTensors:
         """Return the initial weights for the seed."""
@@ -340,6 +341,14 @@ class Learner:
         """Return ``q.W0``, ``target.W0``, ``m.W0``, ``v.W0``, ..., ``normalizer.*``; views."""
         found = {} if self.normalizer is None else self.normalizer.state()
         return self.networks.tensors() | {f"normalizer.{k}": v for k, v in found.items()}
+
+    def take_unsaved(self, other: Learner) -> None:
+        """Take what `tensors` and `record` leave out: gradients, noise, and diagnostics."""
+        self.networks.gradients.flat[:] = other.networks.gradients.flat
+        self.networks.take_noise(other.networks)
+        self.diagnostics = dict(other.diagnostics)
+        self._dead_units = copy.deepcopy(other._dead_units)
+        self._warned_of_divergence = other._warned_of_divergence
 
     def record(self) -> dict[str, Any]:
         """Return the rest of the state, JSON-serializable: updates, guard, and generators."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.models.copies import NoCopies
 from reinforcestrategycreator_pipeline.models.learner.training_step import (
     MOST_BUFFERS,
     TrainingStep,
@@ -36,7 +37,7 @@ def buffers_for(spec: NetworkSpec, dtype: np.dtype, agents: int | None = None) -
     return np.zeros((5, padded) if agents is None else (5, agents, padded), dtype=dtype)
 
 
-class QNetworks:
+class QNetworks(NoCopies):
     """Online and target network, gradients, Adam's moments, and noise.
 
     Parameters
@@ -126,6 +127,11 @@ class QNetworks:
         """Draw new noise for both networks."""
         for noise in self.noises:
             noise.resample()
+
+    def take_noise(self, other: QNetworks) -> None:
+        """Take the current noise of networks of the same architecture."""
+        for noise, drawn in zip(self.noises, other.noises, strict=True):
+            noise.epsilon[...] = drawn.epsilon
 
     def apply_noise(self) -> None:
         """Compute the effective weights of both networks from current weights and noise."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def require_kept(run_dir: Path, manifest: Manifest) -> None:
         If the file is damaged, or differs; the message names the key.
     """
     path = run_dir / CONFIG
-    way = f"Change a key with --set; to have the run's own file written again, remove {path}"
+    where = shlex.quote(str(path))
+    way = f"Change a key with --set; to have the run's own file written again, remove {where}"
     if not path.exists() and not path.is_symlink():
         return
     try:

@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 from reinforcestrategycreator_pipeline.seeding import generator
 
 MOST_WARNINGS = 10  # that are printed
@@ -52,3 +53,9 @@ class DataIngestion:
         context.summary["warnings"] = list(data.warnings)
         context.summary["notes"] = list(data.notes)
         context.summary["provenance"] = dict(data.provenance)
+
+
+def data_warnings(manifest: Manifest) -> tuple[str, ...]:
+    """Return the warnings of a run's data, such as guessed times or dropped rows."""
+    record = manifest.stages.get(DataIngestion.name)
+    return () if record is None else tuple(map(str, record.summary.get("warnings", ())))

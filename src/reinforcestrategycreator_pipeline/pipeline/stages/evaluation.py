@@ -19,15 +19,14 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.reporting.run import render_run
-from reinforcestrategycreator_pipeline.runs.artifacts import LOOKS
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest, now
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, judge
 from reinforcestrategycreator_pipeline.verdict.looks import (
     Look,
-    append_once,
     fingerprint,
     known,
+    record,
     seal,
     sketch,
 )
@@ -75,8 +74,7 @@ class Evaluation:
         look = look_of(context, test, judgement)
         sealed = seal(judgement.decision, look, known(context.run_dir)[0])
         judgement = replace(judgement, decision=sealed)
-        for folder in (context.run_dir.parent, context.run_dir):
-            append_once(folder / LOOKS, look)
+        record(context.run_dir, look)
         write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
         trades = results[PORTFOLIO][judged].trades

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
@@ -16,6 +17,7 @@ from reinforcestrategycreator_pipeline.features.vetting import vet
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import (
+    Window,
     bars_needed,
     chronological_split,
 )
@@ -42,18 +44,11 @@ class FeatureEngineering:
     def run(self, context: StageContext) -> None:
         """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
         config: RunConfig = context.config
-        data = read_bars(context.path("bars"))
-        specs = parse_specs(config.features.columns)
-        features = compute_features(data, config, specs)
-        if cuts := config.features.audit_cuts:
-            vetted, notes = vet(data.bars, specs, cuts=cuts, seed=context.seed)
-            for note in notes:
-                context.log.warning(note)
-                context.say(f"Note: {note}")
-            if vetted != specs:
-                features = compute_features(data, config, vetted)
+        features, window, notes = engineer(read_bars(context.path("bars")), config)
+        for note in notes:
+            context.log.warning(note)
+            context.say(f"Note: {note}")
         indexes = [pd.DatetimeIndex(frame.index) for frame in features.frames.values()]
-        window = chronological_split(features.timestamps, config.split)
         features.write(context.path("features"), context.path("feature_spec"))
         rows = {
             name: sum(int(span.mask(index).sum()) for index in indexes)
@@ -70,10 +65,56 @@ class FeatureEngineering:
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
 
 
+def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, tuple[str, ...]]:
+    """Compute and audit the configured features and split the time, or say why no run can.
+
+    ``rsc data check`` calls this function, so it accepts what a run accepts.
+
+    Parameters
+    ----------
+    data : MarketData
+        Bars of all symbols.
+    config : RunConfig
+        Configuration of the run.
+
+    Returns
+    -------
+    FeatureSet
+        Features without their warm-up.
+    Window
+        Spans of training, validation and test.
+    tuple of str
+        What the audit found that is no fault, one sentence each.
+
+    Raises
+    ------
+    DataError
+        If symbols have too few bars, a span has too few of all, or the test span has none that
+        all symbols have, where money is to move between them.
+    FeatureError
+        If a feature cannot be computed, or looks ahead.
+    """
+    specs = parse_specs(config.features.columns)
+    features = compute_features(data, config, specs)
+    notes: tuple[str, ...] = ()
+    if cuts := config.features.audit_cuts:
+        vetted, notes = vet(data.bars, specs, cuts=cuts, seed=config.seed)
+        if vetted != specs:
+            features = compute_features(data, config, vetted)
+    window = chronological_split(features.timestamps, config.split)
+    spans = {
+        name: MarketSpan.cut(data, features, span, config.trading, name)
+        for name, span in window.items()
+    }
+    times = {asset.symbol: asset.times for asset in spans["test"].assets}
+    rebalancing_bars(times, config.trading.rebalance)
+    return features, window, notes
+
+
 def compute_features(
     data: MarketData, config: RunConfig, specs: Sequence[FeatureSpec] | None = None
 ) -> FeatureSet:
-    """Compute the configured features, and require the bars that a run needs.
+    """Compute the configured features, and require enough bars of every symbol for a run.
 
     Parameters
     ----------
@@ -87,8 +128,7 @@ def compute_features(
     Raises
     ------
     DataError
-        If symbols have too few bars (the message names all of them), or none in common, where
-        money is to move between them.
+        If symbols have too few bars; the message names all of them.
     """
     spans = bars_needed(config.split)
     specs = parse_specs(config.features.columns) if specs is None else specs
@@ -113,7 +153,4 @@ def compute_features(
             f"{lookback + spans} bars are needed. Got {n}, {lookback + spans - n} too few."
             f"{more}{leave}"
         )
-    indexes = {symbol: pd.DatetimeIndex(frame.index) for symbol, frame in features.frames.items()}
-    times = {symbol: index.as_unit("ns").asi8 for symbol, index in indexes.items()}
-    rebalancing_bars(times, config.trading.rebalance)
     return features

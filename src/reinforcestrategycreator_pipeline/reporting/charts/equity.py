@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.equity import drawdown
-from reinforcestrategycreator_pipeline.backtesting.results import ORACLE
+from reinforcestrategycreator_pipeline.backtesting.results import ORACLE, PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting.charts import plotting
 from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
 from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
+from reinforcestrategycreator_pipeline.reporting.words import how_often
 
 
 def _caption(data: ReportData, asset: str) -> str:
@@ -25,9 +26,14 @@ def _caption(data: ReportData, asset: str) -> str:
         if ORACLE in data.results[asset]
         else ""
     )
+    moved = ""
+    if asset == PORTFOLIO and len(data.symbols) > 1:
+        never = data.rebalance == "never"
+        how = "never rebalanced" if never else f"rebalanced {how_often(data.rebalance)}"
+        moved = f" The portfolio of each strategy is {how}."
     return (
         f"Growth of 1, net of costs, and the drawdown from the highest close so far."
-        f"{hidden}{thinned}"
+        f"{moved}{hidden}{thinned}"
     )
 
 

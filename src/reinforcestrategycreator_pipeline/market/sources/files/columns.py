@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,18 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
+from reinforcestrategycreator_pipeline.market.sources.files.numbers import (
+    MISSING,
+    PLAIN,
+    NumberStyle,
+    all_plain,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
     parse_texts,
 )
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
-
-_DIGITS = set("0123456789+-.eE")
-_MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a"}
 
 
 class Column(Protocol):
@@ -59,6 +61,7 @@ class TextColumn:
     """A column of text, as in CSV files."""
 
     values: Sequence[str]
+    style: NumberStyle = PLAIN
 
     def texts(self) -> list[str]:
         """Return the values, without surrounding spaces."""
@@ -66,7 +69,7 @@ class TextColumn:
 
     def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers; None for a column without any."""
-        if set("".join(self.values)) <= _DIGITS and all(self.values):
+        if self.style.plain and all_plain(list(self.values)):
             try:
                 return np.array([float(value) for value in self.values])
             except ValueError:
@@ -74,25 +77,17 @@ class TextColumn:
         bad: list[tuple[int, str]] = []
         result = np.full(len(self.values), np.nan)
         for row, text in enumerate(self.texts()):
-            if text.lower() in _MISSING:
+            if text.lower() in MISSING:
                 continue
             try:
-                # float() also accepts "1_000" and digits of other scripts, which are mistakes here.
-                if not (set(text.lower()) <= _DIGITS | set("infty")):
-                    raise ValueError
-                result[row] = float(text)
+                result[row] = self.style.parse(text)
             except ValueError:
                 bad.append((row, text))
         filled = len(bad) + int((~np.isnan(result)).sum())
         if bad and (len(bad) < filled or name in OHLCV or name == ADJUSTED_CLOSE):
-            text = bad[0][1]
-            hint = ""
-            if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text):
-                hint = " Thousands separators are not allowed."
-            elif re.fullmatch(r"[+-]?\d*,\d+", text):
-                hint = " The decimal sign must be a point."
             more = f" ({len(bad) - 1} more such rows)" if len(bad) > 1 else ""
             rows, texts = zip(*bad, strict=True)
+            hint = self.style.hint(bad[0][1])
             raise where.error(rows, name, texts, "is not a number", f"{more}.{hint}")
         return None if bad or filled == 0 else result
 

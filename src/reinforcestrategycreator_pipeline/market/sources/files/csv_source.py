@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.checks import Ge, Le, require
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.files.names import ROW_NUMBER, plain_name
+from reinforcestrategycreator_pipeline.market.sources.files.numbers import NumberStyle
 
+_EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{4}|\d{6}")
 _MAGIC = {
     b"PAR1": "a Parquet file; use the parquet source",
-    b"\x1f\x8b": "compressed by gzip; decompress it first",
-    b"PK\x03\x04": "a zip or Excel file; export it as CSV",
+    b"\x1f\x8b": "compressed by gzip; call it .csv.gz",
+    b"PK\x03\x04": "a zip or Excel file; call a zip .zip, export Excel as CSV",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
 }
@@ -33,12 +39,26 @@ class CsvSource(FileSource):
     ----------
     delimiter : str
         Character between fields, such as ";". `FileSource` documents the other parameters.
+    header : tuple of str
+        Names of the columns of a file without a header.
+    skip_lines, skip_footer : int
+        Number of lines before the header, and of rows after the data, that are not read.
+    decimal : str
+        Sign before the decimals, "." or ",".
+    formatted_numbers : bool
+        Whether numbers may have a currency sign, thousands separators, and K, M, B, T or % at their
+        end: "$2,070.60", "20.3K". A percentage is read as a fraction.
     """
 
     kind = "csv"
     suffixes = (".csv", ".txt")
 
     delimiter: str = ","
+    header: tuple[str, ...] = ()
+    skip_lines: Annotated[int, Ge(0), Le(1000)] = 0
+    skip_footer: Annotated[int, Ge(0), Le(1000)] = 0
+    decimal: Literal[".", ","] = "."
+    formatted_numbers: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,47 +68,67 @@ class CsvSource(FileSource):
 
     def read_table(self, path: Path, content: bytes) -> Table:
         """Split the file into columns of text; each row must have as many fields as the header."""
-        reader = csv.reader(
-            io.StringIO(_decode(path, content), newline=""), delimiter=self.delimiter, strict=True
-        )
+        lines, rows = self._rows(path, _decode(path, content))
+        if not rows:
+            raise DataError(f"{path}: the file is empty.")
+        if self.header:
+            header = self._checked(path, list(self.header), given=True)
+        else:
+            head, _ = rows.pop(0), lines.pop(0)
+            rows, lines, head = _without_levels(path, rows, lines, head)
+            header = self._checked(path, head)
+        if self.skip_footer:
+            rows, lines = rows[: -self.skip_footer], lines[: -self.skip_footer]
+        for row, line in zip(rows, lines, strict=True):
+            if len(row) != len(header):
+                raise DataError(
+                    f"{path}: line {line} has {len(row)} fields, the header has {len(header)}."
+                    f"{_why_ragged(row, header, last=line == lines[-1])}"
+                )
+        values = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+        style = NumberStyle(self.decimal, self.formatted_numbers)
+        columns = {n: TextColumn(v, style) for n, v in zip(header, values, strict=True) if n}
+        columns = self._with_date_and_time(columns)
+        return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64))
+
+    def _rows(self, path: Path, text: str) -> tuple[list[int], list[list[str]]]:
+        """Return line and fields of every row that is not empty."""
+        stream = io.StringIO(text, newline="")
+        delimiter, skip = self.delimiter, self.skip_lines
+        if not skip and (match := _EXCEL_HINT.match(text)):
+            delimiter, skip = match[1], 1  # Excel's own line, which states the delimiter
+        for _ in range(skip):
+            stream.readline()
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
         rows: list[list[str]] = []
         lines: list[int] = []
-        header: list[str] | None = None
         try:
             for row in reader:
-                if not row:
-                    continue  # an empty line
-                if header is None:
-                    if any(name.strip() for name in row):
-                        header = self._header(path, row)
-                    continue
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{path}: line {reader.line_num} has {len(row)} fields, the header has "
-                        f"{len(header)}. (A thousands separator, as in 1,234.5, adds a field.)"
-                    )
-                rows.append(row)
-                lines.append(reader.line_num)
+                if row and (rows or any(name.strip() for name in row)):
+                    rows.append(row)
+                    lines.append(reader.line_num + skip)
         except csv.Error as error:
             hint = ""
             if "unexpected end" in str(error):
                 after = lines[-1] if lines else 1
                 hint = f"; a quotation mark that opens after line {after} is never closed"
-            raise DataError(f"{path}: line {reader.line_num}: {error}{hint}.") from error
-        if header is None:
-            raise DataError(f"{path}: the file is empty.")
-        values = zip(*rows, strict=True) if rows else [()] * len(header)
-        # A column without a name is the row index that pandas' to_csv writes.
-        columns = {n: TextColumn(v) for n, v in zip(header, values, strict=True) if n}
-        return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64))
+            line = reader.line_num + skip
+            raise DataError(f"{path}: line {line}: {error}{hint}.") from error
+        return lines, rows
 
-    def _header(self, path: Path, row: list[str]) -> list[str]:
+    def _checked(self, path: Path, row: list[str], given: bool = False) -> list[str]:
         names = [name.strip() for name in row]
-        if all(n[:1].isdigit() for n in names):
-            raise DataError(f"{path}: has no header; the first line is data: {names[0]!r}, ...")
-        twice = sorted({n for n in names if n and names.count(n) > 1})
+        if not names[0] and ROW_NUMBER not in names:
+            names[0] = ROW_NUMBER  # the index that pandas' to_csv writes
+        if not given and all(n[:1].isdigit() for n in names):
+            raise DataError(
+                f"{path}: has no header; the first line is data: {names[0]!r}, ... Set header to "
+                "the names of its columns: [date, open, high, low, close, volume]."
+            )
+        twice = sorted({n for n in names if n and names.count(n) > 1 and n not in self.ignore})
         if twice:
-            raise DataError(f"{path}: the header has the column {twice[0]!r} twice.")
+            what = "header parameter" if given else "header"
+            raise DataError(f"{path}: the {what} has the column {twice[0]!r} twice.")
         if len(names) == 1:
             other = [d for d in (",", ";", "\t", "|") if d != self.delimiter and d in names[0]]
             if other:
@@ -97,6 +137,45 @@ class CsvSource(FileSource):
                     f"{other[0]!r}, not {self.delimiter!r}. Set delimiter."
                 )
         return names
+
+    def _with_date_and_time(self, columns: dict[str, TextColumn]) -> dict[str, TextColumn]:
+        """Join a column of dates and one of times of day, as ``<DATE>`` and ``<TIME>``."""
+        free = {plain_name(n): n for n in columns if n not in self.ignore}
+        date, time = free.get("date"), free.get("time")
+        if self.timestamp_column is not None or date is None or time is None:
+            return columns
+        clocks = columns[time].texts()
+        if not (clocks and all(_CLOCK.fullmatch(clock) for clock in clocks)):
+            return columns
+        both = [f"{d} {t}" for d, t in zip(columns[date].texts(), clocks, strict=True)]
+        rest = {name: column for name, column in columns.items() if name not in (date, time)}
+        return {f"{date} {time}": TextColumn(both), **rest}
+
+
+def _without_levels(
+    path: Path, rows: list[list[str]], lines: list[int], head: list[str]
+) -> tuple[list[list[str]], list[int], list[str]]:
+    """Return a table without the two further rows of names that yfinance writes."""
+    if not (head[0] == "Price" and len(rows) > 1 and rows[0][0] == "Ticker"):
+        return rows, lines, head
+    if rows[1][0] not in ("Date", "Datetime"):
+        return rows, lines, head
+    tickers = sorted(set(rows[0][1:]))
+    if len(tickers) > 1:
+        raise DataError(
+            f"{path}: has the columns of {len(tickers)} symbols side by side, {tickers[0]} and "
+            "others. Download each by yfinance with multi_level_index=False, to one file each."
+        )
+    return rows[2:], lines[2:], [rows[1][0], *head[1:]]
+
+
+def _why_ragged(row: list[str], header: list[str], last: bool) -> str:
+    """Return a sentence, with a space before it, on the likely cause of a row's length."""
+    if len(header) == 1:
+        return " Set skip_lines, if the first lines are no header."
+    if len(row) > len(header) and any(re.fullmatch(r"\d{3}(\.\d*)?", f) for f in row):
+        return " (A thousands separator, as in 1,234.5, adds a field.)"
+    return " Set skip_footer, if the last rows are no data." if last else ""
 
 
 def _decode(path: Path, content: bytes) -> str:

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.checks import Len, require
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, require
+from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
+from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.preparation import prepare
+from reinforcestrategycreator_pipeline.market.sources.files.closes import close_times
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
-from reinforcestrategycreator_pipeline.market.sources.files.layout import (
-    SYMBOL,
-    TIME,
-    ColumnLayout,
+from reinforcestrategycreator_pipeline.market.sources.files.joining import (
+    Part,
+    join_parts,
+    joined_frame,
+    joined_stamps,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.layout import ColumnLayout
+from reinforcestrategycreator_pipeline.market.sources.files.names import SYMBOL, TIME
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     fingerprint_files,
     list_files,
     read_content,
+    stem_of,
+    unpacked,
 )
-from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules, close_times
-from reinforcestrategycreator_pipeline.market.validation import RawBars, check_values
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
+    StampRules,
+    localized,
+    settled,
+)
+from reinforcestrategycreator_pipeline.market.validation import RawBars, widen
 from reinforcestrategycreator_pipeline.market.windows import parse_instant
-
-# BTCUSDT-1h-2024-12, AAPL_2024, AAPL.20240131
-_DATED = re.compile(r"(?P<symbol>.*?[^\W_])[-_. ]+(?:19|20)\d{2}(?:[-_.]?\d{2}(?:[-_.]?\d{2})?)?")
+from reinforcestrategycreator_pipeline.ohlcv import PRICES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,14 @@ class TableSource(StampRules, ColumnLayout):
         Report on missing days: ``weekdays`` lists weekdays without a bar, ``none`` lists nothing.
     symbols : tuple of str
         Symbols to read, of those that are there; by default, all.
+    start : str, optional
+        ISO 8601 date or time after which the bars close; earlier ones are omitted, whatever their
+        numbers are.
+    drop_empty : bool
+        Whether rows without any price are omitted; by default, they are an error.
+    tolerance : float
+        Relative size, 0 to 0.01, by which a high may be too low, or a low too high; the bar is
+        widened.
     as_of : str, optional
         Latest allowed close, as an ISO 8601 date or time; later bars are omitted. By default, one
         last bar that closes in the future is dropped.
@@ -61,12 +77,16 @@ class TableSource(StampRules, ColumnLayout):
 
     calendar: Literal["weekdays", "none"] = "weekdays"
     symbols: tuple[str, ...] = ()
+    start: str | None = None
+    drop_empty: bool = False
+    tolerance: Annotated[float, Ge(0), Le(0.01)] = 0.0
     as_of: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.as_of is not None:
-            parse_instant(type(self).__name__, "as_of", self.as_of)
+        for name in ("start", "as_of"):
+            if getattr(self, name) is not None:
+                parse_instant(type(self).__name__, name, getattr(self, name))
 
     def market_data(self, tables: Iterable[Table], provenance: Mapping[str, Any]) -> MarketData:
         """Validate and adjust the bars of some tables.
@@ -83,51 +103,120 @@ class TableSource(StampRules, ColumnLayout):
         DataError
             If a table breaks a rule.
         """
-        raws: list[RawBars] = []
-        notes: list[str] = []
-        warnings: list[str] = []
-        for table in tables:
-            raws += self._raw_bars(table, notes, warnings)
-        raws = join_files(raws, warnings)
-        if self.symbols:
-            there = {raw.symbol for raw in raws}
-            for name in self.symbols:
-                if name not in there:
-                    raise DataError(f"there is no symbol {name!r}.{nearest(name, sorted(there))}")
-            raws = [raw for raw in raws if raw.symbol in self.symbols]
+        found = Findings()
+        parts = [part for table in tables for part in self._parts(table, found)]
+        origin = str(provenance.get("path", "bars"))
+        groups = self._chosen(join_parts(parts, found), origin)
+        guesses: dict[str, list[str]] = {}
+        raws = []
+        for symbol, group in groups.items():
+            raw, said = self._raw_bars(symbol, group, found)
+            for text in said:
+                guesses.setdefault(text, []).append(raw.origin)
+            raws.append(raw)
+        for text, origins in guesses.items():
+            different = list(dict.fromkeys(origins))
+            more = f" and {len(different) - 1} more" if len(different) > 1 else ""
+            found.warn(f"{different[0]}{more}: {text}")
         as_of = (
             None if self.as_of is None else parse_instant(type(self).__name__, "as_of", self.as_of)
         )
         return prepare(
             raws,
             provenance,
-            warnings=warnings,
-            notes=notes,
+            found=found,
             as_of=as_of,
-            clock=utc_now() if as_of is None else None,
+            clock=utc_now(),
             timezone=self.timezone,
             weekdays=self.calendar == "weekdays",
         )
 
-    def _raw_bars(self, table: Table, notes: list[str], warnings: list[str]) -> list[RawBars]:
+    def _chosen(self, groups: dict[str, list[Part]], origin: str) -> dict[str, list[Part]]:
+        for name in self.symbols:
+            if name not in groups:
+                raise DataError(
+                    f"{origin}: there is no symbol {name!r}.{nearest(name, sorted(groups))}"
+                )
+        return {s: g for s, g in groups.items() if not self.symbols or s in self.symbols}
+
+    def _parts(self, table: Table, found: Findings) -> list[Part]:
+        """Return the rows of each symbol of a table."""
         names = self.names(table)
         if table.n_rows == 0:
             raise DataError(f"{table.path}: has a header, but no rows.")
         time_name = names.pop(TIME)
         parsed = table.columns[time_name].stamps(self, time_name, table.where)
-        stamps, said = close_times(parsed, self, time_name, table.where)
-        warnings += [f"{table.path}: {text}" for text in said]
-        symbols = self.symbol_rows(table, names.pop(SYMBOL, None))
-        frame = pd.DataFrame(self.values(table, names, notes, warnings), index=stamps)
+        parsed = settled(parsed, self, time_name, table.where)
+        symbol_column = names.pop(SYMBOL, None)
+        by_name = symbol_column is None and self.symbol is None
+        values = pd.DataFrame(self.values(table, names, found))
+        empty = values[list(PRICES)].isna().all(axis=1).to_numpy()
+        if self.drop_empty and empty.any():
+            found.warn(f"{table.path}: rows without any price were dropped: {int(empty.sum())}.")
+        kept = ~empty if self.drop_empty else np.ones(table.n_rows, dtype=bool)
+        groups = self.symbol_rows(table, symbol_column)
+        groups = {symbol: rows[kept[rows]] for symbol, rows in groups.items()}
+        hint = self.symbol_hint(table, parsed) if symbol_column is None else ""
         return [
-            RawBars(
+            Part(
                 symbol,
-                str(table.path),
-                frame.iloc[rows],
+                table.path,
+                time_name,
+                parsed.rows(rows),
+                values.iloc[rows],
                 None if table.lines is None else table.lines[rows],
+                stem_of(table.path) if by_name else "",
+                hint,
             )
-            for symbol, rows in symbols.items()
+            for symbol, rows in groups.items()
+            if len(rows)
         ]
+
+    def _raw_bars(
+        self, symbol: str, group: Sequence[Part], found: Findings
+    ) -> tuple[RawBars, tuple[str, ...]]:
+        """Return the bars of one symbol, and what had to be guessed."""
+        first = group[0]
+        origin = str(first.path if len(group) == 1 else first.path.parent)
+        where = Where(Path(origin), first.lines if len(group) == 1 else None)
+
+        def localize(local: pd.DatetimeIndex) -> pd.DatetimeIndex:
+            return localized(local, self, first.column, where)
+
+        closes = close_times(
+            joined_stamps(symbol, group), self._rules(first), first.column, origin, localize
+        )
+        frame = joined_frame(symbol, group).set_axis(closes.times, axis=0)
+        lines = None
+        if all(part.lines is not None for part in group):
+            lines = np.concatenate([part.lines for part in group if part.lines is not None])
+        counts = [len(part.frame) for part in group]
+        if self.start is not None:
+            kept = closes.times > parse_instant(type(self).__name__, "start", self.start)
+            if not kept.all():
+                text = f"{origin}: {symbol}: bars that close by {self.start} were omitted: "
+                found.warn(f"{text}{int((~kept).sum())}.")
+            frame, lines = frame[kept], None if lines is None else lines[kept]
+            owners = np.repeat(np.arange(len(group)), counts)[kept]
+            counts = np.bincount(owners, minlength=len(group)).tolist()
+        starts = np.cumsum([0, *counts])
+        if self.tolerance and (widened := widen(frame, self.tolerance)):
+            found.warn(f"{origin}: {symbol}: bars were widened to hold their prices: {widened}.")
+        files = tuple((int(n), p.path.name) for n, p in zip(starts, group, strict=False))
+        raw = RawBars(
+            symbol,
+            origin,
+            frame,
+            lines,
+            files if len(group) > 1 else (),
+            closes.shift_ns,
+            first.hint,
+        )
+        return raw, closes.guesses
+
+    def _rules(self, part: Part) -> StampRules:
+        """Return what is known of the stamps of a part."""
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +227,8 @@ class FileSource(TableSource, ABC):
     ----------
     path : str
         File, or folder of files, each named after its symbol (``AAPL.csv``) or, if there are
-        several, after symbol and time (``AAPL-2024-01.csv``, ``AAPL-2024-02.csv``).
+        several with the rows of these times, after symbol and time (``AAPL-2024-01.csv``,
+        ``AAPL-2024-02.csv``).
 
     See Also
     --------
@@ -165,63 +255,16 @@ class FileSource(TableSource, ABC):
         """Read, validate and adjust the bars; `rng` is unused."""
         hashes: dict[str, str] = {}
         paths = list_files(Path(self.path), self.suffixes)
-        folder = paths != [Path(self.path)]
-        if folder and self.symbol is not None:
-            raise ConfigError(
-                f"The symbol parameter of {type(self).__name__} names the only symbol of a "
-                f"file, but {self.path} is a folder, whose file names give the symbols."
-            )
 
         def tables() -> Iterator[Table]:
             for path in paths:
                 content = read_content(path)
                 hashes[path.name] = sha256_bytes(content)
-                yield self.read_table(path, content)
+                for inner, text in unpacked(path, content, self.suffixes):
+                    yield self.read_table(inner, text)
 
         provenance = {"source": self.kind, "path": self.path, "sha256": hashes}
         return self.market_data(tables(), provenance)
-
-
-def join_files(raws: Sequence[RawBars], notes: list[str]) -> list[RawBars]:
-    """Join the files of one symbol: named after it and a time, or with a column of symbols."""
-    stems = {
-        raw.symbol: _DATED.fullmatch(raw.symbol)
-        for raw in raws
-        if Path(raw.origin).stem == raw.symbol
-    }
-    bases = Counter(match["symbol"] for match in stems.values() if match)
-    groups: dict[str, list[RawBars]] = {}
-    for raw in raws:
-        match = stems.get(raw.symbol)
-        base = match["symbol"] if match and bases[match["symbol"]] > 1 else raw.symbol
-        groups.setdefault(base, []).append(raw)
-    joined: list[RawBars] = []
-    for symbol, group in groups.items():
-        # A.csv beside A.txt are not two parts of one symbol.
-        whole = len(group) > 1 and all(Path(raw.origin).stem == symbol for raw in group)
-        joined += group if whole else [_joined(symbol, group, notes)]
-    return joined
-
-
-def _joined(symbol: str, group: Sequence[RawBars], notes: list[str]) -> RawBars:
-    if len(group) == 1:
-        return group[0] if group[0].symbol == symbol else replace(group[0], symbol=symbol)
-    for raw in group:
-        check_values(raw)  # while its rows still have lines
-    first = group[0]
-    for raw in group[1:]:
-        if list(raw.frame.columns) != list(first.frame.columns):
-            odd = set(raw.frame.columns) ^ set(first.frame.columns)
-            raise DataError(
-                f"{raw.origin}: {symbol} is in several files, whose columns differ: {first.origin} "
-                f"has {', '.join(map(str, sorted(odd)))} or lacks it."
-            )
-    names = [Path(raw.origin).name for raw in group]
-    folder = str(Path(first.origin).parent)
-    notes.append(
-        f"{folder}: the {len(group)} files {names[0]} to {names[-1]} are one symbol, {symbol}."
-    )
-    return RawBars(symbol, folder, pd.concat([raw.frame for raw in group]))
 
 
 def utc_now() -> pd.Timestamp:

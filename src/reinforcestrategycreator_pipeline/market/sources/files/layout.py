@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
@@ -13,29 +12,22 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.arrays import F64, Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require_choice
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest
-from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
-from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
-    CLOSES,
-    OPENS,
+from reinforcestrategycreator_pipeline.market.findings import Findings
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
+from reinforcestrategycreator_pipeline.market.sources.files.names import (
+    ROW_NUMBER,
+    SPELLINGS,
+    SYMBOL,
+    TIME,
+    is_adjusted,
+    is_close_time,
+    is_open_time,
+    is_time,
     plain_name,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.reading import stem_of
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import ParsedStamps
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
-
-TIME = "timestamp"
-SYMBOL = "symbol"
-# Without spaces, "_" and the like; see `plain_name`.
-_SPELLINGS = {
-    TIME: {"timestamp", "datetime", "date", "time", "indexlevel0"},
-    SYMBOL: {"symbol", "ticker"},
-    **{name: {name} for name in OHLCV},
-    ADJUSTED_CLOSE: {
-        *("adjclose", "adjustedclose", "closeadj", "closeadjusted"),
-        *("adjcloseprice", "adjustedcloseprice", "adjclosingprice", "adjustedclosingprice"),
-    },
-}
-_ADJUSTED_PRICE = re.compile(
-    r"(.*adj.*(open|high|low|close|price).*)|((open|high|low|close|price).*adj.*)"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +79,22 @@ class ColumnLayout(Strict):
                     f"{table.path}: there is no column {name!r} to ignore."
                     f"{nearest(name, table.columns)}"
                 )
-        names = {key: self._find(table, key) for key in _SPELLINGS}
+        names = {key: self._find(table, key) for key in SPELLINGS}
         needed = [TIME, *OHLCV]
         if self.adjusted_close == "require":
             needed.append(ADJUSTED_CLOSE)
         missing = [key for key in needed if names[key] is None]
+        volumes = [c for c in table.columns if "vol" in plain_name(c) and c not in self.ignore]
+        if "volume" in missing and not volumes:
+            missing.remove("volume")  # indices and currencies have none
         if missing:
             hint = ""
             if missing == [ADJUSTED_CLOSE] and (alike := self._adjusted_prices(table, names)):
                 hint = f" Is it {alike[0]!r}? Then set columns: {{adj_close: {alike[0]!r}}}."
+            elif "volume" in missing:
+                hint = (
+                    f" Is the volume {volumes[0]!r}? Then set columns: {{volume: {volumes[0]!r}}}."
+                )
             raise DataError(
                 f"{table.path}: no column for {', '.join(missing)}; the file has "
                 f"{', '.join(map(repr, table.columns))}.{hint}"
@@ -107,7 +106,7 @@ class ColumnLayout(Strict):
     def symbol_rows(self, table: Table, column: str | None) -> dict[str, Indices]:
         """Return the positions of each symbol's rows."""
         if column is None:
-            name = table.path.stem if self.symbol is None else self.symbol
+            name = stem_of(table.path) if self.symbol is None else self.symbol
             return {name: np.arange(table.n_rows)}
         if self.symbol is not None:
             raise ConfigError(
@@ -128,9 +127,22 @@ class ColumnLayout(Strict):
                 )
         return {str(symbol): np.asarray(rows) for symbol, rows in groups.items()}
 
-    def values(
-        self, table: Table, names: dict[str, str], notes: list[str], warnings: list[str]
-    ) -> dict[str, F64]:
+    def symbol_hint(self, table: Table, parsed: ParsedStamps) -> str:
+        """Return a sentence on the column of text that tells rows of the same time apart."""
+        stamps = pd.Series(parsed.values)
+        if self.symbol is not None or not stamps.duplicated().any():
+            return ""
+        for name, column in table.columns.items():
+            if name in self.ignore or is_time(name) or not isinstance(column, TextColumn):
+                continue
+            texts = pd.Series(column.texts(), dtype=object)
+            rows = pd.DataFrame({"time": stamps, "text": texts})
+            numeric = texts.str.fullmatch(r"[-+.\d]*").any()
+            if texts.nunique() > 1 and not rows.duplicated().any() and not numeric:
+                return f" Is {name!r} their symbol? Then set symbol_column: {name!r}."
+        return ""
+
+    def values(self, table: Table, names: dict[str, str], found: Findings) -> dict[str, F64]:
         """Return the numbers of the bars and of the side data, by role or column name."""
         ours = {theirs: name for name, theirs in names.items()}
         not_read = self._not_read(table)
@@ -139,14 +151,13 @@ class ColumnLayout(Strict):
             if len(adjusted) > 1:
                 looks, what = ("look", "adjusted prices")
             raw = "" if ADJUSTED_CLOSE in names else "; prices are taken as they are"
-            warnings.append(
+            found.warn(
                 f"{table.path}: {', '.join(map(repr, adjusted))} {looks} like {what}, which later "
                 f"events change: skipped{raw} (columns: {{adj_close: NAME}} names the adjusted "
                 "close)."
             )
             not_read |= set(adjusted)
-        if times := [c for c in table.columns if plain_name(c) in OPENS | CLOSES and c not in ours]:
-            not_read |= set(times)
+        not_read |= {c for c in table.columns if c not in ours and (c == ROW_NUMBER or is_time(c))}
         values: dict[str, F64] = {}
         for name in (*names.values(), *(c for c in table.columns if c not in ours)):
             if name in not_read:
@@ -159,10 +170,15 @@ class ColumnLayout(Strict):
             numbers = table.columns[name].numbers(ours.get(name, name), table.where)
             if numbers is not None:
                 values[ours.get(name, name)] = numbers
+            elif ours.get(name) == "volume" and not any(table.columns[name].texts()):
+                continue
             elif name in ours:
                 raise DataError(f"{table.path}: the column {name!r} contains no numbers.")
             else:
-                notes.append(f"{table.path}: the column {name!r} contains no numbers; skipped.")
+                found.note(f"{table.path}: the column {name!r} contains no numbers; skipped.")
+        if "volume" not in values:
+            found.warn(f"{table.path}: there is no volume; it is taken as 0.")
+            values = {**values, "volume": np.zeros(table.n_rows)}
         return values
 
     def _not_read(self, table: Table) -> set[str]:
@@ -175,9 +191,7 @@ class ColumnLayout(Strict):
     def _adjusted_prices(self, table: Table, names: Mapping[str, str | None]) -> list[str]:
         """Return the columns without a role whose names say that they are adjusted prices."""
         taken = {*names.values(), *self._not_read(table)}
-        return [
-            c for c in table.columns if c not in taken and _ADJUSTED_PRICE.fullmatch(plain_name(c))
-        ]
+        return [c for c in table.columns if c not in taken and is_adjusted(c)]
 
     def _find(self, table: Table, key: str) -> str | None:
         """Return the column of a role, by configuration or by its name."""
@@ -190,12 +204,10 @@ class ColumnLayout(Strict):
                 )
             return wanted
         taken = {name for name in set_names.values() if name is not None} | set(self.ignore)
-        found = [c for c in table.columns if plain_name(c) in _SPELLINGS[key] and c not in taken]
-        if key == TIME and not found:  # a bar's end rather than its beginning
-            for spellings in (CLOSES, OPENS):
-                found = found or [
-                    c for c in table.columns if plain_name(c) in spellings and c not in taken
-                ]
+        found = [c for c in table.columns if plain_name(c) in SPELLINGS[key] and c not in taken]
+        if key == TIME:  # a bar's end rather than its beginning
+            for says in (is_close_time, is_open_time, is_time, ROW_NUMBER.__eq__):
+                found = found or [c for c in table.columns if says(c) and c not in taken]
         if len(found) > 1:
             setting = {TIME: "timestamp_column", SYMBOL: "symbol_column"}.get(key, "columns")
             raise DataError(

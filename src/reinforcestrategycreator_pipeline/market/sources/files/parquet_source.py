@@ -17,11 +17,13 @@ from reinforcestrategycreator_pipeline.errors import DataError, shorten
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.epochs import require_no_accident
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.files.reading import MAX_DATA_BYTES
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     ParsedStamps,
     StampRules,
+    midnights,
     parse_texts,
 )
 
@@ -66,14 +68,14 @@ class ArrowColumn:
         except pa.ArrowInvalid as error:
             raise DataError(f"{where(0)}: {name} is out of range for nanoseconds.") from error
         utc = pd.DatetimeIndex(naive.to_numpy())
+        require_no_accident(utc, name, where)
         if pa.types.is_date(kind):
             return ParsedStamps("date", utc)
         if kind.tz is None:
-            return ParsedStamps("local", utc, _if_midnights(utc))
+            return ParsedStamps("local", utc, midnights(utc))
         instants = utc.tz_localize("UTC")
-        return ParsedStamps(
-            "instant", instants, _if_midnights(instants.tz_convert(kind.tz).tz_localize(None))
-        )
+        clock = instants.tz_convert(kind.tz)
+        return ParsedStamps("instant", instants, midnights(clock), clock.tz_localize(None))
 
 
 @SOURCES.register("parquet")
@@ -97,34 +99,47 @@ class ParquetSource(FileSource):
         except Exception as error:  # a damaged file may raise anything, UnicodeDecodeError too
             reason = shorten(" ".join(str(error).split()))
             raise DataError(f"{path}: cannot be read as Parquet: {reason}") from error
-        names = table.column_names
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise DataError(f"{path}: has the column {twice[0]!r} twice.")
-        return Table(path, {n: ArrowColumn(table[n]) for n in names}, table.num_rows, None)
+        columns = {name: ArrowColumn(table[name]) for name in table.column_names}
+        return Table(path, columns, table.num_rows, None)
 
 
 def _read(path: Path, content: bytes) -> Any:
     """Return the table of a file, whose decoded size is bounded before anything is decoded."""
     verified = {"page_checksum_verification": True}
     schema = pq.ParquetFile(io.BytesIO(content), **verified).schema_arrow
-    texts = [
-        f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
-    ]
+    twice = sorted({n for n in schema.names if schema.names.count(n) > 1})
+    if twice:
+        raise DataError(f"{path}: has the column {twice[0]!r} twice.")
+    texts = [f.name for f in schema if _is_text(f.type)]
     # Text stays a dictionary, so a long one that is repeated is held once.
     file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **verified)
-    metadata = file.metadata
-    groups = range(metadata.num_row_groups)
-    pages = sum(metadata.row_group(i).total_byte_size for i in groups)
-    size = max(pages, 8 * metadata.num_rows * metadata.num_columns)
+    metadata, usable = file.metadata, [f.name for f in schema if _is_usable(f.type)]
+    size = 0
+    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+        for chunk in (group.column(i) for i in range(group.num_columns)):
+            if chunk.path_in_schema in usable:
+                size += max(chunk.total_uncompressed_size, 8 * chunk.num_values)
+    size = max(size, 8 * metadata.num_rows * len(usable))
     if size > MAX_DATA_BYTES:
         raise DataError(
             f"{path}: has {len(content):,} bytes, but {metadata.num_rows:,} rows that take "
             f"{size:,} when they are decoded; at most {MAX_DATA_BYTES:,} are read. Split it."
         )
-    return file.read()
+    table = file.read(columns=usable)
+    # Lists, bytes and the like are neither numbers nor text; they may decode to any size.
+    for i, name in enumerate(schema.names):
+        if name not in usable:
+            table = table.add_column(i, name, pa.nulls(metadata.num_rows))
+    return table
 
 
-def _if_midnights(clock: pd.DatetimeIndex) -> pd.DatetimeIndex | None:
-    days = clock.normalize()
-    return days if bool((clock == days).all()) else None
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_usable(kind: Any) -> bool:
+    """Return whether a column may hold numbers, times or text."""
+    known = ("is_boolean", "is_integer", "is_floating", "is_decimal", "is_timestamp", "is_date")
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return _is_text(kind) or any(getattr(pa.types, name)(kind) for name in known)

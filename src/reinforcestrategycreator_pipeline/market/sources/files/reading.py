@@ -1,15 +1,25 @@
-"""Input files and folders: which files to read, their bytes and their hashes."""
+"""Input files and folders: which files to read, their bytes, unpacked within bounds, and hashes."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from reinforcestrategycreator_pipeline.errors import DataError, nearest
+from reinforcestrategycreator_pipeline.errors import DataError, nearest, shorten
 from reinforcestrategycreator_pipeline.files import sha256_file
 
 MAX_DATA_BYTES = 2 * 1024**3
-"""Largest accepted file, in bytes; text needs several times its size in memory."""
+"""Largest accepted file, in bytes, packed or not; text needs several times its size in memory."""
+
+GZIP, ZIP = ".gz", ".zip"
+_CHUNK = 2**24
+_NO_DATA = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([-_. ].*)?", re.IGNORECASE)
+_SHOWN = 5  # names of files that a message lists
 
 
 def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -20,9 +30,12 @@ def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         members = sorted(path.iterdir())
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    found = [p for p in members if _counts(p, suffixes)]
+    found = [p for p in members if counts(p, suffixes)]
     if not found:
-        raise DataError(f"{path}: the folder contains no {' or '.join(suffixes)} file.")
+        others = [p.name for p in members if not p.name.startswith(".")]
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        seen = f" It has {', '.join(others[:_SHOWN])}{more}." if others else ""
+        raise DataError(f"{path}: the folder contains no {' or '.join(suffixes)} file.{seen}")
     return found
 
 
@@ -46,12 +59,53 @@ def read_content(path: Path) -> bytes:
     return content
 
 
-def _nearest_sibling(path: Path) -> str:
-    try:
-        hint = nearest(path.name, [p.name for p in path.parent.iterdir()])
-    except OSError:
-        return f" There is no folder {path.parent}."
-    return hint if "Did you mean" in hint else ""
+def unpacked(path: Path, content: bytes, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, bytes]]:
+    """Yield the file itself, what is in it if it ends in .gz, or the members of a .zip.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file.
+    content : bytes
+        Bytes of the file.
+    suffixes : tuple of str
+        Endings of the members to read.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged, needs a password, holds no such file, or would unpack to more
+        than `MAX_DATA_BYTES`.
+    """
+    name = path.name.lower()
+    if name.endswith(GZIP):
+        yield path, _gunzipped(path, content)
+    elif name.endswith(ZIP):
+        yield from _unzipped(path, content, suffixes)
+    else:
+        yield path, content
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the names that tell the format of a file: its own, or those in a .zip."""
+    if path.suffix.lower() == ZIP:
+        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            return [name.lower() for name in archive.namelist()]
+    name = path.name.lower()
+    return [name.removesuffix(GZIP)]
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file without its endings: AAPL for ``AAPL.csv.gz``."""
+    return (path.with_suffix("") if path.suffix.lower() == GZIP else path).stem
+
+
+def counts(file: Path, suffixes: tuple[str, ...]) -> bool:
+    """Return whether a file of a folder may be data: by its ending, neither hidden nor a readme."""
+    name = file.name.lower()
+    packed = tuple(suffix + GZIP for suffix in suffixes)
+    data = name.endswith((*suffixes, *packed, ZIP)) and not name.startswith(".")
+    return data and not (name.endswith(".txt") and _NO_DATA.fullmatch(file.stem))
 
 
 def fingerprint_files(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, str]:
@@ -62,10 +116,79 @@ def fingerprint_files(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, s
     hashes = {}
     with contextlib.suppress(OSError):
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            if file.is_file() and (file == path or not suffixes or _counts(file, suffixes)):
+            if file.is_file() and (file == path or not suffixes or counts(file, suffixes)):
                 hashes[file.name] = sha256_file(file)
     return hashes
 
 
-def _counts(file: Path, suffixes: tuple[str, ...]) -> bool:
-    return file.suffix.lower() in suffixes and not file.name.startswith(".")
+def _gunzipped(path: Path, content: bytes) -> bytes:
+    # The trailer holds the size, modulo 2**32; nothing is unpacked if it already says too much.
+    if int.from_bytes(content[-4:], "little") > MAX_DATA_BYTES:
+        raise _too_much(path, len(content))
+    found, rest = bytearray(), content
+    try:
+        while rest:
+            stream = zlib.decompressobj(wbits=31)
+            while not stream.eof:
+                chunk = stream.decompress(rest, _CHUNK)
+                rest = stream.unconsumed_tail
+                if not chunk and not stream.eof:
+                    raise DataError(f"{path}: the gzip file is cut off.")
+                found += chunk
+                if len(found) > MAX_DATA_BYTES:
+                    raise _too_much(path, len(content))
+            rest = stream.unused_data.lstrip(b"\0")  # another member, or padding
+    except zlib.error as error:
+        raise DataError(f"{path}: is not a valid gzip file: {error}.") from error
+    return _filled(path, bytes(found))
+
+
+def _unzipped(
+    path: Path, content: bytes, suffixes: tuple[str, ...]
+) -> Iterator[tuple[Path, bytes]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inside = [i for i in archive.infolist() if not i.is_dir()]
+            inside = [i for i in inside if not i.filename.startswith("__MACOSX/")]
+            members = [i for i in inside if counts(Path(i.filename), suffixes)]
+            members = [i for i in members if not i.filename.lower().endswith((GZIP, ZIP))]
+            if any(i.filename.startswith("xl/") for i in inside):
+                raise DataError(f"{path}: is an Excel file; export it as CSV.")
+            if not members:
+                seen = ", ".join(i.filename for i in inside[:_SHOWN]) or "nothing"
+                raise DataError(
+                    f"{path}: the archive contains no {' or '.join(suffixes)} file, but "
+                    f"{shorten(seen)}."
+                )
+            if sum(i.file_size for i in members) > MAX_DATA_BYTES:
+                raise _too_much(path, len(content))
+            for info in sorted(members, key=lambda i: i.filename):
+                inner = path / Path(info.filename).name
+                with archive.open(info) as file:
+                    yield inner, _filled(inner, file.read(info.file_size))
+                    if file.read(1):
+                        raise _too_much(path, len(content))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        reason = shorten(" ".join(str(error).split())) or "it is cut off"
+        raise DataError(f"{path}: is not a zip file that can be read: {reason}.") from error
+
+
+def _filled(path: Path, content: bytes) -> bytes:
+    if not content:
+        raise DataError(f"{path}: the file is empty.")
+    return content
+
+
+def _too_much(path: Path, size: int) -> DataError:
+    return DataError(
+        f"{path}: has {size:,} bytes, but unpacks to more than {MAX_DATA_BYTES:,}, which is the "
+        "most that is read. Split it."
+    )
+
+
+def _nearest_sibling(path: Path) -> str:
+    try:
+        hint = nearest(path.name, [p.name for p in path.parent.iterdir()])
+    except OSError:
+        return f" There is no folder {path.parent}."
+    return hint if "Did you mean" in hint else ""
