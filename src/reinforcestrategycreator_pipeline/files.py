@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from typing import Any
 from reinforcestrategycreator_pipeline.errors import RunError
 
 _WINDOWS = os.name == "nt"
+_LINUX = sys.platform == "linux"
 _SUFFIX = ".tmp"
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 
@@ -201,18 +204,41 @@ def put(new: Path, path: Path) -> None:
 def replace_folder(new: Path, path: Path) -> None:
     """Rename the folder `new` to `path`, replacing any folder there.
 
+    Linux exchanges the two at once. Elsewhere the old one is moved aside first, and `path` is
+    absent for an instant.
+
     Raises
     ------
     OSError
         If the operating system reports an error; the previous content of `path` may then be beside
         it as ``.NAME.*.tmp``.
     """
-    if path.exists():
-        # Move the old folder aside first: a rename cannot replace a folder that is not empty.
+    if not path.exists():
+        new.replace(path)
+    elif _exchange(new, path):
+        shutil.rmtree(new)
+    else:
+        # A rename cannot replace a folder that is not empty.
         old = Path(tempfile.mkdtemp(_SUFFIX, f".{path.name}.", path.parent))
         path.replace(old)
         new.replace(path)
         shutil.rmtree(old)
-    else:
-        new.replace(path)
     _fsync(path.parent)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Exchange two paths at once; return False if the system or the file system cannot."""
+    if not _LINUX:
+        return False
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    if rename(here, os.fsencode(a), here, os.fsencode(b), exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(b))

@@ -19,6 +19,8 @@ from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet
 
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 2
+STAMPS = "rsc_stamps"
+"""Key of a frame's attributes whose value ``"close"`` says what the stamps of its bars are."""
 DAY = 86_400 * 10**9
 """A day, in nanoseconds."""
 
@@ -31,8 +33,9 @@ class MarketData(Mapping[str, pd.DataFrame]):
     ----------
     bars : mapping of str to DataFrame
         Bars of each symbol, sorted by symbol. The index, ``timestamp``, is the close time in UTC
-        at nanosecond resolution, strictly increasing. The columns are float64 and finite: ``open,
-        high, low, close, volume``, adjusted consistently, then any side data.
+        at nanosecond resolution, strictly increasing; the frames are marked so (`STAMPS`). The
+        columns are float64 and finite: ``open, high, low, close, volume``, adjusted consistently,
+        then any side data.
     bar_seconds : float
         Median spacing of the bars, in seconds, > 0.
     notes : tuple of str
@@ -59,6 +62,7 @@ class MarketData(Mapping[str, pd.DataFrame]):
             raise DataError("market data needs at least one symbol. Got none.")
         for symbol, frame in self.bars.items():
             _check_frame(symbol, frame)
+            frame.attrs[STAMPS] = "close"
         if not (np.isfinite(self.bar_seconds) and self.bar_seconds > 0):
             raise DataError(f"bar_seconds must be a finite number > 0. Got {self.bar_seconds!r}.")
         object.__setattr__(self, "bars", dict(sorted(self.bars.items())))

@@ -31,6 +31,8 @@ from reinforcestrategycreator_pipeline.market.validation import (
 )
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
+_LONG_GAP = 400 * DAY
+
 
 def prepare(
     raws: Sequence[RawBars],
@@ -86,8 +88,10 @@ def prepare(
                 f"{where}: the open on {day_of(stamp, timezone, raw.shift_ns)} looks like a "
                 f"{ratio_text(ratio)} split for which the prices are not adjusted."
             )
+        for text in _long_gaps(where, frame, timezone):
+            said.warn(text)
         said.notes += _volume_notes(where, frame)
-        if weekdays and median_step([pd.DatetimeIndex(frame.index)]) < 5 * DAY:
+        if weekdays and _are_days(pd.DatetimeIndex(frame.index)):
             said.notes += _session_notes(where, missing_sessions(frame, timezone, raw.shift_ns))
         side = [c for c in frame.columns if c not in OHLCV]
         frame = frame[[*OHLCV, *side]].astype(np.float64)
@@ -97,6 +101,24 @@ def prepare(
     step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}
     return MarketData(bars, step / 1e9, tuple(said.notes), record, tuple(said.warnings))
+
+
+def _long_gaps(where: str, frame: pd.DataFrame, timezone: str) -> list[str]:
+    """Report gaps of more than a year, as a damaged year makes."""
+    index = pd.DatetimeIndex(frame.index)
+    gaps = np.diff(index.as_unit("ns").asi8)
+    long = np.flatnonzero(gaps > max(_LONG_GAP, 3 * median_step([index])))
+    return [
+        f"{where}: no bar for {gaps[i] // DAY:,} days after {day_of(index[i], timezone)}. Is the "
+        "year right?"
+        for i in long[:3].tolist()
+    ]
+
+
+def _are_days(index: pd.DatetimeIndex) -> bool:
+    """Return whether bars are of a day or shorter, though some may be missing."""
+    shortest = int(np.diff(index.as_unit("ns").asi8).min())
+    return median_step([index]) < 5 * DAY and (shortest < 2 * DAY or len(index) < 4)
 
 
 def _action_record(action: CorporateAction) -> dict[str, Any]:

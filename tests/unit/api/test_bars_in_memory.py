@@ -77,3 +77,19 @@ def test_held_bars_are_a_source_and_known_by_their_content():
     assert hold(read_bars({"X": other})) != hold(data)
     with pytest.raises(DataError, match=r"not in memory any more\. Pass them again"):
         FrameSource("0" * 64).load(rng)
+
+
+def test_only_frames_of_ours_are_known_to_be_stamped_at_the_close():
+    # The form of Alpaca's frames, which stamps a day at its midnight of New York, in UTC.
+    times = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-04"]) + pd.Timedelta(hours=5)
+    theirs = frame(3).rename(columns=str.lower)
+    theirs.index = times.as_unit("ns").tz_localize("UTC").rename("timestamp")
+    data = read_bars({"X": theirs})
+    assert str(data["X"].index[0]) == "2024-01-03 05:00:00+00:00"
+    assert data.warnings != ()
+    for ours in (data["X"], data["X"].iloc[1:], data["X"].loc["2024-01-04":].copy()):
+        again = read_bars({"X": ours})
+        assert again.warnings == ()
+        assert again["X"].index.equals(ours.index)
+    own = read_bars({"X": theirs}, timezone="America/New_York", session_close="16:00")
+    assert str(own["X"].index[0]) == "2024-01-02 21:00:00+00:00"

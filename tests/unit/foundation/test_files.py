@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,44 @@ def test_a_folder_is_replaced_whole_or_stays(tmp_path):
         fail()
     assert (target / "a").read_text() == "2"
     assert names(tmp_path) == ["package"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_there_at_every_instant(tmp_path, monkeypatch, exchanges):
+    """Before each operation it is whole, old or new; where the system cannot exchange, or aside."""
+    target = tmp_path / "package"
+    if not exchanges:
+        monkeypatch.setattr(files, "_exchange", lambda a, b: False)
+    elif sys.platform != "linux":
+        pytest.skip("only Linux exchanges two folders at once")
+    seen = []
+
+    def look(*_: object) -> None:
+        folders = [target] if exchanges else [*tmp_path.iterdir()]
+        seen.append({(f / "a").read_text() for f in folders if (f / "a").exists()})
+
+    def watched(owner, name):
+        real = getattr(owner, name)
+
+        def act(*arguments, **options):
+            look()
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, act)
+
+    watched(Path, "replace")
+    watched(shutil, "rmtree")
+    for content in ("1", "2"):
+        with files.atomic_folder(target) as folder:
+            (folder / "a").write_text(content)
+    if exchanges:
+        assert {"1"} in seen
+        assert set().union(*seen) == {"1", "2"}
+        assert all(seen[seen.index({"1"}) :])
+    else:
+        assert all(seen)
+    assert names(tmp_path) == ["package"]
+    assert (target / "a").read_text() == "2"
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):

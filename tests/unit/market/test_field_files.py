@@ -431,3 +431,19 @@ def test_columns_of_lists_and_bytes_are_not_decoded(
 
 def test_a_long_value_does_not_make_a_long_line(tmp_path: Path) -> None:
     assert len(refusal(write(tmp_path, ["2024-01-02", "x" * 100_000]))) < 500
+
+
+def test_a_row_damaged_into_the_past_is_said(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02}" for day in range(2, 12)]
+    data = read_bars(write(tmp_path, ["1924-01-02", *days]))
+    assert any("no bar for 36,525 days after 1924-01-02" in w for w in data.warnings)
+    assert read_bars(write(tmp_path, days)).warnings == ()
+    years = write(tmp_path, [f"{year}-12-31" for year in range(2000, 2010)])
+    assert read_bars(years).warnings == ()
+
+
+def test_a_row_in_the_future_is_rejected_with_as_of_too(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02}" for day in range(2, 12)]
+    text = refusal(write(tmp_path, [*days, "2224-01-02"]), as_of="2024-02-01")
+    assert "1 bar closes in the future" in text
+    assert len(read_bars(write(tmp_path, days), as_of="2024-01-05")["AAA"]) == 3

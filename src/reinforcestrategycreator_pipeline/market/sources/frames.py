@@ -16,7 +16,7 @@ import pyarrow as pa
 from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.market.bars import MarketData
+from reinforcestrategycreator_pipeline.market.bars import STAMPS, MarketData
 from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
@@ -25,7 +25,6 @@ from reinforcestrategycreator_pipeline.market.sources.files.joining import Part
 from reinforcestrategycreator_pipeline.market.sources.files.names import TIME
 from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ArrowColumn
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules
-from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 _HELD: dict[str, MarketData] = {}  # by the hash of their content, so two runs cannot mix them up
 
@@ -135,8 +134,8 @@ def _table(symbol: str, frame: object) -> Table:
         )
     if frame.empty:
         raise DataError(f"{symbol}: the DataFrame has no rows.")
-    stamped = str(frame.index.dtype) == "datetime64[ns, UTC]" and frame.index.name == TIME
-    stamped = stamped and tuple(frame.columns[: len(OHLCV)]) == OHLCV
+    # Not by its form: vendors stamp the same form at the open.
+    stamped = frame.attrs.get(STAMPS) == "close" and isinstance(frame.index, pd.DatetimeIndex)
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.reset_index(names=str(frame.index.name or TIME))
     names = [str(name) for name in frame.columns]
