@@ -190,7 +190,7 @@ def test_absurd_values_of_a_component(name: str) -> None:
         given: Any = {leaf: [value] if key.endswith(".0") else value}
         for part in reversed(above):
             given = {part: given}
-        given |= {"name": member}
+        given |= {"name": member, **({"path": "bars"} if member in ("csv", "parquet") else {})}
         if member == "synthetic" and leaf in KINDS:
             given["kind"] = KINDS[leaf]
         text = refusal(lambda given=given: registry.build(given), leaf)
