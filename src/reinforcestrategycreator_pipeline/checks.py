@@ -173,6 +173,8 @@ def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) ->
         return _fit_section(origin, value, path, wrong, origin.__name__)
     value = plain(value)
     if origin in (tuple, list):
+        if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
+            value = value.tolist()  # NumPy arrays
         return _fit_list(annotation, origin, arguments, value, path, wrong)
     if origin in (dict, collections.abc.Mapping):
         if isinstance(value, Mapping):

@@ -329,6 +329,13 @@ class Population(DeepCopiesOnly):
         if len(envs) != len(self.agents):
             n = len(self.agents)
             raise ConfigError(f"{n} agents need {n} environments. Got {len(envs)}.")
+        for k, env in enumerate(envs):
+            for i in range(k):
+                if env is envs[i]:
+                    raise ConfigError(
+                        f"each agent needs an environment of its own. Got the same one for agents "
+                        f"{i} and {k}."
+                    )
         if not hasattr(self, "_together"):
             task = task_of(envs[0])
             self.build(task.shape, (task.n_actions,))
