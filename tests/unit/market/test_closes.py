@@ -229,7 +229,7 @@ def test_an_unadjusted_price_may_be_side_data(tmp_path: Path) -> None:
 def test_midnights_of_a_zone_ahead_written_in_utc_are_no_ends_of_months(tmp_path: Path) -> None:
     starts = pd.date_range("2024-01-01", periods=6, freq="MS", tz="Europe/Berlin")
     times = [f"{t:%Y-%m-%d %H:%M}" for t in starts.tz_convert("UTC")]  # 2023-12-31 23:00
-    with pytest.raises(DataError, match="midnight of another time zone, .*set timezone"):
+    with pytest.raises(DataError, match=r"midnight of another time zone, .*set timezone"):
         read_bars(write(tmp_path, times))
     data = read_bars(write(tmp_path, [f"{t}Z" for t in times]), timezone="Europe/Berlin")
     assert closes(data)[0] == "2024-01-31 23:00"  # January is over

@@ -109,8 +109,8 @@ def close_times(
         in_utc = rules.timezone == "UTC" and parsed.clock is None
         if stamp == "auto" and in_utc and _begins_elsewhere(local):
             raise DataError(
-                f"{origin}: every {column}, the first {local[0]}, is in the evening of a month's last "
-                "day. Is it the midnight of another time zone, which begins the next month (set "
+                f"{origin}: every {column}, the first {local[0]}, is late on a month's last day. "
+                "Is it the midnight of another time zone, which begins the next month (set "
                 "timezone), or the close of its bar (bar_stamp: close)?"
             )
         return _of_long_bars(values, local, rules, stamp, column, origin)

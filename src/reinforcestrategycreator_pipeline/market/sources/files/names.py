@@ -67,7 +67,7 @@ def is_time(column: str) -> bool:
 
 
 def is_adjusted(column: str) -> bool:
-    """Return whether the name says that later events change it: ``"Adj. Open"``, ``"X.Adjusted"``."""
+    """Return whether the name says that later events change it: ``"Adj. Open"``, ``"Adjusted"``."""
     last = plain_name(column.rpartition(".")[2])
     return last in _ADJUSTED_ALONE or _ADJUSTED.fullmatch(plain_name(column)) is not None
 

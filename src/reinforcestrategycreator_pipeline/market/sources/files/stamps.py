@@ -53,7 +53,8 @@ class StampRules(Strict):
         an open time; an open date is the first day of its bar. ``auto`` goes by the column's name.
         Without one that tells, midnights throughout are dates, times of bars shorter than a day
         are closes, and so are times of days at 23:59, or from 16:00 on if all are of weekdays;
-        other times of days are opens. From dates of weeks or months it finds whether they are first or last days.
+        other times of days are opens. From dates of weeks or months it finds whether they are first
+        or last days.
     """
 
     kind: ClassVar[str]
