@@ -36,13 +36,27 @@ features:
     - {name: atr}
     - {name: moving_average_distance, periods: [20]}
     - {name: volume_zscore}
+    - {name: "slow_features:slow_mean"}
 evaluation: {random_draws: 11}
 """
+
+
+SLOW = """\
+import pandas as pd
+from reinforcestrategycreator_pipeline import feature
+
+@feature
+def slow_mean(bars):
+    close = pd.Series(bars["close"])
+    return (close / close.ewm(span=20).mean() - 1.0).to_numpy()
+"""
+"""A feature of the user's that states no history and needs some 200 bars."""
 
 
 @pytest.fixture
 def rsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Rsc:
     (tmp_path / "settings.yaml").write_text(SETTINGS)
+    (tmp_path / "slow_features.py").write_text(SLOW)
     return rsc_in(tmp_path, monkeypatch, capsys)
 
 

@@ -21,6 +21,7 @@ proof; a sampled audit finds leaks that affect many rows.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,8 @@ _LEVEL_SHARE = 1e-5
 """Allowed change by another level, in typical deviations: a guard such as ``+ 1e-9`` may show."""
 _ROUNDING_SHARE = 1e-3
 """Tolerance for rounding from which on it hides too much, in typical deviations."""
-_COMBS, _GAP = 32, 5
+_COMBS, _GAP, _COMB_SECONDS, _COMB_CUTS = 32, 5, 2.0, 16
+_HUGE = 1e300
 _SUSPECTS = 3
 """Modified bars, of those that a check suspects, on which the suspicion is examined."""
 
@@ -118,8 +120,7 @@ def audit_features(
         rng = generator(seed, "feature-audit")
         findings: list[Finding] = []
         for spec in specs:
-            place = (processes or own).place(spec)
-            audit = _Audit(spec, place, bars, symbol, rng, frame.index)
+            audit = _Audit(spec, processes or own, bars, symbol, rng, frame.index)
             findings += audit.run(len(frame) if cuts == "all" else cuts)
     return tuple(findings)
 
@@ -136,7 +137,7 @@ def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding
     seed : int
         Seed of the jitter that measures rounding.
     """
-    return _Audit(spec, Here(spec), bars, "", generator(seed, "feature-levels")).levels()
+    return _Audit(spec, None, bars, "", generator(seed, "feature-levels")).levels()
 
 
 class _Case(NamedTuple):
@@ -166,21 +167,24 @@ class _Audit:
     def __init__(
         self,
         spec: FeatureSpec,
-        place: Computing,
+        processes: FreshProcesses | None,
         bars: Bars,
         symbol: str,
         rng: np.random.Generator,
         stamps: pd.Index[Any] | None = None,
     ) -> None:
-        self.spec, self.place, self.bars, self.symbol, self.rng = spec, place, bars, symbol, rng
+        self.spec, self.bars, self.symbol, self.rng = spec, bars, symbol, rng
         self.n_rows = len(bars["close"])
         self.feature = build_feature(spec)
+        start = time.perf_counter()
         self.full = evaluate(self.feature, spec.name, bars, symbol, stamps)
+        self.seconds = time.perf_counter() - start
         if self.n_rows - self.full.lookback < 2:
             raise FeatureError(
                 f"{symbol or 'the audit'}: feature {spec.name!r} needs at least "
                 f"{self.full.lookback + 2} bars to be audited. Got {self.n_rows} instead."
             )
+        self.place: Computing = processes.place(spec, self.seconds) if processes else Here(spec)
         self.tolerance = Tolerance.exact(self.full.values)
 
     def run(self, count: int) -> Iterator[Finding]:
@@ -189,15 +193,16 @@ class _Audit:
         unstable = [] if self.place.exact else self._repeated()
         cuts = choose_cuts(rng, self.full.lookback, n_rows, count).tolist()
         yield from self._compare("truncation", (_until(t, rows_of(bars, 0, t + 1)) for t in cuts))
-        others = (_until(t, with_other_future(bars, t, rng)) for t in cuts)
-        yield from self._compare("perturbation", others)
-        back = self.feature.lookback
+        back, more = self.feature.lookback, list[int]()
+        short: list[Finding] = []
         if back is not None:
             windows = (_window(bars, t - back, t) for t in cuts)
             short = self._compare("lookback", windows, LOOKBACK_SHARE)
-            yield from short
             if not (short or self.place.exact) and count < n_rows:
-                yield from self._compare("perturbation", self._combs(back), LOOKBACK_SHARE)
+                more = self._suspected_cuts(back)
+        others = (_until(t, with_other_future(bars, t, rng)) for t in sorted({*cuts, *more}))
+        yield from self._compare("perturbation", others)
+        yield from short
         yield from self.levels()
         yield from unstable
 
@@ -207,16 +212,32 @@ class _Audit:
         cases = (_until(last, at_level(self.bars, *factors)) for factors in LEVELS.values())
         return self._compare("level", cases, _LEVEL_SHARE)
 
+    def _suspected_cuts(self, lookback: int) -> list[int]:
+        """Return the cuts that single bars, replaced far apart, make most suspicious.
+
+        Many cuts are tried at a time: a row may not change that lies before one replaced bar and
+        more than the lookback after another. What remains of that one may change it, too, so this
+        is no proof yet.
+        """
+        least = LOOKBACK_SHARE * self.tolerance.scale
+        suspected: dict[int, float] = {}
+        for case, excess in self._changed("perturbation", self._combs(lookback), least):
+            for row in np.flatnonzero(excess.any(axis=1)):
+                cut = int(case.cuts[np.searchsorted(case.cuts, case.rows[row])])
+                suspected[cut] = max(suspected.get(cut, 0.0), float(excess[row].max()))
+        return sorted(sorted(suspected, key=suspected.__getitem__)[-_COMB_CUTS:])
+
     def _combs(self, lookback: int) -> Iterator[_Case]:
-        """Yield bars of which single ones, far apart, are replaced: many cuts at a time."""
+        """Yield bars of which single ones, far apart, are replaced."""
         apart = lookback + 1 + _GAP
-        for offset in self.rng.permutation(apart)[:_COMBS]:
+        affordable = int(_COMB_SECONDS / max(self.seconds, 1e-9))
+        for offset in self.rng.permutation(apart)[: min(_COMBS, affordable)]:
             at = np.arange(offset, self.n_rows, apart)
             since = (np.arange(self.n_rows) - offset) % apart  # bars since the last replaced one
             since[:offset] = lookback + 1
             rows = np.flatnonzero(since > lookback)
-            rows = rows[rows >= self.full.lookback]
-            if len(at) and len(rows):
+            rows = rows[(rows >= self.full.lookback) & (rows < at[-1] if len(at) else False)]
+            if len(rows):
                 yield _Case(with_other_bars(self.bars, at, self.rng), 0, rows, at - 1)
 
     def _repeated(self) -> list[Finding]:
@@ -236,6 +257,23 @@ class _Audit:
 
     def _compare(self, check: Check, cases: Iterator[_Case], share: float = 0.0) -> list[Finding]:
         """Compare modified bars with all bars, with a tolerance of at least `share` deviations."""
+        exact = self.place.exact and check != "level"
+        least = 0.0 * self.tolerance.scale if exact else share * self.tolerance.scale
+        changed = list(self._changed(check, cases, least))
+        if not exact and changed:
+            columns = np.zeros(len(least), dtype=bool)
+            for case, _ in sorted(changed, key=lambda c: -c[1].max())[:_SUSPECTS]:
+                columns |= self._confirmed(case, least)
+            changed = [(case, excess * columns) for case, excess in changed]
+        return self._findings(check, [(case, excess > 0) for case, excess in changed])
+
+    def _changed(
+        self, check: Check, cases: Iterator[_Case], least: F64
+    ) -> Iterator[tuple[_Case, F64]]:
+        """Yield the modified bars on which values changed, and by how much beyond the tolerance.
+
+        The excess has the shape (rows, k): the change over its tolerance, 0 where it is allowed.
+        """
         waiting: deque[_Case] = deque()
 
         def series() -> Iterator[Bars]:
@@ -243,31 +281,21 @@ class _Audit:
                 waiting.append(case)
                 yield case.bars
 
-        exact = self.place.exact and check != "level"
-        least = 0.0 * self.tolerance.scale if exact else share * self.tolerance.scale
         results = self.place.compute(series())
-        changed: list[tuple[_Case, Bools]] = []
-        excess: list[float] = []
         while True:
             with self._named(check, waiting):
                 values = next(results, None)
             if values is None:
-                break
-            case, values = waiting.popleft(), self._checked(values)
+                return
+            case = waiting.popleft()
+            seen = self._checked(values)[case.rows - case.start]
             truth = self.full.values[case.rows]
             limit = np.fmax(self.tolerance.allowed[case.rows], least)
-            differs = exceeds(values[case.rows - case.start], truth, limit)
+            differs = exceeds(seen, truth, limit)
             if differs.any():
-                changed.append((case, differs))
                 with np.errstate(all="ignore"):
-                    ratio = np.abs(values[case.rows - case.start] - truth) / limit
-                excess.append(float(np.nan_to_num(ratio, nan=np.inf)[differs].max()))
-        if not exact and changed:
-            columns = np.zeros(len(least), dtype=bool)
-            for i in np.argsort(excess)[::-1][:_SUSPECTS]:
-                columns |= self._confirmed(changed[i][0], least)
-            changed = [(case, differs & columns) for case, differs in changed]
-        return self._findings(check, changed)
+                    ratio = np.nan_to_num(np.abs(seen - truth) / limit, nan=_HUGE, posinf=_HUGE)
+                yield case, np.where(differs, np.fmax(ratio, 1.0), 0.0)
 
     def _confirmed(self, case: _Case, least: F64) -> Bools:
         """Return the columns in which rounding does not explain what differs."""

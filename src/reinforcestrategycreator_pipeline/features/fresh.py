@@ -28,8 +28,8 @@ from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.user import code_of
 
 _PACKAGE = __name__.partition(".")[0]
-_DEADLINE = 60.0
-"""Seconds that an answer may take, beside the time that this process needed for the same."""
+_DEADLINE, _SLOWER = 60.0, 20.0
+"""Seconds that an answer may take, and beside that how many times longer than in this process."""
 _CHUNK = 1 << 24
 FORKS = hasattr(os, "fork") and sys.platform != "darwin"
 """Whether a child may be forked; on macOS, system libraries do not survive it."""
@@ -85,7 +85,6 @@ class FreshProcesses:
         self.forks = forks
         self._process: subprocess.Popen[bytes] | None = None
         self._modules: dict[str, str] = {}
-        self._late = False
 
     def __enter__(self) -> FreshProcesses:
         return self
@@ -114,24 +113,47 @@ class FreshProcesses:
         process.stdout.close()
         process.wait()
 
-    def place(self, spec: FeatureSpec) -> Computing:
+    def place(self, spec: FeatureSpec, seconds: float = 0.0) -> Computing:
         """Return where to compute a feature: a user's in fresh processes, if these can import it.
 
         Shipped features, and those that are defined in a notebook, in the script that runs or
         inside a function, are computed in this process.
+
+        Parameters
+        ----------
+        spec : FeatureSpec
+            Specification of the feature.
+        seconds : float
+            Time that this process took for all bars, >= 0.
         """
         here = Here(spec)
-        modules = None if here.exact else _modules(spec, build_feature(spec))
+        modules = None if here.exact or not sys.executable else _modules(spec, build_feature(spec))
         try:
             json.dumps(spec.to_mapping())
         except (TypeError, ValueError):  # a parameter that no configuration could hold
             return here
-        return here if modules is None else Fresh(self, spec, modules)
+        return here if modules is None else Fresh(self, spec, modules, seconds)
 
     def ask(
-        self, modules: dict[str, str], request: dict[str, Any], arrays: Sequence[F64]
+        self,
+        modules: dict[str, str],
+        request: dict[str, Any],
+        arrays: Sequence[F64],
+        seconds: float = 0.0,
     ) -> tuple[dict[str, Any], list[F64]]:
-        """Return the answer to a request, from a process that has imported `modules`."""
+        """Return the answer to a request, from a process that has imported `modules`.
+
+        Parameters
+        ----------
+        modules : mapping of str to str
+            Names and files.
+        request : mapping
+            Header of the message.
+        arrays : sequence of ndarray
+            Bars, in the order of the header's columns.
+        seconds : float
+            Time that this process would take, >= 0.
+        """
         if self._process is not None and self._modules != modules:
             if self.forks:
                 fresh_worker.send(self._pipes[0], {"kind": "leave"})
@@ -148,7 +170,7 @@ class FreshProcesses:
             if found["error"] or found["attempts"]:
                 self.close()
                 return found, []
-        answer = self._exchange(request, arrays)
+        answer = self._exchange(request, arrays, seconds)
         if not self.forks:
             self.close()
         return answer
@@ -162,23 +184,28 @@ class FreshProcesses:
         return process.stdin.fileno(), process.stdout.fileno()
 
     def _start(self) -> None:
-        arguments = [sys.executable, "-m", fresh_worker.__name__]
+        # -P: no module of the current folder hides a library.
+        arguments = [sys.executable, "-P", "-m", fresh_worker.__name__]
         # A process with several threads cannot be forked safely.
         one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
-        self._process = subprocess.Popen(
-            [*arguments, *(["forks"] if self.forks else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, **one, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for this process, which then ends that one
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*arguments, *(["forks"] if self.forks else [])],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env={**os.environ, **one, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for this process, which then ends that one
+            )
+        except OSError as error:
+            raise FeatureError(f"no process can be started to audit features: {error}") from error
 
     def _exchange(
-        self, header: dict[str, Any], arrays: Sequence[F64]
+        self, header: dict[str, Any], arrays: Sequence[F64], seconds: float = 0.0
     ) -> tuple[dict[str, Any], list[F64]]:
+        limit = _DEADLINE + _SLOWER * seconds
         late = threading.Event()
         process = self._process
         assert process is not None
@@ -190,7 +217,7 @@ class FreshProcesses:
             else:
                 process.kill()
 
-        timer = threading.Timer(_DEADLINE, stop)
+        timer = threading.Timer(limit, stop)
         timer.start()
         try:
             into, out = self._pipes
@@ -202,7 +229,7 @@ class FreshProcesses:
             timer.cancel()
         if answer is None:
             self.close()
-            why = f"took more than {_DEADLINE:g} s" if late.is_set() else "ended its process"
+            why = f"took more than {limit:.3g} s" if late.is_set() else "ended its process"
             return {"error": why, "attempts": []}, []
         return answer
 
@@ -218,12 +245,19 @@ class Fresh:
         Specification of the feature.
     modules : mapping of str to str
         Modules with its code, and the file of each.
+    seconds : float
+        Time that this process took for all bars, >= 0.
     """
 
     def __init__(
-        self, processes: FreshProcesses, spec: FeatureSpec, modules: dict[str, str]
+        self,
+        processes: FreshProcesses,
+        spec: FeatureSpec,
+        modules: dict[str, str],
+        seconds: float = 0.0,
     ) -> None:
         self._processes, self._spec, self._modules = processes, spec, modules
+        self._seconds = seconds
         self.exact = False
 
     def compute(self, variants: Iterable[Bars]) -> Iterator[F64]:
@@ -250,7 +284,8 @@ class Fresh:
     def _ask(self, names: list[str], arrays: list[F64]) -> Iterator[F64]:
         params = {k: v for k, v in self._spec.to_mapping().items() if k != "name"}
         request = {"kind": "compute", "name": self._spec.name, "params": params, "columns": names}
-        answer, results = self._processes.ask(self._modules, request, arrays)
+        seconds = self._seconds * len(arrays)
+        answer, results = self._processes.ask(self._modules, request, arrays, seconds)
         who = f"feature {self._spec.name!r}"
         if attempts := answer["attempts"]:
             raise FeatureError(

@@ -44,12 +44,12 @@ def with_other_past(bars: Bars, start: int, factor: float) -> Bars:
 
 
 def with_other_bars(bars: Bars, at: Ints, rng: np.random.Generator) -> Bars:
-    """Return bars in which those at some rows are replaced by other ones, rescaled."""
-    price, other = np.exp(rng.choice([-1.0, 1.0], size=(2, len(at))))
+    """Return bars in which some rows are replaced: prices rescaled, the rest from other rows."""
+    price = np.exp(rng.choice([-1.0, 1.0], size=len(at)))
     source = rng.integers(len(bars["close"]), size=len(at))
     out = {name: array.copy() for name, array in bars.items()}
     for name, array in out.items():
-        array[at] = (price if name in PRICES else other) * bars[name][source]
+        array[at] = price * array[at] if name in PRICES else bars[name][source]
     return {name: _read_only(array) for name, array in out.items()}
 
 

@@ -14,7 +14,12 @@ from reinforcestrategycreator_pipeline.features.warm_up import settle
 
 
 def vet(
-    bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec], *, cuts: int, seed: int
+    bars: Mapping[str, pd.DataFrame],
+    specs: Sequence[FeatureSpec],
+    *,
+    training_end: pd.Timestamp,
+    cuts: int,
+    seed: int,
 ) -> tuple[tuple[FeatureSpec, ...], tuple[str, ...]]:
     """Return features with the lookback that they need; reject those that no backtest can trust.
 
@@ -24,6 +29,9 @@ def vet(
         Bars by symbol.
     specs : sequence of FeatureSpec
         Specifications of the features.
+    training_end : Timestamp
+        Close of the last training bar. Later bars may reject a feature, but not choose its
+        lookback: it decides what is trained.
     cuts : int
         Cuts per check of the audit, >= 1.
     seed : int
@@ -42,9 +50,11 @@ def vet(
         If a feature looks ahead, depends on price levels, files, hosts or its own memory, or never
         settles.
     """
+    known = {symbol: frame[frame.index <= training_end] for symbol, frame in bars.items()}
+    known = {symbol: frame for symbol, frame in known.items() if len(frame)}
     with FreshProcesses() as processes:
         try:
-            settled, notes = settle(bars, specs, processes, seed)
+            settled, notes = settle(known, specs, processes, seed)
         except FeatureError:
             # A leak from the whole sample never settles, either; that it leaks is the better news.
             for symbol, frame in bars.items():

@@ -9,6 +9,7 @@ them, until they are as from all bars; the number goes into the feature's specif
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -40,7 +41,7 @@ _PAST_SHARE = 1e-4
 """Allowed change when all older prices are e times higher or lower: an exponential mean damps that,
 a maximum or sum since the first bar does not."""
 _ROWS = 12
-"""Rows that are computed, in the later half of the bars."""
+"""Rows that are computed, in the last third of the bars."""
 
 
 def settle(
@@ -54,7 +55,8 @@ def settle(
     Parameters
     ----------
     bars : mapping of str to DataFrame
-        Bars by symbol; the symbol that needs most counts.
+        Training bars by symbol, for what is chosen may not depend on later ones; the symbol that
+        needs most counts.
     specs : sequence of FeatureSpec
         Specifications of all features; those of shipped ones are returned as they are.
     processes : FreshProcesses
@@ -72,7 +74,7 @@ def settle(
     Raises
     ------
     FeatureError
-        If a feature does not settle within half of the bars, as a cumulative sum never does.
+        If a feature does not settle within two thirds of the bars, as a cumulative sum never does.
     """
     rng = generator(seed, "feature-warm-up")
     out, notes = [], []
@@ -81,16 +83,21 @@ def settle(
         if is_shipped(feature):
             out.append(spec)
             continue
-        found, stated = 0, 0
+        found = stated = feature.lookback or 0
         for symbol, frame in bars.items():
             columns = bars_of(frame, symbol)
+            start = time.perf_counter()
             full = evaluate(feature, spec.name, columns, symbol, frame.index)
-            stated = full.lookback if feature.lookback is None else feature.lookback
-            if stated >= len(frame) // 2:
-                found = max(found, stated)
+            seconds = time.perf_counter() - start
+            own = full.lookback if feature.lookback is None else feature.lookback
+            stated = max(stated, own)
+            if own >= _most(len(frame)):  # too few bars for the feature itself, or to find more
+                found = max(found, own)
                 continue
-            search = _Search(spec, symbol, columns, stated, processes.place(spec), rng)
-            found = max(found, search.run())
+            # What other symbols needed is mostly enough, and then needs no search.
+            least = found if own < found < _most(len(frame)) else own
+            place = processes.place(spec, seconds)
+            found = max(found, _Search(spec, symbol, columns, least, place, rng).run())
         if found > stated:
             notes.append(
                 f"feature {spec.name!r} needs a lookback of {found} bars, but states {stated}: "
@@ -110,6 +117,11 @@ def settle(
     return tuple(out), tuple(notes)
 
 
+def _most(n_rows: int) -> int:
+    """Return the longest lookback that can be found in so many bars."""
+    return 2 * n_rows // 3
+
+
 class _Search:
     """The search for the lookback of one feature on the bars of one symbol."""
 
@@ -124,7 +136,7 @@ class _Search:
     ) -> None:
         self.spec, self.symbol, self.bars, self.place = spec, symbol, bars, place
         self.stated, n_rows = stated, len(bars["close"])
-        self.most = n_rows // 2
+        self.most = _most(n_rows)
         self.rows = np.unique(np.linspace(self.most, n_rows - 1, _ROWS).astype(int)).tolist()
         self.full, *others = place.compute([bars, *jitters(bars, rng)])
         self.tolerance = Tolerance.of(self.full, iter(others))
@@ -177,7 +189,6 @@ class _Search:
         who = f"{self.symbol}: " if self.symbol else ""
         return FeatureError(
             f"{who}feature {self.spec.name!r} still depends on bars more than {self.most} earlier, "
-            f"half of all that there are, and states {self.stated}: a sum, maximum or mean since "
-            "the first bar would decide otherwise after a restart. Compute it over a window of "
-            "bars, or load more bars."
+            "two thirds of the training bars: a sum, maximum or mean since the first bar would "
+            "decide otherwise after a restart. Compute it over a window of bars, or load more bars."
         )

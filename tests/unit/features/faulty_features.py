@@ -157,10 +157,12 @@ def side_column(bars):
 
 
 @feature
-def slow_mean(bars):
+def slow_mean(bars, span=60):
     """An exponential mean with alpha = 2/61 that says that it needs 60 bars."""
     close = pd.Series(bars["close"])
-    return (close / close.ewm(span=60, min_periods=61, adjust=False).mean() - 1.0).to_numpy()
+    return (
+        close / close.ewm(span=span, min_periods=span + 1, adjust=False).mean() - 1.0
+    ).to_numpy()
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,9 @@ def test_a_process_that_ends_or_never_answers_is_an_error(monkeypatch):
     assert findings("side_column") == ()  # by new processes
 
 
-def test_without_fork_every_computation_starts_an_interpreter():
+def test_without_fork_every_computation_starts_an_interpreter(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('hides a library')")
+    monkeypatch.chdir(tmp_path)
     with FreshProcesses(forks=False) as processes:
         place = processes.place(spec_of("guarded_ratio"))
         for _ in range(2):
@@ -261,10 +263,18 @@ def test_a_stated_lookback_is_kept_if_it_is_enough():
     assert settle({"ACME": FRAME}, shipped, PROCESSES) == (shipped, ())
 
 
+def test_the_symbol_that_needs_most_counts():
+    bars = {"ACME": make_bars(900, seed=5), "BIG": make_bars(900, seed=7)}
+    one, other = (settled("slow_mean", frame, span=15)[0] for frame in bars.values())
+    (both,), _ = settle(bars, [spec_of("slow_mean", span=15)], PROCESSES)
+    needs = [spec.params["lookback"] for spec in (one, other)]
+    assert min(needs) <= both.params["lookback"] <= max(needs)
+
+
 @pytest.mark.parametrize("name", ["highest_ever", "on_balance_share"])
 def test_cumulative_features_are_rejected_with_the_reason(name):
     with pytest.raises(
-        FeatureError, match=r"ACME: .*more than 450 earlier.*a sum, maximum or mean"
+        FeatureError, match=r"ACME: .*more than 600 earlier.*a sum, maximum or mean"
     ):
         settled(name)
 
@@ -276,7 +286,22 @@ def test_a_parameter_named_lookback_cannot_state_it():
 
 def test_a_leak_is_named_before_the_history_that_it_needs():
     with pytest.raises(FeatureError, match="looks ahead"):
-        vet({"ACME": FRAME}, [spec_of("remembers_the_history")], cuts=8, seed=0)
+        vetted("remembers_the_history")
+
+
+def vetted(name, frame=FRAME, training=600, **params):
+    end = frame.index[training - 1]
+    specs = [spec_of(name, **params)]
+    return vet({"ACME": frame}, specs, training_end=end, cuts=8, seed=0)
+
+
+def test_bars_after_the_training_do_not_choose_the_lookback():
+    frame = make_bars(900, seed=5)
+    other = frame.copy()
+    other.iloc[800:] *= 1000.0  # after which a mean remembers longer
+    first, second = (vetted("slow_mean", bars, span=15) for bars in (frame, other))
+    assert first == second
+    assert first != vetted("slow_mean", other, training=900, span=15)
 
 
 # -- rounding -------------------------------------------------------------------------------------
@@ -295,6 +320,18 @@ def test_rounding_is_no_look_ahead(name, level):
 @pytest.mark.parametrize("name", ["leaks_little", "leaks_beside_an_outlier", "leaks_under_fourier"])
 def test_a_leak_cannot_hide_under_the_tolerance(name):
     assert {"truncation", "perturbation"} <= checks(name)
+
+
+def test_what_an_exponential_mean_keeps_of_other_prices_is_no_look_ahead():
+    """A price that grows a thousandfold: an older one, replaced, still shows a little."""
+    frame = make_bars(900, seed=5)
+    growth = np.exp(np.linspace(0.0, 7.0, 900))
+    for name in ("open", "high", "low", "close"):
+        frame[name] *= growth
+    frame.iloc[700:] *= 100.0
+    (spec,), _ = settle({"ACME": frame[:700]}, [spec_of("slow_mean", span=15)], PROCESSES)
+    found = audit.audit_features(frame, [spec], cuts=8, processes=PROCESSES)
+    assert {f.check for f in found} <= {"lookback"}
 
 
 def test_noise_that_could_hide_a_leak_is_found():

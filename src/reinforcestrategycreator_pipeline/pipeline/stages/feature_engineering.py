@@ -98,7 +98,8 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, t
     features = compute_features(data, config, specs)
     notes: tuple[str, ...] = ()
     if cuts := config.features.audit_cuts:
-        vetted, notes = vet(data.bars, specs, cuts=cuts, seed=config.seed)
+        end = chronological_split(features.timestamps, config.split).train.end
+        vetted, notes = vet(data.bars, specs, training_end=end, cuts=cuts, seed=config.seed)
         if vetted != specs:
             features = compute_features(data, config, vetted)
     window = chronological_split(features.timestamps, config.split)
