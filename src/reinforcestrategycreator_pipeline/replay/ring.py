@@ -51,7 +51,7 @@ class RingReplay(RingStore):
     Raises
     ------
     ConfigError
-        If `n_step` or `gamma` is out of range, or the sampler's capacity differs.
+        If a number is out of range, or the sampler's capacity differs.
 
     Attributes
     ----------
@@ -72,6 +72,8 @@ class RingReplay(RingStore):
         gamma: float = 0.99,
         sampler: Sampler | None = None,
     ) -> None:
+        require_int("RingReplay", "capacity", capacity, 1)
+        require_int("RingReplay", "n_inputs", n_inputs, 1)
         require_int("RingReplay", "n_step", n_step, 1)
         require_number("RingReplay", "gamma", gamma, low=0, high=1)
         columns = {

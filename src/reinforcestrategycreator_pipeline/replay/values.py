@@ -89,7 +89,9 @@ def require_storable(rewards: float | Array, dtype: np.dtype[Any], what: str) ->
     number = float(bad[0])
     if math.isfinite(number):
         limit = largest_number(dtype)
-        raise NonFiniteError(f"{what}: {number:g} does not fit {dtype}, whose limit is {limit:.4g}")
+        raise NonFiniteError(
+            f"{what}: a reward of {number:g} does not fit {dtype}, whose limit is {limit:.4g}"
+        )
     raise NonFiniteError(f"{what}: NaN or infinity in the reward. Got {number:g}")
 
 

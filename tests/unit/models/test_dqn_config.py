@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -13,6 +14,7 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNHyperparameters,
 )
 from reinforcestrategycreator_pipeline.models.presets import PRESETS, preset
+from reinforcestrategycreator_pipeline.replay.ring import RingReplay
 
 
 def config_of(**hyperparameters):
@@ -142,24 +144,24 @@ def test_wrong_values_are_refused_in_one_line_with_name_rule_and_value(name, val
 NAMED = "a name, a mapping of a name and parameters, or the object itself"
 BETWEEN = "a number in [0, 1]"
 RULES = {
-    "weight_decay": (-1, "a number >= 0"),
+    "weight_decay": (-1, "a number in [0, 1000]"),
     "learning_rate_schedule": (3, NAMED),
-    "learning_rate_final": (-1, "a number in [0, 1e+30]"),
-    "n_step": (0, "an integer >= 1"),
+    "learning_rate_final": (-1, "a number in [0, 1e30]"),
+    "n_step": (0, "an integer in [1, 10000]"),
     "prioritized_replay": (1, "true or false"),
     "priority_alpha": (2, BETWEEN),
     "priority_beta_initial": (2, BETWEEN),
     "priority_beta_final": (2, BETWEEN),
-    "priority_epsilon": (0, "a number in (0, 1]"),
+    "priority_epsilon": (0, "a number in [1e-12, 1]"),
     "dueling": ("on", "true or false"),
-    "noisy_sigma": (-1, "a number >= 0"),
+    "noisy_sigma": (-1, "a number in [0, 1000]"),
     "head": (51, NAMED),
     "n_atoms": (1, "an integer in [2, 10000]"),
     "v_max": (-10.0, "greater than v_min (-10.0)"),
-    "huber_delta": (0, "a number > 0"),
-    "max_grad_norm": (0, "a number > 0 or null"),
-    "tau": (0, "a number in (0, 1]"),
-    "gradient_steps": (0, "-1 or an integer >= 1"),
+    "huber_delta": (0, "a number in [1e-12, 1e12]"),
+    "max_grad_norm": (0, "a number in [1e-12, 1e12] or null"),
+    "tau": (0, "a number in [1e-12, 1]"),
+    "gradient_steps": (0, "-1 or an integer in [1, 1e9]"),
     "on_divergence": ("halt", "'stop', 'warn' or 'ignore'"),
 }
 
@@ -302,7 +304,8 @@ def test_every_hyperparameter_has_a_test_of_its_refusals():
     [
         (
             {"seed": -1},
-            "The seed parameter of DQN's config must be an integer >= 0. Got -1 instead.",
+            "The seed parameter of DQN's config must be an integer in [0, 9223372036854775807]. "
+            "Got -1 instead.",
         ),
         ({"seed": 1.5}, "The seed parameter"),
         ({"dtype": "float16"}, "must be 'float32' or 'float64'. Got 'float16' instead."),
@@ -315,3 +318,67 @@ def test_other_wrong_values_are_refused(config, text):
     with pytest.raises(ConfigError) as caught:
         DQN(config)
     assert text in str(caught.value)
+
+
+# -- numbers of NumPy, and arguments of methods -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("batch_size", np.int64(64), 64),
+        ("learning_rate", np.float32(0.5), 0.5),
+        ("gamma", np.array(0.5), 0.5),
+        ("noisy", np.True_, True),
+        ("gradient_steps", np.int8(-1), -1),
+        ("max_grad_norm", np.float16(1.0), 1.0),
+        ("hidden_layers", np.array([4, 5]), (4, 5)),
+        ("hidden_layers", [np.int64(4), np.uint8(5)], (4, 5)),
+        ("head", np.str_("qr"), "qr"),
+    ],
+)
+def test_numbers_of_numpy_are_settings(name, given, expected):
+    for dqn in (DQN({"hyperparameters": {name: given}}), DQN(**{name: given})):
+        found = getattr(dqn.hyperparameters, name)
+        assert found == expected
+        assert isinstance(found, type(expected))
+    assert DQN(seed=np.int64(3)).config == DQN(seed=3).config
+
+
+def small():
+    dqn = DQN(batch_size=4)
+    dqn.build((2,), (2,))
+    for _ in range(8):
+        dqn.replay_buffer.push([0.0, 1.0], 1, 1.0, [1.0, 0.0], False)
+    return dqn
+
+
+@pytest.mark.parametrize("value", [2.5, 0, -1, "8", True, np.float32(4)])
+def test_a_batch_size_of_a_step(value):
+    with pytest.raises(
+        ConfigError, match=r"batch_size parameter of DQN\.train_step must be an int"
+    ):
+        small().train_step(batch_size=value)
+    assert small().train_step(batch_size=np.int64(4)) == small().train_step(batch_size=4)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, NAN, INF, "0.9", True])
+def test_a_discount_of_a_step(value):
+    with pytest.raises(ConfigError, match=r"gamma parameter of DQN\.train_step must be a .*number"):
+        small().train_step(gamma=value)
+    assert small().train_step(gamma=np.float64(0.9)) == small().train_step(gamma=0.9)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, NAN, INF, "0.9", None, True])
+def test_a_rate_of_exploration(value):
+    for method, states in (("select_action", np.ones(2)), ("select_actions", np.ones((3, 2)))):
+        with pytest.raises(ConfigError, match=f"exploration_rate parameter of DQN.{method} must b"):
+            getattr(small(), method)(states, value)
+    assert small().select_action(np.ones(2), np.float32(0.5)) in (0, 1)
+    assert small().select_action(np.ones(2), 1) in (0, 1)
+
+
+@pytest.mark.parametrize("arguments", [(0, 2), (5.0, 2), ("5", 2), (5, 0), (True, 2)])
+def test_the_size_of_a_replay(arguments):
+    with pytest.raises(ConfigError, match=r"parameter of RingReplay must be an integer >= 1"):
+        RingReplay(*arguments, np.random.default_rng(0))

@@ -274,6 +274,12 @@ def test_to_learn_together_agents_must_train_at_the_same_time(name):
         population.learn(envs, 100)
 
 
+def test_agents_do_not_share_an_environment():
+    one, other = gymnasium.make("CartPole-v1"), gymnasium.make("CartPole-v1")
+    with pytest.raises(ConfigError, match=r"Got the same one for agents 0 and 2\."):
+        Population(configs()).learn([one, other, one], 100)
+
+
 def test_what_else_is_refused():
     with pytest.raises(ConfigError, match="at least one config"):
         Population([])

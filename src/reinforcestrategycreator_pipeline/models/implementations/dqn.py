@@ -25,13 +25,20 @@ from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.action_masks import as_masks, random_actions
 from reinforcestrategycreator_pipeline.action_masks import masked as masked_values
 from reinforcestrategycreator_pipeline.arrays import Array, Bools, Ints
-from reinforcestrategycreator_pipeline.checks import from_mapping, require, require_bool
+from reinforcestrategycreator_pipeline.checks import (
+    from_mapping,
+    require,
+    require_bool,
+    require_int,
+    require_number,
+)
 from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     NonFiniteError,
     shorten,
 )
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
@@ -44,6 +51,10 @@ from reinforcestrategycreator_pipeline.models.learner.saved_replay import (
     PREFIX,
     replay_state,
     restore_replay,
+)
+from reinforcestrategycreator_pipeline.models.learner.size import (
+    replay_bytes,
+    require_network_memory,
 )
 from reinforcestrategycreator_pipeline.models.learner.state import (
     FORMAT,
@@ -231,7 +242,8 @@ class DQN(DeepCopiesOnly):
         Raises
         ------
         ConfigError
-            If a shape is empty or not positive, the replay lacks priorities that are required, or
+            If a shape is empty or not positive, networks, batch or replay are estimated to need
+            more memory than is available, the replay lacks priorities that are required, or
             its transitions do not span `n_step` steps.
         """
         for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
@@ -254,7 +266,10 @@ class DQN(DeepCopiesOnly):
             hp.layer_norm,
             hp.noisy,
         )
+        require_network_memory(self.spec, self.dtype, hp.batch_size, hp.batch_size)
         if replay is None:  # not `or`: an empty replay is falsy
+            needed = replay_bytes(self.n_inputs, self.dtype, hp.buffer_size)
+            require_memory(needed, "DQN", "buffer_size", hp.buffer_size)
             replay = self._own_replay()
         if isinstance(replay, RingStore):
             rule = f"{replay.n_step}, the number of steps that a transition of its replay spans"
@@ -456,10 +471,13 @@ class DQN(DeepCopiesOnly):
         Raises
         ------
         ConfigError
-            If the mask is missing, has another shape or type, or has no valid action.
+            If the mask is missing, has another shape or type, or has no valid action; if the
+            exploration rate is out of range.
         NonFiniteError
             If a Q-value is not finite.
         """
+        if type(exploration_rate) is not float or not 0.0 <= exploration_rate <= 1.0:
+            exploration_rate = _checked_rate("select_action", exploration_rate)
         valid = self._checked_mask(mask, (self.n_actions,), "select_action")
         rng = self._generators["exploration"]
         if exploration_rate > 0.0 and rng.random() < exploration_rate:
@@ -491,10 +509,13 @@ class DQN(DeepCopiesOnly):
         Raises
         ------
         ConfigError
-            If the mask is missing, has another shape or type, or a row has no valid action.
+            If the mask is missing, has another shape or type, or a row has no valid action; if the
+            exploration rate is out of range.
         NonFiniteError
             If a Q-value is not finite.
         """
+        if type(exploration_rate) is not float or not 0.0 <= exploration_rate <= 1.0:
+            exploration_rate = _checked_rate("select_actions", exploration_rate)
         valid = self._checked_mask(mask, (len(states), self.n_actions), "select_actions")
         return self.learner.act(states, exploration_rate, valid)
 
@@ -530,15 +551,19 @@ class DQN(DeepCopiesOnly):
         Raises
         ------
         ConfigError
-            If the replay holds fewer transitions.
+            If the replay holds fewer transitions, or a parameter is out of range.
         NonFiniteError
             If the loss or a gradient is not finite; weights and moments are unchanged.
         DivergenceError
             If the action values exceed what the rewards allow, and `on_divergence` is "stop".
         """
         hp = self.hyperparameters
-        size = hp.batch_size if batch_size is None else batch_size
-        return self._train_step(size, hp.gamma if gamma is None else gamma)
+        if batch_size is not None:
+            require_int("DQN.train_step", "batch_size", batch_size, 1)
+        if gamma is not None:
+            require_number("DQN.train_step", "gamma", gamma, low=0, high=1)
+        size = hp.batch_size if batch_size is None else int(batch_size)
+        return self._train_step(size, hp.gamma if gamma is None else float(gamma))
 
     def _train_step(self, batch_size: int, gamma: float) -> float:
         batch = self.learner.replay.sample(batch_size)
@@ -835,3 +860,8 @@ class DQN(DeepCopiesOnly):
                 f"{path}: its header does not fit this version, {__version__}: {error}"
             ) from error
         return dqn
+
+
+def _checked_rate(method: str, rate: Any) -> float:
+    require_number(f"DQN.{method}", "exploration_rate", rate, low=0, high=1)
+    return float(rate)
