@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 PRICES = ("open", "high", "low", "close")
 OHLCV = (*PRICES, "volume")
 ADJUSTED_CLOSE = "adj_close"
+LARGEST = 1e30
+"""Largest size of a number of a bar, and the inverse of the smallest price: products of a few such
+numbers are still floats."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,17 @@ def bound(column: str) -> str:
 def out_of_bounds(column: str, values: Any) -> Any:
     """Tell which values violate the `bound` of the column; NaN does not."""
     return values < 0.0 if column == "volume" else values <= 0.0
+
+
+def too_large(values: Any) -> Any:
+    """Tell which values are finite but larger in size than `LARGEST`."""
+    return np.isfinite(values) & (np.abs(values) > LARGEST)
+
+
+def too_small(column: str, values: Any) -> Any:
+    """Tell which prices are above 0 but below 1 / `LARGEST`; other columns have no such bound."""
+    is_price = column in (*PRICES, ADJUSTED_CLOSE)
+    return is_price & (values > 0.0) & (values < 1.0 / LARGEST)
 
 
 def first_bad(columns: Mapping[str, ArrayLike]) -> BadValue | None:

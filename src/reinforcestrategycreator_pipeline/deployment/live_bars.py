@@ -22,7 +22,15 @@ from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.deployment.bar_calendar import BarCalendar
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest, shorten
 from reinforcestrategycreator_pipeline.market.adjustment import robust_sigma, split_in_gap
-from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES, bound, out_of_bounds
+from reinforcestrategycreator_pipeline.ohlcv import (
+    LARGEST,
+    OHLCV,
+    PRICES,
+    bound,
+    out_of_bounds,
+    too_large,
+    too_small,
+)
 
 _ROUNDING = 1e-9  # relative; an adjustment may leave high below close by one unit in the last place
 _SMALLEST_LIMIT = 0.2  # log price; a smaller move is never taken for an error of the data
@@ -264,8 +272,10 @@ class BarRules:
             bad = not math.isfinite(values[name]) or (
                 name in OHLCV and bool(out_of_bounds(name, values[name]))
             )
-            if bad:
+            if bad or too_large(values[name]) or too_small(name, values[name]):
                 rule = f"finite and {bound(name)}" if name in OHLCV else "finite"
+                if not bad:
+                    rule = f"at most {LARGEST:g} in size, and a price at least {1 / LARGEST:g}"
                 raise LiveBarError(
                     "number",
                     f"{where}: {name} must be a number, {rule}. Got {_shown(value)}.",

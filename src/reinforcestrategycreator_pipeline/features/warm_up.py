@@ -189,6 +189,7 @@ class _Search:
         who = f"{self.symbol}: " if self.symbol else ""
         return FeatureError(
             f"{who}feature {self.spec.name!r} still depends on bars more than {self.most} earlier, "
-            "two thirds of the training bars: a sum, maximum or mean since the first bar would "
-            "decide otherwise after a restart. Compute it over a window of bars, or load more bars."
+            "two thirds of the training bars: a sum or maximum since the first bar, or a long "
+            "exponential mean, would decide otherwise after a restart. Compute it over a window of "
+            "bars or a shorter span, or load more bars."
         )

@@ -14,21 +14,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64, Bools, Indices, Ints
+from reinforcestrategycreator_pipeline.arrays import Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
 from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
+    LARGEST,
     OHLCV,
     PRICES,
     bound,
     out_of_bounds,
+    too_large,
+    too_small,
 )
 
 _ROUNDING = 1e-9  # relative; a vendor's adjustment may leave high below close by one ulp
-_LARGEST = 1e30  # products of a few such numbers are still floats
 _SAME = "must be the same in all rows of one time"
 _SHOWN = 3  # rows per message
 
@@ -178,14 +180,10 @@ def check_values(raw: RawBars) -> None:
         *((n, "must be finite", (n,), np.isinf(x)) for n, x in columns.items()),
         *((n, f"must be {bound(n)}", (n,), out_of_bounds(n, x)) for n, x in bars.items()),
         *(
-            (n, f"must be below {_LARGEST:g} in size", (n,), _too_large(x))
+            (n, f"must be below {LARGEST:g} in size", (n,), too_large(x))
             for n, x in columns.items()
         ),
-        *(
-            (n, f"must be above {1 / _LARGEST:g}", (n,), (x > 0) & (x < 1 / _LARGEST))
-            for n, x in bars.items()
-            if n != "volume"
-        ),
+        *((n, f"must be above {1 / LARGEST:g}", (n,), too_small(n, x)) for n, x in bars.items()),
         ("high", "must be >= open, close and low", PRICES, too_low),
         ("low", "must be <= open, close and high", PRICES, too_high),
     ]
@@ -230,10 +228,6 @@ def widen(frame: pd.DataFrame, tolerance: float) -> int:
     frame["high"] = np.where(raised, top, highs)
     frame["low"] = np.where(lowered, bottom, lows)
     return int((raised | lowered).sum())
-
-
-def _too_large(values: F64) -> Bools:
-    return np.isfinite(values) & (np.abs(values) > _LARGEST)
 
 
 def missing_sessions(frame: pd.DataFrame, timezone: str, shift_ns: int = 1) -> list[str]:

@@ -198,6 +198,8 @@ VALUES = [  # changes of a daily bar that is right otherwise
     *(({"mood": bad}, "number", f"mood must be a number, finite. Got {bad!r}")
       for bad in (NAN, INF, "good", 1j)),
     ({"close": 10**400}, "number", "close must be a number"),
+    ({"mood": -1e31}, "number", "mood must be a number, at most 1e+30 in size"),  # as in a file
+    ({"volume": 1e31}, "number", "volume must be a number, at most 1e+30 in size"),
     ({"high": LAST * 0.9}, "range", "high must be >= open, low and close"),
     ({"low": LAST * 1.009}, "range", "low must be <= open, high and close"),
     ({"high": LAST * 0.98, "low": LAST * 0.99}, "range", "high must be"),
@@ -207,7 +209,8 @@ for factor, rule, found in (
     (1 / 2, "split", "2:1 split"), (2, "split", "1:2 split"), (2 / 3, "split", "3:2 split"),
     (1 / 10, "split", "10:1 split"), (1 / 100, "split", "100:1 split"), (100, "split", "1:100"),
     (1000, "jump", "by a factor of 1e+03"), (1.3, "jump", "a factor of 1.3"),
-    (1e-300, "jump", "Is it in another unit?"), (1e300, "jump", "Is it in another unit?"),
+    (1e-20, "jump", "Is it in another unit?"), (1e20, "jump", "Is it in another unit?"),
+    (1e-300, "number", "a price at least 1e-30"), (1e300, "number", "at most 1e+30 in size"),
     (4.18, "jump", "a factor of 4.18"),
 ):  # fmt: skip
     values = {k: v * factor for k, v in next_bar(DAILY).items() if k in COLUMNS[:4]}

@@ -274,7 +274,7 @@ def test_the_symbol_that_needs_most_counts():
 @pytest.mark.parametrize("name", ["highest_ever", "on_balance_share"])
 def test_cumulative_features_are_rejected_with_the_reason(name):
     with pytest.raises(
-        FeatureError, match=r"ACME: .*more than 600 earlier.*a sum, maximum or mean"
+        FeatureError, match=r"ACME: .*more than 600 earlier.*a sum or maximum since"
     ):
         settled(name)
 

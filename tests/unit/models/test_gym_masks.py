@@ -339,6 +339,20 @@ def test_a_wrong_mask_of_a_vector(name):
         dqn_of().learn(env, 50)
 
 
+class NoMethod(Masked):
+    """Has an attribute with the name of the method, as a mixin's default."""
+
+    action_masks = None
+
+
+def test_an_attribute_that_is_no_method_gives_no_mask_in_a_vector():
+    second = NoMethod(1, "none", everything=True)
+    env = gym.vector.SyncVectorEnv([lambda: NoMethod(0), lambda: second])
+    rule = r"environment 1 of SyncVectorEnv.* for every state or for none\. Got none now"
+    with pytest.raises(ConfigError, match=rf"^environment step 0: {rule}"):
+        dqn_of().learn(env, 50)
+
+
 def test_masks_may_be_required_or_ignored():
     with pytest.raises(
         ConfigError, match=r"must give action masks, .*, with action_masking \"on\""

@@ -190,7 +190,7 @@ class MaskReader:
         masks, given = self._from_infos(infos, step, needed)
         missing = needed & ~given
         if missing.any() and self._method is not None:
-            masks[missing] = self._rows(self._method(), step, needed)[missing]
+            masks[missing] = self._rows(self._method(), step, missing, missing)[missing]
         elif missing.any():
             raise self._missing(step, f"environment {int(missing.argmax())} of ")
         return masks
@@ -268,6 +268,10 @@ class MaskReader:
             masks = np.ones(shape, dtype=bool)
             for i, mask in enumerate(found):
                 if given is None or given[i]:
+                    if mask is None:  # env.call() returns it for an action_masks that is no method
+                        if needed[i]:
+                            raise self._missing(step, f"environment {i} of ")
+                        continue
                     masks[i] = as_masks(
                         mask,
                         shape[1:],
