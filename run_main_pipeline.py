@@ -23,8 +23,9 @@ if HERE > NEWEST and sys.stderr is not None:
 
 try:
     from reinforcestrategycreator_pipeline.cli import main
-except KeyboardInterrupt:
-    sys.stderr.write("error: interrupted\n")
+except KeyboardInterrupt:  # Ctrl-C before there is anything to end
+    if sys.stderr is not None:
+        sys.stderr.write("error: interrupted\n")
     sys.exit(130)
 except ModuleNotFoundError as error:
     if error.name != "reinforcestrategycreator_pipeline":

@@ -7,7 +7,12 @@ import sys
 if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109  pathlib takes time to import
     del sys.path[0]
 
-from reinforcestrategycreator_pipeline.cli import main
+try:
+    from reinforcestrategycreator_pipeline.cli import main
+except KeyboardInterrupt:  # Ctrl-C before there is anything to end
+    if sys.stderr is not None:
+        sys.stderr.write("error: interrupted\n")
+    sys.exit(130)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -29,6 +29,10 @@ from reinforcestrategycreator_pipeline.errors import (
 C = TypeVar("C")
 
 LARGEST_INT = 2**63 - 1
+MOST_ITEMS = 100_000
+"""Maximum length of a list without another rule."""
+MOST_CHARACTERS = 4_096
+"""Maximum length of a text: the longest path of Linux."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ class Le:
 
 @dataclass(frozen=True)
 class Len:
-    """A list or string must have at least `min_length` items, without duplicates if `distinct`."""
+    """A list or string must have `min_length` to `max_length` items, and may have no duplicates."""
 
     min_length: int = 0
     distinct: bool = False
+    max_length: int | None = None
 
 
 BOUNDS = {
@@ -189,8 +194,11 @@ def fit(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) ->
     elif origin in (None, type(None)):
         if value is None:
             return value
-    elif origin in (str, bool):
-        if isinstance(value, origin):
+    elif origin is str:
+        if isinstance(value, str) and len(value) <= MOST_CHARACTERS:
+            return value
+    elif origin is bool:
+        if isinstance(value, bool):
             return value
     else:
         return value
@@ -205,8 +213,10 @@ def words(annotation: Any) -> str:
         kind = words(arguments[0])
         for marker in arguments[1:]:
             least = getattr(marker, "min_length", 0)
+            most = getattr(marker, "max_length", None)
             kind = kind.replace("a ", "a non-empty ", 1) if least == 1 else kind
             kind += f" of at least {least} items" if least > 1 else ""
+            kind += f" of at most {most} items" if most is not None else ""
             kind += " without duplicates" if getattr(marker, "distinct", False) else ""
         return kind + _interval(arguments[1:])
     if len(alternatives := members(annotation)) > 1:
@@ -231,6 +241,8 @@ def _interval(markers: Iterable[object]) -> str:
 
 
 def _digits(bound: float) -> str:
+    if abs(bound) >= 1e6 and (short := f"{bound:.0e}") and float(short) == bound:
+        return short.replace("e+0", "e").replace("e+", "e")
     # `typing` caches equal annotations: Gt(0) may arrive as Gt(0.0).
     return str(int(bound) if abs(bound) < 1e15 and bound == int(bound) else bound)
 
@@ -250,8 +262,14 @@ def _refusal(annotation: Any, value: Any, path: KeyPath) -> ConfigError:
     if choices and isinstance(value, str):
         hint = nearest(value, choices)
         hint = hint if "Did you mean" in hint else ""
-    if is_int(value) and abs(value) > LARGEST_INT:
+    for marker in get_args(annotation)[1:] if get_origin(annotation) is Annotated else ():
+        hint += marker.hint(value) if hasattr(marker, "hint") else ""
+    if is_int(value) and abs(value) > LARGEST_INT and " in [" not in rule:
         rule += " that fits in 64 bits"
+    elif isinstance(value, str) and len(value) > MOST_CHARACTERS:
+        rule = rule.replace("string", f"string of at most {MOST_CHARACTERS} characters")
+    elif isinstance(value, (list, tuple)) and len(value) > MOST_ITEMS and " at most" not in rule:
+        rule += f" of at most {MOST_ITEMS} items"
     elif isinstance(value, float) and value - value != 0:
         rule = rule.replace("a number", "a finite number")
     return ConfigError(path=path, rule=f"must be {rule}", value=value, hint=hint)
@@ -260,6 +278,10 @@ def _refusal(annotation: Any, value: Any, path: KeyPath) -> ConfigError:
 def _fit_bounded(annotation: Any, value: Any, path: KeyPath, wrong: list[ConfigError]) -> Any:
     kind, *markers = get_args(annotation)
     trial: list[ConfigError] = []
+    lengths = [m.max_length for m in markers if getattr(m, "max_length", None) is not None]
+    if lengths and isinstance(value, (list, tuple, str)) and len(value) > min(lengths):
+        wrong.append(_refusal(annotation, value, path))  # before a look at a million items
+        return value
     found = fit(kind, value, path, trial)
     ok = not trial and all(compare(found, bound) for _, compare, bound in _bounds(markers))
     for marker in markers if ok else ():
@@ -296,7 +318,8 @@ def _fit_list(
     wrong: list[ConfigError],
 ) -> Any:
     fixed = origin is tuple and arguments and arguments[-1] is not Ellipsis
-    if not isinstance(value, (list, tuple)) or (fixed and len(value) != len(arguments)):
+    listed = isinstance(value, (list, tuple)) and len(value) <= MOST_ITEMS
+    if not listed or (fixed and len(value) != len(arguments)):
         wrong.append(_refusal(annotation, value, path))
         return value
     kinds = arguments if fixed else [arguments[0] if arguments else Any] * len(value)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_runs import QUICK, environment, statuses
+from small_runs import MAIN_SCRIPT, QUICK, environment, statuses
 
 from reinforcestrategycreator_pipeline.cli.entry import LONGEST
 
@@ -118,6 +118,36 @@ def test_ctrl_c_while_the_program_is_imported(tmp_path: Path, number: int) -> No
     done = imported(tmp_path, number, "run", "-c", "quick.yaml")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
     assert not (tmp_path / "runs/latest").exists()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "runpy.run_module('reinforcestrategycreator_pipeline', run_name='__main__')",
+        f"runpy.run_path({str(MAIN_SCRIPT)!r}, run_name='__main__')",
+    ],
+)
+def test_ctrl_c_before_the_first_import(tmp_path: Path, start: str) -> None:
+    program = f"""
+import os, runpy, signal, sys
+
+def hook(event, args):
+    if event == "import" and args[0] == "reinforcestrategycreator_pipeline.cli":
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(hook)
+{start}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:

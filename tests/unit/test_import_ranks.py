@@ -19,7 +19,9 @@ SOURCE = Path(__file__).parents[2] / "src" / PACKAGE
 RANKS = {
     **dict.fromkeys(("", "action_masks", "arrays", "errors", "kernels"), 0),
     **dict.fromkeys(("registry", "checks", "seeding"), 0),
-    **dict.fromkeys(("files", "interrupts", "ohlcv", "storage", "runs", "trust"), 0),
+    **dict.fromkeys(
+        ("files", "interrupts", "ohlcv", "storage", "runs", "trust", "limits", "memory"), 0
+    ),
     **dict.fromkeys(("nn", "replay", "market", "features", "execution", "statistics"), 1),
     **dict.fromkeys(("envs", "models"), 2),
     **dict.fromkeys(("policies", "backtesting"), 3),

@@ -23,8 +23,12 @@ from reinforcestrategycreator_pipeline.execution.accounting import (
 )
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.nn.components import Component
 from reinforcestrategycreator_pipeline.replay.batch import Batch
+
+_BYTES_PER_OUTCOME = 21  # growth and reward in float64, reward in float32, ruin
+_BYTES_WHILE_MADE = 48  # of the asset at hand
 
 Picks: TypeAlias = Annotated[Ints, "n"]
 
@@ -85,6 +89,9 @@ class ExogenousMarket:
         lengths = np.array([len(a.close) for a in assets])
         self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         rows = len(self.features)
+        longest = max((len(a.close) for a in self.assets), default=0)
+        needed = n * n * (rows * _BYTES_PER_OUTCOME + longest * _BYTES_WHILE_MADE)
+        require_memory(needed, "market", "positions", f"{n} positions on {rows} bars")
         self.log_growth = np.zeros((rows, n, n))
         rewards = np.zeros((rows, n, n))
         self.ruined = np.zeros((rows, n, n), dtype=bool)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64, Floats, Ints
-from reinforcestrategycreator_pipeline.checks import Gt, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, Strict
 from reinforcestrategycreator_pipeline.envs.grid import check_positions
 from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, Reward, log_growth
 from reinforcestrategycreator_pipeline.errors import DataError
@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.execution.costs import SECONDS_PER_YEAR, 
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.limits import Exposure
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.windows import Span
 from reinforcestrategycreator_pipeline.nn.components import Component
@@ -38,16 +39,16 @@ class TradingRules(Strict):
     reward : str, mapping, or callable
         A registered reward, ``"module:function"``, or ``{name: ..., **parameters}``.
     initial_equity : float
-        Money at the start of a backtest, > 0; divided equally among the assets.
+        Money at the start of a backtest, in [0.001, 1e15]; divided equally among the assets.
     rebalance : "never", "daily", "weekly", "monthly" or int
         When the accounts of a portfolio are made equal again: never, at the first bar that all
         symbols have of a day, week or month (UTC), or every so many of these bars, >= 1.
     """
 
-    positions: tuple[float, ...] = (0.0, 1.0)
+    positions: Annotated[tuple[Exposure, ...], Len(2, max_length=1_000)] = (0.0, 1.0)
     costs: CostConfig = field(default_factory=CostConfig)
     reward: Annotated[Component[Reward], REWARDS] = log_growth
-    initial_equity: Annotated[float, Gt(0)] = 100_000.0
+    initial_equity: Annotated[float, Ge(1e-3), Le(1e15)] = 100_000.0
     rebalance: Rebalance = "never"
 
     def __post_init__(self) -> None:

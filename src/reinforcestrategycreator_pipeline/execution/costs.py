@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from reinforcestrategycreator_pipeline.checks import Ge, Lt, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Lt, Strict
 
 BPS = 1e-4
 SECONDS_PER_YEAR = 365.0 * 86_400.0
@@ -32,8 +32,8 @@ class CostConfig(Strict):
     commission_bps: Annotated[float, Ge(0), Lt(5_000)] = 1.0
     spread_bps: Annotated[float, Ge(0), Lt(5_000)] = 2.0
     slippage_bps: Annotated[float, Ge(0), Lt(5_000)] = 2.0
-    borrow_bps_per_year: Annotated[float, Ge(0)] = 50.0
-    margin_bps_per_year: Annotated[float, Ge(0)] = 500.0
+    borrow_bps_per_year: Annotated[float, Ge(0), Le(1e6)] = 50.0
+    margin_bps_per_year: Annotated[float, Ge(0), Le(1e6)] = 500.0
 
     @property
     def fill_offset(self) -> float:

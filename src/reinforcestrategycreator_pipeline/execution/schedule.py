@@ -16,10 +16,13 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Ints
-from reinforcestrategycreator_pipeline.checks import Ge
+from reinforcestrategycreator_pipeline.checks import Ge, Le
 from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.limits import MAX_BARS
 
-Rebalance: TypeAlias = Literal["never", "daily", "weekly", "monthly"] | Annotated[int, Ge(1)]
+Rebalance: TypeAlias = (
+    Literal["never", "daily", "weekly", "monthly"] | Annotated[int, Ge(1), Le(MAX_BARS)]
+)
 
 
 def rebalancing_bars(times: Mapping[str, Ints], rule: Rebalance) -> Ints:

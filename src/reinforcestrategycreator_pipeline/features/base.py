@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.checks import (
     Strict,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, blamed
+from reinforcestrategycreator_pipeline.limits import Period
 from reinforcestrategycreator_pipeline.registry import Registry
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class FeatureSpec(Strict):
         return {"name": self.name, **plain}
 
 
-Periods: TypeAlias = Annotated[tuple[Annotated[int, Ge(1)], ...], Len(1, distinct=True)]
+Periods: TypeAlias = Annotated[tuple[Period, ...], Len(1, True, 100)]
 Tail: TypeAlias = Annotated[float, Ge(1e-12), Le(0.5)]
 """Fraction of an exponential mean's weight that may be cut off."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
+from reinforcestrategycreator_pipeline.checks import Strict, require
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     RELATIVE_ZERO,
@@ -23,6 +22,7 @@ from reinforcestrategycreator_pipeline.features.windows import (
     stack,
     wilder_decay,
 )
+from reinforcestrategycreator_pipeline.limits import LongPeriod, Period
 
 
 @FEATURES.register("rsi")
@@ -41,7 +41,7 @@ class Rsi(Strict):
         mean and needs more bars.
     """
 
-    period: Annotated[int, Ge(1)] = 14
+    period: Period = 14
     tail: Tail = 1e-6
 
     @property
@@ -80,9 +80,9 @@ class Macd(Strict):
         Fraction of each mean's weight that is cut off.
     """
 
-    fast: Annotated[int, Ge(1)] = 12
-    slow: Annotated[int, Ge(1)] = 26
-    signal: Annotated[int, Ge(2)] = 9  # with 1, the histogram would always be 0
+    fast: Period = 12
+    slow: Period = 26
+    signal: LongPeriod = 9  # with 1, the histogram would always be 0
     tail: Tail = 1e-6
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Gt, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     RELATIVE_ZERO,
@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.features.windows import (
     moving_means,
     stack,
 )
+from reinforcestrategycreator_pipeline.limits import LongPeriod
 
 
 @FEATURES.register("moving_average_distance")
@@ -84,8 +85,8 @@ class Bollinger(Strict):
         Distance of a band from the mean, in standard deviations, > 0.
     """
 
-    period: Annotated[int, Ge(2)] = 20
-    width: Annotated[float, Gt(0)] = 2.0
+    period: LongPeriod = 20
+    width: Annotated[float, Ge(1e-6), Le(1e6)] = 2.0
 
     @property
     def lookback(self) -> int:

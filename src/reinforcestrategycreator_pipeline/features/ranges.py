@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Strict
+from reinforcestrategycreator_pipeline.checks import Strict
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Bars,
@@ -20,6 +19,7 @@ from reinforcestrategycreator_pipeline.features.windows import (
     late,
     wilder_decay,
 )
+from reinforcestrategycreator_pipeline.limits import Period
 
 
 @FEATURES.register("atr")
@@ -38,7 +38,7 @@ class Atr(Strict):
         Fraction of the smoothing's weight that is cut off.
     """
 
-    period: Annotated[int, Ge(1)] = 14
+    period: Period = 14
     tail: Tail = 1e-6
 
     @property

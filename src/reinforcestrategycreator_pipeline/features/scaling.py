@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import F64, Array, Floats
-from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require_number
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Lt, Strict, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, nearest
 
 _KINDS = ("standard", "robust", "none")
@@ -38,7 +38,7 @@ class ScalerConfig(Strict):
     """
 
     kind: Literal["standard", "robust", "none"] = "standard"
-    clip: Annotated[float, Gt(0)] | None = 10.0
+    clip: Annotated[float, Ge(1e-6), Le(1e6)] | None = 10.0
     floor: Annotated[float, Ge(1e-14), Lt(1)] = 1e-8
 
     def fit(self, values: Floats) -> FittedScaler:

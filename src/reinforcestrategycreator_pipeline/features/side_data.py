@@ -30,7 +30,7 @@ class Column(Strict):
         Names of columns in the data; the features keep these names.
     """
 
-    columns: Annotated[tuple[str, ...], Len(1)]
+    columns: Annotated[tuple[str, ...], Len(1, max_length=1_000)]
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.features.base import (
     Bars,
     FloatArray,
 )
+from reinforcestrategycreator_pipeline.limits import HUGE, MAX_PERIOD, Period
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 
 _MEMORY = 250
@@ -82,7 +83,7 @@ class TalibFunction(Strict):
     function: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     units: Literal["none", "price", "level"] = "none"
-    window: int | None = None
+    window: Period | None = None
 
     def __post_init__(self) -> None:
         owner = "talib"
@@ -95,8 +96,10 @@ class TalibFunction(Strict):
                     f"{nearest(str(name), info.defaults)}"
                 )
             whole = is_int(info.defaults[name])
-            ok = is_int(value) if whole else is_number(value)
-            kind = "an integer" if whole else "a finite number"
+            # TA-Lib's own ranges follow in `_needed`; beyond these it would overflow.
+            most = MAX_PERIOD if whole else HUGE
+            ok = (is_int(value) if whole else is_number(value)) and -most <= value <= most
+            kind = f"{'an integer' if whole else 'a number'} in [{-most:.0f}, {most:.0f}]"
             require(ok, f"talib's {self.function}", name, kind, value)
         needed = self._needed
         if self.window is not None:

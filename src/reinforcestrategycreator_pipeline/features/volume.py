@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Strict
+from reinforcestrategycreator_pipeline.checks import Strict
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Bars, FloatArray
 from reinforcestrategycreator_pipeline.features.windows import moving_mean
+from reinforcestrategycreator_pipeline.limits import LongPeriod
 
 _LOG_QUIET = math.log(0.01)
 """Log fraction of the window's mean volume below which volumes are treated as equal."""
@@ -47,7 +47,7 @@ class VolumeZscore(Strict):
         Number of bars in the window, >= 2.
     """
 
-    period: Annotated[int, Ge(2)] = 20
+    period: LongPeriod = 20
 
     @property
     def lookback(self) -> int:

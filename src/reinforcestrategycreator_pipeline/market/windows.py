@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import Bools
-from reinforcestrategycreator_pipeline.checks import Ge, Gt, Lt, Strict, require
+from reinforcestrategycreator_pipeline.checks import Ge, Lt, Strict, require
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.limits import Bars
 
+MIN_SHARE = 1e-4  # of all bars
 _SMALLEST = 2  # bars: a decision at a close needs the next bar for its fill and reward
 
 
@@ -23,7 +26,7 @@ class SplitConfig(Strict):
     Parameters
     ----------
     validation, test : float
-        Fractions of all bars, each in (0, 1), together below 1. A start date takes precedence.
+        Fractions of all bars, each in [0.0001, 1), together below 1. A start date takes precedence.
     embargo_bars : int
         Number of unused bars between two spans, >= 0, taken from the end of the earlier one.
     validation_start, test_start : str, optional
@@ -31,9 +34,9 @@ class SplitConfig(Strict):
         that closes after it.
     """
 
-    validation: Annotated[float, Gt(0), Lt(1)] = 0.2
-    test: Annotated[float, Gt(0), Lt(1)] = 0.2
-    embargo_bars: Annotated[int, Ge(0)] = 5
+    validation: Annotated[float, Ge(MIN_SHARE), Lt(1)] = 0.2
+    test: Annotated[float, Ge(MIN_SHARE), Lt(1)] = 0.2
+    embargo_bars: Bars = 5
     validation_start: str | None = None
     test_start: str | None = None
 
@@ -41,10 +44,10 @@ class SplitConfig(Strict):
         super().__post_init__()
         owner = "SplitConfig"
         require(
-            self.validation + self.test < 1,
+            self.validation + self.test <= 1 - MIN_SHARE,
             owner,
             "validation",
-            f"below 1 together with test ({self.test})",
+            f"below 1 together with test ({self.test}), by {MIN_SHARE} or more",
             self.validation,
         )
         starts = [
@@ -173,7 +176,15 @@ def _too_short(timestamps: pd.DatetimeIndex, config: SplitConfig, sizes: list[in
 
 def bars_needed(config: SplitConfig) -> int:
     """Return the smallest number of bars that can be split by the fractions of `config`."""
-    n = 3 * _SMALLEST
+    # Each span has round(n * share) bars, so at most n * share + 0.5. Start just below the least n
+    # for which that could be enough.
+    train = 1 - config.test - config.validation
+    least = (
+        (_SMALLEST - 0.5) / config.test,
+        (_SMALLEST - 0.5) / config.validation,
+        (_SMALLEST - 1 + 2 * config.embargo_bars) / train,
+    )
+    n = max(3 * _SMALLEST, math.floor(max(least)) - 1)
     while True:
         test, validation = round(n * config.test), round(n * config.validation)
         train = n - test - validation - 2 * config.embargo_bars

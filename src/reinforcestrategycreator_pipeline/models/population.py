@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.errors import (
     DivergenceError,
     NonFiniteError,
 )
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
 from reinforcestrategycreator_pipeline.models.gym.collectors import Environment, task_of
 from reinforcestrategycreator_pipeline.models.gym.loop import LearningResult
@@ -31,6 +32,10 @@ from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN, DQ
 from reinforcestrategycreator_pipeline.models.learner.guards import warn
 from reinforcestrategycreator_pipeline.models.learner.learner import AgentAlarm, TrainingGroup
 from reinforcestrategycreator_pipeline.models.learner.networks import buffers_for
+from reinforcestrategycreator_pipeline.models.learner.size import (
+    replay_bytes,
+    require_network_memory,
+)
 from reinforcestrategycreator_pipeline.models.learner.training_step import TrainingStep
 from reinforcestrategycreator_pipeline.nn.adam import BLOCK, adam_step_of_agents
 from reinforcestrategycreator_pipeline.nn.network import Views
@@ -145,6 +150,8 @@ class Population(DeepCopiesOnly):
             raise ConfigError(f"{n} agents need {n} replays. Got {len(replays)}.")
         for k, agent in enumerate(self.agents):
             agent.build(input_shape, output_shape, None if replays is None else replays[k])
+            if k == 0:
+                self._require_memory(own_replays=replays is None)
         self.stopped.clear()
         self._join()
 
@@ -155,6 +162,16 @@ class Population(DeepCopiesOnly):
         self._stack()
         own = [self.agents[k].learner.replay for k in self._active]
         self._rings = StackedRings(own) if StackedRings.fits(own) else None
+
+    def _require_memory(self, own_replays: bool) -> None:
+        """Require memory for as many agents, buffers, and replays as the first one has."""
+        first, agents = self.agents[0], len(self.agents)
+        size = first.hyperparameters.batch_size
+        require_network_memory(first.spec, first.dtype, size, size, agents)
+        if own_replays:
+            rows = sum(agent.hyperparameters.buffer_size for agent in self.agents)
+            needed = replay_bytes(first.n_inputs, first.dtype, rows)
+            require_memory(needed, "Population", "buffer_size", f"{rows} rows in all")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Population:
         # The networks are rows of one buffer, so a copy needs its own.

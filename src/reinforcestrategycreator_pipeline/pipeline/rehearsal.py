@@ -31,6 +31,8 @@ from reinforcestrategycreator_pipeline.seeding import Seeds
 
 BARS = 40
 """Number of decisions in the strategy's rehearsal."""
+MOST_BARS = 10_000
+"""Maximum number of bars before them, for the features."""
 
 
 class _AnyColumns(dict[str, F64]):
@@ -82,7 +84,9 @@ def _decide(config: RunConfig) -> None:
 def _span(config: RunConfig) -> MarketSpan:
     specs = parse_specs(config.features.columns)
     lookbacks = [build_feature(spec).lookback for spec in specs]
-    n_bars = max(300, *(2 * known for known in lookbacks if known is not None), 0) + BARS
+    # Within seconds: what looks back further has no values here, and is only called.
+    longest = max((2 * known for known in lookbacks if known is not None), default=0)
+    n_bars = min(max(300, longest), MOST_BARS) + BARS
     source = SyntheticSource(n_bars=n_bars)
     (frame,) = source.load(np.random.default_rng(config.seed)).bars.values()
     bars = _AnyColumns({str(name): frame[name].to_numpy(np.float64) for name in frame})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
+from reinforcestrategycreator_pipeline.checks import Strict, require
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.limits import Exposure, LongPeriod, Period
 from reinforcestrategycreator_pipeline.policies.base import (
     STRATEGIES,
     Choices,
@@ -95,7 +96,7 @@ class Constant(Strict):
 
     learns: ClassVar[bool] = False
 
-    exposure: float = 1.0
+    exposure: Exposure = 1.0
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Return the policy; the spans are not used."""
@@ -177,8 +178,8 @@ class MovingAverageCrossover(Strict):
     label: ClassVar[str] = "moving-average crossover"
     learns: ClassVar[bool] = False
 
-    fast: Annotated[int, Ge(1)] = 20
-    slow: Annotated[int, Ge(2)] = 100
+    fast: Period = 20
+    slow: LongPeriod = 100
 
     def __post_init__(self) -> None:
         super().__post_init__()

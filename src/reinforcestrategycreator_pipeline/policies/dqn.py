@@ -12,13 +12,16 @@ from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.base import MODELS, Model
 from reinforcestrategycreator_pipeline.models.implementations.dqn import (
     DQNConfig,
     DQNHyperparameters,
 )
+from reinforcestrategycreator_pipeline.models.learner.size import require_network_memory
 from reinforcestrategycreator_pipeline.nn.heads.catalog import build_head
 from reinforcestrategycreator_pipeline.nn.losses import require_slope
+from reinforcestrategycreator_pipeline.nn.network import NetworkSpec
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Row, Work
 from reinforcestrategycreator_pipeline.policies.baselines import FallbackPolicy, best_constant
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
@@ -80,11 +83,29 @@ class DQNStrategy(Strict):
             MODELS.get(self.model)
         with at("hyperparameters"):
             build_head(self.hyperparameters)  # raises for invalid hyperparameters of the head
+            self._require_memory(1, 2)  # at least so many inputs and actions
 
     @property
     def label(self) -> str:
         """Display name: "DQN", or the name of the user's model class."""
         return "DQN" if self.model == "dqn" else self.model.rpartition(":")[2]
+
+    def _require_memory(self, n_inputs: int, n_actions: int, held_out: int = 0) -> None:
+        """Require memory for the replay, a training step, and the `held_out` states."""
+        hp = self.hyperparameters
+        require_memory(hp.buffer_size * 8, "DQN", "buffer_size", hp.buffer_size)
+        outputs = build_head(hp).n_outputs
+        options = hp.dueling, hp.layer_norm, hp.noisy
+        spec = NetworkSpec(n_inputs, hp.hidden_layers, n_actions, outputs, *options)
+        rows = hp.batch_size * (n_actions if self.training.counterfactual else 1)
+        dtype = np.dtype(self.dtype)
+        require_network_memory(spec, dtype, rows, hp.batch_size)
+        widest = max(n_inputs, *spec.hidden, n_actions * outputs)
+        acting = max(self.training.trajectories, held_out) * 3 * widest * dtype.itemsize
+        if self.training.trajectories > held_out:
+            require_memory(acting, "TrainingConfig", "trajectories", self.training.trajectories)
+        else:
+            require_memory(acting, "DQN", "hidden_layers", list(hp.hidden_layers))
 
     def rehearsal(self) -> DQNStrategy:
         """Return a copy with minimal training, to check that all parts work together.
@@ -96,7 +117,13 @@ class DQNStrategy(Strict):
         """
         if self.hyperparameters.head == "expected":
             require_slope(self.hyperparameters.loss, self.hyperparameters.huber_delta)
-        few: dict[str, Any] = {"batch_size": 4, "buffer_size": 64, "learning_starts": 0}
+        few: dict[str, Any] = {
+            "batch_size": 4,
+            "buffer_size": 64,
+            "learning_starts": 0,
+            "train_frequency": 1,
+            "gradient_steps": 1,
+        }
         return replace(
             self,
             hyperparameters=replace(self.hyperparameters, **few),
@@ -113,6 +140,7 @@ class DQNStrategy(Strict):
         grid = rules.positions, rules.costs, rules.reward
         market = ExogenousMarket(train.assets, *grid, scaler=scaler)
         held_out = ExogenousMarket(validation.assets, *grid, market.reward_scale, scaler)
+        self._require_memory(market.n_inputs, market.n_positions, len(held_out.features))
         make: Any = MODELS.get(self.model)
         config = DQNConfig(self.hyperparameters, work.seeds.integer(), self.dtype)
         model: Model = make(config)

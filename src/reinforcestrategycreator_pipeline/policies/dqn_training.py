@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Strict, require
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict, require
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.trajectories import MarketTrajectories
 from reinforcestrategycreator_pipeline.errors import (
@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.errors import (
     NonFiniteError,
 )
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
+from reinforcestrategycreator_pipeline.limits import MAX_STEPS, Steps, Together
 from reinforcestrategycreator_pipeline.models.base import Model
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import DQNHyperparameters
 from reinforcestrategycreator_pipeline.models.loops import (
@@ -76,12 +77,12 @@ class TrainingConfig(Strict):
         Hold the best constant target on the validation span instead if no weights grew more there.
     """
 
-    steps: Annotated[int, Ge(1)] = 8_000
-    trajectories: Annotated[int, Ge(1)] = 256
+    steps: Steps = 8_000
+    trajectories: Together = 256
     counterfactual: bool = True
-    validation_interval: Annotated[int, Ge(1)] = 250
-    patience: Annotated[int, Ge(0)] = 16
-    checkpoint_interval: Annotated[int, Ge(1)] = 2_000
+    validation_interval: Steps = 250
+    patience: Annotated[int, Ge(0), Le(MAX_STEPS)] = 16
+    checkpoint_interval: Steps = 2_000
     fallback: bool = True
 
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
-from reinforcestrategycreator_pipeline.checks import Ge, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler, ScalerConfig
+from reinforcestrategycreator_pipeline.limits import HUGE, Period
 from reinforcestrategycreator_pipeline.policies.base import (
     STRATEGIES,
     Choices,
@@ -75,8 +76,8 @@ class Linear(Strict):
         Scaling of the features; fitted on the training span.
     """
 
-    alpha: Annotated[float, Ge(0)] = 1e-3
-    horizon: Annotated[int, Ge(1)] = 5
+    alpha: Annotated[float, Ge(0), Le(HUGE)] = 1e-3
+    horizon: Period = 5
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array
-from reinforcestrategycreator_pipeline.checks import require
+from reinforcestrategycreator_pipeline.checks import require, require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.limits import MAX_STEPS
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.replay.sampling import Sampler, UniformSampler
 
 
@@ -19,7 +22,7 @@ class RingStore:
     Parameters
     ----------
     capacity : int
-        Maximum number of rows, >= 1.
+        Maximum number of rows, 1 to 1e9.
     columns : mapping of str to (shape, dtype)
         Shape and type of one row's entry in each column.
     rng : numpy.random.Generator
@@ -30,7 +33,8 @@ class RingStore:
     Raises
     ------
     ConfigError
-        If the sampler's capacity differs.
+        If the capacity is out of range, the columns are estimated to need more memory than is
+        available, or the sampler's capacity differs.
 
     Attributes
     ----------
@@ -48,6 +52,9 @@ class RingStore:
         rng: np.random.Generator,
         sampler: Sampler | None = None,
     ) -> None:
+        require_int(type(self).__name__, "capacity", capacity, 1, MAX_STEPS)
+        sizes = [math.prod(shape) * np.dtype(kind).itemsize for shape, kind in columns.values()]
+        require_memory(capacity * sum(sizes), type(self).__name__, "capacity", capacity)
         self.capacity = capacity
         self.rng = rng
         # np.empty: the operating system allocates memory only as the ring fills.

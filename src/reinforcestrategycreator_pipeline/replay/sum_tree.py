@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.limits import MAX_STEPS
+from reinforcestrategycreator_pipeline.memory import require_memory
 
 MAX_FANOUT = 32
 """Maximum children per node; of 2 to 128, 32 was fastest for batches of 32 and of 256."""
@@ -36,11 +38,12 @@ class SumTree:
     Raises
     ------
     ConfigError
-        If `capacity` is not an integer >= 1.
+        If `capacity` is not an integer from 1 to 1e9, or needs more memory than is available.
     """
 
     def __init__(self, capacity: int) -> None:
-        require_int("SumTree", "capacity", capacity, 1)
+        require_int("SumTree", "capacity", capacity, 1, MAX_STEPS)
+        require_memory(capacity * 9, "SumTree", "capacity", capacity)
         self.capacity = capacity
         levels = 1
         while MAX_FANOUT**levels < capacity:

@@ -15,6 +15,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
 )
 from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Lt, Strict
 from reinforcestrategycreator_pipeline.errors import at
+from reinforcestrategycreator_pipeline.limits import Bars, Signed
 from reinforcestrategycreator_pipeline.registry import NameOf
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
@@ -46,13 +47,13 @@ class Thresholds(Strict):
         0.1 is 10%, and a drawdown is negative.
     """
 
-    min_sharpe: float | None = 0.5
+    min_sharpe: Annotated[float, Ge(-1_000), Le(1_000)] | None = 0.5
     max_drawdown: Annotated[float, Gt(0), Le(1)] | None = 0.5
-    min_trades: Annotated[int, Ge(0)] = 10
+    min_trades: Bars = 10
     beat_buy_and_hold: bool = True
     max_excess_p: Annotated[float, Gt(0), Lt(1)] | None = 0.05
-    minimum: Mapping[Metric, float] = field(default_factory=dict)
-    maximum: Mapping[Metric, float] = field(default_factory=dict)
+    minimum: Mapping[Metric, Signed] = field(default_factory=dict)
+    maximum: Mapping[Metric, Signed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -113,7 +113,7 @@ def test_default_lookback_and_columns():
         (["qqqq"], "features[0]: unknown feature 'qqqq'. Valid names: "),
         (["rsi", {"name": "rsi", "perid": 3}], "features[1]: feature 'rsi' has no parameter "),
         ([{"name": "rsi", "zzz": 3}], "Valid names: period, tail."),
-        ([{"name": "rsi", "period": "14"}], "must be an integer >= 1. Got '14' instead."),
+        ([{"name": "rsi", "period": "14"}], "must be an integer in [1, 1e6]. Got '14' instead."),
         ([{"period": 3}], "features[0]: must be a mapping with a name and parameters."),
         ([{"name": 3}], "The name parameter of FeatureSpec must be a non-empty string. Got 3"),
         ([{"name": ""}], "a non-empty string"),

@@ -70,7 +70,10 @@ def test_values_that_move_with_the_level_are_refused(function):
         ({"function": "MAVP"}, "talib's MAVP needs close, periods, which bars do not have."),
         ({"function": 3}, "function parameter of feature 'talib' must be a string"),
         ({"function": "RSI", "parameters": {"timeperod": 5}}, "Did you mean 'timeperiod'?"),
-        ({"function": "RSI", "parameters": {"timeperiod": 5.5}}, "must be an integer. Got 5.5"),
+        (
+            {"function": "RSI", "parameters": {"timeperiod": 5.5}},
+            "an integer in [-1000000, 1000000]. Got 5.5",
+        ),
         (
             {"function": "RSI", "parameters": {"timeperiod": -3}},
             "talib's RSI rejects the values {'timeperiod': -3}.",

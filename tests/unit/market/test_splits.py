@@ -77,12 +77,12 @@ def test_dates_outside_the_data_say_what_the_data_are():
     [
         (
             {"validation": 0.0},
-            r"validation parameter of SplitConfig must be a number in \(0, 1\)\.",
+            r"validation parameter of SplitConfig must be a number in \[0\.0001, 1\)\.",
         ),
         ({"test": 1.0}, "The test parameter"),
         ({"validation": 0.6, "test": 0.5}, "below 1 together with test"),
-        ({"embargo_bars": -1}, "an integer >= 0. Got -1"),
-        ({"embargo_bars": True}, "an integer >= 0"),
+        ({"embargo_bars": -1}, r"an integer in \[0, 1e7\]. Got -1"),
+        ({"embargo_bars": True}, r"an integer in \[0, 1e7\]"),
         ({"test_start": "01/02/2024"}, "test_start parameter of SplitConfig must be an ISO 8601"),
         (
             {"validation_start": "2024-03-01", "test_start": "2024-02-01"},

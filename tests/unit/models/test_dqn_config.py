@@ -144,24 +144,24 @@ def test_wrong_values_are_refused_in_one_line_with_name_rule_and_value(name, val
 NAMED = "a name, a mapping of a name and parameters, or the object itself"
 BETWEEN = "a number in [0, 1]"
 RULES = {
-    "weight_decay": (-1, "a number >= 0"),
+    "weight_decay": (-1, "a number in [0, 1000]"),
     "learning_rate_schedule": (3, NAMED),
-    "learning_rate_final": (-1, "a number in [0, 1e+30]"),
-    "n_step": (0, "an integer >= 1"),
+    "learning_rate_final": (-1, "a number in [0, 1e30]"),
+    "n_step": (0, "an integer in [1, 10000]"),
     "prioritized_replay": (1, "true or false"),
     "priority_alpha": (2, BETWEEN),
     "priority_beta_initial": (2, BETWEEN),
     "priority_beta_final": (2, BETWEEN),
-    "priority_epsilon": (0, "a number in (0, 1]"),
+    "priority_epsilon": (0, "a number in [1e-12, 1]"),
     "dueling": ("on", "true or false"),
-    "noisy_sigma": (-1, "a number >= 0"),
+    "noisy_sigma": (-1, "a number in [0, 1000]"),
     "head": (51, NAMED),
     "n_atoms": (1, "an integer in [2, 10000]"),
     "v_max": (-10.0, "greater than v_min (-10.0)"),
-    "huber_delta": (0, "a number > 0"),
-    "max_grad_norm": (0, "a number > 0 or null"),
-    "tau": (0, "a number in (0, 1]"),
-    "gradient_steps": (0, "-1 or an integer >= 1"),
+    "huber_delta": (0, "a number in [1e-12, 1e12]"),
+    "max_grad_norm": (0, "a number in [1e-12, 1e12] or null"),
+    "tau": (0, "a number in [1e-12, 1]"),
+    "gradient_steps": (0, "-1 or an integer in [1, 1e9]"),
     "on_divergence": ("halt", "'stop', 'warn' or 'ignore'"),
 }
 
@@ -304,7 +304,8 @@ def test_every_hyperparameter_has_a_test_of_its_refusals():
     [
         (
             {"seed": -1},
-            "The seed parameter of DQN's config must be an integer >= 0. Got -1 instead.",
+            "The seed parameter of DQN's config must be an integer in [0, 9223372036854775807]. "
+            "Got -1 instead.",
         ),
         ({"seed": 1.5}, "The seed parameter"),
         ({"dtype": "float16"}, "must be 'float32' or 'float64'. Got 'float16' instead."),

@@ -93,6 +93,7 @@ def test_parameters_are_offered_with_type_range_default_and_a_line() -> None:
     assert named_in(columns)["rsi"]["properties"]["period"] == {
         "type": "integer",
         "minimum": 1,
+        "maximum": 1_000_000,
         "default": 14,
         "description": "Period of Wilder's smoothing, in bars, >= 1.",
     }

@@ -72,7 +72,7 @@ def test_the_schema_knows_every_key():
     forms = schema["properties"]["strategy"]["anyOf"]
     assert {"dqn", "linear", "flat"} <= {form.get("const") for form in forms}
     hp = schema["$defs"]["DQNHyperparameters"]["properties"]
-    assert hp["learning_rate"]["exclusiveMinimum"] == 0
+    assert hp["learning_rate"]["minimum"] == 1e-12
     assert set(hp) == {f.name for f in dataclasses.fields(DQNHyperparameters)}
     assert hp["on_divergence"]["enum"] == ["stop", "warn", "ignore"]
     assert {kind["type"] for kind in hp["max_grad_norm"]["anyOf"]} == {"number", "null"}

@@ -20,12 +20,14 @@ from reinforcestrategycreator_pipeline.checks import (
     require_number,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.limits import MAX_BARS
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.memory import require_memory
 
 _PROCESSES: dict[str, Callable[..., processes.Realization]] = {
     "random_walk": processes.random_walk,
@@ -46,10 +48,11 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 _Bps: TypeAlias = Annotated[float, Ge(0), Le(1e3)]
-_Size: TypeAlias = Annotated[float, Gt(0), Le(1e4)]
+_Size: TypeAlias = Annotated[float, Ge(1e-3), Le(1e4)]
 _OWN = dict.fromkeys(name for own in _DEFAULTS.values() for name in own if name != "volatility")
 _START = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2200-01-01", tz="UTC")
+_BYTES_PER_BAR = 160  # five columns and the times, while they are made and checked
 _START_PRICE = 100.0
 _WICK = 0.25  # high and low beyond open and close, in standard deviations of the log return
 _VOLUME, _VOLUME_SPREAD = 1e6, 0.3
@@ -90,14 +93,14 @@ class SyntheticSource(Strict):
     kind: Literal["random_walk", "ornstein_uhlenbeck", "regime", "ar1_signal", "sinusoids"] = (
         "random_walk"
     )
-    n_bars: Annotated[int, Ge(2), Le(10_000_000)] = 4000
-    symbols: Annotated[tuple[Annotated[str, Len(1)], ...], Len(1, distinct=True)] = ("SYN",)
-    bar_seconds: Annotated[float, Ge(1e-3)] = 86400.0
+    n_bars: Annotated[int, Ge(2), Le(MAX_BARS)] = 4000
+    symbols: Annotated[tuple[Annotated[str, Len(1)], ...], Len(1, True, 10_000)] = ("SYN",)
+    bar_seconds: Annotated[float, Ge(1e-3), Le(3e9)] = 86400.0
     volatility: Annotated[float, Ge(0), Le(1)] | None = None
-    half_life: Annotated[float, Gt(0)] | None = None
+    half_life: Annotated[float, Ge(1e-2), Le(1e9)] | None = None
     drift_bps: _Bps | None = None
     persistence: Annotated[float, Gt(0), Lt(1)] | None = None
-    signal_noise: Annotated[float, Ge(0)] | None = None
+    signal_noise: Annotated[float, Ge(0), Le(1e6)] | None = None
     phi: Annotated[float, Gt(-1), Lt(1)] | None = None
     edge_bps: _Bps | None = None
     amplitudes_bps: tuple[_Size, _Size] | None = None
@@ -110,6 +113,8 @@ class SyntheticSource(Strict):
         most = (_LATEST - _START).days
         rule = f"so few that they end before {_LATEST.year} ({most} days at bar_seconds a bar)"
         require(days <= most, owner, "n_bars", rule, self.n_bars)
+        needed = self.n_bars * len(self.symbols) * _BYTES_PER_BAR
+        require_memory(needed, owner, "n_bars", self.n_bars)
         for name in _OWN:
             if getattr(self, name) is not None and name not in _DEFAULTS[self.kind]:
                 kinds = [kind for kind, values in _DEFAULTS.items() if name in values]

@@ -38,6 +38,7 @@ from reinforcestrategycreator_pipeline.errors import (
     NonFiniteError,
     shorten,
 )
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.base import MODELS
 from reinforcestrategycreator_pipeline.models.copies import DeepCopiesOnly
 from reinforcestrategycreator_pipeline.models.implementations.dqn_config import (
@@ -50,6 +51,10 @@ from reinforcestrategycreator_pipeline.models.learner.saved_replay import (
     PREFIX,
     replay_state,
     restore_replay,
+)
+from reinforcestrategycreator_pipeline.models.learner.size import (
+    replay_bytes,
+    require_network_memory,
 )
 from reinforcestrategycreator_pipeline.models.learner.state import (
     FORMAT,
@@ -237,7 +242,8 @@ class DQN(DeepCopiesOnly):
         Raises
         ------
         ConfigError
-            If a shape is empty or not positive, the replay lacks priorities that are required, or
+            If a shape is empty or not positive, networks, batch or replay are estimated to need
+            more memory than is available, the replay lacks priorities that are required, or
             its transitions do not span `n_step` steps.
         """
         for name, shape in (("input_shape", input_shape), ("output_shape", output_shape)):
@@ -260,7 +266,10 @@ class DQN(DeepCopiesOnly):
             hp.layer_norm,
             hp.noisy,
         )
+        require_network_memory(self.spec, self.dtype, hp.batch_size, hp.batch_size)
         if replay is None:  # not `or`: an empty replay is falsy
+            needed = replay_bytes(self.n_inputs, self.dtype, hp.buffer_size)
+            require_memory(needed, "DQN", "buffer_size", hp.buffer_size)
             replay = self._own_replay()
         if isinstance(replay, RingStore):
             rule = f"{replay.n_step}, the number of steps that a transition of its replay spans"

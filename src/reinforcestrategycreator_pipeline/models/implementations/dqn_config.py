@@ -8,16 +8,26 @@ from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 from reinforcestrategycreator_pipeline.checks import (
     Ge,
-    Gt,
     Le,
     Len,
     Lt,
     Strict,
     field_types,
     from_mapping,
+    is_int,
     require,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
+from reinforcestrategycreator_pipeline.limits import (
+    MAX_STEPS,
+    TINY,
+    Positive,
+    Seed,
+    Signed,
+    Steps,
+    Together,
+)
+from reinforcestrategycreator_pipeline.memory import memory_note
 from reinforcestrategycreator_pipeline.models.presets import preset as preset_of
 from reinforcestrategycreator_pipeline.nn.components import Component, Specified
 from reinforcestrategycreator_pipeline.nn.heads.catalog import HEADS, MakeHead
@@ -27,16 +37,26 @@ from reinforcestrategycreator_pipeline.nn.schedules import SCHEDULES, Schedule
 # Beyond these, Adam's update may overflow in float32 even if the gradients are finite.
 MAX_LEARNING_RATE = 1e30
 MIN_EPSILON = 1e-12
-MAX_UNITS = 1_000_000
+MAX_UNITS = 100_000
 MAX_ATOMS = 10_000
 
+
+class _Weight:
+    """Marker that adds the memory of a layer to the message about its number of units."""
+
+    def hint(self, value: object) -> str:
+        """Return a sentence that begins with a space, or nothing."""
+        if not is_int(value) or not MAX_UNITS < value < 10**15:
+            return ""
+        weights = 4 * 5 * value**2  # weights, target, gradients, and two moments, in float32
+        return f" Two such layers: {memory_note(weights)}."
+
+
 Share: TypeAlias = Annotated[float, Ge(0), Le(1)]
-SomeShare: TypeAlias = Annotated[float, Gt(0), Le(1)]
+SomeShare: TypeAlias = Annotated[float, Ge(TINY), Le(1)]
 Decay: TypeAlias = Annotated[float, Ge(0), Lt(1)]
-NotNegative: TypeAlias = Annotated[float, Ge(0)]
-Positive: TypeAlias = Annotated[float, Gt(0)]
-Count: TypeAlias = Annotated[int, Ge(1)]
-Units: TypeAlias = Annotated[int, Ge(1), Le(MAX_UNITS)]
+NotNegative: TypeAlias = Annotated[float, Ge(0), Le(1_000)]
+Units: TypeAlias = Annotated[int, Ge(1), Le(MAX_UNITS), _Weight()]
 
 
 @dataclass(frozen=True)
@@ -127,18 +147,18 @@ class DQNHyperparameters(Strict):
         Training steps between two rows of diagnostics; 0 disables them.
     """
 
-    hidden_layers: Annotated[tuple[Units, ...], Len(1)] = (64, 64)
-    learning_rate: Annotated[float, Gt(0), Le(MAX_LEARNING_RATE)] = 1e-3
+    hidden_layers: Annotated[tuple[Units, ...], Len(1, max_length=100)] = (64, 64)
+    learning_rate: Annotated[float, Ge(TINY), Le(MAX_LEARNING_RATE)] = 1e-3
     adam_beta1: Decay = 0.9
     adam_beta2: Decay = 0.999
-    adam_epsilon: Annotated[float, Ge(MIN_EPSILON)] = 1e-8
+    adam_epsilon: Annotated[float, Ge(MIN_EPSILON), Le(1_000)] = 1e-8
     weight_decay: NotNegative = 0.0
     learning_rate_schedule: Annotated[Component[Schedule], Specified(SCHEDULES)] = "constant"
     learning_rate_final: Annotated[float, Ge(0), Le(MAX_LEARNING_RATE)] = 0.0
     gamma: Share = 0.99
-    batch_size: Count = 32
-    buffer_size: Count = 100_000
-    n_step: Count = 1
+    batch_size: Together = 32
+    buffer_size: Steps = 100_000
+    n_step: Annotated[int, Ge(1), Le(10_000)] = 1
     prioritized_replay: bool = False
     priority_alpha: Share = 0.6
     priority_beta_initial: Share = 0.4
@@ -151,30 +171,37 @@ class DQNHyperparameters(Strict):
     noisy_sigma: NotNegative = 0.5
     head: Annotated[Component[MakeHead], Specified(HEADS)] = "expected"
     n_atoms: Annotated[int, Ge(2), Le(MAX_ATOMS)] = 51
-    v_min: float = -10.0
-    v_max: float = 10.0
+    v_min: Signed = -10.0
+    v_max: Signed = 10.0
     loss: Annotated[Component[Loss], Specified(LOSSES)] = "squared"
     huber_delta: Positive = 1.0
     max_grad_norm: Positive | None = None
     tau: SomeShare = 1.0
-    target_update_interval: Count = 250
+    target_update_interval: Steps = 250
     exploration_initial: Share = 1.0
     exploration_final: Share = 0.05
     exploration_fraction: SomeShare = 0.2
     exploration_schedule: Annotated[Component[Schedule], Specified(SCHEDULES)] = "linear"
     normalize_observations: bool = False
-    observation_clip: Positive = 10.0
-    learning_starts: Annotated[int, Ge(0)] = 1_000
-    train_frequency: Count = 4
-    gradient_steps: Literal[-1] | Count = 1
+    observation_clip: Annotated[float, Ge(1e-6), Le(1e6)] = 10.0
+    learning_starts: Annotated[int, Ge(0), Le(MAX_STEPS)] = 1_000
+    train_frequency: Steps = 4
+    gradient_steps: Literal[-1] | Steps = 1
     on_divergence: Literal["stop", "warn", "ignore"] = "stop"
-    log_interval: Annotated[int, Ge(0)] = 100
+    log_interval: Annotated[int, Ge(0), Le(MAX_STEPS)] = 100
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        spacing = (self.v_max - self.v_min) / (self.n_atoms - 1)
+        distinct = spacing > 1e-6 * max(abs(self.v_min), abs(self.v_max))
         slow = self.exploration_schedule == "exponential"
         for holds, name, rule in (
             (self.v_min < self.v_max, "v_max", f"greater than v_min ({self.v_min})"),
+            (
+                distinct or self.head != "c51",
+                "v_max",
+                f"so far above v_min ({self.v_min}) that {self.n_atoms} atoms differ in float32",
+            ),
             (
                 self.batch_size <= self.buffer_size,
                 "buffer_size",
@@ -221,8 +248,8 @@ class HyperparameterKeywords(TypedDict, total=False):
     noisy_sigma: float
     head: Component[MakeHead]
     n_atoms: int
-    v_min: float
-    v_max: float
+    v_min: Signed
+    v_max: Signed
     loss: Component[Loss]
     huber_delta: float
     max_grad_norm: float | None
@@ -256,7 +283,7 @@ class DQNConfig(Strict):
     """
 
     hyperparameters: DQNHyperparameters = field(default_factory=DQNHyperparameters)
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Seed = 0
     dtype: Literal["float32", "float64"] = "float32"
 
     @classmethod

@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reinforcestrategycreator_pipeline.checks import family_of, field_types, fit, raise_all
+from reinforcestrategycreator_pipeline.checks import (
+    MOST_ITEMS,
+    family_of,
+    field_types,
+    fit,
+    raise_all,
+)
 from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, show_path
 from reinforcestrategycreator_pipeline.pipeline.config.sections import (
     defaults,
@@ -79,13 +85,14 @@ def load_config(
             lambda path: f"{file}:{document.lines[path]}" if path in document.lines else str(file),
         )
     if given is not None:
-        tree.put((), _as_dict(given), lambda _: "the configuration")
+        tree.put((), _as_dict(given, "the configuration"), lambda _: "the configuration")
     for name in sorted(environ or {}):
         if name.startswith(ENVIRONMENT_PREFIX.rstrip("_") + "_"):
             _put_variable(tree, name, (environ or {})[name])
     if isinstance(overrides, Mapping):
         layers = [
-            (tuple(k.split(".")), _as_dict(v), f"overrides[{k!r}]") for k, v in overrides.items()
+            (tuple(k.split(".")), _as_dict(v, f"overrides[{k!r}]"), f"overrides[{k!r}]")
+            for k, v in overrides.items()
         ]
     else:
         layers = [parse_override(override) for override in overrides]
@@ -102,11 +109,20 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _as_dict(value: Any) -> Any:
-    """Return mappings, however deep, as dicts, and sequences as lists, as a file's would be."""
+def _as_dict(value: Any, label: str, path: KeyPath = ()) -> Any:
+    """Return mappings, however deep, as dicts, and sequences as lists, as a file's would be.
+
+    A file is bounded in length; here a list is rejected before a million places are recorded.
+    """
     if isinstance(value, Mapping):
-        return {key: _as_dict(item) for key, item in value.items()}
-    return [_as_dict(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _as_dict(item, label, (*path, str(key))) for key, item in value.items()}
+    if not isinstance(value, (list, tuple)):
+        return value
+    if len(value) > MOST_ITEMS:
+        where = f"{show_path(path)}: " if path else ""
+        error = ConfigError(rule=f"must be a list of at most {MOST_ITEMS} items", value=value[:9])
+        raise ConfigError(f"{label}: {where}{error.complaint} It has {len(value)}.", path=path)
+    return [_as_dict(item, label, (*path, i)) for i, item in enumerate(value)]
 
 
 class _Step(dict[Any, Any]):

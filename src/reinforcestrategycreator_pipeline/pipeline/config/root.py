@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
+from reinforcestrategycreator_pipeline.limits import Seed
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
@@ -57,14 +58,14 @@ class FeaturesConfig(Strict):
         One entry per feature: ``rsi``, or ``{name: rsi, period: 14}``; ``"module:function"`` names
         your own. In Python, an entry may be the function itself.
     audit_cuts : int
-        Number of cuts per feature and symbol in the look-ahead audit of every run, >= 0; 0
+        Number of cuts per feature and symbol in the look-ahead audit of every run, 0 to 10,000; 0
         disables the audit, and the search for the lookback that user features need.
     """
 
-    columns: Annotated[tuple[Annotated[Any, NameOf(FEATURES)], ...], Len(1)] = tuple(
-        s.to_mapping() for s in DEFAULT_FEATURES
+    columns: Annotated[tuple[Annotated[Any, NameOf(FEATURES)], ...], Len(1, max_length=1_000)] = (
+        tuple(s.to_mapping() for s in DEFAULT_FEATURES)
     )
-    audit_cuts: Annotated[int, Ge(0)] = 16
+    audit_cuts: Annotated[int, Ge(0), Le(10_000)] = 16
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +87,7 @@ class EvaluationConfig(Strict):
         is shown.
     """
 
-    benchmarks: tuple[Annotated[Any, STRATEGIES], ...] = BENCHMARKS
+    benchmarks: Annotated[tuple[Annotated[Any, STRATEGIES], ...], Len(max_length=100)] = BENCHMARKS
     random_draws: Annotated[int, Ge(1), Le(10_000)] = 201
 
 
@@ -124,9 +125,9 @@ class RunConfig(Strict):
         Sections of the configuration.
     """
 
-    seed: Annotated[int, Ge(0)] = 7
+    seed: Seed = 7
     reproducibility: Literal["exact", "fast"] = "exact"
-    imports: tuple[str, ...] = ()
+    imports: Annotated[tuple[str, ...], Len(max_length=100)] = ()
     data: DataConfig = field(default_factory=DataConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)

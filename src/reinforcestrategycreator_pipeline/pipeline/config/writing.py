@@ -193,6 +193,8 @@ def _schema(annotation: Any, definitions: dict[str, Any], default: object = None
             if hasattr(marker, "min_length"):
                 array = schema.get("type") == "array"
                 schema["minItems" if array else "minLength"] = marker.min_length
+                if marker.max_length is not None:
+                    schema["maxItems" if array else "maxLength"] = marker.max_length
             if getattr(marker, "distinct", False):
                 schema["uniqueItems"] = True
         return schema
