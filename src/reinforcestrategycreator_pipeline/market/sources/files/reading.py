@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -89,7 +90,8 @@ def unpacked(path: Path, content: bytes, suffixes: tuple[str, ...]) -> Iterator[
 def names_in(path: Path) -> list[str]:
     """Return the names that tell the format of a file: its own, or those in a .zip."""
     if path.suffix.lower() == ZIP:
-        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        damaged = (OSError, ValueError, EOFError, NotImplementedError, struct.error)
+        with contextlib.suppress(*damaged, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             return [name.lower() for name in archive.namelist()]
     name = path.name.lower()
     return [name.removesuffix(GZIP)]
@@ -168,7 +170,9 @@ def _unzipped(
                     yield inner, _filled(inner, file.read(info.file_size))
                     if file.read(1):
                         raise _too_much(path, len(content))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive may raise anything, ValueError too
         reason = shorten(" ".join(str(error).split())) or "it is cut off"
         raise DataError(f"{path}: is not a zip file that can be read: {reason}.") from error
 
