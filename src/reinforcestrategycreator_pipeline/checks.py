@@ -215,8 +215,10 @@ def words(annotation: Any) -> str:
             least = getattr(marker, "min_length", 0)
             most = getattr(marker, "max_length", None)
             kind = kind.replace("a ", "a non-empty ", 1) if least == 1 else kind
-            kind += f" of at least {least} items" if least > 1 else ""
-            kind += f" of at most {most} items" if most is not None else ""
+            if least > 1 and most is not None:
+                kind += f" of {least} to {most} items"
+            elif least > 1 or most is not None:
+                kind += f" of at least {least} items" if most is None else f" of at most {most} items"
             kind += " without duplicates" if getattr(marker, "distinct", False) else ""
         return kind + _interval(arguments[1:])
     if len(alternatives := members(annotation)) > 1:
