@@ -215,10 +215,11 @@ def words(annotation: Any) -> str:
             least = getattr(marker, "min_length", 0)
             most = getattr(marker, "max_length", None)
             kind = kind.replace("a ", "a non-empty ", 1) if least == 1 else kind
-            if least > 1 and most is not None:
-                kind += f" of {least} to {most} items"
-            elif least > 1 or most is not None:
-                kind += f" of at least {least} items" if most is None else f" of at most {most} items"
+            if least > 1:
+                many = f"{least} to {most}" if most is not None else f"at least {least}"
+                kind += f" of {many} items"
+            elif most is not None:
+                kind += f" of at most {most} items"
             kind += " without duplicates" if getattr(marker, "distinct", False) else ""
         return kind + _interval(arguments[1:])
     if len(alternatives := members(annotation)) > 1:
