@@ -135,7 +135,9 @@ def test_a_run_that_has_not_ended(store):
         rsc.run(broken, store=store, run_id="broken")
     run = rsc.Run.open(folder)
     assert repr(run) == "Run('broken', failed)"
-    with pytest.raises(RunError, match=r"is not there yet; the run is failed\. Continue it"):
+    with pytest.raises(
+        RunError, match=r"no stage has completed it; the run is failed\. Continue it"
+    ):
         _ = run.verdict
 
 
@@ -155,4 +157,8 @@ def test_the_starter_file_runs_and_runs_are_listed(tmp_path):
     assert shown.splitlines()[0].split()[0::2][:2] == ["run", "status"]
     assert "mine" in shown
     assert "complete" in shown
+    missing = ["--set=data={source: csv, params: {path: none.csv}}", "--run-id=later"]
+    assert command("run", *missing).returncode == 1
+    shown = command("runs").stdout
+    assert shown.index("mine") < shown.index("later")  # by time, not by name
     assert "no runs in empty" in command("runs", "--runs-dir", "empty").stdout
