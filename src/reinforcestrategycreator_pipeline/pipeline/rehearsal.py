@@ -36,7 +36,7 @@ from reinforcestrategycreator_pipeline.seeding import Seeds
 
 BARS = 40
 """Number of decisions in the strategy's rehearsal."""
-MOST_BARS = 10_000
+MOST_BARS = 70_000
 """Maximum number of bars before them, for the features."""
 
 
@@ -123,7 +123,8 @@ def _span(config: RunConfig) -> MarketSpan:
 def _evaluated(spec: FeatureSpec, i: int, bars: _AnyColumns) -> Any:
     try:
         computed = evaluate(build_feature(spec), spec.name, bars)
-        require_none(level_findings(spec, dict(bars)))  # with the columns that it has asked for
+        if computed.lookback + 2 <= len(computed.values):
+            require_none(level_findings(spec, dict(bars)))  # with the columns that it has asked for
         return computed
     except RscError as error:
         raise ConfigError(f"features.columns[{i}]: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -79,6 +79,10 @@ class Linear(Strict):
     alpha: Annotated[float, Ge(0), Le(HUGE)] = 1e-3
     horizon: Period = 5
     scaler: ScalerConfig = field(default_factory=ScalerConfig)
+
+    def rehearsal(self) -> Linear:
+        """Return a copy that needs few bars, to check that all parts work together."""
+        return replace(self, horizon=1)
 
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Solve the normal equations on the training span; the validation span is not used.

@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -191,6 +192,14 @@ def test_a_zip_of_parquet(tmp_path: Path) -> None:
     assert len(read_bars(path)["AAA"]) == 31
 
 
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_four_bytes_of_a_file_that_is_cut_off_are_no_size(tmp_path: Path, cut: int) -> None:
+    good = gzip.compress(text("2024-01-01", 31).encode())
+    (tmp_path / "AAA.csv.gz").write_bytes(good[:-cut])
+    with pytest.raises(DataError, match="the gzip file is cut off"):
+        read_bars(tmp_path / "AAA.csv.gz")
+
+
 def test_damaged_archives_are_one_line(tmp_path: Path) -> None:
     good = gzip.compress(text("2024-01-01", 31).encode())
     whole = zipped(tmp_path / "whole.zip", {"AAA.csv": text("2024-01-01", 31)}).read_bytes()
@@ -216,6 +225,27 @@ def test_damaged_archives_are_one_line(tmp_path: Path) -> None:
     nothing = zipped(tmp_path / "nothing.zip", {"readme.md": "x"})
     with pytest.raises(DataError, match=r"contains no \.csv or \.txt file, but readme\.md"):
         read_bars(nothing)
+
+
+def test_any_damage_of_an_archive_is_one_line(tmp_path: Path) -> None:
+    plain = text("2024-01-01", 31)
+    contents = {
+        "A.zip": zipped(tmp_path / "good.zip", {"A.csv": plain}).read_bytes(),
+        "A.csv.gz": gzip.compress(plain.encode()),
+    }
+    rng = np.random.default_rng(8)
+    refused = []
+    for name, content in contents.items():
+        for position in rng.integers(0, len(content), 150):
+            damaged = bytearray(content)
+            damaged[position] ^= int(rng.integers(1, 256))
+            (tmp_path / name).write_bytes(damaged)
+            try:
+                read_bars(tmp_path / name)
+            except DataError as error:
+                refused.append(str(error))
+    assert len(refused) > 150
+    assert not any("\n" in message for message in refused)
 
 
 def test_what_an_archive_unpacks_to_is_bounded(

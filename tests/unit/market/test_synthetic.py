@@ -132,7 +132,7 @@ def test_symbols_are_independent():
         ({"kind": "random_wlk"}, r"must be 'random_walk'.* Did you mean 'random_walk'"),
         (
             {"n_bars": 1},
-            r"n_bars parameter of SyntheticSource must be an integer in \[2, 10000000\]",
+            r"n_bars parameter of SyntheticSource must be an integer in \[2, 1e7\]",
         ),
         ({"n_bars": 100_000}, r"so few that they end before 2200 \(73049 days"),
         ({"bar_seconds": 0}, "bar_seconds parameter"),

@@ -299,6 +299,22 @@ def rehearsals() -> Iterator[tuple[str, Any]]:
             yield f"strategy.{short}", lambda x, k=key, s=short: [x] if k != s else x
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["features.columns=[{name: rsi, period: 2000}]"],
+        ["features.columns=[{name: rsi, period: 1000000}]"],
+        ["strategy={name: linear, horizon: 1000000}"],
+        ["strategy.hyperparameters.train_frequency=1000000000"],
+    ],
+)
+def test_a_check_takes_seconds_with_the_largest_values(overrides: list[str]) -> None:
+    """Whether the data are long enough, is seen when they are there."""
+    started = time.process_time()
+    rehearse(load_config(RunConfig, None, overrides))
+    assert time.process_time() - started < 10 * SECONDS
+
+
 @pytest.mark.slow
 def test_extreme_values_that_are_accepted_work() -> None:
     """With each, a rehearsal passes, or refuses in one line."""

@@ -665,7 +665,6 @@ class DQN(DeepCopiesOnly):
             environment, at every reset and step: booleans or the integers 0 and 1, shape
             (n_actions,). "auto" uses masks if the first reset gives them; "on" requires them; "off"
             ignores them.
-
         continue_training : bool
             Go on with this model's last training, which ended, was stopped, or was saved by
             ``save(path, replay=True)``, up to `total_steps` steps in all. These may be more than

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ MAX_DATA_BYTES = 2 * 1024**3
 
 GZIP, ZIP = ".gz", ".zip"
 _CHUNK = 2**24
+_DEFLATE_MOST = 1032
 _NO_DATA = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([-_. ].*)?", re.IGNORECASE)
 _SHOWN = 5  # names of files that a message lists
 
@@ -96,7 +98,8 @@ def unpacked(path: Path, content: bytes, suffixes: tuple[str, ...]) -> Iterator[
 def names_in(path: Path) -> list[str]:
     """Return the names that tell the format of a file: its own, or those in a .zip."""
     if path.suffix.lower() == ZIP:
-        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        damaged = (OSError, ValueError, EOFError, NotImplementedError, struct.error)
+        with contextlib.suppress(*damaged, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             return [name.lower() for name in archive.namelist()]
     name = path.name.lower()
     return [name.removesuffix(GZIP)]
@@ -130,7 +133,9 @@ def fingerprint_files(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, s
 
 def _gunzipped(path: Path, content: bytes) -> bytes:
     # The trailer holds the size, modulo 2**32; nothing is unpacked if it already says too much.
-    if int.from_bytes(content[-4:], "little") > MAX_DATA_BYTES:
+    # Of a file that is cut off, it is any four bytes, and deflate packs no more than 1032 to 1.
+    stated = int.from_bytes(content[-4:], "little")
+    if MAX_DATA_BYTES < stated <= _DEFLATE_MOST * len(content):
         raise _too_much(path, len(content))
     found, rest = bytearray(), content
     try:
@@ -175,7 +180,9 @@ def _unzipped(
                     yield inner, _filled(inner, file.read(info.file_size))
                     if file.read(1):
                         raise _too_much(path, len(content))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive may raise anything, ValueError too
         reason = shorten(" ".join(str(error).split())) or "it is cut off"
         raise DataError(f"{path}: is not a zip file that can be read: {reason}.") from error
 
