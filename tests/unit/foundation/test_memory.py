@@ -124,8 +124,8 @@ REJECTED = {
     "capacity ": lambda: SumTree(10**9),
     "positions": lambda: ExogenousMarket([random_asset(300)], [i / 100 for i in range(200)], DEAR),
     "n_bars": lambda: SyntheticSource(n_bars=10**6, bar_seconds=60.0),
-    "configs": lambda: Population([{"hyperparameters": {"buffer_size": 32}}] * 400).build(
-        (500,), (4,)
+    "configs": lambda: Population([{"hyperparameters": {"buffer_size": 32}}] * 20).build(
+        (10_000,), (4,)
     ),
 }
 
