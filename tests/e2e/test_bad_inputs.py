@@ -658,8 +658,6 @@ RESERVED = "'latest' or 'promoted' or 'looks.jsonl'"
         (["run", "--resume", "latest"], "runs/latest: there is no latest run yet."),
         (["run", "--resume", "../x"], "../x: no such run folder."),
         (["run", "--resume", "a\0b"], r"cannot contain a NUL character. Got 'a\x00b' instead."),
-        (["run", "--resume", "x", "--config", "y"], "--config cannot be combined with --resume"),
-        (["run", "--resume", "x", "--run-id", "y"], "--run-id cannot be combined with --resume"),
         (["run", "--runs-dir", "prices.csv"], "prices.csv: is not a folder."),
         (["run", "--runs-dir", "prices.csv/runs"], "cannot be created: Not a directory."),
         (["report", "nope"], "runs: no run named 'nope'. There are no runs in runs."),
@@ -671,6 +669,13 @@ RESERVED = "'latest' or 'promoted' or 'looks.jsonl'"
 def test_a_bad_name_of_a_run(rsc: Rsc, arguments: list[str], fragment: str) -> None:
     Path("store").mkdir()
     refused(rsc(*arguments), 1, fragment)
+    nothing_began()
+
+
+@pytest.mark.parametrize("option", ["--config", "--run-id"])
+def test_an_option_that_a_resume_cannot_have(rsc: Rsc, option: str) -> None:
+    said = rsc("run", "--resume", "x", option, "y")
+    refused(said, 2, f"{option} cannot be combined with --resume")
     nothing_began()
 
 
