@@ -46,6 +46,8 @@ def _run() -> int:
         return _fail("interrupted", 130)
     except OSError as error:
         return _fail(_reason(error), 1)
+    except MemoryError as error:  # beyond what `memory` had estimated
+        return _fail(f"out of memory: {error or 'nothing more can be allocated'}", 1)
     except Exception as error:
         if hasattr(error, "format_message"):  # of typer: the command line is wrong
             return _wrong_usage(error)

@@ -180,6 +180,14 @@ def test_a_stage_that_fails(rsc: Rsc, stages, error, message: str, code: int) ->
     assert said.endswith("continue the run with: rsc run --resume mine\n")
 
 
+def test_out_of_memory_beyond_the_estimates(rsc: Rsc, monkeypatch) -> None:
+    def load(*_: object) -> None:
+        raise MemoryError("Unable to allocate 4.00 EiB")
+
+    monkeypatch.setattr(f"{PACKAGE}.pipeline.config.loading.load_config", load)
+    refused(rsc("config", "show"), "out of memory: Unable to allocate 4.00 EiB", 1)
+
+
 def test_a_defect_outside_a_run(rsc: Rsc, monkeypatch) -> None:
     monkeypatch.setattr(f"{PACKAGE}.pipeline.config.loading.load_config", None)
     message = "internal error: TypeError: 'NoneType' object is not callable"

@@ -224,3 +224,25 @@ def test_an_unadjusted_price_may_be_side_data(tmp_path: Path) -> None:
     rows = [f"{day},{ROW},7" for day in WEEK]
     (tmp_path / "AAA.csv").write_text("\n".join([f"{HEADER},closeunadj", *rows]))
     assert "closeunadj" in read_bars(tmp_path / "AAA.csv")["AAA"].columns
+
+
+def test_midnights_of_a_zone_ahead_written_in_utc_are_no_ends_of_months(tmp_path: Path) -> None:
+    starts = pd.date_range("2024-01-01", periods=6, freq="MS", tz="Europe/Berlin")
+    times = [f"{t:%Y-%m-%d %H:%M}" for t in starts.tz_convert("UTC")]  # 2023-12-31 23:00
+    with pytest.raises(DataError, match=r"midnight of another time zone, .*set timezone"):
+        read_bars(write(tmp_path, times))
+    data = read_bars(write(tmp_path, [f"{t}Z" for t in times]), timezone="Europe/Berlin")
+    assert closes(data)[0] == "2024-01-31 23:00"  # January is over
+    data = read_bars(write(tmp_path, times), bar_stamp="close")
+    assert closes(data)[0] == "2023-12-31 23:00"
+
+
+def test_months_that_close_in_the_evening_of_their_last_session(tmp_path: Path) -> None:
+    ends = pd.date_range("2024-01-01", periods=6, freq="BME")  # 29 March and 31 May are Fridays
+    data = read_bars(write(tmp_path, [f"{t:%Y-%m-%d} 21:00" for t in ends]))
+    assert closes(data)[0] == "2024-02-01 00:00"
+
+
+def test_the_last_second_of_a_day_is_its_close(tmp_path: Path) -> None:
+    days = [f"{t:%Y-%m-%d} 23:59:59" for t in pd.date_range("2024-01-01", periods=9)]
+    assert closes(read_bars(write(tmp_path, days)))[0] == "2024-01-01 23:59"

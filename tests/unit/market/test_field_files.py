@@ -55,7 +55,9 @@ def test_every_spelling_of_the_adjusted_close(tmp_path: Path, name: str) -> None
     assert list(data["AAA"].columns) == HEADER.split(",")[1:]
 
 
-@pytest.mark.parametrize("name", ["Adj. Open", "adj close (USD)", "price_adjusted"])
+@pytest.mark.parametrize(
+    "name", ["Adj. Open", "adj close (USD)", "price_adjusted", "adjusted", "AAA.Adjusted"]
+)
 def test_another_adjusted_price_is_no_side_data_and_that_is_said(tmp_path: Path, name: str) -> None:
     path = tmp_path / "AAA.csv"
     path.write_text(f"{HEADER},{name}\n2024-01-02,{ROW},5.5\n2024-01-03,{ROW},11\n")
@@ -67,6 +69,36 @@ def test_another_adjusted_price_is_no_side_data_and_that_is_said(tmp_path: Path,
     message = f"no column for adj_close; .* Is it '{name[:3]}"
     with pytest.raises(DataError, match=message):
         read_bars(path, adjusted_close="require")
+
+
+@pytest.mark.parametrize("name", ["seasonally_adjusted_cpi", "unadjusted", "closeunadj"])
+def test_what_is_adjusted_but_no_price_is_side_data(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "AAA.csv"
+    path.write_text(f"{HEADER},{name}\n2024-01-02,{ROW},5.5\n2024-01-03,{ROW},11\n")
+    assert read_bars(path)["AAA"][name].tolist() == [5.5, 11.0]
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("Date,Close/Last,Volume,Open,High,Low", "Set columns: {close: 'Close/Last'}, if that is"),
+        (
+            "Date,A.Open,A.High,A.Low,A.Close,A.Volume",
+            "Set columns: {open: 'A.Open', high: 'A.High', low: 'A.Low', close: 'A.Close', "
+            "volume: 'A.Volume'}, if that is",
+        ),
+        ("Week Ending,Open,High,Low,Close,Volume", "Set timestamp_column: 'Week Ending', if that"),
+        ("Datum,Open,High,Low,Close,Volume", "'Close', 'Volume'."),
+    ],
+)
+def test_a_column_of_another_name_is_suggested(tmp_path: Path, header: str, hint: str) -> None:
+    path = tmp_path / "AAA.csv"
+    path.write_text(f"{header}\n2024-01-02,{ROW}\n2024-01-03,{ROW}\n")
+    assert hint in refusal(path)
+
+
+def test_a_time_of_digits_is_no_count_since_1970(tmp_path: Path) -> None:
+    assert "epoch" not in refusal(write(tmp_path, ["000000", "001500"]))
 
 
 # --- the end of a bar -----------------------------------------------------------------------

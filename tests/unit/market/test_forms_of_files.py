@@ -144,7 +144,7 @@ def test_an_index_without_volume(tmp_path: Path) -> None:
     empty = [HEADER, *(f"{line}," for line in lines[1:])]
     assert read(tmp_path, empty)["AAA"]["volume"].tolist() == [0, 0, 0]
     named = [HEADER.replace("volume", "Vol."), *ROWS]
-    assert "Is the volume 'Vol.'? Then set columns: {volume: 'Vol.'}" in refusal(tmp_path, named)
+    assert "Set columns: {volume: 'Vol.'}, if that is what" in refusal(tmp_path, named)
     gap = [HEADER, *ROWS[:2], ROWS[2].rsplit(",", 1)[0] + ","]
     assert "volume must be a number, not missing: line 4" in refusal(tmp_path, gap)
 

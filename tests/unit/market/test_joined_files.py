@@ -192,6 +192,14 @@ def test_a_zip_of_parquet(tmp_path: Path) -> None:
     assert len(read_bars(path)["AAA"]) == 31
 
 
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_four_bytes_of_a_file_that_is_cut_off_are_no_size(tmp_path: Path, cut: int) -> None:
+    good = gzip.compress(text("2024-01-01", 31).encode())
+    (tmp_path / "AAA.csv.gz").write_bytes(good[:-cut])
+    with pytest.raises(DataError, match="the gzip file is cut off"):
+        read_bars(tmp_path / "AAA.csv.gz")
+
+
 def test_damaged_archives_are_one_line(tmp_path: Path) -> None:
     good = gzip.compress(text("2024-01-01", 31).encode())
     whole = zipped(tmp_path / "whole.zip", {"AAA.csv": text("2024-01-01", 31)}).read_bytes()

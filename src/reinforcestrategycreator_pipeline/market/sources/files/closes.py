@@ -21,6 +21,8 @@ _A_DAY = 20 * _HOUR, 36 * _HOUR
 """Spacing of bars of a day: the clock may change, and sessions may open late."""
 _EVENING = 16 * _HOUR
 """Clock from which a weekday's time may be the close of its session; most open before."""
+_MIDNIGHT = 24 * _HOUR - _HOUR // 60
+"""Clock from which a time is the end of its day: nothing opens a minute before midnight."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,13 @@ def close_times(
     if parsed.clock is not None and rules.timezone == "UTC":
         local = parsed.clock
     if typical >= _A_DAY[1]:
+        in_utc = rules.timezone == "UTC" and parsed.clock is None
+        if stamp == "auto" and in_utc and _begins_elsewhere(local):
+            raise DataError(
+                f"{origin}: every {column}, the first {local[0]}, is late on a month's last day. "
+                "Is it the midnight of another time zone, which begins the next month (set "
+                "timezone), or the close of its bar (bar_stamp: close)?"
+            )
         return _of_long_bars(values, local, rules, stamp, column, origin)
     if typical >= _A_DAY[0]:
         return _of_days(values, local, rules, column, stamp)
@@ -135,7 +144,8 @@ def _of_days(
         closes = _next_session_close(values, rules, including=stamp == "auto")
         said = f"every {column} is a time of day: its bar closes at the next {rules.session_close}."
         return Closes(closes, 1, (said,))
-    if stamp == "auto" and clock >= _EVENING and bool((local.day_of_week < 5).all()):
+    weekdays = bool((local.day_of_week < 5).all())
+    if stamp == "auto" and (clock >= _MIDNIGHT or (clock >= _EVENING and weekdays)):
         said = f"every {column}, such as {at}, is read as the close of its bar (bar_stamp: open)."
         return Closes(values, 1, (said,))
     next_day = values.tz_convert(rules.timezone).tz_localize(None) + pd.Timedelta(1, "D")
@@ -167,6 +177,13 @@ def _of_long_bars(
     closes = found.times.where(found.times >= over, over)
     said = f"every {column} is read as a date (bar_stamp: close reads it as a close time)."
     return Closes(pd.DatetimeIndex(closes), 1, (said, *found.guesses))
+
+
+def _begins_elsewhere(local: pd.DatetimeIndex) -> bool:
+    """Return whether all times may be midnights, in a zone ahead, of the first days of months."""
+    clock = (local - local.normalize()).to_numpy().astype(np.int64)
+    evening = bool(((clock >= DAY // 2 - 2 * _HOUR) & (clock < _MIDNIGHT)).all())
+    return evening and bool((local.normalize() + pd.Timedelta(1, "D")).is_month_start.all())
 
 
 @dataclass(frozen=True)

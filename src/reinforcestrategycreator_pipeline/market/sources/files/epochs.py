@@ -35,7 +35,7 @@ def unit_of(numbers: Sequence[int]) -> str | None:
 
 
 def suggestion(texts: Sequence[str]) -> str:
-    """Return the date format that counts, or days such as 20240102, have; empty if they are text.
+    """Return the date format of counts, or of days such as 20240102; empty if neither is credible.
 
     Parameters
     ----------
@@ -47,7 +47,8 @@ def suggestion(texts: Sequence[str]) -> str:
     counts = [_COUNT.fullmatch(text) for text in texts]
     if not all(counts):
         return ""
-    return f"epoch_{unit_of([int(count[1]) for count in counts if count]) or 's'}"
+    unit = unit_of([int(count[1]) for count in counts if count])
+    return f"epoch_{unit}" if unit else ""
 
 
 def parse_counts(texts: Sequence[str], form: str, column: str, where: Where) -> pd.DatetimeIndex:

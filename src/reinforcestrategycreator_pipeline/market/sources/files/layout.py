@@ -23,6 +23,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.names import (
     is_close_time,
     is_open_time,
     is_time,
+    may_be,
     plain_name,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.reading import stem_of
@@ -91,10 +92,8 @@ class ColumnLayout(Strict):
             hint = ""
             if missing == [ADJUSTED_CLOSE] and (alike := self._adjusted_prices(table, names)):
                 hint = f" Is it {alike[0]!r}? Then set columns: {{adj_close: {alike[0]!r}}}."
-            elif "volume" in missing:
-                hint = (
-                    f" Is the volume {volumes[0]!r}? Then set columns: {{volume: {volumes[0]!r}}}."
-                )
+            else:
+                hint = self._naming_hint(table, missing, names)
             raise DataError(
                 f"{table.path}: no column for {', '.join(missing)}; the file has "
                 f"{', '.join(map(repr, table.columns))}.{hint}"
@@ -180,6 +179,20 @@ class ColumnLayout(Strict):
             found.warn(f"{table.path}: there is no volume; it is taken as 0.")
             values = {**values, "volume": np.zeros(table.n_rows)}
         return values
+
+    def _naming_hint(
+        self, table: Table, missing: list[str], names: Mapping[str, str | None]
+    ) -> str:
+        """Return a sentence on the columns whose names have a word of a role that is missing."""
+        taken = {*names.values(), *self.ignore}
+        free = [c for c in table.columns if c not in taken]
+        alike = {key: [c for c in free if may_be(c, key)] for key in missing}
+        if "volume" in missing and not alike["volume"]:
+            alike["volume"] = [c for c in free if "vol" in plain_name(c)]
+        settings = [f"timestamp_column: {c!r}" for c in alike.get(TIME, ())[:1]]
+        if roles := [f"{k}: {v[0]!r}" for k, v in alike.items() if k != TIME and v]:
+            settings.append(f"columns: {{{', '.join(roles)}}}")
+        return f" Set {' and '.join(settings)}, if that is what they are." if settings else ""
 
     def _not_read(self, table: Table) -> set[str]:
         """Return the names of the columns that are neither bars nor side data."""

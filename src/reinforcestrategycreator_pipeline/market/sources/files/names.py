@@ -38,7 +38,10 @@ _CLOCK = re.compile(
 )
 _PRICE = "(?:open|high|low|close|cls|price|last|settle|vol|factor)"
 _ADJ = "(?<!un)adj"
-_ADJUSTED = re.compile(f".*{_ADJ}.*{_PRICE}.*|.*{_PRICE}.*{_ADJ}.*|cum.*factor|cfac(?:sh|p)r")
+_ADJUSTED = re.compile(
+    f".*{_ADJ}.*{_PRICE}.*|.*{_PRICE}.*{_ADJ}.*|cum.*factor|cfac(?:sh|p)r|ajexdi"
+)
+_ADJUSTED_ALONE = {"adj", "adjusted", "adjprc"}
 
 
 def plain_name(column: str) -> str:
@@ -64,5 +67,14 @@ def is_time(column: str) -> bool:
 
 
 def is_adjusted(column: str) -> bool:
-    """Return whether the name says that later events change the column: ``"Adj. Open"``."""
-    return _ADJUSTED.fullmatch(plain_name(column)) is not None
+    """Return whether the name says that later events change it: ``"Adj. Open"``, ``"Adjusted"``."""
+    last = plain_name(column.rpartition(".")[2])
+    return last in _ADJUSTED_ALONE or _ADJUSTED.fullmatch(plain_name(column)) is not None
+
+
+def may_be(column: str, role: str) -> bool:
+    """Return whether a word of a name that is unknown is that of a role: ``"Close/Last"``."""
+    words = re.split(r"[\W_]+", column.lower())
+    if role == TIME:
+        return bool({"date", "time", "day", "week", "month", "quarter", "year"} & set(words))
+    return role in words and not is_adjusted(column)

@@ -19,6 +19,7 @@ MAX_DATA_BYTES = 2 * 1024**3
 
 GZIP, ZIP = ".gz", ".zip"
 _CHUNK = 2**24
+_DEFLATE_MOST = 1032
 _NO_DATA = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([-_. ].*)?", re.IGNORECASE)
 _SHOWN = 5  # names of files that a message lists
 
@@ -125,7 +126,9 @@ def fingerprint_files(path: Path, suffixes: tuple[str, ...] = ()) -> dict[str, s
 
 def _gunzipped(path: Path, content: bytes) -> bytes:
     # The trailer holds the size, modulo 2**32; nothing is unpacked if it already says too much.
-    if int.from_bytes(content[-4:], "little") > MAX_DATA_BYTES:
+    # Of a file that is cut off, it is any four bytes, and deflate packs no more than 1032 to 1.
+    stated = int.from_bytes(content[-4:], "little")
+    if MAX_DATA_BYTES < stated <= _DEFLATE_MOST * len(content):
         raise _too_much(path, len(content))
     found, rest = bytearray(), content
     try:

@@ -52,8 +52,9 @@ class StampRules(Strict):
         Meaning of a time or date: the ``close`` or ``open`` of its bar. The bar spacing is added to
         an open time; an open date is the first day of its bar. ``auto`` goes by the column's name.
         Without one that tells, midnights throughout are dates, times of bars shorter than a day
-        are closes, and so are times of days from 16:00 of a weekday on; other times of days are
-        opens. From dates of weeks or months it finds whether they are first or last days.
+        are closes, and so are times of days at 23:59, or from 16:00 on if all are of weekdays;
+        other times of days are opens. From dates of weeks or months it finds whether they are first
+        or last days.
     """
 
     kind: ClassVar[str]
