@@ -109,7 +109,7 @@ def test_objects_and_overrides(store):
     ("arguments", "message"),
     [
         ({"config": {"sed": 3}}, "the configuration: sed: unknown key. Did you mean 'seed'"),
-        ({"seed": -1}, r"the argument seed: seed: must be an integer >= 0\. Got -1"),
+        ({"seed": -1}, r"the argument seed: seed: must be an integer in \[0, 9223372036854775807\]\. Got -1"),
         ({"overrides": "seed=x"}, "--set seed=x: seed: must be an integer"),
         ({"overrides": {"strategy.trainin": 1}}, "Did you mean 'training'"),
         ({"overrides": ["seed"]}, "must have the form dotted.key=value"),
