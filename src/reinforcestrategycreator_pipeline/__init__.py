@@ -93,7 +93,10 @@ if not TYPE_CHECKING:  # for which any name would be there
 
     def __getattr__(name):
         if name not in _PLACES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            from reinforcestrategycreator_pipeline.errors import nearest
+
+            hint = "" if name.startswith("_") else nearest(name, __all__)
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{hint}")
         from importlib import import_module
 
         module, _, attribute = _PLACES[name].partition(":")
@@ -107,7 +110,7 @@ if not TYPE_CHECKING:  # for which any name would be there
 def __dir__() -> list[str]:
     from importlib.util import find_spec
 
-    names = {*globals(), *__all__}
+    names = {*__all__, *(name for name in globals() if name.startswith("__"))}
     if find_spec("gymnasium") is None:  # help() would ask for it
         names.discard("TradingEnv")
     return sorted(names)

@@ -192,11 +192,53 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     """
     names = sorted(str(v) for v in valid)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    close = close or [v for v in names if "_" in v and _initials(v) == name]
     if close:
         return f" Did you mean {close[0]!r}?"
     shown = names[:MOST_NAMES]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return f" Valid names: {', '.join(shown)}{more}." if names else ""
+
+
+def _initials(name: str) -> str:
+    """Return the abbreviation of a name: ``"lr"`` of ``"learning_rate"``."""
+    return "".join(word[:1] for word in name.split("_"))
+
+
+def nearest_file(path: Path) -> str:
+    """Return a hint for a path that does not exist: the nearest name there, or where it was sought.
+
+    Parameters
+    ----------
+    path : Path
+        Path as the user wrote it.
+
+    Returns
+    -------
+    str
+        A sentence that begins with a space, or ``""``.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        return f" There is no folder {str(folder)!r}.{_from(folder)}"
+    try:
+        found = [p for p in folder.iterdir() if p.is_file()]
+    except OSError:
+        return ""  # the folder cannot be listed
+    # By the stem, as any two names with one suffix are alike.
+    stems = {p.stem: p.name for p in found} | {
+        p.stem: p.name for p in found if p.suffix == path.suffix
+    }
+    close = difflib.get_close_matches(path.stem, sorted(stems), n=1, cutoff=0.6)
+    return f" Did you mean {stems[close[0]]!r}?" if close else _from(path)
+
+
+def _from(path: Path) -> str:
+    return (
+        ""
+        if path.is_absolute()
+        else f" A relative path starts at the current folder, {Path.cwd()}."
+    )
 
 
 def show_path(path: KeyPath) -> str:

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 _INFORMATION = Path("/proc/cpuinfo")
@@ -50,6 +51,19 @@ def restart_native() -> None:
         os.execve(sys.executable, sys.orig_argv, kept)
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Return a context in which NumPy's BLAS uses one thread.
+
+    Products of this size gain nothing from more; where the processor is busy, threads that wait for
+    each other take fifteen times as long.
+    """
+    import numpy  # noqa: F401  # its BLAS must be loaded before it can be limited
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpoolctl.threadpool_limits(limits=1)
+    return limits
+
+
 def loaded() -> dict[str, str]:
     """Return the BLAS kernel and the SIMD features that this process has loaded.
 
@@ -60,7 +74,7 @@ def loaded() -> dict[str, str]:
         ``simd``: NumPy's features beyond its baseline, separated by spaces.
     """
     import numpy as np
-    import threadpoolctl  # type: ignore[import-untyped]
+    import threadpoolctl
 
     pools = threadpoolctl.threadpool_info()
     kernels = {p["architecture"] for p in pools if p["user_api"] == "blas" and "architecture" in p}

@@ -174,11 +174,33 @@ class Registry(Generic[T]):
 
         return add
 
-    def declare(self, member: M) -> M:
+    def __repr__(self) -> str:
+        return f"Registry({self.family!r})"
+
+    @typing.overload
+    def declare(self, member: M) -> M: ...
+
+    @typing.overload
+    def declare(self) -> Callable[[M], M]: ...
+
+    def declare(self, member: Any = REQUIRED) -> Any:
         """Declare a class or function as a member without a name of its own; return it unchanged.
 
-        As a decorator, it lets a configuration name the member as ``"module:attribute"``.
+        As a decorator, with or without parentheses, it lets a configuration name the member as
+        ``"module:attribute"``.
+
+        Raises
+        ------
+        ConfigError
+            If a name is given: the decorated object has one.
         """
+        if member is REQUIRED:
+            return self.declare
+        if isinstance(member, str):
+            raise ConfigError(
+                f"the decorator of a {self.family} takes no name. Got {shorten(repr(member), 80)}. "
+                "The configuration names what it decorates as 'module:name'."
+            )
         self._declared[id(member)] = member
         return member
 
@@ -200,6 +222,9 @@ class Registry(Generic[T]):
             return found  # type: ignore[return-value]
         if name not in self._members:
             rule, hint = f"unknown {self.family} {name!r}", nearest(name, self)
+            module, dot, attribute = name.rpartition(".")
+            if dot and attribute.isidentifier() and "Did you mean" not in hint:
+                hint = f" One of your own is '{module}:{attribute}', with a colon."
             raise ConfigError(f"{rule}.{hint}", rule=rule, hint=hint)
         return self._members[name]  # type: ignore[no-any-return]
 

@@ -223,13 +223,19 @@ def load_object(reference: str) -> object:
     for i, part in enumerate(attribute.split(".")):
         inside = i == 0 or isinstance(found, type)
         if not inside or not part or part.startswith("__") or not hasattr(found, part):
-            names = [n for n in dir(found) if not n.startswith("_")] if inside else []
+            names = [n for n in vars(found) if _is_own(found, n)] if inside else []
             text, hint = f"cannot find {part!r} in {reference!r}", nearest(part, names)
             if module == "__main__":
                 hint = " A script or notebook defined it: go on there, or move it to a module."
             raise ConfigError(f"{text}.{hint}", rule=text, hint=hint)
         found = getattr(found, part)
     return found
+
+
+def _is_own(of: object, name: str) -> bool:
+    """Return whether a public attribute of a module or class was defined there."""
+    module = of.__name__ if isinstance(of, ModuleType) else of.__module__
+    return not name.startswith("_") and getattr(getattr(of, name), "__module__", "") == module
 
 
 def require_imported(reference: str) -> None:
@@ -266,6 +272,8 @@ def require_allowed(name: str) -> Path | None:
         this package or of an installed one.
     """
     top = name.partition(".")[0]
+    if name.endswith(".py"):
+        _refuse(name, f"a module is named without .py: {name.removesuffix('.py')!r}")
     if not all(part.isidentifier() for part in name.split(".")):
         _refuse(name, "that is not the name of a module")
     if _is_standard(name):

@@ -470,7 +470,7 @@ def source(name: str, parameters: str) -> list[str]:
 # Source, its parameters, and what the refusal must say.
 BAD_SOURCES: dict[str, tuple[str, str, str]] = {
     "no such file": ("csv", "path: price.csv", "price.csv: no such file. Did you mean 'prices"),
-    "no such folder": ("csv", "path: no/p.csv", "no/p.csv: no such file. There is no folder no."),
+    "no such folder": ("csv", "path: no/p.csv", "no/p.csv: no such file. There is no folder 'no'."),
     "a folder without CSV": ("csv", "path: empty", "empty: the folder contains no .csv or"),
     "a bad file in a folder": ("csv", "path: folder", "folder/B.csv: B: close must be > 0: line 7"),
     "a symbol twice": ("csv", "path: twice", "twice/A.txt: the symbol 'A' occurs twice."),
@@ -522,7 +522,11 @@ def test_a_bad_source(rsc: Rsc, case: str) -> None:
     ("arguments", "code", "fragment"),
     [
         (["price.csv"], 1, "price.csv: no such file. Did you mean 'prices.csv'?"),
-        (["quick.yaml"], 1, "quick.yaml: the file name does not end in .csv or .txt or .parquet"),
+        (
+            ["quick.yaml"],
+            2,
+            "quick.yaml: is a configuration, not data. Check the data that it names",
+        ),
         (["prices.xls"], 1, "prices.xls: no such file. Did you mean 'prices.csv'?"),
         (["prices.csv", "-s", "symbl=X"], 2, "no parameter 'symbl'. Did you mean 'symbol'?"),
         (["prices.csv", "-s", "symbol"], 2, "--set symbol: must have the form dotted.key=value."),

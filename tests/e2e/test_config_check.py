@@ -108,3 +108,22 @@ def test_what_is_right_is_valid(rsc: Rsc, setting: str) -> None:
     result = rsc("config", "check", "--set", setting)
     assert (result.code, result.err) == (0, "")
     assert result.out == "the default configuration: valid\n"
+
+
+def test_a_missing_data_file_is_reported(rsc: Rsc) -> None:
+    here = Path.cwd()
+    (here / "prices.csv").write_text("not read\n")
+    (here / "empty").mkdir()
+    data = "data={source: csv, params: {path: PATH}}"
+    said = {
+        "price.csv": "data.params.path: price.csv: no such file. Did you mean 'prices.csv'?",
+        "other.csv": f"no such file. A relative path starts at the current folder, {here}",
+        "no/p.csv": "data.params.path: no/p.csv: no such file. There is no folder 'no'.",
+        "empty": "data.params.path: empty: the folder contains no .csv",
+    }
+    for path, text in said.items():
+        result = rsc("config", "check", "--set", data.replace("PATH", path))
+        assert result.code == 2
+        assert result.err.count("\n") == 1
+        assert text in result.err
+    assert rsc("config", "check", "--set", data.replace("PATH", "prices.csv")).code == 0

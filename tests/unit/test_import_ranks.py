@@ -36,7 +36,7 @@ RANKS = {
 LIGHT_ROOTS = ("nn", "replay", "models.implementations.dqn")
 LIGHT_INSIDE = ("nn", "replay", "models")  # and rank 0
 # Imported by a function that one calls: to save, to export, to learn on a task.
-LIGHT_WHEN_LAZY = {"safetensors", "gymnasium", "rich", "onnx"}
+LIGHT_WHEN_LAZY = {"safetensors", "gymnasium", "rich", "onnx", "threadpoolctl"}
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
 YAML_1_1 = {"yaml", "_yaml"}

@@ -15,6 +15,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
 from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
+from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
@@ -161,6 +162,9 @@ def backtest(
     """
     data = read_bars(bars)
     fitted = isinstance(strategy, Policy)
+    if isinstance(strategy, type) and hasattr(strategy, "fit"):
+        name = strategy.__name__
+        raise ConfigError(f"the strategy must be an object: write {name}(...), not {name}.")
     built = strategy if fitted else STRATEGIES.build(strategy)
     learns = not fitted and getattr(built, "learns", True)
     chosen: Sequence[Any] = DEFAULT_FEATURES if learns else ()

@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+LARGE = 0.5
+"""Returns all above this are no returns."""
+
+
 class ReturnMetric:
     """A metric as a function of returns.
 
@@ -83,6 +87,8 @@ class ReturnMetric:
             If the metric has no value for these returns, for example without any dispersion.
         NonFiniteError
             If a return is NaN or infinite.
+        DataError
+            If the returns have more than one dimension, or look like prices.
         ConfigError
             If the number of bars per year is needed and neither given nor to be inferred.
         """
@@ -91,7 +97,15 @@ class ReturnMetric:
             raise DataError(f"returns must have one dimension. Got the shape {values.shape}.")
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise NonFiniteError(f"returns must be finite. Got {values[bad[0]]} at index {bad[0]}.")
+            hint = " pct_change() leaves it there: add .dropna()." if list(bad) == [0] else ""
+            raise NonFiniteError(
+                f"returns must be finite. Got {values[bad[0]]} at index {bad[0]}.{hint}"
+            )
+        if values.size > 1 and values.min() > LARGE:
+            raise DataError(
+                f"returns must be fractions such as 0.01. Got {values[0]:g} and more, all above "
+                f"{LARGE}, which looks like prices or equity: use .pct_change().dropna()."
+            )
         if periods_per_year is None:
             periods_per_year = self._periods_per_year(returns) if self._annual else 1.0
         curve: F64 = np.concatenate([[1.0], 1.0 + values]).cumprod()
@@ -145,3 +159,7 @@ expected_shortfall = ReturnMetric(equity.expected_shortfall)
 sharpe = ReturnMetric(equity.sharpe, annual=True)
 sortino = ReturnMetric(equity.sortino, annual=True)
 calmar = ReturnMetric(equity.calmar, annual=True)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

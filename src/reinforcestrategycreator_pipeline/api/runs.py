@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.api.console import progress_console
 from reinforcestrategycreator_pipeline.api.outcome import Outcome
 from reinforcestrategycreator_pipeline.backtesting.results import Results
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
-from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
 from reinforcestrategycreator_pipeline.market.sources.frames import hold
@@ -159,10 +159,19 @@ def resolved(
     file = Path(config) if isinstance(config, (str, Path)) else None
     environ: Mapping[str, str] = os.environ
     given = config if isinstance(config, Mapping) else None
+    _require_no_frames(given)
     if isinstance(config, RunConfig):
         given, environ = to_plain(config), {}
     with allowing((*default_folders(file), *trust), beside=file and file.parent):
         yield load_config(RunConfig, file, overrides, environ, given, arguments)
+
+
+def _require_no_frames(given: Mapping[str, Any] | None) -> None:
+    """Reject bars in memory where a configuration names a source."""
+    data = (given or {}).get("data")
+    frames = (data, data.get("source")) if type(data) is dict else (data,)
+    if any(isinstance(value, (pd.DataFrame, MarketData)) for value in frames):
+        raise ConfigError("bars in memory are no configuration: pass them as rsc.run(bars=...).")
 
 
 @contextmanager

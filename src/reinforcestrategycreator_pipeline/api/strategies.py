@@ -30,3 +30,7 @@ __all__ = [
     "Work",
     "label_of",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -47,7 +47,8 @@ def check(
 ) -> None:
     """Check a configuration; exit code 0 if valid.
 
-    Also calls every component that the configuration names, on a few synthetic bars.
+    Also looks for the data's files, and calls every component that the configuration names on a few
+    synthetic bars. 'rsc data check --config FILE' reads the data as well.
     """
     from reinforcestrategycreator_pipeline.pipeline.rehearsal import rehearse
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +127,11 @@ def _source(
     from reinforcestrategycreator_pipeline.market.sources.catalog import source_for
     from reinforcestrategycreator_pipeline.pipeline.config.loading import parse_override
 
+    if file is not None and file.suffix in (".yaml", ".yml"):
+        raise ConfigError(
+            f"{file}: is a configuration, not data. Check the data that it names with: "
+            f"rsc data check --config {shlex.quote(str(file))}"
+        )
     if name is None:
         name = given.source if file is None else source_for(file)
     parameters: dict[str, object] = dict(given.params) if name == given.source else {}

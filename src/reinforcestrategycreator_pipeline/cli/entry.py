@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from typing import Any
 
@@ -61,9 +63,26 @@ def _run() -> int:
 
 def _wrong_usage(error: Any) -> int:
     """Show the usage beside the error, whose text quotes what was typed."""
-    error.message = _bounded(one_line(error.message))
+    if type(error).__name__ != "NoArgsIsHelpError":  # else the message is the help page
+        error.message = _bounded(one_line(error.message) + _misplaced(error))
     error.show()
     return int(error.exit_code)
+
+
+def _misplaced(error: Any) -> str:
+    """Return the option that was meant, where an argument is too many."""
+    said = re.fullmatch(r"Got unexpected extra arguments?\(?s?\)? \((.*)\)", error.message)
+    known = (
+        {name for p in getattr(error.ctx, "command", error).params for name in p.opts}
+        if said
+        else set()
+    )
+    text = said[1] if said else ""
+    if "--config" in known and text.endswith((".yaml", ".yml")):
+        return f". Did you mean --config {shlex.quote(text)}?"
+    if "--set" in known and "=" in text:
+        return f". Did you mean --set {shlex.quote(text)}?"
+    return ""
 
 
 def _fail(text: str, code: int) -> int:

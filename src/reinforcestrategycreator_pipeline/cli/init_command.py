@@ -23,12 +23,15 @@ data:
   # source: csv                # or parquet
   # params:
   #   path: prices.csv         # a file, or a folder with one file per symbol
+  #   timezone: America/New_York
+  #   session_close: "16:00"   # when the bar of a date closes
 
 features:
   columns:                     # what the strategy sees of a bar: rsc list features
     - {{name: returns, horizons: [1, 5, 20]}}
     - {{name: rsi, period: 14}}
     - {{name: atr, period: 14}}
+    # - {{name: "my_features:overnight_gap", window: 10}}   # a function of your own, with @feature
 
 split:
   validation: 0.2              # fractions of the bars; training comes first, the test span last

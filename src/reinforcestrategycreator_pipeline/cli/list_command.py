@@ -30,7 +30,9 @@ def family(name: str) -> Any:
     from reinforcestrategycreator_pipeline.trust import load_object
 
     if name not in FAMILIES:
-        raise ConfigError(f"unknown family {name!r}.{nearest(name, FAMILIES)}")
+        homes = [f for f in FAMILIES if name in load_object(f"{_PACKAGE}.{FAMILIES[f]}")]  # type: ignore[operator]
+        hint = f" It is one of the {homes[0]}: rsc list {homes[0]}" if homes else ""
+        raise ConfigError(f"unknown family {name!r}.{hint or nearest(name, FAMILIES)}")
     return load_object(f"{_PACKAGE}.{FAMILIES[name]}")
 
 

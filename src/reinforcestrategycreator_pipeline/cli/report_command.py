@@ -12,7 +12,9 @@ from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="ID of a run, 'latest', or the path of its folder.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="ID of a run, 'latest', or the path of its folder.")
+    ],
     open_: Annotated[
         bool, typer.Option("--open", help="Open the HTML report in a browser.")
     ] = False,

@@ -13,7 +13,7 @@ from reinforcestrategycreator_pipeline.cli.options import (
     SetOption,
     TrustOption,
 )
-from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
 
 
@@ -61,12 +61,12 @@ def run(
 
     if resume is not None and (config is not None or run_id is not None):
         option = "--config" if config is not None else "--run-id"
-        raise RunError(
+        raise ConfigError(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
     if restart is not None and resume is None:
-        raise RunError("--restart needs --resume RUN: it is a stage of that run.")
+        raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
     with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
         if complete.reproducibility == "fast":
             kernels.restart_native()

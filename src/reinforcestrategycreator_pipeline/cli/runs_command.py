@@ -19,7 +19,7 @@ def runs(runs_dir: RunsOption = RUNS) -> None:
     from reinforcestrategycreator_pipeline.cli.results import result_table
 
     console = output()
-    found = [_row(Run(folder)) for folder in list_runs(runs_dir)]
+    found = [_row(run) for run in sorted(map(Run, list_runs(runs_dir)), key=_created)]
     if not found:
         start = ["rsc", "run", *(["--runs-dir", str(runs_dir)] if runs_dir != RUNS else [])]
         console.print(
@@ -28,6 +28,14 @@ def runs(runs_dir: RunsOption = RUNS) -> None:
         )
         return
     console.print(result_table(found))
+
+
+def _created(run: Any) -> str:
+    """Return the time of a run's start, as text that sorts; of one that cannot be read, none."""
+    try:
+        return str(run.manifest.created)
+    except RscError:
+        return ""
 
 
 def _row(run: Any) -> dict[str, str]:

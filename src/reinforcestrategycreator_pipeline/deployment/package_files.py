@@ -74,6 +74,9 @@ def verify_package(folder: str | Path) -> dict[str, Any]:
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such package folder")
+    for inner in (folder / "deployment" / "package", folder / "package"):
+        if inner.is_dir():
+            raise CheckpointError(f"{folder}: not a package; the run's package is {inner}")
     present = _plain_files(folder)
     if MANIFEST not in present:
         raise CheckpointError(f"{folder}: not a package: it has no {MANIFEST}")

@@ -115,6 +115,10 @@ class PaperTrader:
         self._began = False  # whether a first decision was made
         self._failure = ""
 
+    def __repr__(self) -> str:
+        last = f"last bar {self.time}" if self.time is not None else "no bar yet"
+        return f"PaperTrader({self.symbol!r}, {last}, target {self.target:g})"
+
     @property
     def symbol(self) -> str:
         """Symbol of the asset."""

@@ -15,7 +15,13 @@ from reinforcestrategycreator_pipeline.checks import (
     Len,
     Strict,
 )
-from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError, blamed
+from reinforcestrategycreator_pipeline.errors import (
+    ConfigError,
+    FeatureError,
+    blame,
+    blamed,
+    nearest,
+)
 from reinforcestrategycreator_pipeline.limits import Period
 from reinforcestrategycreator_pipeline.registry import Registry
 
@@ -143,9 +149,18 @@ def evaluate(
     n_rows = len(bars["close"])
     with blamed(where, FeatureError):
         try:
-            values = np.array(feature.compute(bars), dtype=np.float64, order="C")
+            found: object = feature.compute(bars)
+            if found is None:
+                raise FeatureError("returned None. Does its last line lack a return?")
+            values = np.array(found, dtype=np.float64, order="C")
         except (FeatureError, ConfigError) as error:
             raise FeatureError(f"{where}: {error}") from error
+        except KeyError as error:
+            if error.args[:1] and isinstance(key := error.args[0], str) and key not in bars:
+                place = f" ({line})" if (line := blame(error)) else ""
+                text = f"raised KeyError: {key!r}{place}. The bars have no such column."
+                raise FeatureError(f"{where} {text}{nearest(key, bars)}") from error
+            raise
     shape = values.shape
     if values.ndim == 1:
         values = values[:, None]
@@ -174,8 +189,11 @@ def evaluate(
         row, column = np.argwhere(~finite[lookback:])[0]
         row += lookback
         at = "" if timestamps is None else f" ({timestamps[row]})"
+        looks_ahead = not finite[row:, column].any() and np.isnan(values[row, column])
+        hint = " A last bar without a value is what shift(-1) and other looks ahead leave."
+        hint = hint if looks_ahead else ""
         raise FeatureError(
             f"{where}: column {columns[column]!r} must be finite from row {lookback} on. "
-            f"Got {values[row, column]} at row {row}{at} instead."
+            f"Got {values[row, column]} at row {row}{at} instead.{hint}"
         )
     return Computed(columns, values, lookback)

@@ -73,5 +73,6 @@ class Finding:
 def require_none(findings: Sequence[Finding]) -> None:
     """Raise `FeatureError` with the first finding, if there is any."""
     if findings:
-        more = f"; {len(findings) - 1} more findings" if len(findings) > 1 else ""
+        others = len(findings) - 1
+        more = f"; {others} more {'finding' if others == 1 else 'findings'}" if others else ""
         raise FeatureError(f"{findings[0]}{more}.")

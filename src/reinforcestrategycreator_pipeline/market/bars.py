@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
@@ -68,6 +68,8 @@ class MarketData(Mapping[str, pd.DataFrame]):
         object.__setattr__(self, "bars", dict(sorted(self.bars.items())))
 
     def __getitem__(self, symbol: str) -> pd.DataFrame:
+        if symbol not in self.bars:
+            raise KeyError(f"there is no symbol {symbol!r}.{nearest(symbol, self.bars)}")
         return self.bars[symbol]
 
     def __iter__(self) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """Rehearsal of a configuration: call every component on a few synthetic bars, within seconds.
 
-``rsc config check`` uses it. It loads code, but no data, and creates no run.
+``rsc config check`` uses it. It loads code, but no data, of which it only requires that the files
+are there, and creates no run.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluat
 from reinforcestrategycreator_pipeline.features.catalog import build_feature, parse_specs
 from reinforcestrategycreator_pipeline.features.findings import require_none
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
+from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.files.reading import require_files
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Work
@@ -47,7 +52,7 @@ class _AnyColumns(dict[str, F64]):
 
 
 def rehearse(config: RunConfig) -> None:
-    """Call reward, features, strategy, metrics and broker as a run would.
+    """Look for the data's files; call reward, features, strategy, metrics and broker.
 
     Raises
     ------
@@ -55,6 +60,7 @@ def rehearse(config: RunConfig) -> None:
         If a component raises or returns an invalid value; the message names its code.
     """
     steps = (
+        ("data.params.path", lambda: _data(config)),
         ("trading.reward", lambda: measure(config.trading.reward, np.linspace(0.8, 1.25, 12))),
         ("strategy", lambda: _decide(config)),
         ("deployment.broker", lambda: _broker(config)),
@@ -65,6 +71,13 @@ def rehearse(config: RunConfig) -> None:
         except RscError as error:
             text = str(error)
             raise ConfigError(text if text.startswith("features.") else f"{key}: {text}") from error
+
+
+def _data(config: RunConfig) -> None:
+    """Look whether the files are there; they are not read."""
+    source = build_source(config.data.source, config.data.params)
+    if isinstance(source, FileSource):
+        require_files(Path(source.path), source.suffixes)
 
 
 def _decide(config: RunConfig) -> None:

@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.errors import (
     shorten,
 )
 from reinforcestrategycreator_pipeline.interrupts import raised_interrupts
+from reinforcestrategycreator_pipeline.kernels import one_thread
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import module_folders
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
@@ -188,15 +189,12 @@ class Runner:
     def _work(
         self, config: Any, run_dir: Path, manifest: Manifest, restart: str | None = None
     ) -> RunOutcome:
-        import numpy  # noqa: F401  # its BLAS must be loaded before it can be limited
-        import threadpoolctl  # type: ignore[import-untyped]
-
         unchanged: list[str] = []
         hashes: dict[str, str] = {}
         code: dict[str, dict[str, str]] = {}  # user code behind each artifact
         with (
             open_log(run_dir, self._warn) as log,
-            threadpoolctl.threadpool_limits(limits=1),
+            one_thread(),
             raised_interrupts(),
         ):
             current: Stage | None = None

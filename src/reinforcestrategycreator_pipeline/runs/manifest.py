@@ -154,7 +154,8 @@ class Manifest:
                     f"again with: {again}"
                 )
         raise RunError(
-            f"{path}: is not there yet; the run is {self.status}. Continue it with: {again}"
+            f"{path}: no stage has completed it; the run is {self.status}. "
+            f"Continue it with: {again}"
         )
 
 

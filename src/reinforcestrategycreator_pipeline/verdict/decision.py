@@ -82,6 +82,12 @@ class Decision:
     def __str__(self) -> str:
         return self.sentence
 
+    def __repr__(self) -> str:
+        return f"Decision({self.sentence!r})"
+
+    def __bool__(self) -> bool:
+        return self.promoted
+
     @property
     def promoted(self) -> bool:
         """Whether every condition holds."""

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline import strategies
 from reinforcestrategycreator_pipeline.api.backtests import backtest
 from reinforcestrategycreator_pipeline.api.bars import read_bars
@@ -126,3 +127,17 @@ def test_symbols_that_share_no_bar_cannot_be_rebalanced():
         backtest("buy_and_hold", bars, rebalance="weekly")
     with pytest.raises(ConfigError, match=r"must be 'never', .* Did you mean 'weekly'\?"):
         backtest("buy_and_hold", bars, rebalance="weekli")
+
+
+def test_a_class_is_no_strategy_and_no_symbol_names_the_nearest(bars):
+    with pytest.raises(ConfigError, match=r"write MovingAverageCrossover\(\.\.\.\)"):
+        backtest(strategies.MovingAverageCrossover, bars)
+    with pytest.raises(KeyError, match="there is no symbol 'IBN'"):
+        bars["IBN"]
+    assert "IBN" not in bars
+
+
+def test_bars_in_a_configuration_name_the_argument(bars):
+    for data in (bars, {"source": bars["IBM"]}):
+        with pytest.raises(ConfigError, match=r"pass them as rsc\.run\(bars=\.\.\.\)"):
+            rsc.run({"data": data})

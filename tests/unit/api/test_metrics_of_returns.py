@@ -39,6 +39,10 @@ def test_what_has_no_value_says_why():
         metrics.total_return([])
     with pytest.raises(NonFiniteError, match=r"returns must be finite\. Got nan at index 1"):
         metrics.sharpe([0.01, float("nan")], 252)
+    with pytest.raises(NonFiniteError, match=r"at index 0\. pct_change\(\) leaves it there"):
+        metrics.sharpe([float("nan"), 0.01], 252)
+    with pytest.raises(DataError, match=r"looks like prices or equity: use \.pct_change"):
+        metrics.max_drawdown([1.12, 1.13, 1.11])
     with pytest.raises(DataError, match="one dimension"):
         metrics.sharpe([[0.01]], 252)
 

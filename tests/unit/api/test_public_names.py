@@ -15,8 +15,16 @@ def test_every_name_is_there():
     assert set(rsc._PLACES) == set(rsc.__all__) - {"__version__"}
 
 
+def test_completion_shows_the_public_names_alone():
+    for module in (rsc, rsc.metrics, rsc.strategies):
+        names = {name for name in dir(module) if not name.startswith("__")}
+        assert names == set(module.__all__) - {"__version__"}
+
+
 def test_a_misspelt_name_is_an_error():
-    with pytest.raises(AttributeError, match="has no attribute 'bactest'"):
+    with pytest.raises(
+        AttributeError, match=r"has no attribute 'bactest'\. Did you mean 'backtest'\?"
+    ):
         _ = rsc.bactest
 
 

@@ -124,8 +124,8 @@ def test_resume_keeps_its_own_configuration_and_name(rsc: Rsc) -> None:
     rsc("run", "--run-id", "mine")
     tail = "cannot be combined with --resume: a run keeps its configuration and name. "
     tail += "Use --set to change a key, or start a new run."
-    refused(rsc("run", "--resume", "mine", "--config", "x"), f"--config {tail}", 1)
-    refused(rsc("run", "--resume", "mine", "--run-id", "x"), f"--run-id {tail}", 1)
+    refused(rsc("run", "--resume", "mine", "--config", "x"), f"--config {tail}", 2)
+    refused(rsc("run", "--resume", "mine", "--run-id", "x"), f"--run-id {tail}", 2)
 
 
 def test_user_errors_are_one_line(rsc: Rsc) -> None:
@@ -346,6 +346,33 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         assert result.stdout.startswith("rsc 0.")
     else:
         assert "Usage: rsc" in result.stdout
+
+
+@pytest.mark.parametrize("group", [[], ["config"], ["data"]])
+def test_a_group_without_a_command_shows_its_help(rsc: Rsc, group: list[str]) -> None:
+    result = rsc(*group)
+    assert result.code == 2
+    assert f"Usage: {' '.join(['rsc', *group])}" in result.err.splitlines()[0]
+    assert "Commands:" in result.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["run", "my.yaml"], "Did you mean --config my.yaml?"),
+        (["config", "check", "my.yaml"], "Did you mean --config my.yaml?"),
+        (["run", "seed=3"], "Did you mean --set seed=3?"),
+    ],
+)
+def test_an_argument_too_many_names_the_option(rsc: Rsc, arguments: list[str], hint: str) -> None:
+    result = rsc(*arguments)
+    assert result.code == 2
+    assert result.err.rstrip().endswith(hint)
+
+
+def test_the_name_of_a_component_is_no_family(rsc: Rsc) -> None:
+    hint = "It is one of the features: rsc list features"
+    refused(rsc("list", "rsi"), f"unknown family 'rsi'. {hint}", 2)
 
 
 def test_every_command_shows_an_example(rsc: Rsc) -> None:

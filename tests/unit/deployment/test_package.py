@@ -362,3 +362,12 @@ def test_a_schema_that_is_none_is_a_damaged_package(package, text):
 def test_write_package_accepts_a_path_as_text(tmp_path):
     write_package(str(tmp_path / "a" / "b"), package_policy(), package_record())
     verify_package(str(tmp_path / "a" / "b"))
+
+
+def test_the_folder_of_a_run_names_its_package(tmp_path):
+    written(tmp_path / "run" / "deployment" / "package")
+    for folder in (tmp_path / "run", tmp_path / "run" / "deployment"):
+        with pytest.raises(
+            CheckpointError, match=r"not a package; the run's package is .*package$"
+        ):
+            load_package(folder)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
-from reinforcestrategycreator_pipeline.features.base import FeatureSpec
+from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
 from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.features.user import UserFunction
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(60)
@@ -112,3 +113,17 @@ def test_errors_when_the_configuration_is_read(function, params, message):
     with pytest.raises(ConfigError) as caught:
         parse_specs([{"name": f"user_features:{function}", **params}])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda bars: bars["clse"], r"The bars have no such column\. Did you mean 'close'\?"),
+        (lambda bars: None, "returned None. Does its last line lack a return"),
+        (lambda bars: np.append(np.diff(bars["close"]), np.nan), "what shift\\(-1\\) and other"),
+    ],
+)
+def test_the_usual_slips_name_the_way_on(function, said):
+    feature = UserFunction(function, "f:mine", {})
+    with pytest.raises(FeatureError, match=said):
+        evaluate(feature, "f:mine", {name: FRAME[name].to_numpy() for name in FRAME})

@@ -138,3 +138,21 @@ def test_a_generator_goes_on_where_it_was_saved():
     other = generator(2, "y")
     restore_generator(other, state)
     np.testing.assert_array_equal(other.integers(10, size=5), expected)
+
+
+def test_the_decorator_takes_parentheses_and_no_name() -> None:
+    found = registry()
+
+    @found.declare()
+    def mine() -> None: ...
+
+    assert found.build(mine) is mine
+    assert id(mine) in found._declared
+    with pytest.raises(ConfigError, match="the decorator of a reward takes no name"):
+        found.declare("mine")
+
+
+def test_hints_for_names() -> None:
+    with pytest.raises(ConfigError, match="One of your own is 'mine:averse', with a colon"):
+        registry().get("mine.averse")
+    assert nearest("lr", ["gamma", "learning_rate"]) == " Did you mean 'learning_rate'?"

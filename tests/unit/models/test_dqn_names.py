@@ -294,3 +294,10 @@ def test_the_policy_network_is_a_copy_of_the_online_network():
 def test_before_build_the_error_says_what_to_do(use):
     with pytest.raises(AttributeError, match=r"call build\(input_shape, output_shape\) first"):
         use(DQN())
+
+
+def test_a_misspelt_attribute_names_the_nearest():
+    with pytest.raises(AttributeError, match=r"no attribute 'lern'\. Did you mean 'learn'\?"):
+        _ = DQN().lern
+    with pytest.raises(AttributeError, match="'learner'; call build"):
+        _ = DQN().learner

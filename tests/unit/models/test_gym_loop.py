@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gym_cases import Scripted, dqn_of, learning_hash
 from rich.console import Console
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.gym.progress import ProgressBar
@@ -41,6 +42,21 @@ class Task(gym.Env):
         self.t += 1
         reward = float(action - 3 == self.right)
         return self._observe(), reward, False, self.t == 10, {}
+
+
+def test_the_products_of_learning_take_one_thread():
+    def threads():
+        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+
+    class Looking(Task):
+        def step(self, action):
+            self.threads = threads()
+            return super().step(action)
+
+    task = Looking()
+    with threadpool_limits(2):
+        dqn_of(seed=1).learn(task, 20)
+        assert (task.threads, threads()) == ({1}, {2})
 
 
 # -- callbacks --------------------------------------------------------------------------------

@@ -333,3 +333,12 @@ def test_a_link_in_a_run_folder_is_refused(world: Path, name: str) -> None:
     (folder / name).symlink_to(world / "there")
     with pytest.raises(RunError, match=rf"{name}: is a symbolic link"):
         Run.open("foreign")
+
+
+def test_hints_for_the_names_of_modules(tmp_path: Path) -> None:
+    (tmp_path / "own_part.py").write_text("import numpy as np\n\n\ndef gap(bars): ...\n")
+    with allowing([tmp_path]):
+        with pytest.raises(ConfigError, match=r"named without \.py: 'own_part'"):
+            trust.load_object("own_part.py:gap")
+        with pytest.raises(ConfigError, match=r"Valid names: gap\."):  # not numpy's name
+            trust.load_object("own_part:nope")

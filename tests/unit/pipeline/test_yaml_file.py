@@ -188,6 +188,9 @@ def test_missing_files(tmp_path: Path) -> None:
     (tmp_path / "quick.yaml").write_text("")
     with pytest.raises(ConfigError, match=r"quik.yaml: no such file. Did you mean 'quick.yaml'\?$"):
         read_yaml(tmp_path / "quik.yaml")
+    (tmp_path / "compete.yaml").write_text("")  # alike by its suffix alone
+    with pytest.raises(ConfigError, match=r"nope.yaml: no such file\.$"):
+        read_yaml(tmp_path / "nope.yaml")
     with pytest.raises(ConfigError, match=r"other: no such file\.$"):
         read_yaml(tmp_path / "other")
     with pytest.raises(ConfigError, match=r"a.yaml: no such file. There is no folder '.*nowhere'"):

@@ -227,3 +227,10 @@ def test_wrong_thresholds_are_refused(changes, name):
 def test_thresholds_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Thresholds().min_sharpe = 0.0
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_decision_is_as_true_as_its_promotion(passed):
+    decision = Decision((Check("Trades", "at least 10", "3", passed),))
+    assert bool(decision) is passed
+    assert repr(decision) == f"Decision({str(decision)!r})"

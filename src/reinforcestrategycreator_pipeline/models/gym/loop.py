@@ -19,6 +19,7 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline.checks import require, require_bool, require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.kernels import one_thread
 from reinforcestrategycreator_pipeline.models.gym.collectors import (
     OWNER,
     Collector,
@@ -112,7 +113,7 @@ def learn(
         if not (resume and loop.resume()):
             begin(loop, before, fresh)
         model.last_training = loop
-        with contextlib.ExitStack() as stack:
+        with one_thread(), contextlib.ExitStack() as stack:
             bar = ProgressBar(total_steps, collector.steps) if progress_bar else None
             if bar is not None:
                 stack.enter_context(bar)

@@ -9,6 +9,7 @@ from typing import Protocol
 from reinforcestrategycreator_pipeline.checks import require_bool, require_int
 from reinforcestrategycreator_pipeline.errors import DivergenceError, NonFiniteError
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
+from reinforcestrategycreator_pipeline.kernels import one_thread
 from reinforcestrategycreator_pipeline.models.gym.collectors import (
     OWNER,
     Environment,
@@ -97,7 +98,7 @@ def learn_together(
             begin(loops[-1], before, fresh)
             agent.last_training = loops[-1]
         require_same_masks([loop.collector.masks is not None for loop in loops])
-        with deferred_interrupts() as stop:
+        with one_thread(), deferred_interrupts() as stop:
             while True:
                 due = {k: loop.due() for k, loop in enumerate(loops) if k not in team.stopped}
                 # Training steps are due at different times, because the ends of episodes affect how

@@ -36,6 +36,7 @@ from reinforcestrategycreator_pipeline.errors import (
     CheckpointError,
     ConfigError,
     NonFiniteError,
+    nearest,
     shorten,
 )
 from reinforcestrategycreator_pipeline.memory import require_memory
@@ -204,7 +205,10 @@ class DQN(DeepCopiesOnly):
         def __getattr__(self, name):
             # Called only for missing attributes, most of which are set by `build`.
             built = "learner" in self.__dict__
+            near = nearest(name, (n for n in dir(type(self)) if not n.startswith("_")))
             hint = "" if built else "; call build(input_shape, output_shape) first"
+            if name not in type(self).__annotations__ and "Did you mean" in near:
+                hint = f".{near}"
             raise AttributeError(f"this DQN has no attribute {name!r}{hint}")
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, nearest, show_path
+from reinforcestrategycreator_pipeline.errors import ConfigError, KeyPath, nearest_file, show_path
 
 MAX_BYTES = 256 * 1024
 """Largest accepted configuration file, in bytes; parsing it takes about four seconds."""
@@ -237,7 +237,7 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)  # bounded even if the path is a device
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file.{_nearest_file(path)}") from error
+        raise ConfigError(f"{path}: no such file.{nearest_file(path)}") from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path}: is a directory, not a configuration file.") from error
     except (OSError, ValueError) as error:
@@ -251,15 +251,3 @@ def _read_text(path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         byte = data[error.start]
         raise ConfigError(f"{path}:{line}: must be UTF-8. Got the byte 0x{byte:02x}.") from error
-
-
-def _nearest_file(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f" There is no folder {str(folder)!r}."
-    try:
-        names = [p.name for p in folder.iterdir() if p.is_file()]
-    except PermissionError:
-        return ""  # the folder cannot be listed
-    hint = nearest(path.name, names)
-    return hint if hint.startswith(" Did you mean") else ""

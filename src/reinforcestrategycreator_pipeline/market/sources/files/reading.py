@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from reinforcestrategycreator_pipeline.errors import DataError, nearest, shorten
+from reinforcestrategycreator_pipeline.errors import DataError, nearest_file, shorten
 from reinforcestrategycreator_pipeline.files import sha256_file
 
 MAX_DATA_BYTES = 2 * 1024**3
@@ -41,6 +41,13 @@ def list_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return found
 
 
+def require_files(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Raise `DataError` unless a file is there, or a folder with a file; nothing is read."""
+    for file in list_files(path, suffixes):
+        if not file.exists():
+            raise DataError(f"{file}: no such file.{nearest_file(file)}")
+
+
 def read_content(path: Path) -> bytes:
     """Return the bytes of a file; raise with a one-line reason if it cannot be read."""
     try:
@@ -53,7 +60,7 @@ def read_content(path: Path) -> bytes:
             )
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file.{_nearest_sibling(path)}") from error
+        raise DataError(f"{path}: no such file.{nearest_file(path)}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
     if not content:
@@ -191,11 +198,3 @@ def _too_much(path: Path, size: int) -> DataError:
         f"{path}: has {size:,} bytes, but unpacks to more than {MAX_DATA_BYTES:,}, which is the "
         "most that is read. Split it."
     )
-
-
-def _nearest_sibling(path: Path) -> str:
-    try:
-        hint = nearest(path.name, [p.name for p in path.parent.iterdir()])
-    except OSError:
-        return f" There is no folder {path.parent}."
-    return hint if "Did you mean" in hint else ""
