@@ -184,10 +184,11 @@ class Registry(Generic[T]):
     def declare(self) -> Callable[[M], M]: ...
 
     def declare(self, member: Any = REQUIRED) -> Any:
-        """Declare a class or function as a member without a name of its own; return it unchanged.
+        """Declare a class or function as a component, and return it unchanged.
 
-        As a decorator, with or without parentheses, it lets a configuration name the member as
-        ``"module:attribute"``.
+        A decorator, with or without parentheses: a configuration can then name what it decorates,
+        ``"module:name"``. ``@feature`` above a function ``gap`` in ``my_features.py`` allows
+        ``features.columns: ["my_features:gap"]``.
 
         Raises
         ------

@@ -165,7 +165,8 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("my.yaml:3: seed: duplicate key, first given on line 1.",),
     ),
     "wrong type": (
-        "seed: ten\n", ("seed: must be an integer in [0, 9223372036854775807]. Got 'ten' instead.",),
+        "seed: ten\n",
+        ("seed: must be an integer in [0, 9223372036854775807]. Got 'ten' instead.",),
     ),
     "NO is text": (
         "strategy: {training: {counterfactual: NO}}\n",
@@ -300,6 +301,12 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "=5": ("--set =5: must have the form dotted.key=value.",),
     "strategy..training=1": ("must have the form dotted.key=value.",),
     "strategy.training.step=1": (TRAINING + ".step: unknown key. Did you mean 'steps'?",),
+    "training.steps=1": ("training: unknown key. Did you mean 'strategy.training'?",),
+    "steps=1": ("steps: unknown key. Did you mean 'strategy.training.steps'?",),
+    "data.params.path=p.csv": (
+        "unknown key. The source is 'sample'; to read with another, set data.source, too: csv or",
+    ),
+    "data.params.kind=x": ("set data.source, too: synthetic.",),
     "strategy.training.steps.x=1": (
         TRAINING + ".steps: must be an integer in [1, 1e9]. Got {'x': 1}",
     ),
@@ -693,7 +700,7 @@ RESERVED = "'latest' or 'promoted' or 'looks.jsonl'"
 )
 def test_a_bad_name_of_a_run(rsc: Rsc, arguments: list[str], fragment: str) -> None:
     Path("store").mkdir()
-    refused(rsc(*arguments), 1, fragment)
+    refused(rsc(*arguments), 2 if "combined" in fragment else 1, fragment)
     nothing_began()
 
 

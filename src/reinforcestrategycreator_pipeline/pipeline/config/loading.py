@@ -7,7 +7,7 @@ set, so every error can name that place.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -247,11 +247,26 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:
     return path, parse_yaml(text, lambda _: label).value, label
 
 
+def _elsewhere(root_type: type, path: KeyPath) -> str:
+    """Return a hint for a key that one other section has, or ``""``."""
+    found = [known for known in _paths(defaults(root_type), ()) if known[-1] == path[-1]]
+    return f" Did you mean {show_path(found[0])!r}?" if len(found) == 1 else ""
+
+
+def _paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the path of every key of a tree of mappings."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield (*path, key)
+        yield from _paths(item, (*path, key))
+
+
 def _validate(root_type: type[R], tree: _Tree) -> R:
     wrong: list[ConfigError] = []
     found: R = fit(root_type, tree.value, (), wrong)
     if wrong:
         first = wrong[0]
+        if first.rule == "unknown key" and first.hint.startswith((" Did you", " Valid names")):
+            first.hint = _elsewhere(root_type, first.path) or first.hint
         where = f"{show_path(first.path)}: " if first.path else ""
         first.message = f"{tree.place(first.path)}: {where}{first.complaint}"
         first.place = ""

@@ -10,7 +10,7 @@ from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, Strict, requir
 from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
-from reinforcestrategycreator_pipeline.errors import at
+from reinforcestrategycreator_pipeline.errors import ConfigError, at
 from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.limits import Seed
@@ -19,7 +19,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import build_sourc
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, STRATEGIES
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
-from reinforcestrategycreator_pipeline.registry import NameOf, ParametersOf
+from reinforcestrategycreator_pipeline.registry import NameOf, ParametersOf, parameters_of
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
 
@@ -45,7 +45,18 @@ class DataConfig(Strict):
         with at("source"):
             SOURCES.get(self.source)
         with at("params"):
-            build_source(self.source, self.params)
+            try:
+                build_source(self.source, self.params)
+            except ConfigError as error:
+                if error.rule == "unknown key" and "Did you mean" not in error.hint:
+                    error.hint = self._with_it(error.path[-1]) or error.hint
+                raise
+
+    def _with_it(self, key: object) -> str:
+        """Return a hint for a parameter of other sources, or ``""``."""
+        others = [name for name in SOURCES if key in parameters_of(SOURCES.get(name))]
+        have = f" The source is {self.source!r}; to read with another, set data.source, too: "
+        return f"{have}{' or '.join(others)}." if others else ""
 
 
 @dataclass(frozen=True)
