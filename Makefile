@@ -26,7 +26,7 @@ PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick kernels oracles lowest lint format bench bench-learning docs clean
+.PHONY: help setup run test quick kernels kills oracles lowest lint format bench bench-learning docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
@@ -47,6 +47,9 @@ kernels: $(VENV)/.installed-dev ## The numeric tests under other BLAS kernels: K
 	  OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest $(WORKERS) -q -m "not slow" \
 	    $(addprefix tests/unit/,nn replay models envs policies training pipeline) $(ARGS) || exit 1; \
 	done
+
+kills: $(VENV)/.installed-dev ## A run killed before every one of its file operations; half an hour
+	KILLS=every $(BIN)/python -m pytest $(WORKERS) -q -m slow tests/e2e/test_kill_at_every_operation.py $(ARGS)
 
 oracles: $(VENV)/.installed-oracles ## Add the backtests of others, so that tests run them, too
 

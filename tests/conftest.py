@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ SETTINGS = (
 
 
 HOME = tempfile.TemporaryDirectory(prefix="rsc-tests-")
+atexit.register(HOME.cleanup)
 
 
 def pytest_sessionstart() -> None:

@@ -215,8 +215,12 @@ def words(annotation: Any) -> str:
             least = getattr(marker, "min_length", 0)
             most = getattr(marker, "max_length", None)
             kind = kind.replace("a ", "a non-empty ", 1) if least == 1 else kind
-            kind += f" of at least {least} items" if least > 1 else ""
-            kind += f" of at most {most} items" if most is not None else ""
+            if least > 1 and most is not None:
+                kind += f" of {least} to {most} items"
+            elif least > 1:
+                kind += f" of at least {least} items"
+            elif most is not None:
+                kind += f" of at most {most} items"
             kind += " without duplicates" if getattr(marker, "distinct", False) else ""
         return kind + _interval(arguments[1:])
     if len(alternatives := members(annotation)) > 1:
@@ -268,7 +272,7 @@ def _refusal(annotation: Any, value: Any, path: KeyPath) -> ConfigError:
         rule += " that fits in 64 bits"
     elif isinstance(value, str) and len(value) > MOST_CHARACTERS:
         rule = rule.replace("string", f"string of at most {MOST_CHARACTERS} characters")
-    elif isinstance(value, (list, tuple)) and len(value) > MOST_ITEMS and " at most" not in rule:
+    elif isinstance(value, (list, tuple)) and len(value) > MOST_ITEMS and " items" not in rule:
         rule += f" of at most {MOST_ITEMS} items"
     elif isinstance(value, float) and value - value != 0:
         rule = rule.replace("a number", "a finite number")

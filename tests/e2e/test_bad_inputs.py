@@ -164,12 +164,17 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         "seed: 1\nstrategy: {}\nseed: 2\n",
         ("my.yaml:3: seed: duplicate key, first given on line 1.",),
     ),
-    "wrong type": ("seed: ten\n", ("seed: must be an integer >= 0. Got 'ten' instead.",)),
+    "wrong type": (
+        "seed: ten\n",
+        ("seed: must be an integer in [0, 9223372036854775807]. Got 'ten' instead.",),
+    ),
     "NO is text": (
         "strategy: {training: {counterfactual: NO}}\n",
         ("my.yaml:1: strategy.training.counterfactual: must be true or false. Got 'NO' instead.",),
     ),
-    "a clock time is text": ("seed: 12:30\n", ("seed: must be an integer >= 0. Got '12:30'",)),
+    "a clock time is text": (
+        "seed: 12:30\n", ("seed: must be an integer in [0, 9223372036854775807]. Got '12:30'",),
+    ),
     "alias": ("seed: &s 1\nsplit: {test: *s}\n", ("my.yaml:1: seed: anchors (&s) are not",)),
     "alias bomb": (BOMB, ("my.yaml:1: a: anchors (&a) are not allowed.",)),
     "alias alone": ("seed: *s\n", ("my.yaml:1: seed: aliases (*s) are not allowed.",)),
@@ -206,7 +211,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "feature is a number": ("features: {columns: [3]}\n", ("my.yaml:1: features.columns[0]",)),
     "feature's period 0": (
         "features:\n  columns:\n    - {name: rsi, period: 0}\n",
-        ("my.yaml:3: features.columns[0].period: ", "must be an integer >= 1. Got 0 instead."),
+        ("my.yaml:3: features.columns[0].period: ", "must be an integer in [1, 1e6]. Got 0"),
     ),
     "no features": ("features: {columns: []}\n", ("features.columns: must be a non-empty list",)),
     "a price as a feature": (
@@ -263,7 +268,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "fractions leave no training": (
         "split:\n  validation: 0.6\n  test: 0.5\n",
-        ("my.yaml:2: split.validation: ", "below 1 together with test (0.5). Got 0.6 instead."),
+        ("my.yaml:2: split.validation: ", "below 1 together with test (0.5), by 0.0001 or more."),
     ),
     "validation after test": (
         "split:\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
@@ -302,20 +307,26 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
         "unknown key. The source is 'sample'; to read with another, set data.source, too: csv or",
     ),
     "data.params.kind=x": ("set data.source, too: synthetic.",),
-    "strategy.training.steps.x=1": (TRAINING + ".steps: must be an integer >= 1. Got {'x': 1}",),
-    "strategy.training.steps=many": (TRAINING + ".steps: must be an integer >= 1. Got 'many'",),
-    "strategy.training.steps=": (TRAINING + ".steps: must be an integer >= 1. Got None",),
-    "strategy.training.steps=1.5": (TRAINING + ".steps: must be an integer >= 1. Got 1.5",),
-    "strategy.training.steps=true": (TRAINING + ".steps: must be an integer >= 1. Got True",),
-    "strategy.training.steps=0": ("must be an integer >= 1. Got 0 instead.",),
-    "strategy.training.steps=10000000000000000000000": ("an integer >= 1 that fits in 64 bits.",),
-    "strategy.training.patience=-1": ("must be an integer >= 0. Got -1 instead.",),
+    "strategy.training.steps.x=1": (
+        TRAINING + ".steps: must be an integer in [1, 1e9]. Got {'x': 1}",
+    ),
+    "strategy.training.steps=many": (
+        TRAINING + ".steps: must be an integer in [1, 1e9]. Got 'many'",
+    ),
+    "strategy.training.steps=": (TRAINING + ".steps: must be an integer in [1, 1e9]. Got None",),
+    "strategy.training.steps=1.5": (TRAINING + ".steps: must be an integer in [1, 1e9]. Got 1.5",),
+    "strategy.training.steps=true": (
+        TRAINING + ".steps: must be an integer in [1, 1e9]. Got True",
+    ),
+    "strategy.training.steps=0": ("must be an integer in [1, 1e9]. Got 0 instead.",),
+    "strategy.training.steps=10000000000000000000000": ("an integer in [1, 1e9].",),
+    "strategy.training.patience=-1": ("must be an integer in [0, 1e9]. Got -1 instead.",),
     "strategy.training=5": (TRAINING + ": must be a section (a mapping of keys to values). Got 5",),
     "trading.positions=[0, 1": ("not valid YAML: expected ',' or ']'",),
     "seed=*a": ("aliases (*a) are not allowed.",),
     "seed=!!int 3": ("tags are not allowed.",),
-    "seed=-1": ("seed: must be an integer >= 0. Got -1",),
-    "seed=.nan": ("seed: must be an integer >= 0. Got nan instead.",),
+    "seed=-1": ("seed: must be an integer in [0, 9223372036854775807]. Got -1",),
+    "seed=.nan": ("seed: must be an integer in [0, 9223372036854775807]. Got nan instead.",),
     "data.source=sampel": ("unknown data source 'sampel'. Did you mean 'sample'?",),
     "data.source=math:pi": (CLOSED,),
     "data.source=user_parts:number": ("must be a class or function. Got 3",),
@@ -334,45 +345,55 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "deployment.broker=simulatd": ("unknown broker 'simulatd'. Did you mean 'simulated'?",),
     "deployment.broker=math:pi": (CLOSED,),
     "deployment.broker=user_parts:Thing": ("is not a broker: it lacks submit, poll, posit",),
-    HYPER + "hidden_layers=[]": ("must be a non-empty list. Got [] instead.",),
-    HYPER + "hidden_layers=[0]": ("hidden_layers[0]: must be an integer in [1, 1000000].", "Got 0"),
+    HYPER + "hidden_layers=[]": ("must be a non-empty list of at most 100 items. Got [] instead.",),
+    HYPER + "hidden_layers=[0]": ("hidden_layers[0]: must be an integer in [1, 100000].", "Got 0"),
     HYPER + "hidden_layers=[a]": ("hidden_layers[0]: must be an integer", "Got 'a' instead."),
-    HYPER + "hidden_layers=64": ("hidden_layers: must be a non-empty list. Got 64 instead.",),
-    HYPER + "hidden_layers=[10000000000000]": ("in [1, 1000000]. Got 10000000000000 instead",),
-    HYPER + "learning_rate=0": ("must be a number in (0, 1e+30]", "Got 0 instead."),
-    HYPER + "learning_rate=-1": ("must be a number in (0, 1e+30]", "Got -1 instead."),
-    HYPER + "learning_rate=.nan": ("must be a finite number in (0, 1e+30]", "Got nan instead."),
-    HYPER + "learning_rate=.inf": ("must be a finite number in (0, 1e+30]", "Got inf instead."),
-    HYPER + "learning_rate=fast": ("must be a number in (0, 1e+30]", "Got 'fast' instead."),
+    HYPER + "hidden_layers=64": (
+        "hidden_layers: must be a non-empty list of at most 100 items. Got 64 instead.",
+    ),
+    HYPER + "hidden_layers=[10000000000000]": ("in [1, 100000]. Got 10000000000000 instead",),
+    HYPER + "learning_rate=0": ("must be a number in [1e-12, 1e30]", "Got 0 instead."),
+    HYPER + "learning_rate=-1": ("must be a number in [1e-12, 1e30]", "Got -1 instead."),
+    HYPER + "learning_rate=.nan": ("must be a finite number in [1e-12, 1e30]", "Got nan instead."),
+    HYPER + "learning_rate=.inf": ("must be a finite number in [1e-12, 1e30]", "Got inf instead."),
+    HYPER + "learning_rate=fast": ("must be a number in [1e-12, 1e30]", "Got 'fast' instead."),
     HYPER + "adam_beta2=1": ("must be a number in [0, 1). Got 1 instead.",),
     HYPER + "gamma=1.5": ("must be a number in [0, 1]. Got 1.5 instead.",),
     HYPER + "exploration_final=2": ("must be a number in [0, 1]. Got 2",),
-    HYPER + "batch_size=0": ("must be an integer >= 1. Got 0 instead.",),
+    HYPER + "batch_size=0": ("must be an integer in [1, 1e6]. Got 0 instead.",),
     HYPER + "batch_size=200000": ("must be at least batch_size (200000). Got 100000 instead.",),
-    "trading.positions=[]": ("list of finite exposures that includes 0. Got [] instead.",),
-    "trading.positions=[0]": ("list of finite exposures that includes 0. Got [0.0]",),
+    "trading.positions=[]": ("must be a list of 2 to 1000 items. Got [] instead.",),
+    "trading.positions=[0]": ("must be a list of 2 to 1000 items. Got [0]",),
     "trading.positions=[0.5, 1]": ("list of finite exposures that includes 0. Got [0.5",),
     "trading.positions=[1, 0]": ("list of finite exposures that includes 0. Got [1.0, ",),
     "trading.positions=[0, 1, 1]": ("an increasing list of finite exposures that includes 0.",),
-    "trading.positions=[0, .nan]": ("trading.positions[1]: must be a finite number. Got nan",),
-    "trading.positions=[0, long]": ("positions[1]: must be a number. Got 'long' instead.",),
-    f"trading.positions=[{', '.join(['0'] * 2000)}]": ("an increasing list", "... instead."),
+    "trading.positions=[0, .nan]": (
+        "trading.positions[1]: must be a finite number in [-1000, 1000]. Got nan",
+    ),
+    "trading.positions=[0, long]": (
+        "positions[1]: must be a number in [-1000, 1000]. Got 'long' instead.",
+    ),
+    f"trading.positions=[{', '.join(['0'] * 2000)}]": (
+        "must be a list of 2 to 1000 items.", "... instead.",
+    ),
     "trading.costs.commission_bps=-1": ("must be a number in [0, 5000). Got -1",),
     "trading.costs.spread_bps=6000": ("must be a number in [0, 5000). Got 6000",),
     "trading.costs.slippage_bps=.inf": ("must be a finite number in [0, 5000). Got inf",),
     "trading.costs.comission_bps=1": ("unknown key. Did you mean 'commission_bps'?",),
-    "trading.initial_equity=0": ("must be a number > 0. Got 0 instead.",),
+    "trading.initial_equity=0": ("must be a number in [0.001, 1e15]. Got 0 instead.",),
     "trading.rebalance=montly": (
-        "must be 'never', 'daily', 'weekly' or 'monthly' or an integer >= 1.",
+        "must be 'never', 'daily', 'weekly' or 'monthly' or an integer in [1, 1e7].",
         "Got 'montly' instead. Did you mean 'monthly'?",
     ),
-    "trading.rebalance=0": ("or an integer >= 1. Got 0 instead.",),
-    "split.test=0": ("must be a number in (0, 1). Got 0 instead.",),
-    "split.test=20%": ("split.test: must be a number in (0, 1). Got '20%' instead.",),
+    "trading.rebalance=0": ("or an integer in [1, 1e7]. Got 0 instead.",),
+    "split.test=0": ("must be a number in [0.0001, 1). Got 0 instead.",),
+    "split.test=20%": ("split.test: must be a number in [0.0001, 1). Got '20%' instead.",),
     "split.test_start=yesterday": ("must be an ISO 8601 date or time such as '2012-06-30'.",),
-    "split.embargo_bars=-1": ("must be an integer >= 0. Got -1 instead.",),
+    "split.embargo_bars=-1": ("must be an integer in [0, 1e7]. Got -1 instead.",),
     "strategy.scaler.kind=standrd": ("Got 'standrd' instead. Did you mean 'standard'?",),
-    "features.columns=5": ("features.columns: must be a non-empty list. Got 5 instead.",),
+    "features.columns=5": (
+        "features.columns: must be a non-empty list of at most 1000 items. Got 5 instead.",
+    ),
     'evaluation.benchmarks=[{"name": "moving_average_crossover", "slow": 20}]': (
         "evaluation.benchmarks[0].slow: must be above fast (20). Got 20 instead.",
     ),
@@ -393,7 +414,11 @@ def test_a_bad_override(rsc: Rsc, override: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "fragment"),
     [
-        ("STRATEGY__TRAINING__STEPS", "x", "steps: must be an integer >= 1. Got 'x' instead."),
+        (
+            "STRATEGY__TRAINING__STEPS",
+            "x",
+            "steps: must be an integer in [1, 1e9]. Got 'x' instead.",
+        ),
         ("STRATGY__DTYPE", "5", "stratgy: unknown key. Did you mean 'strategy'?"),
         ("SEED", "[1", "not valid YAML"),
         ("", "1", "has an empty level."),
@@ -610,10 +635,6 @@ BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
     "learning that overflows": (
         ["strategy.hyperparameters.learning_rate=1e29"], 1, "training",
         "training step 2: NaN or infinity in the outputs of layer ",
-    ),
-    "more memory than there is": (
-        ["strategy.hyperparameters.buffer_size=1000000000000000"], 1, "training",
-        "in stage training: not enough memory (Unable to allocate ",
     ),
 }  # fmt: skip
 
@@ -876,7 +897,11 @@ def test_the_main_script(rsc: Rsc, tmp_path: Path) -> None:
         "strategy.training.step=3: strategy.training.step: unknown key. Did you mean 'steps'?",
     )
     said = as_process(tmp_path, RSC_CONFIG__SEED="x")
-    refused(said, 2, "environment variable RSC_CONFIG__SEED: seed: must be an integer >= 0.")
+    refused(
+        said,
+        2,
+        "environment variable RSC_CONFIG__SEED: seed: must be an integer in [0, ",
+    )
     nothing_began()
 
 

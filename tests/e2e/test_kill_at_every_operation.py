@@ -1,10 +1,12 @@
 """A run that is killed before any of its file operations goes on to the bytes of an unbroken one.
 
-Every operation in slow mode; some, drawn again on each day, in quick mode.
+Every operation with ``make kills``, which takes half an hour; a sample otherwise, drawn again on
+each day: one operation in the quick tests, SOME in all.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
@@ -18,6 +20,9 @@ from small_runs import QUICK, REPEATABLE, hashes, statuses, temporaries
 
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS
 from reinforcestrategycreator_pipeline.runs.manifest import hash_artifact
+
+EVERY = os.environ.get("KILLS") == "every"
+SOME = 16
 
 # Everything passes, so a package is promoted.
 PASSES = f"""{QUICK}
@@ -74,13 +79,13 @@ def complete(run_dir: Path) -> None:
     assert (store / "looks.jsonl").read_bytes() == (run_dir / "looks.jsonl").read_bytes()
 
 
-def numbers(count: int, some: int, every: bool) -> list[int]:
-    if every:
+def numbers(count: int, some: int) -> list[int]:
+    if EVERY:
         return list(range(count))
     return random.Random(time.strftime("%Y-%m-%d")).sample(range(count), some)
 
 
-def start_stopped(operations: Operations, whole: Path, folder: Path, some: int, every: bool):
+def start_stopped(operations: Operations, whole: Path, folder: Path, some: int):
     expected = bytes_of(whole / "before/runs/mine")
     assert set(REPEATABLE) <= set(expected)
     trial = folder / "trial"
@@ -88,7 +93,7 @@ def start_stopped(operations: Operations, whole: Path, folder: Path, some: int, 
     (trial / "quick.yaml").write_text(PASSES)
     count = int((whole / "operations").read_text())
     assert count > 300
-    for number in numbers(count, some, every):
+    for number in numbers(count, some):
         shutil.rmtree(trial / "runs", ignore_errors=True)
         killed = operations.run(trial, *START, stop=number)
         if killed["code"] == 0:  # some folders are there already
@@ -105,11 +110,11 @@ def start_stopped(operations: Operations, whole: Path, folder: Path, some: int, 
         assert looks.count("\n") == 1, killed
 
 
-def change_stopped(operations: Operations, whole: Path, folder: Path, some: int, every: bool):
+def change_stopped(operations: Operations, whole: Path, folder: Path, some: int):
     expected = bytes_of(whole / "runs/mine")
     trial = folder / "trial"
     count = 250
-    for number in numbers(count, some, every):
+    for number in numbers(count, some):
         shutil.rmtree(trial, ignore_errors=True)
         shutil.copytree(whole / "before", trial, symlinks=True)
         killed = operations.run(trial, *CHANGE, stop=number)
@@ -127,22 +132,22 @@ def change_stopped(operations: Operations, whole: Path, folder: Path, some: int,
         assert bytes_of(trial / "runs/mine") == expected, killed
 
 
-def test_a_start_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    start_stopped(operations, whole, tmp_path, 1, every=False)
+def test_a_start_killed_at_one_operation(operations, whole, tmp_path) -> None:
+    start_stopped(operations, whole, tmp_path, 1)
 
 
-def test_a_change_killed_at_some_operations(operations, whole, tmp_path) -> None:
-    change_stopped(operations, whole, tmp_path, 1, every=False)
+def test_a_change_killed_at_one_operation(operations, whole, tmp_path) -> None:
+    change_stopped(operations, whole, tmp_path, 1)
 
 
 @pytest.mark.slow
 def test_a_start_killed_at_every_operation(operations, whole, tmp_path) -> None:
-    start_stopped(operations, whole, tmp_path, 0, every=True)
+    start_stopped(operations, whole, tmp_path, SOME)
 
 
 @pytest.mark.slow
 def test_a_change_killed_at_every_operation(operations, whole, tmp_path) -> None:
-    change_stopped(operations, whole, tmp_path, 0, every=True)
+    change_stopped(operations, whole, tmp_path, SOME)
 
 
 def test_promoted_at_every_instant(operations, whole, tmp_path) -> None:

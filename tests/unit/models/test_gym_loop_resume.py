@@ -564,7 +564,7 @@ def pressing(env, signum, pressed):
             return super().step(action)
 
         def press(self):
-            pressed.append(time.perf_counter())
+            pressed.append(time.process_time())
             signal.pthread_kill(threading.main_thread().ident, signum)
 
     return Pressing(env)
@@ -582,7 +582,7 @@ def test_stops_within_a_second_in_a_round_that_would_take_for_ever(tmp_path, end
             checkpoint_folder=tmp_path,
             checkpoint_interval=FOR_EVER,
         )
-    assert time.perf_counter() - pressed[0] < 1.0
+    assert time.process_time() - pressed[0] < 1.0
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -593,7 +593,7 @@ def test_a_population_stops_within_a_second_in_such_a_round():
     envs = [cartpole(), cartpole(), pressing(cartpole(), signal.SIGINT, pressed)]
     with pytest.raises(KeyboardInterrupt):
         population.learn(envs, FOR_EVER)
-    assert time.perf_counter() - pressed[0] < 1.0
+    assert time.process_time() - pressed[0] < 1.0
 
 
 def test_checkpoints_come_in_time_within_a_round_and_from_there_the_same_bits(tmp_path):

@@ -255,7 +255,7 @@ CASES = {
     "strategy.hyperparameters.train_frequency=1000000000000": r"in \[1, 1e9\]",
     "strategy.hyperparameters.hidden_layers=[1000000]": (
         r"hidden_layers\[0\]: must be an integer in \[1, 100000\]\. Got 1000000 instead\. "
-        r"Two such layers: needs about 20\.0 TB, this machine has .* available"
+        r"A pair of such layers needs about 20\.0 TB, this machine has .* available"
     ),
     "seed=9223372036854775808": r"seed: must be an integer in \[0, 9223372036854775807\]",
 }

@@ -184,7 +184,7 @@ class TestOptions:
                 hyperparameters={
                     "exploration_initial": 0.0,
                     "exploration_final": 0.0,
-                    "learning_rate": 1e-30,
+                    "learning_rate": 1e-12,
                     **settings,
                 }
             )

@@ -46,10 +46,10 @@ class _Weight:
 
     def hint(self, value: object) -> str:
         """Return a sentence that begins with a space, or nothing."""
-        if not is_int(value) or not MAX_UNITS < value < 10**15:
+        if not is_int(value) or not MAX_UNITS < value <= 10**9:
             return ""
         weights = 4 * 5 * value**2  # weights, target, gradients, and two moments, in float32
-        return f" Two such layers: {memory_note(weights)}."
+        return f" A pair of such layers {memory_note(weights)}."
 
 
 Share: TypeAlias = Annotated[float, Ge(0), Le(1)]
