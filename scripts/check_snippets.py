@@ -29,6 +29,8 @@ from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
 policy: QPolicy
 raw_features: F64
+history: pd.DataFrame
+live: pd.DataFrame
 held: int
 frame: pd.DataFrame
 first_decision: int

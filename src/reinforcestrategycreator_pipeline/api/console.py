@@ -18,8 +18,8 @@ class QuietConsole(Console):
         return cast(IO[str], _Quiet(found, self))
 
     @file.setter
-    def file(self, new: IO[str]) -> None:
-        self._file = new
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
 
 
 class _Quiet:

@@ -133,7 +133,7 @@ def _source(
             f"rsc data check --config {shlex.quote(str(file))}"
         )
     if name is None:
-        name = given.source if file is None else source_for(file)
+        name = str(given.source) if file is None else source_for(file)
     parameters: dict[str, object] = dict(given.params) if name == given.source else {}
     said: dict[str, object] = {} if file is None else {"path": str(file)}
     for override in overrides:

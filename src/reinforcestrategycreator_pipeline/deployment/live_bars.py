@@ -54,7 +54,7 @@ class LiveBar(NamedTuple):
 
     symbol: str
     time: Any
-    values: Mapping[str, Any]
+    values: Mapping[Any, Any]
 
 
 class LiveBarError(DataError):
@@ -233,6 +233,7 @@ class BarRules:
         return time, values
 
     def _time(self, bar: LiveBar, now: pd.Timestamp | None) -> pd.Timestamp:
+        time: Any = None
         try:
             time = pd.Timestamp(bar.time)
             known = not pd.isna(time) and time.tzinfo is not None
@@ -251,7 +252,8 @@ class BarRules:
                 "future",
                 f"{self.symbol}, bar of {time}: a bar must have closed. It is now {clock}.",
             )
-        return time
+        found: pd.Timestamp = time
+        return found
 
     def _values(self, given: Mapping[str, Any], where: str) -> dict[str, float]:
         if not isinstance(given, (Mapping, pd.Series)):

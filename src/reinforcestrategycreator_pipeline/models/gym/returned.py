@@ -214,7 +214,7 @@ class CheckedEnv:
     def step(self, action: Any) -> Any:
         """Step the environment, and check the answer."""
         answer, step = self.env.step(action), self._step_now()
-        observation, *checked = self._returned.step(answer, step)
+        observation, reward, terminated, truncated, info = self._returned.step(answer, step)
         self._returned.refuse_non_finite(observation, step)
-        self._check_info(checked[-1], step)
-        return answer[0], *checked
+        self._check_info(info, step)
+        return answer[0], reward, terminated, truncated, info
