@@ -147,6 +147,11 @@ def validate(
         _require_no_future(raw, frame, clock)
     if as_of is not None:
         later = int((frame.index > as_of).sum())
+        if later == len(frame):
+            raise DataError(
+                f"{where}: no bar closes by {as_of}, the as_of; the first closes at "
+                f"{frame.index[0]}."
+            )
         if later > 0:
             frame = frame.iloc[: len(frame) - later]
             found.warn(f"{where}: bars that close after {as_of} were omitted: {later}.")

@@ -246,3 +246,23 @@ def test_months_that_close_in_the_evening_of_their_last_session(tmp_path: Path) 
 def test_the_last_second_of_a_day_is_its_close(tmp_path: Path) -> None:
     days = [f"{t:%Y-%m-%d} 23:59:59" for t in pd.date_range("2024-01-01", periods=9)]
     assert closes(read_bars(write(tmp_path, days)))[0] == "2024-01-01 23:59"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"start": "2030-01-01"},
+            "AAA: no bar closes after 2030-01-01, the start; the last .* 2024",
+        ),
+        (
+            {"as_of": "1990-01-01"},
+            "AAA: no bar closes by 1990-01-01 .*, the as_of; the first .* 2024",
+        ),
+    ],
+)
+def test_an_end_that_leaves_no_bar_is_named(
+    tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_bars(write(tmp_path, WEEK), **options)

@@ -193,6 +193,11 @@ class TableSource(StampRules, ColumnLayout):
         counts = [len(part.frame) for part in group]
         if self.start is not None:
             kept = closes.times > parse_instant(type(self).__name__, "start", self.start)
+            if not kept.any():
+                raise DataError(
+                    f"{origin}: {symbol}: no bar closes after {self.start}, the start; the last "
+                    f"closes at {closes.times.max()}."
+                )
             if not kept.all():
                 text = f"{origin}: {symbol}: bars that close by {self.start} were omitted: "
                 found.warn(f"{text}{int((~kept).sum())}.")
