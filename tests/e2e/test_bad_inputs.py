@@ -513,7 +513,7 @@ BAD_SOURCES: dict[str, tuple[str, str, str]] = {
     "no date format": (
         "csv", "path: prices.csv, date_format: '%Q'", "'%Q' is not a strptime format"),
     "everything is later": (
-        "csv", "path: prices.csv, as_of: 2020-01-01", "prices needs at least 2 bars. Got 0."),
+        "csv", "path: prices.csv, as_of: 2020-01-01", "prices: no bar closes by 2020-01-01 "),
     "no adjusted close": (
         "csv", "path: prices.csv, adjusted_close: require", "no column for adj_close; the file"),
     "junk as Parquet": ("parquet", "path: junk.parquet", "junk.parquet: cannot be read as Parquet"),
