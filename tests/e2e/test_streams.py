@@ -20,8 +20,12 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/
 
 
 def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    return ended(folder, "sh", "-c", f"{RSC} {command}")
+
+
+def ended(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", "-c", f"{RSC} {command}"],
+        command,
         cwd=folder,
         env=environment({}),
         capture_output=True,
@@ -101,15 +105,7 @@ raise SystemExit(main())
 
 def imported(folder: Path, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command that gets Ctrl-C at an import, counted from 0."""
-    return subprocess.run(
-        [sys.executable, "-c", ENDED_IN_IMPORTS, str(number), *arguments],
-        cwd=folder,
-        env=environment({}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return ended(folder, sys.executable, "-c", ENDED_IN_IMPORTS, str(number), *arguments)
 
 
 @pytest.mark.parametrize("number", [0, 3, 11, 130, 900])
@@ -138,15 +134,7 @@ def hook(event, args):
 sys.addaudithook(hook)
 {start}
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=environment({}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ended(tmp_path, sys.executable, "-c", program)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 

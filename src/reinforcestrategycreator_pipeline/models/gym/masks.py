@@ -143,27 +143,23 @@ class MaskReader:
             if needed:
                 raise self._missing(step, "")
             return None
-        return as_masks(
-            found, (self.n_actions,), lambda: self._subject(step), None if needed else _NOT_NEEDED
-        )
+        return self._checked(found, step, "", needed)
 
     def row(self, i: int, info: Mapping[str, Any], env: Any, step: int) -> Bools:
         """Return the mask of environment `i` of a vector, which was just reset by itself."""
         found = info.get(KEY)
         if found is None and self._method is not None:
             found = env.get_wrapper_attr(METHOD)()
+        which = f"environment {i} of "
         if found is None:
-            raise self._missing(step, f"environment {i} of ")
-        return as_masks(
-            found, (self.n_actions,), lambda: self._subject(step, f"environment {i} of ")
-        )
+            raise self._missing(step, which)
+        return self._checked(found, step, which)
 
     def check(self, i: int, info: Mapping[str, Any], step: int) -> None:
         """Check type and shape of the mask of environment `i` before the vector converts it."""
         found = info.get(KEY)
         if found is not None and self.watches:
-            shape, which = (self.n_actions,), f"environment {i} of "
-            as_masks(found, shape, lambda: self._subject(step, which), _NOT_NEEDED)
+            self._checked(found, step, f"environment {i} of ", needed=False)
 
     def many(self, infos: Mapping[str, Any], step: int, needed: Bools) -> Bools:
         """Return the masks of the current states of a vector.
@@ -268,18 +264,19 @@ class MaskReader:
             masks = np.ones(shape, dtype=bool)
             for i, mask in enumerate(found):
                 if given is None or given[i]:
+                    which = f"environment {i} of "
                     if mask is None:  # env.call() returns it for an action_masks that is no method
                         if needed[i]:
-                            raise self._missing(step, f"environment {i} of ")
+                            raise self._missing(step, which)
                         continue
-                    masks[i] = as_masks(
-                        mask,
-                        shape[1:],
-                        lambda i=i: self._subject(step, f"environment {i} of "),  # type: ignore[misc]
-                        None if needed[i] else _NOT_NEEDED,
-                    )
+                    masks[i] = self._checked(mask, step, which, bool(needed[i]))
         # Rows that are not needed may be empty, but an action is chosen there all the same.
         return masks | ~masks.any(axis=1, keepdims=True)
+
+    def _checked(self, found: Any, step: int, which: str, needed: bool = True) -> Bools:
+        """Return the mask of one environment; one that is not needed may be empty."""
+        least = None if needed else _NOT_NEEDED
+        return as_masks(found, (self.n_actions,), lambda: self._subject(step, which), least)
 
     def _subject(self, step: int, which: str = "") -> str:
         masks = "mask" if self.n_envs is None or which else "masks"

@@ -94,45 +94,26 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, t
     FeatureError
         If a feature cannot be computed, or looks ahead.
     """
-    specs = parse_specs(config.features.columns)
-    features = compute_features(data, config, specs)
+    specs, spans = parse_specs(config.features.columns), bars_needed(config.split)
+    features = _with_enough_bars(data, specs, spans)
     notes: tuple[str, ...] = ()
     if cuts := config.features.audit_cuts:
         end = chronological_split(features.timestamps, config.split).train.end
         vetted, notes = vet(data.bars, specs, training_end=end, cuts=cuts, seed=config.seed)
         if vetted != specs:
-            features = compute_features(data, config, vetted)
+            features = _with_enough_bars(data, vetted, spans)
     window = chronological_split(features.timestamps, config.split)
-    spans = {
+    cut = {
         name: MarketSpan.cut(data, features, span, config.trading, name)
         for name, span in window.items()
     }
-    times = {asset.symbol: asset.times for asset in spans["test"].assets}
+    times = {asset.symbol: asset.times for asset in cut["test"].assets}
     rebalancing_bars(times, config.trading.rebalance)
     return features, window, notes
 
 
-def compute_features(
-    data: MarketData, config: RunConfig, specs: Sequence[FeatureSpec] | None = None
-) -> FeatureSet:
-    """Compute the configured features, and require enough bars of every symbol for a run.
-
-    Parameters
-    ----------
-    data : MarketData
-        Bars of all symbols.
-    config : RunConfig
-        Configuration of the run.
-    specs : sequence of FeatureSpec, optional
-        Specifications to use in place of the configuration's.
-
-    Raises
-    ------
-    DataError
-        If symbols have too few bars; the message names all of them.
-    """
-    spans = bars_needed(config.split)
-    specs = parse_specs(config.features.columns) if specs is None else specs
+def _with_enough_bars(data: MarketData, specs: Sequence[FeatureSpec], spans: int) -> FeatureSet:
+    """Compute features; raise `DataError` unless every symbol then has bars for the spans."""
     features = FeatureSet.compute(data.bars, specs)
     short: dict[str, tuple[int, int]] = {}
     for symbol, bars in data.bars.items():

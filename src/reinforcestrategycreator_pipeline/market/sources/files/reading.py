@@ -98,6 +98,7 @@ def unpacked(path: Path, content: bytes, suffixes: tuple[str, ...]) -> Iterator[
 def names_in(path: Path) -> list[str]:
     """Return the names that tell the format of a file: its own, or those in a .zip."""
     if path.suffix.lower() == ZIP:
+        # What zipfile raises for damaged or unusual archives; reading the file reports it.
         damaged = (OSError, ValueError, EOFError, NotImplementedError, struct.error)
         with contextlib.suppress(*damaged, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             return [name.lower() for name in archive.namelist()]
