@@ -19,7 +19,9 @@ def runs(runs_dir: RunsOption = RUNS) -> None:
     from reinforcestrategycreator_pipeline.cli.results import result_table
 
     console = output()
-    found = [_row(run) for run in sorted(map(Run, list_runs(runs_dir)), key=_created)]
+    unreadable: list[str] = []
+    runs = sorted(map(Run, list_runs(runs_dir)), key=_created)
+    found = [_row(run, unreadable) for run in runs]
     if not found:
         start = ["rsc", "run", *(["--runs-dir", str(runs_dir)] if runs_dir != RUNS else [])]
         console.print(
@@ -28,6 +30,8 @@ def runs(runs_dir: RunsOption = RUNS) -> None:
         )
         return
     console.print(result_table(found))
+    for reason in unreadable:
+        console.print(Text(reason), soft_wrap=True)
 
 
 def _created(run: Any) -> str:
@@ -38,8 +42,8 @@ def _created(run: Any) -> str:
         return ""
 
 
-def _row(run: Any) -> dict[str, str]:
-    """Return one line of the table; a run that cannot be read says why."""
+def _row(run: Any, unreadable: list[str]) -> dict[str, str]:
+    """Return one line of the table; append to `unreadable` why a run cannot be read."""
     from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
         find_metric,
         format_value,
@@ -60,5 +64,6 @@ def _row(run: Any) -> dict[str, str]:
         if run.verdict.first:
             row["promoted"] += ", on bars already seen"
     except RscError as error:
-        row["status"] = str(error)
+        row["status"] = "unreadable"
+        unreadable.append(str(error))
     return row

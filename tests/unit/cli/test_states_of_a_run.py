@@ -235,7 +235,8 @@ def test_edited_figures_are_not_shown(rsc: Rsc, mine: Path, what: str) -> None: 
     listed = rsc("runs", *OPTIONS)
     assert listed.code == 0
     assert "99.5" not in listed.out
-    assert "edited" in listed.out.replace("\n", " ")
+    assert re.search(r"^mine +│ +unreadable", listed.out, re.MULTILINE)
+    assert "edited" in listed.out.splitlines()[-1]  # the reason, whole, under the table
     shown = rsc("report", "mine", *OPTIONS)
     assert (shown.code, shown.out) == (1, "")
     assert "edited" in shown.err
