@@ -32,7 +32,6 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array
 from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
@@ -148,13 +147,6 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return zeros
 
 
-@lru_cache(maxsize=256)
-def _ones(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    ones = np.ones(shape, dtype=dtype)
-    ones.flags.writeable = False
-    return ones
-
-
 class Views:
     """Views of each layer in the flat buffer of one network, or of K.
 
@@ -201,15 +193,19 @@ class Views:
 
 
 class _Rows:
-    """The input of a dense layer, (..., N, width), followed by a column of ones."""
+    """The input of a dense layer, (..., N, width), followed by a column of ones and padding."""
 
-    def __init__(self, lead: tuple[int, ...], rows: int, width: int, dtype: DTypeLike) -> None:
-        padded = -(-(width + 1) // _ALIGN) * _ALIGN
-        self.full = np.zeros((*lead, rows, padded), dtype=dtype)
+    def __init__(self, full: Array, width: int) -> None:
+        self.full = full
         self.full[..., width] = 1.0
         self.plain = self.full[..., :width]
         self.ones = self.full[..., : width + 1]
         self.zeros = _zeros(self.full.shape, self.full.dtype)
+
+    @staticmethod
+    def padded(width: int) -> int:
+        """Return the length of a row."""
+        return -(-(width + 1) // _ALIGN) * _ALIGN
 
     def rectify(self) -> None:
         # The column of ones and the zero padding are unaffected. NaN stays NaN.
@@ -237,6 +233,9 @@ class Pass:
         The inputs, without and with their column of ones.
     outputs : ndarray, shape (..., N, A n)
         Result of the latest `forward`.
+    ends : ndarray, one axis
+        All outputs and, unless they are shared, all inputs: adjacent, so one dot product checks
+        whether all are finite.
     hidden : list of ndarray, shape (..., N, n_l)
         Outputs of the hidden layers.
     """
@@ -246,18 +245,22 @@ class Pass:
     ) -> None:
         self.spec, self.weights, self.rows = spec, weights, rows
         lead, dtype = weights.w[0].shape[:-2], weights.w[0].dtype
-        layers = [_Rows(lead, rows, width, dtype) for width in spec.hidden]
+        shape, n_outputs = (*lead, rows), spec.n_actions * spec.n_outputs
+        layers = [
+            _Rows(np.zeros((*shape, _Rows.padded(width)), dtype), width) for width in spec.hidden
+        ]
+        length = _Rows.padded(spec.n_inputs) if inputs is None else 0
+        own = math.prod(shape) * length
+        self.ends = np.zeros(own + math.prod(shape) * n_outputs, dtype)
         if inputs is None:
-            first = _Rows(lead, rows, spec.n_inputs, dtype)
-            self.input_buffer, inputs = first.full, first.ones
+            inputs = _Rows(self.ends[:own].reshape(*shape, length), spec.n_inputs).ones
         self.inputs, self.x = inputs, inputs[..., :-1]
         self._inputs = [inputs, *(layer.ones for layer in layers)]
         self._layers = layers
         self.hidden = [layer.plain for layer in layers]
-        shape = (*lead, rows)
         self._normal = [np.empty((*shape, w), dtype) for w in spec.hidden if spec.layer_norm]
         self._spread: list[Array] = []
-        self.outputs = np.empty((*shape, spec.n_actions * spec.n_outputs), dtype)
+        self.outputs = self.ends[own:].reshape(*shape, n_outputs)
         if spec.dueling:
             self._value = np.empty((*shape, spec.n_outputs), dtype)
             self._advantage = np.empty_like(self.outputs)
@@ -350,7 +353,7 @@ class Backward:
         self._deltas = [d[..., :width] for d, width in zip(padded, spec.hidden, strict=True)]
         bits = np.dtype(f"u{dtype.itemsize}")
         self._masked = [
-            (layer.full[..., :rows, :].view(bits), _ones(d.shape, bits), np.empty_like(d, bits), d)
+            (layer.full[..., :rows, :].view(bits), np.empty_like(d, bits), d)
             for layer, d in zip(forward._layers, (d.view(bits) for d in padded), strict=True)
         ]
 
@@ -368,11 +371,11 @@ class Backward:
             np.matmul(self._transposed[top], d_outputs, out=folded[top])
             delta = np.matmul(d_outputs, self._weights[top], out=self._deltas[-1])
         for i in range(top - 1, -1, -1):
-            # ReLU' is min(bits of a, 1), as a > 0 has the bits of an integer > 0, and 0 those of 0.
+            # ReLU' is the sign of a's bits as an unsigned integer: 1 for a > 0, and 0 for a = 0.
             # Times the bits of delta it keeps them or gives 0. A mask of booleans needs a cast,
             # which makes both passes take half as long again.
-            active, ones, mask, padded = self._masked[i]
-            np.minimum(active, ones, out=mask)
+            active, mask, padded = self._masked[i]
+            np.sign(active, out=mask)
             padded *= mask
             if self._spec.layer_norm:
                 self._through_normalization(i, delta)

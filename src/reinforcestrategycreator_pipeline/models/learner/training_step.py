@@ -53,10 +53,6 @@ class _Buffers:
         self.target_rows = self.target.outputs.reshape(-1, n)
         chooser = self.online.outputs[..., b:, :] if step.double_dqn else self.target.outputs
         self.choices = step.by_action(chooser)
-        checked = [self.online.input_buffer, self.online.outputs, self.target.outputs]
-        if not step.double_dqn:
-            checked.append(self.target.input_buffer)
-        self.checked = [array.reshape(-1) for array in checked]
         # Flat index of each row's first action: in the online outputs, in d_outputs (as an offset
         # from the first), and in the target outputs.
         agent = np.arange(math.prod(lead))[:, None]
@@ -185,7 +181,7 @@ class TrainingStep:
         """
         b, every = batch.s_tm1.shape[-2], batch.a_tm1 is None
         buffers = self._buffers.get((b, every)) or self._make_buffers(b, every)
-        m, online = buffers.m, buffers.online
+        m, online, target = buffers.m, buffers.online, buffers.target
         if normalizers is None:
             buffers.s_tm1[...] = batch.s_tm1
             buffers.s_t[...] = batch.s_t.reshape(buffers.s_t_shape)
@@ -193,7 +189,7 @@ class TrainingStep:
             self._normalize(batch, buffers, normalizers)
 
         online.forward()
-        buffers.target.forward()
+        target.forward()
         values = self.head.values(buffers.choices)
         if batch.mask_t is not None:
             values = masked(values, batch.mask_t.reshape(values.shape))
@@ -221,18 +217,17 @@ class TrainingStep:
         else:
             d_outputs = buffers.d_outputs
             d_outputs.fill(0.0)
-            taken += buffers.first_gradient
+            if self.lead:  # for one agent, the offset is 0
+                taken += buffers.first_gradient
             if self.spec.n_outputs == 1:  # same as the other branch, in a quarter of the time
                 buffers.d_flat[taken] = d_predicted.ravel()
             else:
                 buffers.d_rows[taken] = d_predicted
         buffers.backward.run(d_outputs)
-        checksum = 0.0
-        for array in buffers.checked:
-            checksum += float(array.dot(array))
-        target_outputs = buffers.target.outputs
+        ends, target_ends = online.ends, target.ends
+        checksum = float(ends.dot(ends)) + float(target_ends.dot(target_ends))
         return StepResult(
-            losses, priorities, online.hidden, online.outputs, target_outputs, b, checksum, self
+            losses, priorities, online.hidden, online.outputs, target.outputs, b, checksum, self
         )
 
     def by_action(
