@@ -367,14 +367,13 @@ class RingReplay(RingStore):
             If fewer are stored.
         """
         i, weights = self.sampler.draw(self.rng, self._size, batch_size)
-        fields: list[Any] = [column.take(i, axis=0) for column in self._columns.values()]
+        fields = [column.take(i, axis=0) for column in self._columns.values()]
         mask_t = unpacked(fields.pop(), self._known_actions()) if self.masked else None
-        if self.n_step == 1:
-            fields.append(None)
-        fields.append(None if weights is None else weights.astype(self._dtype, copy=False))
-        fields.append(i)
-        fields.append(mask_t)
-        return Batch(*fields)
+        steps = fields.pop() if self.n_step > 1 else None
+        if weights is not None:
+            weights = weights.astype(self._dtype, copy=False)
+        s_tm1, a_tm1, r_t, s_t, terminated = fields
+        return Batch(s_tm1, a_tm1, r_t, s_t, terminated, steps, weights, i, mask_t)
 
     def arrays(self) -> dict[str, Array]:
         """Return all content for a checkpoint, including pending steps."""

@@ -309,7 +309,7 @@ class SingleCollector(Collector):
         observation, info = self._returned.first(answer)
         self._note_mask(info)
         rows, row, shaped = self._now
-        np.copyto(shaped, observation)
+        shaped[...] = observation
         self.states = rows
         if not math.isfinite(row.dot(row)):
             self._returned.refuse_non_finite(row, None)
@@ -324,15 +324,16 @@ class SingleCollector(Collector):
             actions = model.select_actions(now[0], model.exploration_rate)
         else:
             actions = model.select_actions(now[0], model.exploration_rate, self.masks)
-        answer = self._step(self._task.first_action + int(actions[0]))
+        action = int(actions[0])
+        answer = self._step(self._task.first_action + action)
         self.steps = step = self.steps + 1
         observation, reward, terminated, truncated, info = self._returned.step(answer, step)
-        np.copyto(then[2], observation)
+        then[2][...] = observation
         if not math.isfinite(following.dot(following)):
             self._returned.refuse_non_finite(following, step)
         cut = truncated or step >= self.last_step
         next_mask = self._note_mask(info, not terminated)
-        row = (state, int(actions[0]), reward, following, terminated, cut)
+        row = (state, action, reward, following, terminated, cut)
         if next_mask is None:
             self._replay.push(*row)
         else:
@@ -450,7 +451,7 @@ class VectorCollector(Collector):
         truncated = returned.flags("truncated", truncated, step)
         returned.info(infos, step)
         shaped = following.reshape(self._shaped)
-        np.copyto(shaped, returned.observation(observations, step))
+        shaped[...] = returned.observation(observations, step)
         over = np.logical_or(terminated, truncated) & acting
         any_over = bool(over.any())
         first_states = following

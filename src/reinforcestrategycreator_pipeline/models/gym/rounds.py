@@ -243,7 +243,7 @@ class Loop:
         with deferred_interrupts() as stop:
             while True:
                 self._train(stop)
-                if collector.steps >= self._next_evaluation:
+                if self.evaluation is not None and collector.steps >= self._next_evaluation:
                     self._evaluate(stop)
                 if stop or self._ended_by_callback or collector.steps >= total:
                     break

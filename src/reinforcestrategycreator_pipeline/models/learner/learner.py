@@ -168,6 +168,8 @@ class Learner(NoCopies):
             rows = self.normalizer.apply(rows)
         return self.head.values(apply(self.spec, weights, rows))
 
+    # Suppress NumPy's warnings: the outputs are checked.
+    @np.errstate(over="ignore", invalid="ignore")
     def act(
         self,
         states: Annotated[Array, "rows {self.spec.n_inputs}"],
@@ -197,16 +199,15 @@ class Learner(NoCopies):
                     if masks is not None:
                         return random_actions(rng, masks)
                     return rng.integers(n_actions, size=rows)
-        with np.errstate(over="ignore", invalid="ignore"):  # checked below
-            outputs = self.networks.outputs_for_acting(states, self.normalizer)
-            if not math.isfinite(float(np.vdot(outputs, outputs))):
-                bad = ~np.isfinite(outputs).all(axis=(1, 2))
-                if bad.any():  # else only the sum overflowed
-                    row = int(bad.argmax())
-                    raise NonFiniteError(
-                        f"the network's outputs {outputs[row].tolist()} for state {row} are not "
-                        f"finite"
-                    )
+        outputs = self.networks.outputs_for_acting(states, self.normalizer)
+        flat = outputs.reshape(-1)
+        if not math.isfinite(flat.dot(flat)):
+            bad = ~np.isfinite(outputs).all(axis=(1, 2))
+            if bad.any():  # else only the sum overflowed
+                row = int(bad.argmax())
+                raise NonFiniteError(
+                    f"the network's outputs {outputs[row].tolist()} for state {row} are not finite"
+                )
         values = self.head.values(outputs)
         if masks is not None:
             values = masked(values, masks)
