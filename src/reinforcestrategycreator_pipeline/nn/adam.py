@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from reinforcestrategycreator_pipeline.arrays import Array
 
@@ -58,7 +59,7 @@ def adam_step(
     scratch : ndarray, shape (>= min(P, BLOCK),)
         Work space of the same dtype; overwritten.
     numbers : Coefficients
-        Coefficients of this update, or the result of `Coefficients.as_arrays`.
+        Coefficients of this update, or the result of `CoefficientArrays.of`.
 
     See Also
     --------
@@ -158,18 +159,25 @@ class Coefficients(NamedTuple):
     epsilon: Number  # epsilon sqrt(1 - beta2^t)
     keep: Number | None  # factor of weight decay, 1 - learning_rate weight_decay; None: none
 
-    def as_arrays(self, into: list[Array]) -> list[Any]:
-        """Return the coefficients as arrays of a buffer's dtype, which NumPy handles faster.
 
-        Parameters
-        ----------
-        into : list of ndarray, shape ()
-            One array per coefficient; overwritten.
-        """
-        for array, number in zip(into, self, strict=True):
-            if number is not None:
-                array[()] = number
-        return into if self.keep is not None else [*into[:-1], None]
+class CoefficientArrays:
+    """Coefficients as arrays without axes, which NumPy handles faster than numbers.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the parameters.
+    """
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._numbers = np.empty(len(Coefficients._fields) - 1, dtype=dtype)
+        self._views = [self._numbers[i, ...] for i in range(self._numbers.size)]
+
+    def of(self, coefficients: Coefficients) -> list[Any]:
+        """Return coefficients for `adam_step`; the next call overwrites them."""
+        *numbers, keep = coefficients
+        self._numbers[...] = numbers
+        return [*self._views, keep]
 
 
 def _apply(

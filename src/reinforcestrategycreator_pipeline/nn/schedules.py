@@ -8,6 +8,7 @@ parameters.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Protocol
 
 from reinforcestrategycreator_pipeline.checks import is_number, require
@@ -59,11 +60,14 @@ def checked_schedule(component: Component[Schedule], largest: float = math.inf) 
         If there is no such schedule.
     """
     function = SCHEDULES.build(component)
+    most = min(largest, sys.float_info.max)
 
     def value(initial: float, final: float, share: float) -> float:
         require(share == share, "schedule", "share", "a number", share)  # min and max drop NaN
         share = min(max(float(share), 0.0), 1.0)
         found = function(float(initial), float(final), share)
+        if type(found) is float and 0.0 <= found <= most:  # what is usual takes the quick way
+            return found
         number = float(found) if hasattr(found, "__float__") else found
         if not (is_number(number) and 0.0 <= number <= largest):
             bounds = ">= 0" if largest == math.inf else f"in [0, {largest:g}]"

@@ -15,7 +15,12 @@ from reinforcestrategycreator_pipeline.models.learner.training_step import (
     MOST_BUFFERS,
     TrainingStep,
 )
-from reinforcestrategycreator_pipeline.nn.adam import BLOCK, Coefficients, adam_step
+from reinforcestrategycreator_pipeline.nn.adam import (
+    BLOCK,
+    CoefficientArrays,
+    Coefficients,
+    adam_step,
+)
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, Pass, Views
 from reinforcestrategycreator_pipeline.nn.noise import Noise
@@ -97,7 +102,7 @@ class QNetworks(NoCopies):
         views = [Views(flat, spec) for flat in (*effective, self.gradients.flat)]
         self._views = views[0]
         self.step = TrainingStep(spec, head, double_dqn, *views)
-        self._scalars = [np.empty((), dtype=buffers.dtype) for _ in Coefficients._fields]
+        self._coefficients = CoefficientArrays(buffers.dtype)
         self._scratch = np.empty(min(BLOCK, buffers.shape[-1]), dtype=buffers.dtype)
         self._acting: dict[int, Pass] = {}
 
@@ -113,7 +118,7 @@ class QNetworks(NoCopies):
     def update(self, numbers: Coefficients) -> None:
         """Apply one update of Adam to the weights."""
         parts = (self.weights.flat, self.gradients.flat, self.m.flat, self.v.flat)
-        adam_step(*parts, self._scratch, numbers.as_arrays(self._scalars))
+        adam_step(*parts, self._scratch, self._coefficients.of(numbers))
 
     def update_target(self, tau: float) -> None:
         """Move the target weights by the fraction `tau` toward the online weights (1: copy)."""
