@@ -28,7 +28,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -139,12 +139,17 @@ def initialize(
             weights[f"gain{i}"], weights[f"offset{i}"] = np.ones(width), np.zeros(width)
 
 
-@lru_cache(maxsize=256)
+_zero_buffers: dict[np.dtype[Any], Array] = {}
+
+
 def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    # np.maximum and np.greater are several times faster with an array than with a scalar.
-    zeros = np.zeros(shape, dtype=dtype)
-    zeros.flags.writeable = False
-    return zeros
+    # np.maximum is several times faster with an array than with a scalar. All layers share one
+    # buffer, which takes less of the cache than one for each.
+    size, zeros = math.prod(shape), _zero_buffers.get(dtype)
+    if zeros is None or zeros.size < size:
+        zeros = _zero_buffers[dtype] = np.zeros(size, dtype)
+        zeros.flags.writeable = False
+    return zeros[:size].reshape(shape)
 
 
 class Views:
