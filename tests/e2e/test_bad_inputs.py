@@ -260,7 +260,10 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "parameter of another market": (
         "data: {source: synthetic, params: {phi: 0.5}}\n",
-        ("The phi parameter of SyntheticSource belongs to the kind ar1_signal, but the kind",),
+        (
+            "The phi parameter of SyntheticSource belongs to the kind ar1_signal, product_signal, "
+            "gated_momentum, but the kind is random_walk.",
+        ),
     ),
     "unknown time zone": (
         "data: {source: csv, params: {path: prices.csv, timezone: Europe/Berln}}\n",

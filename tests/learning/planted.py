@@ -48,7 +48,7 @@ def make_splits(
     seed: int,
     positions: tuple[float, ...] = SHORTS,
 ) -> Splits:
-    """Realise a market once, and cut it into train, validation and unseen test bars."""
+    """Realize a market once, and cut it into train, validation and unseen test bars."""
     frame = source.load(np.random.default_rng(10_000 + seed)).bars["SYN"]
     table = compute_features(frame, specs, "SYN")
     frame, values = frame.iloc[table.lookback :], table.values[table.lookback :]
@@ -138,8 +138,18 @@ def value_iteration_policy(phi=0.95, edge=30e-4, volatility=0.01, cost=10e-4):
     return grid, q.argmax(axis=2)
 
 
+def follow_signal(
+    signal: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    table: NDArray[np.int64],
+    flat: int,
+) -> NDArray[np.int64]:
+    """Return the path of a table of targets (signal, previous), starting flat."""
+    return follow(table[np.abs(signal[:, None] - grid).argmin(axis=1)], flat)
+
+
 def best_causal_log_growth(splits: Splits, grid: NDArray, table: NDArray) -> float:
     """Trade the test bars by a table of targets (signal, previous)."""
-    nearest = np.abs(splits.test_side_data["signal"][:, None] - grid).argmin(axis=1)
-    path = follow(table[nearest[:-1]], splits.test.flat)
+    signal = splits.test_side_data["signal"][:-1]
+    path = follow_signal(signal, grid, table, splits.test.flat)
     return float(splits.test.path_log_growth([path])[0])

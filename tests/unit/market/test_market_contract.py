@@ -60,7 +60,16 @@ class TestFrames(DataSourceContract):
 
 
 @pytest.mark.parametrize(
-    "kind", ["random_walk", "ornstein_uhlenbeck", "regime", "ar1_signal", "sinusoids"]
+    "kind",
+    [
+        "random_walk",
+        "ornstein_uhlenbeck",
+        "regime",
+        "ar1_signal",
+        "product_signal",
+        "gated_momentum",
+        "sinusoids",
+    ],
 )
 class TestSynthetic(DataSourceContract):
     @pytest.fixture

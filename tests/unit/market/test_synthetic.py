@@ -7,6 +7,15 @@ from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 
 N = 200_000
+KINDS = (
+    "random_walk",
+    "ornstein_uhlenbeck",
+    "regime",
+    "ar1_signal",
+    "product_signal",
+    "gated_momentum",
+    "sinusoids",
+)
 
 
 def rng(seed=11):
@@ -83,6 +92,76 @@ def test_ar1_signal_has_unit_variance_and_leads_the_return_by_one_bar():
     assert abs(np.corrcoef(news, r[1:])[0, 1]) < 4 / np.sqrt(N)
 
 
+def assert_unit_ar1(x, phi):
+    effective = N * (1 - phi**2) / (1 + phi**2)
+    assert x.var() == pytest.approx(1, abs=4 * np.sqrt(2 / effective))
+    assert autocorrelation(x) == pytest.approx(phi, abs=4 * np.sqrt((1 - phi**2) / N))
+
+
+def slopes(y, *x):
+    return np.linalg.lstsq(np.column_stack([np.ones(len(y)), *x]), y, rcond=None)[0][1:]
+
+
+def test_product_signal_follows_the_sign_of_the_product_and_no_linear_combination():
+    p = processes.product_signal(rng(), N, volatility=0.01, phi=0.97, edge_bps=20)
+    x1, x2 = p.visible["signal_1"], p.visible["signal_2"]
+    for x in (x1, x2):
+        assert_unit_ar1(x, 0.97)
+    # Mean of independent products, each of variance 1, autocorrelation 0.97^2 per bar.
+    assert abs((x1 * x2).mean()) < 4 * np.sqrt((1 + 0.97**2) / (1 - 0.97**2) / N)
+    following = p.log_returns[1:]
+    same = (x1 * x2)[:-1] > 0
+    for side, chosen in ((1, same), (-1, ~same)):
+        rest = following[chosen] - side * 20e-4
+        assert abs(rest.mean()) < 4 * 0.01 / np.sqrt(chosen.sum())
+        assert rest.std() == pytest.approx(0.01, rel=4 / np.sqrt(2 * chosen.sum()))
+    # The edge adds to the error of a slope: 20 bps of |x1| sign(x2), of autocorrelation < 0.97^k.
+    error = np.hypot(0.01, 20e-4 * np.sqrt((1 + 0.97) / (1 - 0.97))) / np.sqrt(N)
+    assert np.abs(slopes(following, x1[:-1], x2[:-1])).max() < 4 * error
+    # On the product itself: E[|x1 x2|] = 2 / pi.
+    assert slopes(following, (x1 * x2)[:-1])[0] == pytest.approx(20e-4 * 2 / np.pi, abs=4 * error)
+    # The return of the signals' own bar does not see their news.
+    assert abs(np.corrcoef(x1[1:] - 0.97 * x1[:-1], following)[0, 1]) < 4 / np.sqrt(N)
+
+
+def test_gated_momentum_turns_into_reversal_where_the_gate_is_negative():
+    p = processes.gated_momentum(rng(), N, volatility=0.01, phi=0.95, edge_bps=30, gate_phi=0.98)
+    assert_unit_ar1(p.visible["signal"], 0.95)
+    assert_unit_ar1(p.visible["gate"], 0.98)
+    s, gate, following = p.visible["signal"][:-1], p.visible["gate"][:-1], p.log_returns[1:]
+    for side, chosen in ((1, gate > 0), (-1, gate <= 0)):
+        slope = slopes(following[chosen], s[chosen])[0]
+        assert slope == pytest.approx(side * 30e-4, abs=4 * 0.014 / np.sqrt(chosen.sum()))
+    noise = following - 30e-4 * np.where(gate > 0, s, -s)
+    standard = noise / np.exp(0.2 * gate)
+    assert standard.std() == pytest.approx(0.01, rel=4 / np.sqrt(2 * N))
+    # E[exp(0.4 gate)] = exp(0.08), and its sampling error relative to it, with memory 0.98.
+    error = np.sqrt(np.expm1(0.16) * (1 + 0.98) / (1 - 0.98) / N)
+    assert noise.var() == pytest.approx(0.01**2 * np.exp(0.08), rel=4 * error)
+    # No linear edge: 30 bps of signal^2 sign(gate), E[signal^4] = 3, autocorrelation < 0.98^k.
+    error = np.hypot(0.0104, 30e-4 * np.sqrt(3 * (1 + 0.98) / (1 - 0.98))) / np.sqrt(N)
+    assert np.abs(slopes(following, s, gate)).max() < 4 * error
+
+
+def test_irrelevant_columns_are_unrelated_to_prices_and_leave_them_alone():
+    noise = processes.irrelevant(rng(), N, 2)
+    for x in noise.values():
+        assert_unit_ar1(x, 0.95)
+    error = np.sqrt((1 + 0.95**2) / (1 - 0.95**2) / N)
+    assert abs((noise["noise_1"] * noise["noise_2"]).mean()) < 4 * error
+    given = {"kind": "ar1_signal", "n_bars": 5000, "symbols": ("A", "B")}
+    plain, more = (SyntheticSource(**given, irrelevant=k).load(rng()) for k in (0, 3))
+    for symbol in ("A", "B"):
+        f = more.bars[symbol]
+        pd.testing.assert_frame_equal(f.iloc[:, :6], plain.bars[symbol])
+        assert list(f.columns[6:]) == ["noise_1", "noise_2", "noise_3"]
+        # Returns are nearly white, so the columns' memory adds nothing to the error.
+        for name in ("noise_1", "noise_2", "noise_3"):
+            r = np.corrcoef(f[name].iloc[:-1], next_returns(f) - 30e-4 * f["signal"].iloc[:-1])
+            assert abs(r[0, 1]) < 4 / np.sqrt(5000)
+    assert not np.allclose(more.bars["A"]["noise_1"], more.bars["B"]["noise_1"])
+
+
 def test_sinusoids_are_determined_by_the_columns_of_the_bar_before():
     f = frame(kind="sinusoids", n_bars=3000)
     predicted = 60e-4 * f["sin1"] + 40e-4 * f["sin2"]
@@ -107,9 +186,7 @@ def test_sinusoids_take_their_phases_from_the_generator():
     assert np.std(first) == pytest.approx(np.sqrt(0.5), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    "kind", ["random_walk", "ornstein_uhlenbeck", "regime", "ar1_signal", "sinusoids"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_bars_are_consistent(kind):
     f = frame(kind=kind, n_bars=400, bar_seconds=3600)
     assert (f["open"].iloc[1:].to_numpy() == f["close"].iloc[:-1].to_numpy()).all()
@@ -145,6 +222,13 @@ def test_symbols_are_independent():
             "phi parameter of SyntheticSource belongs to the kind ar1_signal",
         ),
         ({"kind": "ar1_signal", "phi": 1.0}, "phi parameter"),
+        (
+            {"kind": "product_signal", "gate_phi": 0.9},
+            "gate_phi parameter of SyntheticSource belongs to the kind gated_momentum, but",
+        ),
+        ({"kind": "gated_momentum", "gate_phi": 1.0}, "gate_phi parameter"),
+        ({"kind": "random_walk", "irrelevant": 1}, "must be 0 for the kind random_walk"),
+        ({"kind": "regime", "irrelevant": 1001}, r"irrelevant parameter.*\[0, 1000\]"),
         ({"kind": "regime", "persistence": 1.0}, "persistence parameter"),
         ({"kind": "ornstein_uhlenbeck", "half_life": 0}, "half_life parameter"),
         ({"kind": "sinusoids", "periods": (17.3,)}, "a list of 2 items"),

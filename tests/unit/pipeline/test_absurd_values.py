@@ -176,6 +176,7 @@ def test_absurd_values_in_the_configuration(path: tuple[str, ...]) -> None:
 
 
 KINDS = {"half_life": "ornstein_uhlenbeck", "phi": "ar1_signal", "edge_bps": "ar1_signal"}
+KINDS |= {"gate_phi": "gated_momentum", "irrelevant": "ar1_signal"}
 KINDS |= dict.fromkeys(("drift_bps", "persistence", "signal_noise"), "regime")
 KINDS |= dict.fromkeys(("amplitudes_bps", "periods"), "sinusoids")
 ONE_OF = {"data source": SOURCES, "feature": FEATURES, "strategy": STRATEGIES, "loss": LOSSES}

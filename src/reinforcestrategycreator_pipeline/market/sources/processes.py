@@ -13,6 +13,7 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import F64
 
 _BPS = 1e-4
+_GATED_LOG_VOLATILITY = 0.2  # change of the log volatility for a gate of one standard deviation
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,45 @@ def ar1_signal(
     return Realization(edge_bps * _BPS * s[:-1] + noise, {"signal": s[1:]})
 
 
+def product_signal(
+    rng: np.random.Generator, n: int, *, volatility: float, phi: float, edge_bps: float
+) -> Realization:
+    """Return a market that follows the sign of the product of two visible signals.
+
+    signal_1 and signal_2 are independent and like the signal of `ar1_signal`. The log return of bar
+    t+1 is edge_bps * 1e-4 * sign(signal_1(t) signal_2(t)) + volatility * eps. Its mean given either
+    signal alone is zero, and so is its covariance with every linear combination of both.
+    """
+    x1, x2 = (_first_order(rng, n + 1, phi, np.sqrt(1 - phi**2)) for _ in range(2))
+    noise = volatility * rng.standard_normal(n)
+    returns = edge_bps * _BPS * np.sign(x1 * x2)[:-1] + noise
+    return Realization(returns, {"signal_1": x1[1:], "signal_2": x2[1:]})
+
+
+def gated_momentum(
+    rng: np.random.Generator,
+    n: int,
+    *,
+    volatility: float,
+    phi: float,
+    edge_bps: float,
+    gate_phi: float,
+) -> Realization:
+    """Return a market with momentum in one regime of volatility and reversal in the other.
+
+    signal and gate are independent, of unit variance, and like the signal of `ar1_signal`, with
+    autocorrelations phi and gate_phi. The mean of the log return of bar t+1 is edge_bps * 1e-4 *
+    signal(t) where gate(t) > 0, and minus that elsewhere; its standard deviation is
+    volatility * exp(0.2 gate(t)).
+    """
+    signal = _first_order(rng, n + 1, phi, np.sqrt(1 - phi**2))
+    gate = _first_order(rng, n + 1, gate_phi, np.sqrt(1 - gate_phi**2))
+    mean = edge_bps * _BPS * np.where(gate > 0, signal, -signal)
+    scale = volatility * np.exp(_GATED_LOG_VOLATILITY * gate)
+    returns = mean[:-1] + scale[:-1] * rng.standard_normal(n)
+    return Realization(returns, {"signal": signal[1:], "gate": gate[1:]})
+
+
 def sinusoids(
     rng: np.random.Generator,
     n: int,
@@ -114,11 +154,26 @@ def sinusoids(
     return Realization(returns, visible)
 
 
-def _first_order(rng: np.random.Generator, n: int, a: float, sigma: float) -> F64:
-    """Return n steps of x(t+1) = a x(t) + sigma eps, started from the stationary distribution."""
-    eps = rng.standard_normal(n)
-    x = np.empty(n)
+def irrelevant(rng: np.random.Generator, n: int, count: int) -> dict[str, F64]:
+    """Return visible columns without a relation to prices: noise_1, noise_2, ...
+
+    Each is like the signal of `ar1_signal`, independent of all others, with autocorrelation 0.95.
+    """
+    phi = 0.95
+    x = _first_order(rng, (n, count), phi, np.sqrt(1 - phi**2))
+    return {f"noise_{k + 1}": x[:, k] for k in range(count)}
+
+
+def _first_order(
+    rng: np.random.Generator, shape: int | tuple[int, int], a: float, sigma: float
+) -> F64:
+    """Return steps of x(t+1) = a x(t) + sigma eps, started from the stationary distribution.
+
+    `shape` is the number of steps, or the number of steps and of independent columns.
+    """
+    eps = rng.standard_normal(shape)
+    x = np.empty(shape)
     x[0] = sigma / np.sqrt(1 - a**2) * eps[0]
-    for t in range(1, n):
+    for t in range(1, len(x)):
         x[t] = a * x[t - 1] + sigma * eps[t]
     return x

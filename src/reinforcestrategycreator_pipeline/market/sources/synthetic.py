@@ -34,6 +34,8 @@ _PROCESSES: dict[str, Callable[..., processes.Realization]] = {
     "ornstein_uhlenbeck": processes.ornstein_uhlenbeck,
     "regime": processes.regime,
     "ar1_signal": processes.ar1_signal,
+    "product_signal": processes.product_signal,
+    "gated_momentum": processes.gated_momentum,
     "sinusoids": processes.sinusoids,
 }
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -41,6 +43,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "ornstein_uhlenbeck": {"volatility": 0.01, "half_life": 20.0},
     "regime": {"volatility": 0.01, "drift_bps": 20.0, "persistence": 0.98, "signal_noise": 0.5},
     "ar1_signal": {"volatility": 0.01, "phi": 0.95, "edge_bps": 30.0},
+    "product_signal": {"volatility": 0.01, "phi": 0.97, "edge_bps": 20.0},
+    "gated_momentum": {"volatility": 0.01, "phi": 0.95, "edge_bps": 30.0, "gate_phi": 0.98},
     "sinusoids": {
         "volatility": 0.0,
         "amplitudes_bps": (60.0, 40.0),
@@ -50,9 +54,11 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 _Bps: TypeAlias = Annotated[float, Ge(0), Le(1e3)]
 _Size: TypeAlias = Annotated[float, Ge(1e-3), Le(1e4)]
 _OWN = dict.fromkeys(name for own in _DEFAULTS.values() for name in own if name != "volatility")
+_WITHOUT_SIGNALS = ("random_walk", "ornstein_uhlenbeck")
 _START = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2200-01-01", tz="UTC")
 _BYTES_PER_BAR = 160  # five columns and the times, while they are made and checked
+_BYTES_PER_COLUMN = 32  # of side data, for each bar
 _START_PRICE = 100.0
 _WICK = 0.25  # high and low beyond open and close, in standard deviations of the log return
 _VOLUME, _VOLUME_SPREAD = 1e6, 0.3
@@ -69,7 +75,8 @@ class SyntheticSource(Strict):
     Parameters
     ----------
     kind : str
-        Price process: random_walk, ornstein_uhlenbeck, regime, ar1_signal or sinusoids.
+        Price process: random_walk, ornstein_uhlenbeck, regime, ar1_signal, product_signal,
+        gated_momentum or sinusoids.
     n_bars : int
         Number of bars per symbol, >= 2.
     symbols : tuple of str
@@ -84,15 +91,27 @@ class SyntheticSource(Strict):
         For regime: drift per bar in basis points (20), probability of keeping the state (0.98),
         and noise of the signal (0.5).
     phi, edge_bps : float, optional
-        For ar1_signal: autocorrelation (0.95), and expected return in basis points for a signal of
-        one standard deviation (30).
+        Autocorrelation of the signals, and expected return in basis points: for ar1_signal (0.95;
+        30) and gated_momentum (0.95; 30) for a signal of one standard deviation, for
+        product_signal (0.97; 20) in the direction of the product's sign.
+    gate_phi : float, optional
+        For gated_momentum: autocorrelation of the gate (0.98).
     amplitudes_bps, periods : tuple of two floats, optional
         For sinusoids: amplitudes in basis points (60, 40) and periods in bars (17.3, 41.7).
+    irrelevant : int
+        Number of visible columns noise_1, noise_2, ... without a relation to prices, in [0, 1000];
+        0 for the kinds without visible signals, random_walk and ornstein_uhlenbeck.
     """
 
-    kind: Literal["random_walk", "ornstein_uhlenbeck", "regime", "ar1_signal", "sinusoids"] = (
-        "random_walk"
-    )
+    kind: Literal[
+        "random_walk",
+        "ornstein_uhlenbeck",
+        "regime",
+        "ar1_signal",
+        "product_signal",
+        "gated_momentum",
+        "sinusoids",
+    ] = "random_walk"
     n_bars: Annotated[int, Ge(2), Le(MAX_BARS)] = 4000
     symbols: Annotated[tuple[Annotated[str, Len(1)], ...], Len(1, True, 10_000)] = ("SYN",)
     bar_seconds: Annotated[float, Ge(1e-3), Le(3e9)] = 86400.0
@@ -103,8 +122,10 @@ class SyntheticSource(Strict):
     signal_noise: Annotated[float, Ge(0), Le(1e6)] | None = None
     phi: Annotated[float, Gt(-1), Lt(1)] | None = None
     edge_bps: _Bps | None = None
+    gate_phi: Annotated[float, Gt(-1), Lt(1)] | None = None
     amplitudes_bps: tuple[_Size, _Size] | None = None
     periods: tuple[_Size, _Size] | None = None
+    irrelevant: Annotated[int, Ge(0), Le(1000)] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,7 +134,8 @@ class SyntheticSource(Strict):
         most = (_LATEST - _START).days
         rule = f"so few that they end before {_LATEST.year} ({most} days at bar_seconds a bar)"
         require(days <= most, owner, "n_bars", rule, self.n_bars)
-        needed = self.n_bars * len(self.symbols) * _BYTES_PER_BAR
+        bytes_per_bar = _BYTES_PER_BAR + _BYTES_PER_COLUMN * self.irrelevant
+        needed = self.n_bars * len(self.symbols) * bytes_per_bar
         require_memory(needed, owner, "n_bars", self.n_bars)
         for name in _OWN:
             if getattr(self, name) is not None and name not in _DEFAULTS[self.kind]:
@@ -122,7 +144,9 @@ class SyntheticSource(Strict):
                     f"The {name} parameter of {owner} belongs to the kind {', '.join(kinds)}, "
                     f"but the kind is {self.kind}."
                 )
-        if self.kind in ("random_walk", "ornstein_uhlenbeck"):
+        if self.kind in _WITHOUT_SIGNALS:
+            rule = f"0 for the kind {self.kind}, which has no visible signals"
+            require(self.irrelevant == 0, owner, "irrelevant", rule, self.irrelevant)
             require_number(owner, "volatility", self.process_parameters()["volatility"], above=0)
 
     def process_parameters(self) -> dict[str, Any]:
@@ -141,8 +165,19 @@ class SyntheticSource(Strict):
         step = pd.Timedelta(round(self.bar_seconds * 1e9), "ns")
         offsets = np.arange(1, self.n_bars + 1) * step.value
         stamps = pd.DatetimeIndex(_START.value + offsets, tz="UTC")
-        raws = [RawBars(s, "synthetic", self._frame(rng, stamps)) for s in self.symbols]
+        frames = [self._frame(rng, stamps) for _ in self.symbols]
+        if self.irrelevant:  # drawn after all prices, which are the same with and without them
+            frames = [
+                frame.assign(**processes.irrelevant(rng, self.n_bars, self.irrelevant))
+                for frame in frames
+            ]
+        raws = [
+            RawBars(symbol, "synthetic", frame)
+            for symbol, frame in zip(self.symbols, frames, strict=True)
+        ]
         parameters = self.process_parameters()
+        if self.irrelevant:
+            parameters["irrelevant"] = self.irrelevant
         note = f"synthetic: {self.kind} with " + ", ".join(
             f"{k} {v}" for k, v in parameters.items()
         )
