@@ -34,7 +34,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Array
-from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors
+from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, aligned_zeros
 
 LAYER_NORM_EPSILON = 1e-5
 _ALIGN = 16  # numbers; rows start at multiples of 64 bytes, where the matrix product is fastest
@@ -147,7 +147,7 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     # buffer, which takes less of the cache than one for each.
     size, zeros = math.prod(shape), _zero_buffers.get(dtype)
     if zeros is None or zeros.size < size:
-        zeros = _zero_buffers[dtype] = np.zeros(size, dtype)
+        zeros = _zero_buffers[dtype] = aligned_zeros((size,), dtype)
         zeros.flags.writeable = False
     return zeros[:size].reshape(shape)
 
@@ -252,11 +252,12 @@ class Pass:
         lead, dtype = weights.w[0].shape[:-2], weights.w[0].dtype
         shape, n_outputs = (*lead, rows), spec.n_actions * spec.n_outputs
         layers = [
-            _Rows(np.zeros((*shape, _Rows.padded(width)), dtype), width) for width in spec.hidden
+            _Rows(aligned_zeros((*shape, _Rows.padded(width)), dtype), width)
+            for width in spec.hidden
         ]
         length = _Rows.padded(spec.n_inputs) if inputs is None else 0
         own = math.prod(shape) * length
-        self.ends = np.zeros(own + math.prod(shape) * n_outputs, dtype)
+        self.ends = aligned_zeros((own + math.prod(shape) * n_outputs,), dtype)
         if inputs is None:
             inputs = _Rows(self.ends[:own].reshape(*shape, length), spec.n_inputs).ones
         self.inputs, self.x = inputs, inputs[..., :-1]
@@ -354,7 +355,9 @@ class Backward:
         self._normal = [u[..., :rows, :] for u in forward._normal]
         self._rows = rows
         # Deltas are padded like the activations, so masking is one contiguous pass.
-        padded = [np.zeros((*lead, rows, layer.full.shape[-1]), dtype) for layer in forward._layers]
+        padded = [
+            aligned_zeros((*lead, rows, layer.full.shape[-1]), dtype) for layer in forward._layers
+        ]
         self._deltas = [d[..., :width] for d, width in zip(padded, spec.hidden, strict=True)]
         bits = np.dtype(f"u{dtype.itemsize}")
         self._masked = [

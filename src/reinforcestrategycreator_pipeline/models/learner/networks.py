@@ -25,21 +25,25 @@ from reinforcestrategycreator_pipeline.nn.heads.base import Head
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, Pass, Views
 from reinforcestrategycreator_pipeline.nn.noise import Noise
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
-from reinforcestrategycreator_pipeline.nn.tensors import NamedTensors, NetworkState, iter_tensors
-
-ALIGNMENT = 64
-"""Bytes. The order in which some kernels sum a dot product depends on the address modulo 16."""
+from reinforcestrategycreator_pipeline.nn.tensors import (
+    ALIGNMENT,
+    NamedTensors,
+    NetworkState,
+    aligned_zeros,
+    iter_tensors,
+)
 
 
 def buffers_for(spec: NetworkSpec, dtype: np.dtype, agents: int | None = None) -> Array:
     """Return zeros for all arrays of `QNetworks`: (5, P), or (5, K, P) for K agents.
 
     P is the number of parameters, padded so that every row is aligned as the first one is: an
-    agent of several gets the bits that it gets alone.
+    agent of several gets the bits that it gets alone: the order in which some kernels sum a dot
+    product depends on the address modulo 16.
     """
     step = ALIGNMENT // dtype.itemsize
     padded = math.ceil(spec.n_parameters / step) * step
-    return np.zeros((5, padded) if agents is None else (5, agents, padded), dtype=dtype)
+    return aligned_zeros((5, padded) if agents is None else (5, agents, padded), dtype)
 
 
 class QNetworks(NoCopies):
