@@ -80,7 +80,7 @@ class ExogenousMarket:
     ) -> None:
         self.assets = tuple(assets)
         self.positions = np.array(check_positions(positions))
-        self.costs = costs
+        self.costs, self.reward = costs, reward
         self.n_positions = n = len(self.positions)
         self.flat = flat_index(self.positions.tolist())
         scale = scaler.transform if scaler else np.asarray

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import Ints
+from reinforcestrategycreator_pipeline.arrays import Bools, Ints
 from reinforcestrategycreator_pipeline.checks import require
 
 
@@ -48,3 +48,24 @@ def follow(
         held = row[held]
         path[t] = held
     return path
+
+
+def toward(n: int, baseline: int) -> Annotated[Bools, "{n} {n}"]:
+    """Return whether a move from target h to q leads towards a baseline, without passing it.
+
+    Parameters
+    ----------
+    n : int
+        Number of targets.
+    baseline : int
+        Index of the baseline.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n)
+        Element (h, q) is True if q lies between h and the baseline, both included.
+    """
+    held, target = np.arange(n)[:, None], np.arange(n)
+    low, high = np.minimum(held, baseline), np.maximum(held, baseline)
+    between: Bools = (low <= target) & (target <= high)
+    return between

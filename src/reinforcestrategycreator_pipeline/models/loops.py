@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.arrays import Array
@@ -157,26 +158,53 @@ class Checkpoints:
         if found is None:
             return None, lambda _: {}, skipped
         tensors, header = found
-        folder = self.store.folder
-        if header.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{folder}: cannot resume: the checkpoints are of another version of this project "
-                f"(format {header.get('format')!r}, not {FORMAT!r})"
-            )
-        saved, grows = dict(header["identity"]), self._grows
-        if grows is not None and grows in saved:
-            saved[grows] = max(saved[grows], self.identity[grows])
-        if saved != self.identity:
-            raise CheckpointError(
-                f"{folder}: cannot resume: the checkpoints belong to another training: "
-                f"{_differences(saved, self.identity)}"
-            )
+        require_same(self.store.folder, header, FORMAT, self.identity, self._grows)
         self.model.restore(part(tensors, "model."), header["model"])
         self.replay.restore(part(tensors, "replay."))
         if header["best"] is not None:
             best.value, best.step, best.header = header["best"]
             best.tensors = part(tensors, "best.")
         return header["progress"], lambda name: part(tensors, f"{name}."), skipped
+
+
+def require_same(
+    folder: Path,
+    header: Mapping[str, Any],
+    version: str,
+    identity: Mapping[str, Any],
+    grows: str | None = None,
+) -> None:
+    """Require that a checkpoint has the format `version` and belongs to the training `identity`.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the checkpoint, for the message.
+    header : mapping
+        Header of the checkpoint, with ``format`` and ``identity``.
+    version, identity : str, mapping
+        Format and identity of the training at hand.
+    grows : str, optional
+        Key of a number that may be larger than in the checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If either differs; the message names the difference.
+    """
+    if header.get("format") != version:
+        raise CheckpointError(
+            f"{folder}: cannot resume: the checkpoints are of another version of this project "
+            f"(format {header.get('format')!r}, not {version!r})"
+        )
+    saved = dict(header["identity"])
+    if grows is not None and grows in saved:
+        saved[grows] = max(saved[grows], identity[grows])
+    if saved != identity:
+        raise CheckpointError(
+            f"{folder}: cannot resume: the checkpoints belong to another training: "
+            f"{_differences(saved, identity)}"
+        )
 
 
 def joined(parts: Mapping[str, Tensors]) -> dict[str, Array]:

@@ -262,8 +262,24 @@ class Population(DeepCopiesOnly):
             step, a warning names it, and the others are updated.
         """
         self._require_active()
-        losses = np.full(len(self.agents), np.nan)
-        batch, new_noise = self._sample(), True
+        return self.train_on(self._sample())
+
+    def train_on(self, batch: Batch) -> F64:
+        """Train every agent on a batch of its own; as `train_step`, but from given transitions.
+
+        Parameters
+        ----------
+        batch : Batch
+            One batch of equal size for each agent that is not stopped: every array has a leading
+            axis of agents.
+
+        Returns
+        -------
+        ndarray, shape (K,)
+            Loss of each agent before the update; NaN for a stopped one.
+        """
+        self._require_active()
+        losses, new_noise = np.full(len(self.agents), np.nan), True
         while True:
             active = self._active
             agents = [self.agents[k] for k in active]

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reinforcestrategycreator_pipeline.policies import baselines, dqn, linear, oracle
+from reinforcestrategycreator_pipeline.policies import (
+    baselines,
+    dqn,
+    dqn_ensemble,
+    linear,
+    oracle,
+)
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Strategy
 
 SHIPPED = (
+    dqn_ensemble.DQNEnsemble,
     dqn.DQNStrategy,
     linear.Linear,
     baselines.Constant,

@@ -20,8 +20,8 @@ class Batch(NamedTuple):
         Actions taken. None: the batch holds the outcome of every action.
     r_t : ndarray, shape (B,) or (B, n_actions)
         Rewards; their discounted sum if a transition spans several steps.
-    s_t : ndarray, shape (B, n_inputs) or (B, n_actions, n_inputs)
-        States that followed.
+    s_t : ndarray, shape (B, n_inputs) or (B, n_actions, n_inputs), or None
+        States that followed. None: `r_t` is the whole return, so nothing is added to it.
     terminated : ndarray of bool, shape (B,) or (B, n_actions)
         True where no further rewards follow. A truncated episode is not terminated.
     steps : ndarray of int, shape (B,), or None
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
     s_tm1: Array
     a_tm1: Array | None
     r_t: Array
-    s_t: Array
+    s_t: Array | None
     terminated: Array
     steps: Ints | None = None
     weights: Array | None = None

@@ -37,7 +37,7 @@ def refuse_non_finite(
         *((f"the weights {name}", w) for name, w in networks.weights.items()),
         *((f"the target network's {name}", w) for name, w in networks.target_weights.items()),
         ("the sampled states s_tm1", batch.s_tm1),
-        ("the sampled states s_t", batch.s_t),
+        *([] if batch.s_t is None else [("the sampled states s_t", batch.s_t)]),
         ("the sampled rewards", batch.r_t),
         *((f"the outputs of layer {i}", a) for i, a in enumerate(result.hidden)),
         (f"the outputs of layer {len(result.hidden)}", result.outputs),

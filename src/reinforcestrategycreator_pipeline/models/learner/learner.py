@@ -256,7 +256,8 @@ class Learner(NoCopies):
                 yield self.replay.arrays()["r_t"]
 
         def untrained_q() -> float:
-            states = [x.reshape(-1, self.spec.n_inputs) for x in (batch.s_tm1, batch.s_t)]
+            both = [x for x in (batch.s_tm1, batch.s_t) if x is not None]
+            states = [x.reshape(-1, self.spec.n_inputs) for x in both]
             first = self.first_weights()
             for noise in self.networks.noises[:1]:
                 noise.add_to(first.flat)

@@ -7,6 +7,7 @@ With B transitions, and M = B rows, or M = B A if a batch holds the outcome of e
                target network
     bootstrap  outputs of the target network for the best actions          (M, n)
     discount   gamma^steps, 0 where terminated                             (M,)
+               (both are 0 if the batch has no s_t: its rewards are whole returns)
     loss       L = mean over rows of weight * head.loss(predicted, bootstrap, r_t, discount)
     gradient   dL/d outputs, then backpropagation; no gradient flows through the targets
 
@@ -22,7 +23,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from reinforcestrategycreator_pipeline.action_masks import masked
-from reinforcestrategycreator_pipeline.arrays import Array
+from reinforcestrategycreator_pipeline.arrays import Array, Bools
 from reinforcestrategycreator_pipeline.nn.heads.base import Head
 from reinforcestrategycreator_pipeline.nn.network import Backward, NetworkSpec, Pass, Views
 from reinforcestrategycreator_pipeline.nn.normalization import RunningNormalizer
@@ -34,35 +35,53 @@ MOST_BUFFERS = 16  # limits memory if batch sizes vary
 class _Buffers:
     """Buffers for batches of one shape, and views of them; created at first use."""
 
-    def __init__(self, step: TrainingStep, b: int, every: bool) -> None:
+    def __init__(self, step: TrainingStep, b: int, every: bool, follows: bool) -> None:
         spec, lead = step.spec, step.lead
         a, n = spec.n_actions, spec.n_outputs
         self.m = m = b * a if every else b
-        if step.double_dqn:
-            self.online = Pass(spec, step.online, b + m)
-            self.target = Pass(spec, step.target, m, self.online.inputs[..., b:, :])
-        else:
-            self.online, self.target = Pass(spec, step.online, b), Pass(spec, step.target, m)
-        self.s_tm1, self.s_t = self.online.x[..., :b, :], self.target.x
-        self.s_t_shape = (*lead, m, spec.n_inputs)
+        self.online = Pass(spec, step.online, b + m if follows and step.double_dqn else b)
+        self.s_tm1 = self.online.x[..., :b, :]
+        self.next = _Next(step, self.online, b, m) if follows else None
         self.backward = Backward(self.online, b, step.gradients)
         d_outputs = np.zeros((*lead, b, a * n), dtype=step.dtype)
         self.d_outputs, self.d_rows = d_outputs, d_outputs.reshape(-1, n)
         self.d_flat = d_outputs.reshape(-1)
         self.rows = self.online.outputs.reshape(-1, n)
-        self.target_rows = self.target.outputs.reshape(-1, n)
-        chooser = self.online.outputs[..., b:, :] if step.double_dqn else self.target.outputs
-        self.choices = step.by_action(chooser)
-        # Flat index of each row's first action: in the online outputs, in d_outputs (as an offset
-        # from the first), and in the target outputs.
+        # Flat index of each row's first action: in the online outputs, and in d_outputs (as an
+        # offset from the first).
         agent = np.arange(math.prod(lead))[:, None]
         self.first = ((agent * self.online.rows + np.arange(b)) * a).ravel()
         self.first_gradient = ((agent * b + np.arange(b)) * a).ravel() - self.first
-        self.first_next = ((agent * m + np.arange(m)) * a).ravel()
         self.every = (self.first[:, None] + np.arange(a)).ravel() if every else None
         self.share = np.array(1.0 / m, dtype=step.dtype)
-        self.discounts = np.empty((*lead, m), dtype=step.dtype)
+        self.discounts = np.zeros((*lead, m), dtype=step.dtype)
         self.flat_discounts = self.discounts.reshape(-1)
+        self.nothing = np.zeros((math.prod(lead) * m, n), dtype=step.dtype)
+
+
+class _Next:
+    """Buffers for the states that follow a batch, and their values."""
+
+    def __init__(self, step: TrainingStep, online: Pass, b: int, m: int) -> None:
+        spec, lead = step.spec, step.lead
+        shared = online.inputs[..., b:, :] if step.double_dqn else None
+        self.target = Pass(spec, step.target, m, shared)
+        self.s_t, self.shape = self.target.x, (*lead, m, spec.n_inputs)
+        self._rows = self.target.outputs.reshape(-1, spec.n_outputs)
+        chooser = online.outputs[..., b:, :] if step.double_dqn else self.target.outputs
+        self._choices, self._head = step.by_action(chooser), step.head
+        agent = np.arange(math.prod(lead))[:, None]
+        self._first = ((agent * m + np.arange(m)) * spec.n_actions).ravel()
+
+    def bootstrap(self, mask_t: Bools | None) -> Array:
+        """Return the target network's outputs for the best valid actions, once both passed."""
+        values = self._head.values(self._choices)
+        if mask_t is not None:
+            values = masked(values, mask_t.reshape(values.shape))
+        best = values.argmax(axis=-1).ravel()
+        best += self._first
+        outputs: Array = self._rows.take(best, axis=0)
+        return outputs
 
 
 class StepResult(NamedTuple):
@@ -75,7 +94,8 @@ class StepResult(NamedTuple):
     hidden : list of ndarray, shape (..., N, n_l)
         Hidden layers of the online network for s_tm1, and with double DQN then for s_t.
     outputs, target_outputs : ndarray, shape (..., N, A n) and (..., M, A n)
-        Outputs of both networks. Like `hidden`, they are overwritten by the next step.
+        Outputs of both networks; of the target network none (M = 0) if the batch has no s_t. Like
+        `hidden`, they are overwritten by the next step.
     rows : int
         Number of transitions B.
     checksum : float
@@ -163,7 +183,7 @@ class TrainingStep:
         self.online, self.target, self.gradients = online, target, gradients
         self.lead = online.w[0].shape[:-2]
         self.dtype = online.w[0].dtype
-        self._buffers: dict[tuple[int, bool], _Buffers] = {}
+        self._buffers: dict[tuple[int, bool, bool], _Buffers] = {}
 
     def run(
         self, batch: Batch, gamma: float | Array, normalizers: list[RunningNormalizer] | None = None
@@ -179,30 +199,27 @@ class TrainingStep:
         normalizers : list of RunningNormalizer, optional
             Normalization of the states, one entry per agent.
         """
-        b, every = batch.s_tm1.shape[-2], batch.a_tm1 is None
-        buffers = self._buffers.get((b, every)) or self._make_buffers(b, every)
-        m, online, target = buffers.m, buffers.online, buffers.target
-        if normalizers is None:
-            buffers.s_tm1[...] = batch.s_tm1
-            buffers.s_t[...] = batch.s_t.reshape(buffers.s_t_shape)
-        else:
+        b, every, follows = batch.s_tm1.shape[-2], batch.a_tm1 is None, batch.s_t is not None
+        buffers = self._buffers.get((b, every, follows)) or self._make_buffers(b, every, follows)
+        m, online, following = buffers.m, buffers.online, buffers.next
+        if normalizers is not None:
             self._normalize(batch, buffers, normalizers)
+        else:
+            buffers.s_tm1[...] = batch.s_tm1
+            if following is not None:
+                following.s_t[...] = batch.s_t.reshape(following.shape)  # type: ignore[union-attr]
 
         online.forward()
-        target.forward()
-        values = self.head.values(buffers.choices)
-        if batch.mask_t is not None:
-            values = masked(values, batch.mask_t.reshape(values.shape))
-        best = values.argmax(axis=-1).ravel()
-        best += buffers.first_next
-        bootstrap = buffers.target_rows.take(best, axis=0)
+        if following is None:
+            bootstrap, discounts = buffers.nothing, buffers.flat_discounts
+        else:
+            following.target.forward()
+            bootstrap = following.bootstrap(batch.mask_t)
+            discounts = self._discounts(batch, gamma, buffers)
 
         taken = batch.a_tm1.ravel() + buffers.first if buffers.every is None else buffers.every  # type: ignore[union-attr]
         losses, d_predicted, priorities = self.head.loss(
-            buffers.rows.take(taken, axis=0),
-            bootstrap,
-            batch.r_t.ravel(),
-            self._discounts(batch, gamma, buffers),
+            buffers.rows.take(taken, axis=0), bootstrap, batch.r_t.ravel(), discounts
         )
         if batch.weights is None:
             d_predicted *= buffers.share
@@ -224,10 +241,13 @@ class TrainingStep:
             else:
                 buffers.d_rows[taken] = d_predicted
         buffers.backward.run(d_outputs)
-        ends, target_ends = online.ends, target.ends
-        checksum = float(ends.dot(ends)) + float(target_ends.dot(target_ends))
+        checksum = float(online.ends.dot(online.ends))
+        target_outputs = online.outputs[..., :0, :]
+        if following is not None:
+            ends, target_outputs = following.target.ends, following.target.outputs
+            checksum += float(ends.dot(ends))
         return StepResult(
-            losses, priorities, online.hidden, online.outputs, target.outputs, b, checksum, self
+            losses, priorities, online.hidden, online.outputs, target_outputs, b, checksum, self
         )
 
     def by_action(
@@ -239,7 +259,10 @@ class TrainingStep:
     def _normalize(
         self, batch: Batch, buffers: _Buffers, normalizers: list[RunningNormalizer]
     ) -> None:
-        pairs = (buffers.s_tm1, batch.s_tm1), (buffers.s_t, batch.s_t.reshape(buffers.s_t_shape))
+        pairs = [(buffers.s_tm1, batch.s_tm1)]
+        if (following := buffers.next) is not None:
+            assert batch.s_t is not None
+            pairs.append((following.s_t, batch.s_t.reshape(following.shape)))
         for out, states in pairs:
             if self.lead:
                 for k, normalizer in enumerate(normalizers):
@@ -259,8 +282,8 @@ class TrainingStep:
         np.putmask(buffers.flat_discounts, batch.terminated, 0.0)  # twice as fast as indexing
         return buffers.flat_discounts
 
-    def _make_buffers(self, b: int, every: bool) -> _Buffers:
+    def _make_buffers(self, b: int, every: bool, follows: bool) -> _Buffers:
         if len(self._buffers) > MOST_BUFFERS:
             self._buffers.clear()
-        buffers = self._buffers[(b, every)] = _Buffers(self, b, every)
+        buffers = self._buffers[(b, every, follows)] = _Buffers(self, b, every, follows)
         return buffers
