@@ -109,7 +109,7 @@ STRATEGIES: Registry[type[Strategy]] = Registry("strategy", ("fit",))
 
 
 class Confidence(NamedTuple):
-    """How sure a policy is of its decisions; both arrays have the shape of the decisions.
+    """Certainty of a policy about its decisions; both arrays have the shape of the decisions.
 
     Attributes
     ----------
