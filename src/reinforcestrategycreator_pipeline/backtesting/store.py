@@ -49,7 +49,7 @@ def bars_table(results: Results) -> pd.DataFrame:
     """Return one row per close for each strategy on each asset.
 
     Exposure, turnover and costs are 0 at the first close. If some strategy says how sure it was,
-    so do two more columns, NaN at the first close and where nothing is said.
+    so do two more columns, NaN at the first close and for the others.
     """
     said = CONFIDENCE_COLUMNS if _some_say(results) else ()
     parts = [
