@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from policy_cases import SureSignPolicy, sure_policy
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
@@ -65,22 +66,12 @@ class Signs:
         return SignPolicy(train.rules.positions, train.inputs, x.T @ y)
 
 
-class SureSignPolicy(SignPolicy):
-    """As sure of a move as the first feature is large, with the second feature as the spread."""
-
-    def confidence(self, features, bars):
-        moves = self.choose(features, bars) != np.arange(len(self.positions))
-        advantage, spread = (np.abs(features[:, i, None]) for i in (0, 1))
-        return Confidence(np.where(moves, advantage, 0.0), np.where(moves, spread, 0.0))
-
-
 @dataclass(frozen=True)
-class SureSigns(Signs):
-    """The same, which says how sure it is."""
+class SureSigns:
+    """A strategy whose policy says how sure it is."""
 
     def fit(self, train, validation, work):
-        fitted = super().fit(train, validation, work)
-        return SureSignPolicy(fitted.positions, fitted.inputs, fitted.weights)
+        return SureSignPolicy(train.rules.positions, train.inputs)
 
 
 class TestShipped(StrategyContract):
@@ -102,10 +93,10 @@ class TestSure(StrategyContract):
 
 
 class TestConfidence:
-    policy = SureSignPolicy((0.0, 1.0), make_span().inputs, np.ones(3))
+    policy = sure_policy()
     asset = replace(
         asset_with_history(5, 1),
-        # Long where the sum is positive: goes long, stays, goes flat, goes long, and the last bar.
+        # Goes long, stays, goes flat, goes long, and the last bar.
         features=np.array([[3.0, 2, 0], [5.0, 1, 0], [-7.0, 4, 0], [1.0, 0.5, 0], [9.0, 9, 0]]),
     )
 
@@ -163,7 +154,7 @@ class Boasting(SureSignPolicy):
 
 
 def test_a_confidence_that_cannot_be_is_caught():
-    policy, suite = Boasting((0.0, 1.0), make_span().inputs, np.ones(3)), StrategyContract()
+    policy, suite = Boasting((0.0, 1.0), make_span().inputs), StrategyContract()
     for promise in (
         suite.test_it_says_of_every_decision_how_sure_it_is,
         suite.test_bar_by_bar_it_is_as_sure_as_in_the_table,
