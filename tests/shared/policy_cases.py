@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
+from reinforcestrategycreator_pipeline.policies.base import Confidence, Policy
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
 
 
@@ -34,6 +36,28 @@ def plain_network(weights):
 
 def random_network(sizes, seed=0, dtype=np.float32):
     return plain_network(random_weights(sizes, seed, dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class SureSignPolicy(Policy):
+    """Holds the last target of the grid where the first feature is > 0, else none.
+
+    A move is as sure as the first feature is large, in bps; the second is its spread.
+    """
+
+    def choose(self, features, bars):
+        target = np.where(features[:, 0] > 0, len(self.positions) - 1, self.flat)
+        return np.repeat(target[:, None], len(self.positions), axis=1)
+
+    def confidence(self, features, bars):
+        moves = self.choose(features, bars) != np.arange(len(self.positions))
+        return Confidence(*(np.where(moves, np.abs(x)[:, None], 0.0) for x in features.T[:2]))
+
+
+def sure_policy(positions=(0.0, 1.0), names=("f0", "f1", "f2")):
+    """Return a policy that says how sure it is, on columns of the bars."""
+    specs = ({"name": "column", "columns": list(names)},)
+    return SureSignPolicy(positions, Inputs(tuple(names), 0, specs))
 
 
 def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float32, names=None):

@@ -32,6 +32,16 @@ class Decider(Protocol):
         """Return the target exposures, shape (T - 1,)."""
         ...
 
+    def confidence_of_targets(self, asset: AssetBars) -> tuple[F64, F64] | None:
+        """Return how sure it is of each of its targets; None if it does not say.
+
+        Returns
+        -------
+        pair of ndarray, shapes (T - 1,), or None
+            Advantage and spread, in bps; see `StrategyResult`.
+        """
+        return None
+
 
 class Comparison(NamedTuple):
     """The results of all policies, and the judged policy's percentile.
@@ -83,6 +93,10 @@ def compare(
     targets = [
         {label: policy.targets(bars) for label, policy in policies.items()} for bars in span.assets
     ]
+    sure = [
+        {label: policy.confidence_of_targets(bars) for label, policy in policies.items()}
+        for bars in span.assets
+    ]
     own = [found[judged] for found in targets]
     shifts = joint_shifts(own, draws, seeds.generator(f"benchmarks/{RANDOM}"))
     moved = [shift_by(x, shifts) for x in own]
@@ -99,15 +113,24 @@ def compare(
     )
     by_asset: dict[str, dict[str, StrategyResult]] = {}
     percentile: dict[str, float | None] = {PORTFOLIO: None}
-    for bars, found, x, drawn in zip(span.assets, targets, own, ends, strict=True):
+    for bars, found, said, x, drawn in zip(span.assets, targets, sure, own, ends, strict=True):
         found[RANDOM] = shift_by(x, shown)[0]
         by_asset[bars.symbol] = {
-            label: run_backtest(label, bars, t, costs, money) for label, t in found.items()
+            label: run_backtest(label, bars, t, costs, money, confidence=said.get(label))
+            for label, t in found.items()
         }
         end = by_asset[bars.symbol][judged].equity[-1]
         percentile[bars.symbol] = percent_below(money * drawn, end)
     portfolio = {
-        label: trade_together(label, span.assets, [t[label] for t in targets], costs, money, stamps)
+        label: trade_together(
+            label,
+            span.assets,
+            [t[label] for t in targets],
+            costs,
+            money,
+            stamps,
+            [said.get(label) for said in sure],
+        )
         if len(stamps)
         else combine([results[label] for results in by_asset.values()])
         for label in next(iter(by_asset.values()))

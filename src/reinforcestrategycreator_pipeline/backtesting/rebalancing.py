@@ -25,6 +25,7 @@ def trade_together(
     costs: CostConfig,
     initial_equity: float,
     stamps: Ints,
+    confidences: Sequence[tuple[F64, F64] | None] | None = None,
 ) -> StrategyResult:
     """Trade one account per asset, moving money between them, and return the portfolio.
 
@@ -42,11 +43,15 @@ def trade_together(
         Equity of each account at its first close, in money, > 0.
     stamps : ndarray of int64
         Close times of the bars at whose open the accounts are made equal; see `deposits_of`.
+    confidences : sequence of (pair of ndarray, shapes (T_i - 1,)), optional
+        How sure the strategy was of each asset's targets; see `run_backtest`.
     """
     moved = [d[0] for d in deposits_of(bars, [x[None] for x in targets], costs, stamps)]
     accounts = [
-        run_backtest(strategy, b, x, costs, initial_equity, d)
-        for b, x, d in zip(bars, targets, moved, strict=True)
+        run_backtest(strategy, b, x, costs, initial_equity, d, sure)
+        for b, x, d, sure in zip(
+            bars, targets, moved, confidences or [None] * len(bars), strict=True
+        )
     ]
     return combine(accounts, [d * a.equity[:-1] for d, a in zip(moved, accounts, strict=True)])
 

@@ -30,6 +30,8 @@ TRADE_COLUMNS = (
     "costs",
     "open",
 )
+# More columns of trades, and per bar, of a strategy that says how sure it was.
+CONFIDENCE_COLUMNS = ("advantage_bps", "spread_bps")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,14 @@ class StrategyResult:
         One row per round trip, with the columns `TRADE_COLUMNS`. ``side`` is "long" or "short";
         ``exposure`` is the target at entry; ``pnl`` is money net of ``costs``; ``return`` is pnl
         over equity at entry; ``open`` is True for a position that is open at the end of the data
-        and marked at the last close.
+        and marked at the last close. If the strategy says how sure it was, so do the columns
+        `CONFIDENCE_COLUMNS`, of the decision to enter.
+    advantage_bps : ndarray of float64, shape (n,), or None
+        Mean advantage of the target decided at close i over staying at the previous one: expected
+        discounted log growth net of costs, in bps; 0 where it stays, NaN after ruin. None for a
+        portfolio, and if the strategy does not say.
+    spread_bps : ndarray of float64, shape (n,), or None
+        Standard deviation of that advantage over the strategy's agents, in bps.
     """
 
     strategy: str
@@ -67,3 +76,5 @@ class StrategyResult:
     turnover: F64
     costs: F64
     trades: pd.DataFrame
+    advantage_bps: F64 | None = None
+    spread_bps: F64 | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.results import (
+    CONFIDENCE_COLUMNS,
     PORTFOLIO,
     TRADE_COLUMNS,
     StrategyResult,
@@ -32,6 +33,7 @@ def run_backtest(
     costs: CostConfig,
     initial_equity: float,
     deposits: F64 | None = None,
+    confidence: tuple[F64, F64] | None = None,
 ) -> StrategyResult:
     """Trade a sequence of target exposures on one asset, starting flat.
 
@@ -50,6 +52,8 @@ def run_backtest(
     deposits : ndarray, shape (T - 1,), optional
         Money that comes in at the open of bar i + 1, before the trade, or leaves if negative, as a
         multiple of the equity at close i. It is part of the equity and of no trade's result.
+    confidence : pair of ndarray, shapes (T - 1,), optional
+        Advantage and spread of each target, in bps, if the strategy says; see `StrategyResult`.
 
     Raises
     ------
@@ -74,6 +78,13 @@ def run_backtest(
         targets[ruin[0] + (0 if by_gap else 1) :] = 0.0
         previous[ruin[0] + 1 :] = 0.0
         outcome = bar_outcome(bars.prices, previous, targets, costs, moved)
+    sure = {}
+    if confidence is not None:
+        alive = np.arange(len(targets)) <= (ruin[0] if ruin.size else len(targets))
+        sure = {
+            name: np.where(alive, values, np.nan)
+            for name, values in zip(CONFIDENCE_COLUMNS, confidence, strict=True)
+        }
     grown = np.concatenate([[1.0], outcome.growth]).cumprod()
     equity: F64 = initial_equity * grown
     return StrategyResult(
@@ -84,7 +95,8 @@ def run_backtest(
         exposure=targets,
         turnover=np.abs(outcome.traded) / (outcome.equity_at_open - moved),
         costs=equity[:-1] * (outcome.trading_cost + outcome.carrying_cost),
-        trades=round_trips(bars, targets, outcome, equity, costs, moved),
+        trades=round_trips(bars, targets, outcome, equity, costs, moved, sure),
+        **sure,
     )
 
 
@@ -95,6 +107,7 @@ def round_trips(
     equity: Annotated[F64, "{len(bars.close)}"],
     costs: CostConfig,
     deposits: Annotated[F64, "{len(bars.close)-1}"],
+    confidence: Mapping[str, F64],
 ) -> pd.DataFrame:
     """List the round trips: runs of targets of the same sign, entered and exited at opens.
 
@@ -106,7 +119,8 @@ def round_trips(
     Returns
     -------
     DataFrame
-        One row per trade, in order of entry, with the columns `TRADE_COLUMNS`.
+        One row per trade, in order of entry, with the columns `TRADE_COLUMNS`, then those of
+        `confidence`, at the decision to enter.
     """
     n = len(targets)
     side = np.sign(targets).astype(int)
@@ -160,7 +174,7 @@ def round_trips(
                 still_open,
             )
         )
-    return trades_frame(rows)
+    return trades_frame(rows).assign(**{name: x[starts] for name, x in confidence.items()})
 
 
 def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
@@ -239,7 +253,7 @@ def combine(
         paid[step] += r.costs
         opening_equity += filled[:-1]
     trades = [r.trades for r in results if len(r.trades)]
-    joined = pd.concat(trades, ignore_index=True) if trades else trades_frame([])
+    joined = pd.concat(trades, ignore_index=True) if trades else results[0].trades
     return StrategyResult(
         strategy=results[0].strategy,
         symbol=PORTFOLIO,

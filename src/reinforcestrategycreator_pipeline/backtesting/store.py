@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.results import (
+    CONFIDENCE_COLUMNS,
     TRADE_COLUMNS,
     Results,
     StrategyResult,
@@ -39,13 +41,17 @@ _TRADES = pa.schema(
         *((name, _TRADE_TYPES.get(name, pa.float64())) for name in TRADE_COLUMNS),
     ]
 )
+# In both tables if some strategy says how sure it was; null for the others.
+_CONFIDENCE = [pa.field(name, pa.float64()) for name in CONFIDENCE_COLUMNS]
 
 
 def bars_table(results: Results) -> pd.DataFrame:
     """Return one row per close for each strategy on each asset.
 
-    Exposure, turnover and costs are 0 at the first close.
+    Exposure, turnover and costs are 0 at the first close. If some strategy says how sure it was,
+    so do two more columns, NaN at the first close and for the others.
     """
+    said = CONFIDENCE_COLUMNS if _some_say(results) else ()
     parts = [
         pd.DataFrame(
             {
@@ -54,12 +60,21 @@ def bars_table(results: Results) -> pd.DataFrame:
                 "timestamp": r.timestamps,
                 "equity": r.equity,
                 **{flow: np.concatenate([[0.0], getattr(r, flow)]) for flow in _FLOWS},
+                **{name: _after_first_close(getattr(r, name), len(r.equity)) for name in said},
             }
         )
         for symbol, strategies in results.items()
         for name, r in strategies.items()
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def _some_say(results: Results) -> bool:
+    return any(r.advantage_bps is not None for found in results.values() for r in found.values())
+
+
+def _after_first_close(values: F64 | None, n: int) -> F64:
+    return np.full(n, np.nan) if values is None else np.concatenate([[np.nan], values])
 
 
 def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
@@ -70,12 +85,14 @@ def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
         for name, r in strategies.items()
         if len(r.trades)
     ]
-    for path, schema, frames in (
+    more = _CONFIDENCE if _some_say(results) else []
+    for path, base, frames in (
         (bars_path, _BARS, [bars_table(results)]),
         (trades_path, _TRADES, trades),
     ):
+        schema = pa.schema([*base, *more])
         tables = [
-            pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
+            pa.Table.from_pandas(frame.reindex(columns=schema.names), schema, preserve_index=False)
             for frame in frames
         ]
         table = pa.concat_tables(tables) if tables else schema.empty_table()
@@ -92,11 +109,15 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
     """
     bars, trades = _read(bars_path, _BARS), _read(trades_path, _TRADES)
     owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
+    told = bars[bars["advantage_bps"].notna()] if "advantage_bps" in bars else bars.iloc[:0]
+    says, accounts = set(told["strategy"]), set(zip(told["symbol"], told["strategy"], strict=True))
     results: dict[str, dict[str, StrategyResult]] = {}
     for key, rows in bars.groupby(["symbol", "strategy"], sort=False):
         symbol, name = map(str, key)
-        own = owned.get((symbol, name), trades.iloc[:0])[list(TRADE_COLUMNS)]
-        flows = {flow: rows[flow].to_numpy(np.float64)[1:] for flow in _FLOWS}
+        columns = [*TRADE_COLUMNS, *(CONFIDENCE_COLUMNS if name in says else ())]
+        own = owned.get((symbol, name), trades.iloc[:0])[columns]
+        per_bar = [*_FLOWS, *(CONFIDENCE_COLUMNS if (symbol, name) in accounts else ())]
+        flows = {flow: rows[flow].to_numpy(np.float64)[1:] for flow in per_bar}
         results.setdefault(symbol, {})[name] = StrategyResult(
             strategy=name,
             symbol=symbol,
@@ -116,7 +137,7 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
     except (OSError, pa.ArrowException) as error:
         text = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as Parquet: {text}") from error
-    if not table.schema.equals(schema):
+    if not any(table.schema.equals(pa.schema([*schema, *more])) for more in ([], _CONFIDENCE)):
         raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")
     frame: pd.DataFrame = table.to_pandas()
     return frame

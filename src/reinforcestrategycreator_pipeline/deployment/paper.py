@@ -38,7 +38,7 @@ from reinforcestrategycreator_pipeline.deployment.state_files import (
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, RunError
 from reinforcestrategycreator_pipeline.execution.account import shares_to_trade
-from reinforcestrategycreator_pipeline.policies.base import Policy
+from reinforcestrategycreator_pipeline.policies.base import Confidence, Policy
 from reinforcestrategycreator_pipeline.storage.tensor_files import tensors_sha256, write_tensors
 
 FORMAT = "paper-trader/1"
@@ -65,6 +65,9 @@ class PaperBar:
         Exposure to trade to at the next open; 0 after ruin.
     fills : tuple of Fill
         Executions in the bar, in order of time.
+    confidence : Confidence or None
+        Advantage and spread of the decision, in bps; None after ruin, and if the policy does not
+        say.
     """
 
     time: pd.Timestamp
@@ -73,6 +76,7 @@ class PaperBar:
     features: F64
     target: float
     fills: tuple[Fill, ...]
+    confidence: Confidence | None = None
 
 
 class PaperTrader:
@@ -206,7 +210,7 @@ class PaperTrader:
         self.stream.accept(time, values)
         try:
             alive = not (self._began and self.broker.account().blocked)
-            features, held = self._decide() if alive else (self._no_features(), self._held)
+            features, held, sure = self._decide() if alive else self._no_decision()
         except BaseException:
             self.stream.undo(decided)
             self._failure = ""
@@ -223,11 +227,10 @@ class PaperTrader:
         self._orders.forget_done()
         self._began, self._failure = True, ""
         if account.blocked:
-            features = self._no_features()
-        else:
-            self._held = held
+            features, held, sure = self._no_decision()
+        self._held = held
         target = 0.0 if account.blocked else self.target
-        return PaperBar(time, account.equity, exposure, features, target, fills)
+        return PaperBar(time, account.equity, exposure, features, target, fills, sure)
 
     def split(self, new: int, old: int = 1) -> None:
         """Adjust bars and shares held for a stock split, before the first bar after it.
@@ -321,8 +324,8 @@ class PaperTrader:
             trader._held, trader._began = int(held), began
         return trader
 
-    def _decide(self) -> tuple[F64, int]:
-        """Return the features of the newest bar, and the index of the target chosen from them."""
+    def _decide(self) -> tuple[F64, int, Confidence | None]:
+        """Return the newest bar's features, the index of the target chosen, and how sure it is."""
         needed, names = self.policy.inputs.lookback, self.policy.inputs.names
         newest = self.stream.row() if self.stream.count > needed else None
         if newest is None:
@@ -336,7 +339,8 @@ class PaperTrader:
                 f"Got {', '.join(newest[0])} instead."
             )
         bars = self.stream.latest(self.policy.history)
-        return newest[1], self.policy.decide(newest[1], self._held, bars)
+        given = newest[1], self._held, bars
+        return newest[1], self.policy.decide(*given), self.policy.confidence_of(*given)
 
     def _trade(
         self, open_: float, time: pd.Timestamp, decided: pd.Timestamp, deposit: float
@@ -367,8 +371,8 @@ class PaperTrader:
                 "state."
             )
 
-    def _no_features(self) -> F64:
-        return np.full(len(self.policy.inputs.names), np.nan)
+    def _no_decision(self) -> tuple[F64, int, None]:
+        return np.full(len(self.policy.inputs.names), np.nan), self._held, None
 
 
 def fingerprint(policy: Policy) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from reinforcestrategycreator_pipeline.deployment.paper import PaperBar, PaperTr
 from reinforcestrategycreator_pipeline.deployment.streaming import recorded
 from reinforcestrategycreator_pipeline.errors import DataError, RunError
 from reinforcestrategycreator_pipeline.features.tolerance import SETTLED_SHARE, deviation
+from reinforcestrategycreator_pipeline.policies.base import Confidence
 
 TOLERANCE = 1e-9
 """Relative difference above which equity differs: rounding stays far below it."""
@@ -46,6 +48,9 @@ class PaperResult:
         Borrow fees and margin interest, in money.
     ruined : bool
         Whether the account lost everything.
+    confidence : Confidence or None
+        Advantage and spread of each decision, in bps, each of shape (n,), NaN after ruin; None if
+        the policy does not say.
     """
 
     symbol: str
@@ -56,6 +61,7 @@ class PaperResult:
     fills: tuple[Fill, ...]
     fees_paid: float
     ruined: bool
+    confidence: Confidence | None = None
 
     def require_equal(
         self, equity: F64, exposure: F64, features: pd.DataFrame
@@ -110,13 +116,33 @@ class PaperResult:
         return float(losses.max()), float(gaps.max(initial=0.0))
 
     def summary(self) -> dict[str, Any]:
-        """Return the asset's entry in ``paper_trading.json``."""
-        return {
+        """Return the asset's entry in ``paper_trading.json``.
+
+        If the policy says how sure it was, the entry lists each change of the target with that.
+        """
+        summary = {
             "final_equity": float(self.equity[-1]),
             "fills": len(self.fills),
             "fees_paid": self.fees_paid,
             "ruined": self.ruined,
         }
+        return summary if self.confidence is None else {**summary, "moves": self._moves()}
+
+    def _moves(self) -> list[dict[str, Any]]:
+        """Return the time of each decision to change the target, the new one, and how sure it was.
+
+        What a ruined account does is no decision.
+        """
+        assert self.confidence is not None
+        moved = np.diff(self.exposure, prepend=0.0) != 0.0
+        return [
+            {
+                "decided": self.times[t].isoformat(),
+                "target": float(self.exposure[t]),
+                **{name: float(values[t]) for name, values in self.confidence._asdict().items()},
+            }
+            for t in np.flatnonzero(moved & np.isfinite(self.confidence.advantage_bps)).tolist()
+        ]
 
     def _difference(
         self,
@@ -191,7 +217,16 @@ def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperRe
         fills=tuple(fill for bar in done for fill in bar.fills),
         fees_paid=account.fees,
         ruined=account.blocked,
+        confidence=_joined([bar.confidence for bar in done[:-1]]),
     )
+
+
+def _joined(said: Sequence[Confidence | None]) -> Confidence | None:
+    """Return the confidence in all decisions, NaN where there was none; None if never any."""
+    if not any(said):
+        return None
+    pairs = np.array([one or (np.nan, np.nan) for one in said], dtype=np.float64)
+    return Confidence(*pairs.T)
 
 
 def _ratio(difference: F64, size: F64) -> F64:

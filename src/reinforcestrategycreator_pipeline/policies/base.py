@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -108,6 +108,22 @@ class Strategy(Protocol):
 STRATEGIES: Registry[type[Strategy]] = Registry("strategy", ("fit",))
 
 
+class Confidence(NamedTuple):
+    """Certainty of a policy about its decisions; both arrays have the shape of the decisions.
+
+    Attributes
+    ----------
+    advantage_bps : ndarray of float64
+        Mean advantage of the chosen target over staying at the previous one: expected discounted
+        log growth net of costs, in bps; 0 where the policy stays.
+    spread_bps : ndarray of float64
+        Standard deviation of that advantage over the agents that were asked, in bps, >= 0.
+    """
+
+    advantage_bps: F64
+    spread_bps: F64
+
+
 @dataclass(frozen=True, eq=False)
 class Policy(ABC):
     """Chooses a target exposure at each close, with equal results bar by bar and for a whole span.
@@ -175,6 +191,22 @@ class Policy(ABC):
             whatever other rows are computed with it.
         """
 
+    def confidence(self, features: Features, bars: Columns) -> Confidence | None:
+        """Return how sure the policy is of each decision that `choose` returns.
+
+        Parameters
+        ----------
+        features, bars
+            As in `choose`.
+
+        Returns
+        -------
+        Confidence or None
+            Finite, each of shape (R, n), with the same promises for its rows as `choose`; None,
+            for whatever rows, if the policy does not say.
+        """
+        return None
+
     def describe(self) -> str:
         """Return a one-line description of the policy."""
         return type(self).__name__
@@ -199,18 +231,52 @@ class Policy(ABC):
         NonFiniteError
             If a feature, or a value computed from it, is not finite.
         """
-        n, past = len(asset.times) - 1, len(asset.columns["close"]) - len(asset.times)
-        features = self._checked(asset.features[:-1], asset.symbol)
+        return np.concatenate([self.choose(*chunk) for chunk in self._chunks(asset)])
+
+    def confidence_table(self, asset: AssetBars) -> Confidence | None:
+        """Return how sure the policy is of each decision of `table`.
+
+        Returns
+        -------
+        Confidence or None
+            Each of shape (T - 1, n); None if the policy does not say.
+
+        Raises
+        ------
+        NonFiniteError
+            If a feature, or a value computed from it, is not finite.
+        """
         parts = []
-        for start in range(0, n, _CHUNK):
-            stop, first = min(start + _CHUNK, n), max(0, past + start + 1 - max(self.history, 1))
-            bars = {name: x[first : past + stop] for name, x in asset.columns.items()}
-            parts.append(self.choose(features[start:stop], bars))
-        return np.concatenate(parts)
+        for chunk in self._chunks(asset):
+            sure = self.confidence(*chunk)
+            if sure is None:
+                return None
+            parts.append(sure)
+        return Confidence(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
     def targets(self, asset: AssetBars) -> Annotated[F64, "{len(asset.times)-1}"]:
         """Return the target exposures of every bar but the last, starting flat, shape (T - 1,)."""
         return np.array(self.positions)[follow(self.table(asset), self.flat)]
+
+    def confidence_of_targets(self, asset: AssetBars) -> Confidence | None:
+        """Return how sure the policy is of each of its `targets`.
+
+        Returns
+        -------
+        Confidence or None
+            Each of shape (T - 1,); None if the policy does not say.
+
+        Raises
+        ------
+        NonFiniteError
+            If a feature, or a value computed from it, is not finite.
+        """
+        sure = self.confidence_table(asset)
+        if sure is None:
+            return None
+        path = follow(self.table(asset), self.flat)
+        rows, previous = np.arange(len(path)), np.concatenate([[self.flat], path[:-1]])
+        return Confidence(*(values[rows, previous] for values in sure))
 
     def decide(self, features: ArrayLike, held: int, bars: Columns | None = None) -> int:
         """Return the index in `positions` of the target chosen at the close of the latest bar.
@@ -231,6 +297,42 @@ class Policy(ABC):
         ConfigError
             If a shape or the index is wrong, or the bars are missing.
         """
+        return int(self.choose(*self._one_bar(features, held, bars))[0, held])
+
+    def confidence_of(
+        self, features: ArrayLike, held: int, bars: Columns | None = None
+    ) -> Confidence | None:
+        """Return how sure the policy is of its decision at the close of the latest bar.
+
+        Parameters
+        ----------
+        features, held, bars
+            As in `decide`.
+
+        Returns
+        -------
+        Confidence or None
+            Two single numbers; None if the policy does not say.
+
+        Raises
+        ------
+        NonFiniteError, ConfigError
+            As in `decide`.
+        """
+        sure = self.confidence(*self._one_bar(features, held, bars))
+        return None if sure is None else Confidence(*(values[0, held] for values in sure))
+
+    def _chunks(self, asset: AssetBars) -> Iterator[tuple[F64, Columns]]:
+        """Yield the features of every bar but the last, some at a time, and the bars for them."""
+        n, past = len(asset.times) - 1, len(asset.columns["close"]) - len(asset.times)
+        features = self._checked(asset.features[:-1], asset.symbol)
+        for start in range(0, n, _CHUNK):
+            stop, first = min(start + _CHUNK, n), max(0, past + start + 1 - max(self.history, 1))
+            bars = {name: x[first : past + stop] for name, x in asset.columns.items()}
+            yield features[start:stop], bars
+
+    def _one_bar(self, features: ArrayLike, held: int, bars: Columns | None) -> tuple[F64, Columns]:
+        """Return the features of one bar as a table of one row, and the bars that it needs."""
         row = np.asarray(features, dtype=np.float64)
         if row.ndim != 1:
             self._refuse_shape(row)
@@ -244,7 +346,7 @@ class Policy(ABC):
             raise ConfigError(f"{type(self).__name__} needs the last {self.history} bars.")
         if self.history:
             bars = {name: values[-self.history :] for name, values in (bars or {}).items()}
-        return int(self.choose(self._checked(row[None]), bars or {})[0, held])
+        return self._checked(row[None]), bars or {}
 
     def _checked(self, features: Array, symbol: str = "") -> F64:
         raw = np.asarray(features, dtype=np.float64)

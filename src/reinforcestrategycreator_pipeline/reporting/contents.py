@@ -8,6 +8,7 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting.confidence import confidence_note, says
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
 from reinforcestrategycreator_pipeline.reporting.words import Tile, Verdict, tiles, verdict
@@ -27,6 +28,8 @@ class AssetContents:
     months: list[tables.YearRow]
     trades: list[dict[str, Any]]
     trade_count: int
+    says: bool  # how sure the policy was of its trades
+    confidence: str
 
     @property
     def groups(self) -> list[list[tables.MetricRow]]:
@@ -64,6 +67,8 @@ def contents(data: ReportData) -> Contents:
                 months=tables.monthly_returns(result),
                 trades=tables.shown_trades(result),
                 trade_count=len(result.trades),
+                says=says(result),
+                confidence=confidence_note(result),
             )
         )
     notes = [(name, look_of(name, data.policy).note) for name in assets[0].columns]

@@ -38,6 +38,9 @@ def render_markdown(page: Contents) -> str:
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
         parts += [f"## {plain(data.policy)} by asset", table(["Asset", *columns], rows)]
     parts += ["## Monthly returns", _months(page.assets[0].months)]
+    if page.assets[0].says:
+        notes = [f"- {plain(asset.name)}: {plain(asset.confidence)}" for asset in page.assets]
+        parts += ["## Confidence", "\n".join(notes)]
     parts += ["## Training", _training(data)]
     parts += ["## Run", table(["Item", "Value"], page.facts)]
     parts += ["## Data", "\n".join(f"- {plain(note)}" for note in data.notes) or "No notes."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import format_value
+from reinforcestrategycreator_pipeline.reporting.confidence import confidence_note
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.markdown import (
     checks_table,
@@ -47,6 +48,7 @@ def compose_model_card(data: ReportData) -> str:
     if terms := data.provenance.get("licence"):
         source += f"; license: {terms}"
     days = {name: (start.date(), end.date()) for name, (start, end) in data.spans.items()}
+    confidence = confidence_note(data.results[data.assets[0]][data.policy])
     verdict, _, reason = decision.sentence.partition(". ")
     parts = [
         f"# Model card: {plain(data.run_id)}",
@@ -63,6 +65,14 @@ def compose_model_card(data: ReportData) -> str:
                 f"after the first {data.lookback} bars of a series",
                 f"- Features: {', '.join(map(plain, data.features))}",
                 *([f"- Policy: {plain(description)}"] if description else []),
+                *(
+                    [
+                        "- Confidence: each decision comes with the agents' mean advantage over "
+                        f"staying and its spread. On the test bars: {plain(confidence)}"
+                    ]
+                    if confidence
+                    else []
+                ),
                 f"- Seed {data.seed}, version {plain(data.version)}",
             ]
         ),

@@ -23,6 +23,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import (
     PORTFOLIO,
     StrategyResult,
 )
+from reinforcestrategycreator_pipeline.reporting.confidence import TERMS, says, z_of
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.reporting.words import portfolio_note
 
@@ -148,8 +149,11 @@ def _growth(equity: Array, start: int, end: int) -> float | None:
 
 
 def shown_trades(result: StrategyResult, limit: int = TRADES_SHOWN) -> list[dict[str, Any]]:
-    """Return the `limit` trades with the largest absolute result, by time, as mappings."""
-    trades = result.trades
+    """Return the `limit` trades with the largest absolute result, by time, as mappings.
+
+    If the strategy says how sure it was of them, ``z`` is its advantage over the spread.
+    """
+    trades = result.trades.assign(z=z_of(result.trades)) if says(result) else result.trades
     if not len(trades):
         return []
     if len(trades) > limit:
@@ -237,7 +241,8 @@ def _periods(data: ReportData) -> str:
 
 
 def definitions(data: ReportData) -> list[tuple[str, str]]:
-    """Return label and definition of each metric in the report."""
+    """Return label and definition of each metric and term in the report."""
     shown = data.judgement.metrics[data.assets[0]][data.policy]
     infos = data.judgement.infos.values()
-    return [(info.label, info.definition) for info in infos if info.key in shown]
+    found = [(info.label, info.definition) for info in infos if info.key in shown]
+    return [*found, *(TERMS if says(data.results[data.assets[0]][data.policy]) else ())]

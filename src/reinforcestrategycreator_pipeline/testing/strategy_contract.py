@@ -85,6 +85,29 @@ class StrategyContract:
             one = [policy.decide(asset.features[t], i, bars) for i in range(len(policy.positions))]
             assert one == table[t].tolist()
 
+    def test_bar_by_bar_it_is_as_sure_as_in_the_table(self, policy):
+        asset = asset_with_history(60, 9)
+        sure, past = policy.confidence_table(asset), len(asset.columns["close"]) - 60
+        if sure is None:
+            pytest.skip("does not say how sure it is")
+        for t in range(59):
+            bars = {name: x[: past + t + 1] for name, x in asset.columns.items()}
+            for i in range(len(policy.positions)):
+                one = policy.confidence_of(asset.features[t], i, bars)
+                assert one == (sure.advantage_bps[t, i], sure.spread_bps[t, i])
+
+    def test_it_says_of_every_decision_how_sure_it_is(self, policy):
+        asset = asset_with_history(60, 9)
+        sure, table = policy.confidence_table(asset), policy.table(asset)
+        if sure is None:
+            pytest.skip("does not say how sure it is")
+        for values in sure:
+            assert values.shape == table.shape
+            assert values.dtype == np.float64
+            assert np.isfinite(values).all()
+        assert (sure.spread_bps >= 0).all()
+        assert (sure.advantage_bps[table == np.arange(len(policy.positions))] == 0).all()
+
     def test_the_future_changes_no_past_decision(self, policy):
         if not policy.causal:
             pytest.skip("knows the future")
@@ -101,6 +124,15 @@ class StrategyContract:
             close, open_ = changed["close"][-50:], changed["open"][-50:]
             other = AssetBars("A", asset.times, open_, close, features, changed)
             assert (policy.table(other)[: t + 1] == whole[: t + 1]).all()
+
+    def test_the_future_changes_no_past_confidence(self, policy):
+        asset = asset_with_history(50, 11)
+        whole = policy.confidence_table(asset)
+        if whole is None:
+            pytest.skip("does not say how sure it is")
+        for t in range(49):
+            for short, full in zip(policy.confidence_table(cut(asset, t + 2)), whole, strict=True):
+                assert (short == full[: t + 1]).all()
 
     def test_the_same_seed_gives_the_same_bytes(self, strategy, tmp_path):
         for name in ("a", "b"):

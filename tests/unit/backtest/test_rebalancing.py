@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, compare, ends_of
+from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, Decider, compare, ends_of
 from reinforcestrategycreator_pipeline.backtesting.rebalancing import deposits_of, trade_together
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
@@ -171,14 +171,14 @@ def test_a_wrong_rule_is_refused(wrong):
         TradingRules(rebalance=wrong)
 
 
-class Follows:
+class Follows(Decider):
     """Long after a rise."""
 
     def targets(self, asset):
         return (np.diff(asset.close, prepend=asset.close[0])[:-1] > 0).astype(float)
 
 
-class Holds:
+class Holds(Decider):
     def targets(self, asset):
         return np.ones(len(asset.times) - 1)
 
@@ -213,3 +213,32 @@ def test_policy_benchmarks_and_shifts_are_all_rebalanced_and_assets_are_alone():
         assert found == pytest.approx(one, rel=1e-12)
     assert alone.percentile["A"] == together.percentile["A"]
     assert together.percentile[PORTFOLIO] is not None
+
+
+class Sure(Follows):
+    """Follows, as sure as its number in the row, with a spread of 2 bps."""
+
+    def confidence_of_targets(self, asset):
+        n = len(asset.times) - 1
+        return np.arange(float(n)), np.full(n, 2.0)
+
+
+@pytest.mark.parametrize("rule", ["never", "weekly"])
+def test_each_trade_of_a_comparison_says_how_sure_it_was(rule):
+    bars = tuple(random_asset(80, seed, symbol) for seed, symbol in enumerate("AB"))
+    span = MarketSpan(bars, Inputs(("x", "y", "z")), TradingRules(costs=DEAR, rebalance=rule))
+    results = compare({"it": Sure(), "hold": Holds()}, span, 40, Seeds(1)).results
+    for symbol in "AB":
+        assert results[symbol]["it"].advantage_bps.tolist() == list(range(79))
+    trades = results[PORTFOLIO]["it"].trades
+    # It enters at the open after the decision, and the trade is stamped with that bar's close.
+    places = [
+        int(np.searchsorted(bars["AB".index(t.symbol)].times, t.entry_time.value)) - 1
+        for t in trades.itertuples()
+    ]
+    assert len(trades) > 20
+    assert trades["advantage_bps"].tolist() == places
+    assert set(trades["spread_bps"]) == {2.0}
+    assert results[PORTFOLIO]["it"].advantage_bps is None
+    for label in ("hold", RANDOM):
+        assert "advantage_bps" not in results[PORTFOLIO][label].trades

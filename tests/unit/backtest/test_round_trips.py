@@ -179,3 +179,31 @@ def test_a_ruin_at_the_last_bar_is_not_an_open_trade():
     trade = run(asset_of([10, 10, 10], [10, 10, 21]), [-1, -1]).trades.iloc[0]
     assert (trade["exit_time"].value / DAY, trade["exit_price"], trade["open"]) == (2, 21.0, False)
     assert trade["bars"] == 2
+
+
+def test_how_sure_it_was_at_the_decision_to_enter():
+    """Enters at decisions 1 (resized at 2), 3 (a reversal) and 5.
+
+    decision   0    1    2    3    4    5
+    target     0    1   0.5  -1    0    1
+    """
+    bars = random_asset(7)
+    advantage, spread = np.array([0.0, 8, 3, 21, 5, 2]), np.array([0.0, 4, 1, 7, 9, 6])
+    targets = np.array([0, 1, 0.5, -1, 0, 1])
+    result = run_backtest("it", bars, targets, DEAR, 1e3, confidence=(advantage, spread))
+    assert result.trades["advantage_bps"].tolist() == [8, 21, 2]
+    assert result.trades["spread_bps"].tolist() == [4, 7, 6]
+    assert result.advantage_bps.tolist() == advantage.tolist()
+    assert result.spread_bps.tolist() == spread.tolist()
+    silent = run(bars, targets, DEAR)
+    assert (silent.advantage_bps, silent.spread_bps) == (None, None)
+    assert list(silent.trades) == list(result.trades)[:-2]
+
+
+def test_a_ruined_account_is_sure_of_nothing_after_the_bar_of_its_ruin():
+    # Twice long at 10; the price falls to 4 in the session of bar 2, decided at 1.
+    bars = asset_of([10, 10, 10, 4, 4], [10, 10, 4, 4, 4])
+    said = (np.array([5.0, 0, 0, 0]), np.array([1.0, 0, 0, 0]))
+    result = run_backtest("it", bars, np.full(4, 2.0), FREE, 1e3, confidence=said)
+    for values, entry in ((result.advantage_bps, 5), (result.spread_bps, 1)):
+        np.testing.assert_array_equal(values, [entry, 0, np.nan, np.nan])

@@ -104,3 +104,48 @@ def test_what_is_no_result_is_refused(tmp_path):
     bars.write_bytes(bars.read_bytes()[:-9])
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_results(bars, trades)
+
+
+class TestConfidence:
+    """Of three strategies on two assets one says how sure it was; it never trades on the second."""
+
+    @pytest.fixture
+    def results(self):
+        results = {}
+        for symbol, target in (("A", 1.0), ("B", 0.0)):
+            bars = random_asset(4, 1, symbol)
+            said = (np.array([7.5, 0, 0]) * target, np.array([2.5, 0, 0]) * target)
+            results[symbol] = {
+                "sure": run_backtest("sure", bars, np.full(3, target), DEAR, 1e3, confidence=said),
+                "hold": run_backtest("hold", bars, np.ones(3), DEAR, 1e3),
+                "flat": run_backtest("flat", bars, np.zeros(3), DEAR, 1e3),
+            }
+        names = results["A"]
+        portfolio = {n: combine([found[n] for found in results.values()]) for n in names}
+        return {"PORTFOLIO": portfolio, **results}
+
+    def test_round_trip(self, tmp_path, results):
+        paths = write(tmp_path, results)
+        first, back = [path.read_bytes() for path in paths], read_results(*paths)
+        assert [path.read_bytes() for path in write(tmp_path, back)] == first
+        for symbol in ("A", "B"):
+            for name in ("advantage_bps", "spread_bps"):
+                own = getattr(results[symbol]["sure"], name)
+                assert getattr(back[symbol]["sure"], name).tobytes() == own.tobytes()
+        for symbol, name in (("PORTFOLIO", "sure"), ("A", "hold"), ("B", "flat")):
+            assert back[symbol][name].advantage_bps is None
+            assert back[symbol][name].spread_bps is None
+        for symbol, found in results.items():
+            for name, result in found.items():
+                assert list(back[symbol][name].trades) == list(result.trades)
+        for symbol, values in (("PORTFOLIO", [7.5]), ("A", [7.5]), ("B", [])):
+            assert back[symbol]["sure"].trades["advantage_bps"].tolist() == values
+
+    def test_the_table_for_people(self, results):
+        table = bars_table(results).set_index(["symbol", "strategy"])
+        own = table.loc[("A", "sure")]
+        np.testing.assert_array_equal(own["advantage_bps"], [np.nan, 7.5, 0, 0])
+        np.testing.assert_array_equal(own["spread_bps"], [np.nan, 2.5, 0, 0])
+        assert table.loc[("A", "hold"), "spread_bps"].isna().all()
+        del results["PORTFOLIO"]["sure"], results["A"]["sure"], results["B"]["sure"]
+        assert "advantage_bps" not in bars_table(results)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from deployment_cases import frame_of, on_paper, trader_of
-from policy_cases import plain_network, random_policy, random_weights
+from policy_cases import plain_network, random_policy, random_weights, sure_policy
 
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.deployment.brokers.base import OrderError, OrderUpdate
@@ -36,6 +36,11 @@ def backtest(policy, asset, costs):
 def paper(policy, asset, costs, make_broker=SimulatedBroker):
     market = PaperMarket(asset.symbol, START, costs)
     return on_paper(policy, frame_of(asset), 0, market, make_broker)
+
+
+def sure_backtest(policy, asset, costs):
+    said = policy.confidence_of_targets(asset)
+    return run_backtest("it", asset, policy.targets(asset), costs, START, confidence=said)
 
 
 def equal(result, expected, asset):
@@ -278,3 +283,52 @@ def test_the_first_decision_needs_a_next_bar(bars, start):
     trader = trader_of(random_policy(3, (0.0, 1.0)), frame, PaperMarket("A", START, DEAR))
     with pytest.raises(DataError, match=f"at a row from 0 to {bars - 2}. Got {start} instead"):
         paper_trade(trader, frame.iloc[:bars], start)
+
+
+class TestConfidence:
+    @pytest.mark.parametrize(("grid", "volatility"), [((0.0, 1.0), 0.02), ((-1.0, 0.0, 4.0), 0.2)])
+    def test_on_paper_it_is_as_sure_as_in_the_backtest(self, grid, volatility):
+        ruined = 0
+        for seed in range(6):
+            asset, policy = random_asset(120, seed, volatility=volatility), sure_policy(grid)
+            expected, result = sure_backtest(policy, asset, DEAR), paper(policy, asset, DEAR)
+            for name, values in result.confidence._asdict().items():
+                np.testing.assert_array_equal(values, getattr(expected, name))
+            ruined += result.ruined
+        assert (ruined > 0) == (max(grid) > 1)
+
+    def test_every_move_is_in_the_summary_by_hand(self):
+        asset = asset_of([10.0] * 5, [10.0] * 5, times=np.arange(5) * 3_600 * 10**9)
+        rows = [[3.0, 2.0], [5.0, 1.0], [-7.0, 4.0], [-1.0, 6.0], [9.0, 9.0]]
+        asset = dataclasses.replace(asset, features=np.array(rows))
+        result = paper(sure_policy(names=("f0", "f1")), asset, FREE)
+        assert result.exposure.tolist() == [1, 1, 0, 0]
+        assert result.confidence.advantage_bps.tolist() == [3, 0, 7, 0]
+        assert result.confidence.spread_bps.tolist() == [2, 0, 4, 0]
+        assert result.summary()["moves"] == [
+            {
+                "decided": "1970-01-01T00:00:00+00:00",
+                "target": 1.0,
+                "advantage_bps": 3.0,
+                "spread_bps": 2.0,
+            },
+            {
+                "decided": "1970-01-01T02:00:00+00:00",
+                "target": 0.0,
+                "advantage_bps": 7.0,
+                "spread_bps": 4.0,
+            },
+        ]
+
+    def test_each_bar_says_it_and_a_silent_policy_nothing(self):
+        asset = random_asset(30, 1)
+        for policy in (sure_policy(), random_policy(3, (0.0, 1.0))):
+            frame = frame_of(asset)
+            trader = trader_of(policy, frame, PaperMarket("A", START, DEAR))
+            (bar,) = recorded(frame.iloc[:1], "A", trader.stream.rules.columns)
+            said = trader.push(bar, confirmed=True, now=bar.time).confidence
+            assert said == policy.confidence_of(asset.features[0], policy.flat)
+        assert said is None
+        result = paper(policy, asset, DEAR)
+        assert result.confidence is None
+        assert "moves" not in result.summary()

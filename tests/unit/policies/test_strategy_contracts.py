@@ -1,13 +1,14 @@
 """Every registered strategy keeps the contract; so do ones of a user's, and planted faults show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from policy_cases import SureSignPolicy, sure_policy
 
-from reinforcestrategycreator_pipeline.errors import CheckpointError
+from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
-from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
+from reinforcestrategycreator_pipeline.policies.base import Confidence, Policy, load_policy
 from reinforcestrategycreator_pipeline.policies.baselines import (
     BuyAndHold,
     Constant,
@@ -65,6 +66,14 @@ class Signs:
         return SignPolicy(train.rules.positions, train.inputs, x.T @ y)
 
 
+@dataclass(frozen=True)
+class SureSigns:
+    """A strategy whose policy says how sure it is."""
+
+    def fit(self, train, validation, work):
+        return SureSignPolicy(train.rules.positions, train.inputs)
+
+
 class TestShipped(StrategyContract):
     @pytest.fixture(params=sorted(CASES))
     def strategy(self, request):
@@ -75,6 +84,52 @@ class TestOwn(StrategyContract):
     @pytest.fixture
     def strategy(self):
         return Signs()
+
+
+class TestSure(StrategyContract):
+    @pytest.fixture
+    def strategy(self):
+        return SureSigns()
+
+
+class TestConfidence:
+    policy = sure_policy()
+    asset = replace(
+        asset_with_history(5, 1),
+        # Goes long, stays, goes flat, goes long, and the last bar.
+        features=np.array([[3.0, 2, 0], [5.0, 1, 0], [-7.0, 4, 0], [1.0, 0.5, 0], [9.0, 9, 0]]),
+    )
+
+    def test_of_every_previous_target(self):
+        sure = self.policy.confidence_table(self.asset)
+        assert sure.advantage_bps.tolist() == [[3, 0], [5, 0], [0, 7], [1, 0]]
+        assert sure.spread_bps.tolist() == [[2, 0], [1, 0], [0, 4], [0.5, 0]]
+
+    def test_along_the_targets_from_flat(self):
+        assert self.policy.targets(self.asset).tolist() == [1, 1, 0, 1]
+        sure = self.policy.confidence_of_targets(self.asset)
+        assert sure.advantage_bps.tolist() == [3, 0, 7, 1]
+        assert sure.spread_bps.tolist() == [2, 0, 4, 0.5]
+
+    def test_of_one_bar(self):
+        assert self.policy.confidence_of([-7.0, 4.0, 0.0], 1) == (7, 4)
+        assert self.policy.confidence_of([-7.0, 4.0, 0.0], 0) == (0, 0)
+
+    def test_over_more_bars_than_are_computed_at_once(self):
+        long = asset_with_history(5000, 1)
+        sure = self.policy.confidence_table(long)
+        moves = self.policy.table(long) != [0, 1]
+        assert (sure.advantage_bps == moves * np.abs(long.features[:-1, :1])).all()
+
+    def test_a_policy_need_not_say(self):
+        silent = SignPolicy((0.0, 1.0), make_span().inputs, np.ones(3))
+        assert silent.confidence_table(self.asset) is None
+        assert silent.confidence_of_targets(self.asset) is None
+        assert silent.confidence_of([1.0, 2.0, 3.0], 0) is None
+
+    def test_no_number_is_made_of_a_nan(self):
+        with pytest.raises(NonFiniteError, match="no order"):
+            self.policy.confidence_of([np.nan, 0.0, 0.0], 0)
 
 
 def test_every_registered_strategy_is_in_the_suite():
@@ -88,6 +143,25 @@ class Peeking(SignPolicy):
     def choose(self, features, bars):
         rises = np.append(np.diff(bars["close"][-len(features) :]) > 0, False)
         return np.repeat(np.where(rises, 1, 0)[:, None], len(self.positions), axis=1)
+
+
+class Boasting(SureSignPolicy):
+    """Planted faults: sure of staying, its spread is negative, and it looks at other rows."""
+
+    def confidence(self, features, bars):
+        both = np.full((len(features), len(self.positions)), features.mean())
+        return Confidence(both, -np.abs(both))
+
+
+def test_a_confidence_that_cannot_be_is_caught():
+    policy, suite = Boasting((0.0, 1.0), make_span().inputs), StrategyContract()
+    for promise in (
+        suite.test_it_says_of_every_decision_how_sure_it_is,
+        suite.test_bar_by_bar_it_is_as_sure_as_in_the_table,
+        suite.test_the_future_changes_no_past_confidence,
+    ):
+        with pytest.raises(AssertionError):
+            promise(policy)
 
 
 def test_a_policy_that_looks_ahead_is_caught():

@@ -188,11 +188,27 @@ def build_report(symbols=("AAPL", "IBM", "MSFT", "GOOG"), bars=650, seed=7, shor
     )
 
 
+def with_confidence(data):
+    """Return the report of a policy that says how sure it was of each of its trades."""
+
+    def sure(result):
+        n = len(result.trades)
+        said = {"advantage_bps": np.arange(n) + 10.0, "spread_bps": np.full(n, 4.0)}
+        return replace(result, trades=result.trades.assign(**said))
+
+    results = {
+        asset: {name: sure(r) if name == data.policy else r for name, r in strategies.items()}
+        for asset, strategies in data.results.items()
+    }
+    return replace(data, results=results)
+
+
 @pytest.fixture(scope="session")
 def report_kit():
     """The builders, for tests that need a variation."""
     return SimpleNamespace(
         build=build_report,
+        with_confidence=with_confidence,
         simulate=simulate,
         trades_frame=trades_frame,
         judged=judged,

@@ -8,7 +8,7 @@ from chance import rates
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, compare, ends_of
+from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, Decider, compare, ends_of
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
@@ -89,7 +89,7 @@ def test_a_policy_is_not_above_itself():
     assert percent_below(np.array([1.0, 2.0, 3.0, 4.0]), 3.0) == 50.0
 
 
-class Fixed:
+class Fixed(Decider):
     """Given targets, whatever the bars."""
 
     def __init__(self, targets):
@@ -125,7 +125,7 @@ class TestComparison:
 
     def test_planted_skill_stands_out(self):
         """The oracle's timing beats its own exposures at any other time."""
-        oracle = OraclePolicy((0.0, 1.0), Inputs(("f",)), DEAR)
+        oracle = OraclePolicy((0.0, 1.0), Inputs(("x", "y", "z")), DEAR)
         _, found = self.compared(oracle, draws=200)
         assert set(found.percentile.values()) == {100.0}
 

@@ -11,6 +11,7 @@ from reinforcestrategycreator_pipeline.reporting.charts import equity  # noqa: F
 from reinforcestrategycreator_pipeline.reporting.charts import positions  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import training  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import distribution  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import confidence  # noqa: F401
 
 # isort: on
 from reinforcestrategycreator_pipeline.reporting.charts.base import CHARTS, Chart, Times
