@@ -64,6 +64,7 @@ class Afterstates:
         held = rewards[:, same, same] - gap
         moves = gap[rows, :, None] + held[rows, None, :] - rewards[rows]
         cost = moves.mean(axis=0)
+        np.fill_diagonal(cost, 0.0)  # but for rounding, it is
         self.gap: F32 = gap.astype(np.float32)
         self.held: F32 = held.astype(np.float32)
         self.cost: F32 = cost.astype(np.float32)

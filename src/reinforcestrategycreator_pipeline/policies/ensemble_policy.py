@@ -16,7 +16,13 @@ from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.network import apply
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
-from reinforcestrategycreator_pipeline.policies.base import Choices, Columns, Features, Policy
+from reinforcestrategycreator_pipeline.policies.base import (
+    Choices,
+    Columns,
+    Confidence,
+    Features,
+    Policy,
+)
 from reinforcestrategycreator_pipeline.policies.baselines import ConstantPolicy
 from reinforcestrategycreator_pipeline.replay.store import part
 
@@ -120,7 +126,16 @@ class EnsemblePolicy(Policy):
 
     def choose(self, features: Features, bars: Columns) -> Choices:
         """Return the decisions; see `Policy.choose`."""
+        return self._best(*self.advantages(features))
+
+    def confidence(self, features: Features, bars: Columns) -> Confidence:
+        """Return how sure the agents are of the decisions; see `Policy.confidence`."""
         mean, sd = self.advantages(features)
+        best = self._best(mean, sd)[:, :, None]
+        chosen = (np.take_along_axis(x, best, axis=2)[:, :, 0] for x in (mean, sd))
+        return Confidence(*(x * self.unit_bps for x in chosen))
+
+    def _best(self, mean: F64, sd: F64) -> Choices:
         doubted = ~toward(len(self.positions), self.baseline)
         best: Ints = (mean - self.kappa * (doubted * sd)).argmax(axis=2)
         return best
@@ -147,7 +162,8 @@ class EnsemblePolicy(Policy):
         network = self.networks[0]
         scaled = self.scaler.transform(self._checked(features), np.float32)
         rows = np.ascontiguousarray(scaled, network.dtype)[:, None, None, :]
-        u: Array = apply(network.spec, self._weights, rows)[:, :, 0, :, 0]
+        shape = (len(rows), len(self.networks), *rows.shape[2:])
+        u: Array = apply(network.spec, self._weights, np.broadcast_to(rows, shape))[:, :, 0, :, 0]
         finite = np.isfinite(u).all(axis=(1, 2))
         if not finite.all():
             raise NonFiniteError(

@@ -313,20 +313,21 @@ class EnsembleTrainer:
         """
         config, stage = self.config, self.config.stages[self.progress.stage][0]
         shape = (config.value_interval, config.batch_size)
-        rows, picks, returns = [], [], []
-        everything = shape[0] * shape[1] >= len(self._features)
+        everything = np.arange(len(self._features) - 1)
+        rows, picks, returns, first = [], [], [], 0
         for seeds, agent, pool in zip(self.seeds, self.population.agents, self._pools, strict=True):
             rng = seeds.within(stage).generator(f"bars of interval {interval}")
             drawn = pool[rng.integers(len(pool), size=shape)]
-            rows.append(drawn)
-            if everything:
-                needed, pick = np.arange(len(self._features) - 1), drawn
-            else:
-                needed, pick = np.unique(drawn, return_inverse=True)
-            picks.append(pick.reshape(shape) + sum(len(r) for r in returns))
+            needed, pick = everything, drawn
+            if drawn.size < len(everything):
+                needed, inverse = np.unique(drawn, return_inverse=True)
+                pick = inverse.reshape(shape)
             # Before the first evaluation, the networks know nothing: only the next bar counts.
             gamma = config.gamma if interval else 0.0
+            rows.append(drawn)
+            picks.append(pick + first)
             returns.append(self._returns_of(agent, needed, gamma))
+            first += len(needed)
         self._rows, self._picks = np.stack(rows), np.stack(picks)
         self._returns = np.concatenate(returns)
         self._interval = interval

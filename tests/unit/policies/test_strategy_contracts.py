@@ -17,7 +17,9 @@ from reinforcestrategycreator_pipeline.policies.baselines import (
 )
 from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
+from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.dqn_training import TrainingConfig
+from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
 from reinforcestrategycreator_pipeline.policies.linear import Linear
 from reinforcestrategycreator_pipeline.policies.oracle import Oracle
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
@@ -34,6 +36,11 @@ CASES = {
     "dqn": DQNStrategy(
         hyperparameters=SMALL,
         training=TrainingConfig(steps=30, trajectories=8, validation_interval=10),
+    ),
+    "dqn_ensemble": DQNEnsemble(
+        EnsembleTraining(
+            agents=3, hidden_layers=(8,), batch_size=16, value_interval=20, caution=0.0, steps=60
+        )
     ),
     "linear": Linear(horizon=2),
     "constant": Constant(-0.5),
