@@ -68,7 +68,8 @@ def compose_model_card(data: ReportData) -> str:
                 *(
                     [
                         "- Confidence: each decision comes with the agents' mean advantage over "
-                        f"staying and its spread. On the test bars: {plain(confidence)}"
+                        "staying, in bps, and its spread; z is the first over the second. On the "
+                        f"test bars: {plain(confidence)}"
                     ]
                     if confidence
                     else []
