@@ -1,4 +1,4 @@
-"""Afterstates: a market's rewards by part, so that values need not be learned for each old target.
+"""The parts of a market's rewards, with which values need not be learned for each old target.
 
 What follows a decision depends on the new target alone: the old one decides the return of the gap
 before the fill, and what the move costs. So the reward of moving from target h to q at row t is

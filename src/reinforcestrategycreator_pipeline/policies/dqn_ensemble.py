@@ -32,7 +32,7 @@ from reinforcestrategycreator_pipeline.policies.relevance import shrunk
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 ENTERED = 1.01
-"""Costs of the first trade that a baseline is worth at least: more than 1, so that it is made."""
+"""Costs of its first trade that a baseline is worth at least: above 1, or it is not made."""
 CONSTANT = 4.0
 """Agreement up to which the drift of the training bars is put down to chance: 2 deviations."""
 

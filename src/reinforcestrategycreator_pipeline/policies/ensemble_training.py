@@ -187,7 +187,7 @@ class EnsembleTrainer:
     market : ExogenousMarket
         All bars to learn from.
     config : EnsembleTraining
-        Settings.
+        Settings of the training.
     seeds : Seeds
         Source of all random numbers. Agent k draws the same, however many others there are.
     store : CheckpointStore, optional

@@ -1,4 +1,4 @@
-"""How far agents that saw different stretches of time agree on what a feature does.
+"""The agreement of agents that saw different stretches of time on what a feature does.
 
 Agents that were trained on bootstrap samples differ by chance. If a feature's effect is real, they
 have it in common; if it is an accident of some bars, it differs from agent to agent.

@@ -13,7 +13,7 @@ from family_cases import Compared, disagreement
 from test_family_gradients import ALL_ON, HEADS, TOLERANCE
 from test_family_mutants import plant
 
-from reinforcestrategycreator_pipeline.models.learner.training_step import TrainingStep
+from reinforcestrategycreator_pipeline.models.learner.training_step import Following
 
 SWITCHES = ("double_dqn", "dueling", "all_actions")
 FAMILY = [
@@ -98,12 +98,12 @@ def test_double_dqn_by_hand():
 
 
 MUTANTS = {
-    "the mask is not there": ("if batch.mask_t is not None:", "if False:"),
-    "the mask says what is invalid": ("batch.mask_t.reshape", "(~batch.mask_t).reshape"),
-    "the rows are mixed up": ("batch.mask_t.reshape", "batch.mask_t[::-1].reshape"),
+    "the mask is not there": ("if mask_t is not None:", "if False:"),
+    "the mask says what is invalid": ("mask_t.reshape", "(~mask_t).reshape"),
+    "the rows are mixed up": ("mask_t.reshape", "mask_t[::-1].reshape"),
     "the target network chooses": (
-        "values = self.head.values(buffers.choices)",
-        "values = self.head.values(self.by_action(buffers.target.outputs))",
+        "values = self._head.values(self._choices)",
+        "values = self._head.values(self.target.outputs.reshape(self._choices.shape))",
     ),
 }
 
@@ -111,7 +111,7 @@ MUTANTS = {
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("bug", MUTANTS)
 def test_planted_bugs_are_found(monkeypatch, bug, head):
-    plant(monkeypatch, TrainingStep, "run", *MUTANTS[bug])
+    plant(monkeypatch, Following, "bootstrap", *MUTANTS[bug])
     settings = {"double_dqn": True, "dueling": True, "weights": True, **HEADS[head]}
     one = compared(settings, rows=20, n_actions=5, smooth=1e-4)
     assert one.disagreement() > 1e-3

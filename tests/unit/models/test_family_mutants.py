@@ -20,7 +20,7 @@ from test_family_gradients import (
     test_nothing_is_left_of_the_batch_before as check_nothing_is_left,
 )
 
-from reinforcestrategycreator_pipeline.models.learner.training_step import TrainingStep
+from reinforcestrategycreator_pipeline.models.learner.training_step import Following, TrainingStep
 from reinforcestrategycreator_pipeline.nn.heads.c51 import C51
 from reinforcestrategycreator_pipeline.nn.heads.expected import Expected
 from reinforcestrategycreator_pipeline.nn.heads.qr import QR
@@ -110,7 +110,12 @@ MUTANTS = {
     ),
     "no offset": ((Pass, "_normalize", "out += self.weights.offset[i]", "pass"), Q, BOTH),
     "the online network values": (
-        (TrainingStep, "run", "buffers.target_rows.take(best", "buffers.rows.take(best"),
+        (
+            Following,
+            "bootstrap",
+            "self._rows.take(best",
+            "self._choices.reshape(-1, self._rows.shape[1]).take(best",
+        ),
         SQUARED,
         BOTH,
     ),

@@ -41,7 +41,7 @@ class _Buffers:
         self.m = m = b * a if every else b
         self.online = Pass(spec, step.online, b + m if follows and step.double_dqn else b)
         self.s_tm1 = self.online.x[..., :b, :]
-        self.next = _Next(step, self.online, b, m) if follows else None
+        self.following = Following(step, self.online, b, m) if follows else None
         self.backward = Backward(self.online, b, step.gradients)
         d_outputs = np.zeros((*lead, b, a * n), dtype=step.dtype)
         self.d_outputs, self.d_rows = d_outputs, d_outputs.reshape(-1, n)
@@ -59,7 +59,7 @@ class _Buffers:
         self.nothing = np.zeros((math.prod(lead) * m, n), dtype=step.dtype)
 
 
-class _Next:
+class Following:
     """Buffers for the states that follow a batch, and their values."""
 
     def __init__(self, step: TrainingStep, online: Pass, b: int, m: int) -> None:
@@ -201,7 +201,7 @@ class TrainingStep:
         """
         b, every, follows = batch.s_tm1.shape[-2], batch.a_tm1 is None, batch.s_t is not None
         buffers = self._buffers.get((b, every, follows)) or self._make_buffers(b, every, follows)
-        m, online, following = buffers.m, buffers.online, buffers.next
+        m, online, following = buffers.m, buffers.online, buffers.following
         if normalizers is not None:
             self._normalize(batch, buffers, normalizers)
         else:
@@ -260,7 +260,7 @@ class TrainingStep:
         self, batch: Batch, buffers: _Buffers, normalizers: list[RunningNormalizer]
     ) -> None:
         pairs = [(buffers.s_tm1, batch.s_tm1)]
-        if (following := buffers.next) is not None:
+        if (following := buffers.following) is not None:
             assert batch.s_t is not None
             pairs.append((following.s_t, batch.s_t.reshape(following.shape)))
         for out, states in pairs:
