@@ -86,10 +86,10 @@ def head(lines: list[str]) -> list[str]:
         "# Benchmark results",
         "",
         "Written by `make bench` (10 minutes; a virtual environment of its own). Compare ratios: "
-        "times are of one machine and one moment. The section on learning is written by `make "
-        "bench-learning`, which takes 40 minutes or more on two processors, that on the ensemble by "
-        "`make bench-ensemble`, which takes an hour on one; both go on where they were stopped, "
-        "and `make bench` leaves their sections as they are.",
+        "times are of one machine and one moment. `make bench` leaves two sections as they are: "
+        "that on learning, by `make bench-learning` (40 minutes or more on two processors), and "
+        "that on the ensemble, by `make bench-ensemble` (an hour on one). Both go on where they "
+        "were stopped.",
         "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Machine: {processor()}, {os.cpu_count()} cores, {platform.system()}; {blas()}",
