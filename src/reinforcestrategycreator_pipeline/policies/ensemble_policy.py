@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import F64, Array, Bools, Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
 from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.envs.grid import toward
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, shorten
@@ -176,7 +176,7 @@ class EnsemblePolicy(Policy):
         rows = np.ascontiguousarray(scaled, network.dtype)[:, None, None, :]
         shape = (len(rows), len(self.networks), *rows.shape[2:])
         u: Array = apply(network.spec, self.weights, np.broadcast_to(rows, shape))[:, :, 0, :, 0]
-        _require_finite(np.isfinite(u).all(axis=(1, 2)))
+        _require_finite(u)
         return u
 
     @np.errstate(over="ignore", invalid="ignore")  # checked
@@ -205,7 +205,7 @@ class EnsemblePolicy(Policy):
         mean = sum(each[:, k] for k in range(agents)) / agents
         square = sum(np.square(each[:, k] - mean) for k in range(agents))
         sd: F64 = np.sqrt(square / (agents - 1))
-        _require_finite(np.isfinite(sd).all(axis=(1, 2)))
+        _require_finite(sd)
         return mean - self.cost, sd
 
     def describe(self) -> str:
@@ -280,8 +280,9 @@ def _frozen(name: str, array: Array, shape: tuple[int, ...]) -> F64:
     return copy
 
 
-def _require_finite(finite: Bools) -> None:
-    """Raise unless the numbers of every row are finite."""
+def _require_finite(values: Array) -> None:
+    """Raise unless all values, shape (R, n, n) or (R, K, n), are finite."""
+    finite = np.isfinite(values).all(axis=(1, 2))
     if not finite.all():
         raise NonFiniteError(
             f"the values of row {int(finite.argmin())} are not finite, so no order is placed"
