@@ -242,7 +242,7 @@ class EnsemblePolicy(Policy):
         """Rebuild a policy from the result of `to_parts`; further keys are ignored."""
         networks = tuple(_network(k, tensors, header) for k in range(header["agents"]))
         agents = {str(k) for k in range(len(networks))}
-        for name in tensors:
+        for name in sorted(tensors):
             if name not in ("cost", "relevance") and name.partition(".")[0] not in agents:
                 raise ConfigError(
                     f"an ensemble of {len(networks)} agents has no tensor {shorten(repr(name))}."
