@@ -296,7 +296,7 @@ class EnsembleTrainer:
         interval, place = divmod(progress.step, config.value_interval)
         if interval != self._interval:
             self._draw(interval)
-        rows, picks = self._rows[:, place], self._picks[:, place]
+        rows, picks = self._rows[place], self._picks[place]
         batch = Batch(
             self._features.take(rows, axis=0),
             None,
@@ -336,7 +336,7 @@ class EnsembleTrainer:
             picks.append(pick + first)
             returns.append(self._returns_of(agent, needed, gamma))
             first += len(needed)
-        self._rows, self._picks = np.stack(rows), np.stack(picks)
+        self._rows, self._picks = np.stack(rows, axis=1), np.stack(picks, axis=1)  # by step
         self._returns = np.concatenate(returns)
         self._interval = interval
 
