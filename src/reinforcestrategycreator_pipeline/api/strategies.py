@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.policies.baselines import (
 )
 from reinforcestrategycreator_pipeline.policies.catalog import label_of
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
+from reinforcestrategycreator_pipeline.policies.follow_signal import FollowSignal
 from reinforcestrategycreator_pipeline.policies.linear import Linear
 from reinforcestrategycreator_pipeline.policies.oracle import Oracle
 
@@ -22,6 +23,7 @@ __all__ = [
     "Constant",
     "DQNStrategy",
     "Flat",
+    "FollowSignal",
     "Linear",
     "MovingAverageCrossover",
     "Oracle",
