@@ -38,13 +38,10 @@ if sys.argv[3:]:
     __import__(sys.argv[3])
 
 import numpy as np
-from pathlib import Path
 
-from reinforcestrategycreator_pipeline.deployment.package_files import verify_package
-from reinforcestrategycreator_pipeline.policies.base import load_policy
+from reinforcestrategycreator_pipeline.deployment.package_files import load_package
 
-verify_package(sys.argv[1])
-policy = load_policy(Path(sys.argv[1]) / "policy.safetensors")
+policy = load_package(sys.argv[1])
 raw = np.array(json.loads(sys.argv[2]))
 held = range(len(policy.positions))
 sure = [[policy.confidence_of(row, h) for h in held] for row in raw]

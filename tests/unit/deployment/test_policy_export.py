@@ -22,17 +22,22 @@ from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.policy_network import Normalization
+from reinforcestrategycreator_pipeline.policies.base import Work
 from reinforcestrategycreator_pipeline.policies.baselines import (
     ConstantPolicy,
     CrossoverPolicy,
     FallbackPolicy,
 )
+from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.ensemble_policy import (
     BaselinePolicy,
     EnsemblePolicy,
 )
+from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
 from reinforcestrategycreator_pipeline.policies.linear import LinearPolicy
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
+from reinforcestrategycreator_pipeline.seeding import Seeds
+from reinforcestrategycreator_pipeline.testing.strategy_contract import make_span
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before it is loaded
 
@@ -187,6 +192,24 @@ def test_decides_as_the_policy_does(name, evaluator, path):
         some = run(raw[:few], held[:few])
         near(some["scores"], expected[:few], tolerance)
         assert some["target"].shape == (few,)
+
+
+def test_a_trained_ensemble_decides_the_same(evaluator, path):
+    training = EnsembleTraining(
+        agents=4, hidden_layers=(16,), value_interval=20, caution=0.0, steps=60
+    )
+    policy = DQNEnsemble(training, kappa=0.2).fit(make_span(400), make_span(60, 7), Work(Seeds(3)))
+    assert isinstance(policy, EnsemblePolicy)
+    export_policy_onnx(policy, path)
+    raw = np.concatenate([asset.features for asset in make_span(700, 11).assets])
+    assert len(raw) > 1_000
+    table, sure = policy.choose(raw, {}), policy.confidence(raw, {})
+    for held in range(len(policy.positions)):
+        found = evaluator(path)(raw, np.full(len(raw), held))
+        assert found["target"].tolist() == table[:, held].tolist()
+        near(found["advantage_bps"], sure.advantage_bps[:, held], TOLERANCE["float32"])
+        near(found["spread_bps"], sure.spread_bps[:, held], TOLERANCE["float32"])
+        assert len(np.unique(table)) > 1
 
 
 def by_hand(slopes=(1.0, 3.0), **changes):
