@@ -185,8 +185,8 @@ def without_drift(
 ) -> Annotated[F64, "{market.n_positions}"]:
     """Return the worth of each target against the baseline if prices have no drift.
 
-    Each session's return counts with both signs, so that what remains is the reward's aversion to
-    risk: of log growth, half the variance. A target other than the baseline is held for ever, or
+    Each session's return counts with both signs. What remains is the reward's aversion to risk: of
+    log growth, half the variance. A target other than the baseline is held for ever, or
     left at the next bar, whichever is better.
 
     Parameters
