@@ -19,6 +19,7 @@ LONG = """\
 data: {source: synthetic, params: {n_bars: 1500}}
 features: {columns: [{name: returns, horizons: [1, 5, 20]}, {name: rsi}]}
 strategy:
+  name: dqn
   training:
     {steps: 4000, trajectories: 64, validation_interval: 400, checkpoint_interval: 50, patience: 0}
   hyperparameters:

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 SMALL = """\
 strategy:
+  name: dqn
   training: {steps: 600, trajectories: 64, validation_interval: 200, checkpoint_interval: 200,
     fallback: false}
   hyperparameters: {hidden_layers: [16], learning_starts: 512, log_interval: 50}
