@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError, DivergenceErro
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.models.learner.learner import TrainingGroup
 from reinforcestrategycreator_pipeline.models.population import SAME, SAME_LOOP, Population
+from reinforcestrategycreator_pipeline.replay.batch import Batch
 from reinforcestrategycreator_pipeline.replay.stacked import StackedRings
 
 SMALL = {"hidden_layers": [6, 5], "batch_size": 8, "buffer_size": 200, "log_interval": 2}
@@ -389,3 +390,30 @@ def test_a_population_without_the_check_would_go_on(monkeypatch):
     population.train_step()
     assert np.isnan(population.agents[1].learner.networks.weights.flat).any()
     assert np.isfinite(population.agents[0].learner.networks.weights.flat).all()
+
+
+def test_a_batch_without_following_states_holds_whole_returns():
+    """The same bits as with states that follow, all of them terminated."""
+    rng = np.random.default_rng(3)
+    s_tm1 = rng.normal(size=(3, 8, 4)).astype(np.float32)
+    r_t = rng.normal(size=(3, 8, 3)).astype(np.float32)
+    s_t = rng.normal(size=(3, 8, 3, 4)).astype(np.float32)
+    ended = np.ones((3, 8, 3), bool)
+    populations = [built(configs(double_dqn=double)) for double in (False, True, True)]
+    for _ in range(4):
+        for population, following in zip(populations, (s_t, s_t, None), strict=True):
+            population.train_on(Batch(s_tm1, None, r_t, following, ended))
+    first, *others = ([agent.state()[0] for agent in p.agents] for p in populations)
+    for other in others:
+        for a, b in zip(first, other, strict=True):
+            for name, array in a.items():
+                assert array.tobytes() == b[name].tobytes(), name
+
+
+def test_given_batches_train_as_those_of_the_replays_do():
+    ours, theirs = built(configs()), built(configs())
+    for _ in range(5):
+        batch = theirs._sample()
+        ours._sample()  # draws the same, so that the generators are at the same place
+        assert ours.train_on(batch).tolist() == theirs.train_on(batch).tolist()
+    assert_same(ours.agents, theirs.agents)
