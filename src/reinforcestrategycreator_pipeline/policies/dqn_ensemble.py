@@ -112,12 +112,16 @@ class DQNEnsemble(Strict):
         result = trainer.run()
         baseline = self.baseline_of(market)
         work.history[:] = result.history
+        names = train.inputs.names
         work.facts |= {
             "steps": result.steps,
+            "stages": result.stages,
             "agents": self.training.agents,
             "reward_scale": market.reward_scale,
+            "loss_floor": trainer.loss_floor(),
             "baseline": rules.positions[baseline],
-            "relevance": dict(zip(train.inputs.names, result.relevance.tolist(), strict=True)),
+            "relevance": dict(zip(names, result.relevance.tolist(), strict=True)),
+            "agreement": dict(zip(names, result.agreement.tolist(), strict=False)),
             "agreement_needed": result.threshold,
             "unexplained_reward": result.afterstates.residual,
         }

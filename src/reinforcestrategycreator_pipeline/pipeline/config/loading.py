@@ -61,8 +61,8 @@ def load_config(
         Entries ``"dotted.key=value"`` with the value in YAML, or dotted key -> value; later
         entries win.
     environ : mapping, optional
-        Environment, whose ``RSC_CONFIG__SECTION__KEY`` entries apply in alphabetical order, names of
-        components before their keys.
+        Environment, whose ``RSC_CONFIG__SECTION__KEY`` entries apply in alphabetical order, but
+        names of components before their other keys.
     given : mapping, optional
         Configuration from Python, in place of a file; its values may be objects.
     arguments : mapping of str to value, optional
