@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
 from reinforcestrategycreator_pipeline.policies.base import Confidence, Policy
+from reinforcestrategycreator_pipeline.policies.ensemble_policy import EnsemblePolicy
 from reinforcestrategycreator_pipeline.policies.q_policy import QPolicy
 
 
@@ -73,3 +74,36 @@ def random_policy(n_features, positions, seed=0, hidden=(16, 8), dtype=np.float3
         ),
         network=random_network((n_features + n, *hidden, n), seed, dtype),
     )
+
+
+def random_ensemble(
+    n_features, positions, seed=0, agents=4, hidden=(16, 8), dtype=np.float32, options=(), **changes
+):
+    """Return an ensemble that decides erratically but reproducibly.
+
+    One feature is constant, and `options` are switches of the networks: dueling, layer_norm.
+    """
+    rng = np.random.default_rng(seed + 2000)
+    n = len(positions)
+    spec = NetworkSpec(n_features, hidden, n, **dict.fromkeys(options, True))
+    networks = []
+    for _ in range(agents):
+        weights = {
+            name: rng.normal(1.0 if name.startswith("gain") else 0.0, 0.7, shape).astype(dtype)
+            for name, shape in spec.effective_shapes.items()
+        }
+        networks.append(PolicyNetwork(spec, weights, "expected", {"huber_delta": 1.0}))
+    scale = rng.uniform(0.5, 2.0, n_features)
+    scale[-1] = 0.0
+    names = tuple(f"f{i}" for i in range(n_features))
+    given = {
+        "inputs": Inputs(names, 0, ({"name": "column", "columns": list(names)},)),
+        "scaler": FittedScaler(rng.normal(0.0, 0.1, n_features), scale, 2.5),
+        "networks": tuple(networks),
+        "cost": 0.1 * np.abs(np.subtract.outer(positions, positions)),
+        "unit_bps": 12.5,
+        "baseline": positions.index(0.0),
+        "kappa": 0.5,
+        "relevance": np.ones(n_features),
+    }
+    return EnsemblePolicy(positions=positions, **{**given, **changes})

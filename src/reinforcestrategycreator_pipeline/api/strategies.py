@@ -15,6 +15,7 @@ from reinforcestrategycreator_pipeline.policies.catalog import label_of
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
+from reinforcestrategycreator_pipeline.policies.follow_signal import FollowSignal
 from reinforcestrategycreator_pipeline.policies.linear import Linear
 from reinforcestrategycreator_pipeline.policies.oracle import Oracle
 
@@ -26,6 +27,7 @@ __all__ = [
     "DQNStrategy",
     "EnsembleTraining",
     "Flat",
+    "FollowSignal",
     "Linear",
     "MovingAverageCrossover",
     "Oracle",

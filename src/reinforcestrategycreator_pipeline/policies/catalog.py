@@ -9,6 +9,7 @@ from reinforcestrategycreator_pipeline.policies import (
     baselines,
     dqn,
     dqn_ensemble,
+    follow_signal,
     linear,
     oracle,
 )
@@ -22,6 +23,7 @@ SHIPPED = (
     baselines.BuyAndHold,
     baselines.Flat,
     baselines.MovingAverageCrossover,
+    follow_signal.FollowSignal,
     oracle.Oracle,
 )
 BENCHMARKS = (

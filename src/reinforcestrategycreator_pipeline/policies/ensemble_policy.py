@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
+from reinforcestrategycreator_pipeline.checks import require_int, require_number
 from reinforcestrategycreator_pipeline.envs.grid import toward
-from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
+from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, shorten
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler
 from reinforcestrategycreator_pipeline.nn.network import apply
@@ -25,6 +26,8 @@ from reinforcestrategycreator_pipeline.policies.base import (
 )
 from reinforcestrategycreator_pipeline.policies.baselines import ConstantPolicy
 from reinforcestrategycreator_pipeline.replay.store import part
+
+OWNER = "EnsemblePolicy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,19 +108,28 @@ class EnsemblePolicy(Policy):
                 f"{n_features} inputs and one output for each of {n} actions. "
                 f"Got {spec.n_inputs}, {spec.n_outputs}, and {spec.n_actions} instead."
             )
+        first = self.networks[0]
         for network in self.networks:
-            if network.spec != spec or network.dtype != self.networks[0].dtype:
+            if network.to_header() != first.to_header() or network.dtype != first.dtype:
                 raise ConfigError("the networks of an ensemble must be alike.")
-        if self.cost.shape != (n, n) or self.relevance.shape != (n_features,):
+        if first.head_name != "expected" or first.normalization is not None or first.masked:
             raise ConfigError(
-                f"an ensemble with {n_features} features and {n} positions needs a cost of shape "
-                f"{(n, n)} and a relevance of shape {(n_features,)}. "
-                f"Got {self.cost.shape} and {self.relevance.shape} instead."
+                "the networks of an ensemble must have the head 'expected', and neither normalized "
+                "observations nor action masks."
             )
+        require_int(OWNER, "baseline", self.baseline, 0, n - 1)
+        require_number(OWNER, "kappa", self.kappa, low=0.0)
+        require_number(OWNER, "unit_bps", self.unit_bps, above=0.0)
+        for name, shape in (("cost", (n, n)), ("relevance", (n_features,))):
+            object.__setattr__(self, name, _frozen(name, getattr(self, name), shape))
+        if self.cost.diagonal().any():
+            raise ConfigError("the cost of an ensemble must be 0 for staying.")
+        if not ((self.relevance >= 0.0) & (self.relevance <= 1.0)).all():
+            raise ConfigError("the relevance of an ensemble must be in [0, 1].")
 
     @cached_property
-    def _weights(self) -> dict[str, Array]:
-        """Weights of all networks, stacked; the biases are rows that every bar shares."""
+    def weights(self) -> dict[str, Array]:
+        """Weights (K, fan_in, fan_out) of all networks, and biases (K, 1, fan_out)."""
         stacked = {}
         for name in self.networks[0].weights:
             arrays = np.stack([network.weights[name] for network in self.networks])
@@ -163,14 +175,11 @@ class EnsemblePolicy(Policy):
         scaled = self.scaler.transform(self._checked(features), np.float32)
         rows = np.ascontiguousarray(scaled, network.dtype)[:, None, None, :]
         shape = (len(rows), len(self.networks), *rows.shape[2:])
-        u: Array = apply(network.spec, self._weights, np.broadcast_to(rows, shape))[:, :, 0, :, 0]
-        finite = np.isfinite(u).all(axis=(1, 2))
-        if not finite.all():
-            raise NonFiniteError(
-                f"the values of row {int(finite.argmin())} are not finite, so no order is placed"
-            )
+        u: Array = apply(network.spec, self.weights, np.broadcast_to(rows, shape))[:, :, 0, :, 0]
+        _require_finite(u)
         return u
 
+    @np.errstate(over="ignore", invalid="ignore")  # checked
     def advantages(self, features: F64) -> tuple[F64, F64]:
         """Return the mean advantage over staying, net of costs, and its spread over the agents.
 
@@ -183,6 +192,11 @@ class EnsemblePolicy(Policy):
         -------
         mean, sd : ndarray of float64, shape (R, n, n)
             In the networks' unit, from each previous target to each target; 0 for staying.
+
+        Raises
+        ------
+        NonFiniteError
+            If a feature, a value or the spread is not finite.
         """
         u = self.values(features).astype(np.float64)
         agents = len(self.networks)
@@ -191,6 +205,7 @@ class EnsemblePolicy(Policy):
         mean = sum(each[:, k] for k in range(agents)) / agents
         square = sum(np.square(each[:, k] - mean) for k in range(agents))
         sd: F64 = np.sqrt(square / (agents - 1))
+        _require_finite(sd)
         return mean - self.cost, sd
 
     def describe(self) -> str:
@@ -225,17 +240,50 @@ class EnsemblePolicy(Policy):
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> EnsemblePolicy:
         """Rebuild a policy from the result of `to_parts`; further keys are ignored."""
+        networks = tuple(_network(k, tensors, header) for k in range(header["agents"]))
+        agents = {str(k) for k in range(len(networks))}
+        for name in sorted(tensors):
+            if name not in ("cost", "relevance") and name.partition(".")[0] not in agents:
+                raise ConfigError(
+                    f"an ensemble of {len(networks)} agents has no tensor {shorten(repr(name))}."
+                )
         return cls(
             positions=tuple(header["positions"]),
             inputs=Inputs.from_json(header["inputs"]),
             scaler=FittedScaler.from_dict(header["scaler"]),
-            networks=tuple(
-                PolicyNetwork.from_parts(part(tensors, f"{k}."), header)
-                for k in range(header["agents"])
-            ),
+            networks=networks,
             cost=tensors["cost"],
             unit_bps=header["unit_bps"],
             baseline=header["baseline"],
             kappa=header["kappa"],
             relevance=tensors["relevance"],
+        )
+
+
+def _network(k: int, tensors: Mapping[str, Array], header: Mapping[str, Any]) -> PolicyNetwork:
+    """Return the network of agent k."""
+    try:
+        return PolicyNetwork.from_parts(part(tensors, f"{k}."), header)
+    except ConfigError as error:
+        raise ConfigError(f"agent {k}: {error}") from error
+
+
+def _frozen(name: str, array: Array, shape: tuple[int, ...]) -> F64:
+    """Return a read-only copy, checked for its shape, type and finite values."""
+    if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+        raise ConfigError(
+            f"the {name} of this ensemble must be finite float64 of shape {shape}. "
+            f"Got {array.dtype} of shape {array.shape}."
+        )
+    copy: F64 = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def _require_finite(values: Array) -> None:
+    """Raise unless all values, shape (R, n, n) or (R, K, n), are finite."""
+    finite = np.isfinite(values).all(axis=(1, 2))
+    if not finite.all():
+        raise NonFiniteError(
+            f"the values of row {int(finite.argmin())} are not finite, so no order is placed"
         )

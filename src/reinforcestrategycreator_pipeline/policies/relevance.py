@@ -39,8 +39,8 @@ def agreement(
     Returns
     -------
     ndarray of float64, shape (F,)
-        E[mean^2] / E[variance], over bars and actions; 0 if no agent reacts. With K agents it is
-        1 / K on average if they have nothing in common.
+        E[mean^2] / E[variance], over bars and actions; 0 if no agent reacts, infinity if all react
+        alike. With K agents it is 1 / K on average if they have nothing in common.
     """
     n, n_features = features.shape
     rows = rng.choice(n, min(ROWS, n), replace=False)
@@ -53,7 +53,8 @@ def agreement(
         effect = before - _centered(values, other)
         common = np.square(effect.mean(axis=0)).mean()
         variance = effect.var(axis=0, ddof=1).mean()
-        ratios[f] = common / variance if variance > 0.0 else 0.0
+        if common > 0.0:
+            ratios[f] = common / variance if variance > 0.0 else np.inf
     return ratios
 
 
@@ -65,7 +66,7 @@ def _centered(values: Sequence[Callable[[Array], Array]], rows: Array) -> F64:
 
 
 def shrunk(ratio: Floats | float, threshold: float) -> F64:
-    """Return the factor in [0, 1) for an effect with this `agreement`: 1 - threshold / ratio.
+    """Return the factor in [0, 1] for an effect with this `agreement`: 1 - threshold / ratio.
 
     It is the positive-part shrinkage of James & Stein (1961): the part of a squared effect that
     exceeds what chance explains. 0 at or below the threshold.

@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.policies.baselines import (
     Flat,
     MovingAverageCrossover,
 )
+from reinforcestrategycreator_pipeline.policies.follow_signal import FollowSignal
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.testing.strategy_contract import (
     asset_with_history,
@@ -78,3 +79,19 @@ class TestMovingAverageCrossover:
 def test_bad_config_is_refused(config, message):
     with pytest.raises(ConfigError, match=message):
         MovingAverageCrossover(**config)
+
+
+def test_a_signal_is_followed_and_kept_in_between():
+    span = make_span(grid=(-1.0, 0.0, 1.0))
+    policy = FollowSignal("f1", threshold=0.5).fit(span, span, Work(Seeds(0)))
+    signal = np.array([0.6, 0.5, -0.5, -0.6, 0.0])
+    features = np.column_stack([np.full(5, 9.0), signal, np.full(5, -9.0)])
+    table = policy.choose(features, {})
+    assert table.tolist() == [[2, 2, 2], [0, 1, 2], [0, 1, 2], [0, 0, 0], [0, 1, 2]]
+    assert policy.describe() == "follows f1: high above 0.5, low below -0.5"
+
+
+def test_a_signal_that_is_not_there_is_named():
+    span = make_span()
+    with pytest.raises(ConfigError, match=r"no feature 'f11'.*f1"):
+        FollowSignal("f11").fit(span, span, Work(Seeds(0)))

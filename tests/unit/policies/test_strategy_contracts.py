@@ -20,6 +20,7 @@ from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.dqn_training import TrainingConfig
 from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
+from reinforcestrategycreator_pipeline.policies.follow_signal import FollowSignal
 from reinforcestrategycreator_pipeline.policies.linear import Linear
 from reinforcestrategycreator_pipeline.policies.oracle import Oracle
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors, write_tensors
@@ -47,6 +48,7 @@ CASES = {
     "buy_and_hold": BuyAndHold(),
     "flat": Flat(),
     "moving_average_crossover": MovingAverageCrossover(3, 10),
+    "follow_signal": FollowSignal("f1", 0.5),
     "oracle": Oracle(),
 }
 
