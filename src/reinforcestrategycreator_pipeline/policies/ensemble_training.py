@@ -107,6 +107,12 @@ class EnsembleTraining(Strict):
         return ("screening", self.screening_steps, self.screening_weight_decay), deciding
 
     @property
+    def drawn_at_once(self) -> int:
+        """Bars that are drawn for an agent at once: those until its next target networks."""
+        longest = max(steps for _, steps, _ in self.stages)
+        return min(self.value_interval, longest) * self.batch_size
+
+    @property
     def total_steps(self) -> int:
         """Training steps of all stages."""
         return sum(steps for _, steps, _ in self.stages)
@@ -320,8 +326,9 @@ class EnsembleTrainer:
         The target networks change only between two intervals, so one evaluation serves many steps:
         on all bars, or on those that are drawn if these are fewer.
         """
-        config, stage = self.config, self.config.stages[self.progress.stage][0]
-        shape = (config.value_interval, config.batch_size)
+        config, (stage, steps, _) = self.config, self.config.stages[self.progress.stage]
+        left = steps - interval * config.value_interval
+        shape = (min(config.value_interval, left), config.batch_size)
         everything = np.arange(len(self._features) - 1)
         rows, picks, returns, first = [], [], [], 0
         for seeds, agent, pool in zip(self.seeds, self.population.agents, self._pools, strict=True):
