@@ -89,7 +89,10 @@ class Afterstates:
         gamma : float
             Discount per bar, in [0, 1].
         """
-        best = (values[:, None, :] - self.cost).max(axis=2)
+        # Reducing a long last axis is fast in NumPy, and reducing a short one very slow.
+        best = values[:, :1] - self.cost[:, 0]
+        for target in range(1, values.shape[1]):
+            np.maximum(best, values[:, target, None] - self.cost[:, target], out=best)
         best += self.gap.take(rows + 1, axis=0)
         best *= self.alive.take(rows, axis=0)
         best *= np.float32(gamma)

@@ -108,7 +108,7 @@ def adam_step_of_agents(
     """
     arrays = [parameters, gradients, m, v]
     k, size = parameters.shape
-    if all(n == numbers[0] for n in numbers):
+    if numbers.count(numbers[0]) == k:
         w, g, m_b, v_b = (a.reshape(-1) for a in arrays)
         adam_step(w, g, m_b, v_b, scratch, numbers[0])
         return

@@ -9,6 +9,7 @@ A second, strongly regularized one is trained on what is left.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,8 @@ FEWEST_BLOCKS = 8
 """A series is divided into at least so many blocks on average, however long a block should be."""
 NS_PER_DAY = 86_400 * 10**9
 LOG_INTERVAL = 100
+SCREENING, DECIDING = "screening", "deciding"
+DECAY_TIMES = 3_000
 Row = dict[str, float | None]
 
 
@@ -79,7 +82,9 @@ class EnsembleTraining(Strict):
         Factor of the agreement that a feature needs, >= 0; with 0, all features are kept as they
         are, and the agents that would judge them are not trained.
     steps, weight_decay : int, float
-        Training steps and weight decay of the agents that decide.
+        Training steps and weight decay of the agents that decide. With more than 3,000 distinct
+        times of bars, the decay is multiplied by the root of 3,000 over their number: the more
+        data, the less has to be held back.
     checkpoint_interval : int
         Training steps between two checkpoints.
     """
@@ -101,10 +106,10 @@ class EnsembleTraining(Strict):
     @property
     def stages(self) -> tuple[tuple[str, int, float], ...]:
         """Name, steps, and weight decay of each ensemble that is trained."""
-        deciding = ("deciding", self.steps, self.weight_decay)
+        deciding = (DECIDING, self.steps, self.weight_decay)
         if self.caution == 0.0:
             return (deciding,)
-        return ("screening", self.screening_steps, self.screening_weight_decay), deciding
+        return (SCREENING, self.screening_steps, self.screening_weight_decay), deciding
 
     @property
     def drawn_at_once(self) -> int:
@@ -225,6 +230,7 @@ class EnsembleTrainer:
         self._rng = seeds.within("relevance").generator("bars")
         times, self._pools = self._samples()
         self.threshold = config.caution * threshold_for(times)
+        self._decay = min(1.0, math.sqrt(DECAY_TIMES / times))
         settings: dict[str, Any] = dataclasses.asdict(replace(config, checkpoint_interval=1))
         settings["hidden_layers"] = list(config.hidden_layers)  # as JSON gives it back
         self._identity = {
@@ -259,6 +265,8 @@ class EnsembleTrainer:
     def _enter(self) -> None:
         """Make new agents for the stage at hand."""
         name, _, weight_decay = self.config.stages[self.progress.stage]
+        if name == DECIDING:
+            weight_decay *= self._decay
         hyperparameters = self.config.hyperparameters(weight_decay)
         self.population = Population(
             [DQNConfig(hyperparameters, seeds.within(name).integer()) for seeds in self.seeds]
@@ -303,7 +311,7 @@ class EnsembleTrainer:
         interval, place = divmod(progress.step, config.value_interval)
         if interval != self._interval:
             self._draw(interval)
-        rows, picks = self._rows[:, place], self._picks[:, place]
+        rows, picks = self._rows[place], self._picks[place]
         batch = Batch(
             self._features.take(rows, axis=0),
             None,
@@ -344,7 +352,7 @@ class EnsembleTrainer:
             picks.append(pick + first)
             returns.append(self._returns_of(agent, needed, gamma))
             first += len(needed)
-        self._rows, self._picks = np.stack(rows), np.stack(picks)
+        self._rows, self._picks = np.stack(rows, axis=1), np.stack(picks, axis=1)  # by step
         self._returns = np.concatenate(returns)
         self._interval = interval
 

@@ -8,6 +8,7 @@ from test_trainer_resume import Archive
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import CheckpointError, NonFiniteError
 from reinforcestrategycreator_pipeline.nn.network import apply
+from reinforcestrategycreator_pipeline.policies import ensemble_training
 from reinforcestrategycreator_pipeline.policies.ensemble_training import (
     EnsembleTrainer,
     EnsembleTraining,
@@ -156,3 +157,16 @@ def test_numbers_that_are_not_finite_stop_it_and_name_the_agent():
     trainer.population.agents[1].q_network["weights"]["W0"][0, 0] = np.nan
     with pytest.raises(NonFiniteError, match="agent 1 of 3"):
         trainer.run()
+
+
+def test_more_bars_need_less_decay(monkeypatch):
+    """The 49 times are four times as many as none is taken off for: half of the decay is left."""
+    monkeypatch.setattr(ensemble_training, "DECAY_TIMES", 49 / 4)
+    trainer = make_trainer(screening_steps=1, caution=1e-6, weight_decay=2.0)
+    decays = []
+    for stage in (0, 1):
+        trainer.progress.stage = stage
+        trainer._enter()
+        agents = trainer.population.agents
+        decays += [agent.hyperparameters.weight_decay for agent in agents[:1]]
+    assert decays == [0.5, 1.0]

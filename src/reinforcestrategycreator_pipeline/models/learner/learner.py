@@ -280,22 +280,8 @@ class Learner(NoCopies):
                 self._warned_of_divergence = True
                 warn(f"{self.name}{error}")
 
-    def begin_update(self, adam: Adam, squared_norm: float | None) -> Coefficients:
-        """Clip the gradient, record values for the log if due, and return Adam's coefficients.
-
-        Raises
-        ------
-        ConfigError
-            If a parameter of Adam is out of range.
-        """
-        rate, beta1, beta2, epsilon, _ = adam
-        sound = 0 <= rate <= MAX_LEARNING_RATE and epsilon >= MIN_EPSILON
-        if not (sound and 0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise ConfigError(
-                f"Adam needs a learning_rate in [0, {MAX_LEARNING_RATE}], betas in [0, 1), and an "
-                f"epsilon >= {MIN_EPSILON}. Got {rate!r}, {beta1!r}, {beta2!r}, and {epsilon!r} "
-                f"instead."
-            )
+    def begin_update(self, squared_norm: float | None) -> None:
+        """Clip the gradient, and record values for the log if due."""
         hp, networks = self.hyperparameters, self.networks
         t, limit, interval = networks.t + 1, hp.max_grad_norm, hp.log_interval
         due = interval > 0 and t % interval == 0
@@ -308,7 +294,6 @@ class Learner(NoCopies):
                 gradient *= limit / norm
             if due:
                 self._logged = networks.weights.flat.copy(), norm
-        return adam.at(t)
 
     def finish_update(self, adam: Adam) -> bool:
         """Count the update, and move the target network if due; tell whether to call `log`."""
@@ -381,6 +366,25 @@ class Learner(NoCopies):
         self.guard.largest_reward, self.guard.first_q = guard
         for name, rng in self.generators.items():
             restore_generator(rng, generators[name])
+
+
+def coefficients_of(adam: Adam, t: int) -> Coefficients:
+    """Return Adam's coefficients of update `t`.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter of Adam is out of range.
+    """
+    rate, beta1, beta2, epsilon, _ = adam
+    sound = 0 <= rate <= MAX_LEARNING_RATE and epsilon >= MIN_EPSILON
+    if not (sound and 0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ConfigError(
+            f"Adam needs a learning_rate in [0, {MAX_LEARNING_RATE}], betas in [0, 1), and an "
+            f"epsilon >= {MIN_EPSILON}. Got {rate!r}, {beta1!r}, {beta2!r}, and {epsilon!r} "
+            f"instead."
+        )
+    return adam.at(t)
 
 
 class AgentAlarm(Exception):
@@ -477,7 +481,7 @@ class TrainingGroup:
         result, squared_norm = self.compute(batch, gammas)
         if stacked:
             rows = result.losses.reshape(len(learners), -1)
-            losses = [float(np.add.reduce(row)) / row.size for row in rows]
+            losses = [total / rows.shape[1] for total in np.add.reduce(rows, axis=1).tolist()]
         else:
             losses = [result.loss()]
         # A sum of squares is finite only if every term is.
@@ -485,8 +489,14 @@ class TrainingGroup:
         for k, learner in enumerate(learners):
             if not sound or learner.networks.t % DIVERGENCE_CHECK_INTERVAL == 0:
                 self._check(k, *self._agent(k, batch, result), gammas[k], sound)
-        norm = None if stacked else squared_norm
-        self._update([each.begin_update(adams[k], norm) for k, each in enumerate(learners)])
+        updates = [(adam, each.networks.t + 1) for adam, each in zip(adams, learners, strict=True)]
+        if updates.count(updates[0]) == len(updates):
+            coefficients = [coefficients_of(*updates[0])] * len(updates)
+        else:
+            coefficients = [coefficients_of(*update) for update in updates]
+        for learner in learners:
+            learner.begin_update(None if stacked else squared_norm)
+        self._update(coefficients)
         for k, learner in enumerate(learners):
             if learner.finish_update(adams[k]):
                 learner.log(adams[k], *self._agent(k, batch, result))
