@@ -139,8 +139,8 @@ def test_what_is_declared_in_the_current_folder_works(world: Path) -> None:
     )
     config = load_config(RunConfig, Path("c.yaml"))
     assert config.trading.reward is sys.modules["trust_here"].cautious
+    overrides = ["strategy.name=dqn", "strategy.hyperparameters.loss=trust_here:gap"]
     with pytest.raises(ConfigError, match=r"Put @loss above it \(from reinforce\w+ import loss\)"):
-        overrides = ["strategy.name=dqn", "strategy.hyperparameters.loss=trust_here:gap"]
         load_config(RunConfig, None, overrides)
 
 
