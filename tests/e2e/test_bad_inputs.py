@@ -148,7 +148,14 @@ def test_what_the_refusals_are_held_to_can_fail() -> None:
 DEEP = "a: " + "[" * 40 + "]" * 40
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 HYPER = "strategy.hyperparameters."
-ONE_DQN = (HYPER, "strategy.model=", "strategy.dtype=", "strategy.training.patience=-")
+ONE_DQN = (
+    HYPER,
+    "strategy.model=dqm",
+    "strategy.model=math",
+    "strategy.model=user",
+    "strategy.dtype=",
+    "strategy.training.patience=-",
+)
 """What begins so is tried on the strategy `dqn`."""
 TRAINING = "strategy.training"
 
@@ -329,12 +336,12 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "strategy.training.patience=3": (
         TRAINING + ".patience: unknown key. It is a key of 'dqn': set strategy.name, too.",
     ),
-    "strategy.hyperparameters={gamma: 0.5}": (
-        "strategy.hyperparameters: unknown key. It is a key of 'dqn': set strategy.name, too.",
+    "strategy.model=dqn": (
+        "strategy.model: unknown key. It is a key of 'dqn': set strategy.name, too.",
     ),
     "strategy.training.agents=1": ("must be an integer in [2, 1000]. Got 1 instead.",),
     "strategy.training.batch_size=1000000": (
-        "batch_size (1000000)", "needs about", "this machine has",
+        TRAINING + ".batch_size: must be within the memory; this needs about 51.2 GB", "Got 100000",
     ),
     "strategy.kappa=-0.5": ("strategy.kappa: must be a number in [0, 1000]. Got -0.5 instead.",),
     "strategy.baseline=lng": ("Got 'lng' instead. Did you mean 'long'?",),

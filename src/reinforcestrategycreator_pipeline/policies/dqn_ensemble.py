@@ -81,7 +81,8 @@ class DQNEnsemble(Strict):
         """Require memory for the networks, a training step, and the bars drawn by all agents."""
         training = self.training
         drawn = training.agents * training.drawn_at_once * DRAWN_BYTES
-        require_memory(drawn, "EnsembleTraining", "value_interval", training.value_interval)
+        largest = max("batch_size", "value_interval", key=lambda name: getattr(training, name))
+        require_memory(drawn, "EnsembleTraining", largest, getattr(training, largest))
         spec = NetworkSpec(n_inputs, training.hidden_layers, n_actions)
         size = training.batch_size
         require_network_memory(spec, np.dtype(np.float32), size, size, training.agents)
