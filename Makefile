@@ -26,7 +26,7 @@ PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick kernels kills oracles lowest lint format bench bench-learning docs clean
+.PHONY: help setup run test quick kernels kills oracles lowest lint format bench bench-learning bench-ensemble docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
@@ -76,6 +76,9 @@ bench: $(BENCH_VENV)/.installed ## Measure speed against torch and JAX; writes b
 
 bench-learning: $(BENCH_VENV)/.installed ## Measure what is learned; 40 minutes or more, resumable
 	$(BENCH_VENV)/bin/python -m benchmarks.learning $(ARGS)
+
+bench-ensemble: $(BENCH_VENV)/.installed ## Measure the ensemble on known markets; an hour, resumable
+	$(BENCH_VENV)/bin/python -m benchmarks.ensemble $(ARGS)
 
 docs: $(DOCS_VENV)/.installed ## Build the documentation's site in site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --quiet

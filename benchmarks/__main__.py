@@ -5,7 +5,8 @@
     python -m benchmarks --quick                see that all run; measures and writes nothing
 
 What is learned, and how fast, is measured by `python -m benchmarks.learning`, which takes hours of
-processor time and writes its own section of RESULTS.md; it stays as it is here.
+processor time and writes its own section of RESULTS.md; what the ensemble is worth on markets, by
+`python -m benchmarks.ensemble`, which takes an hour. Both sections stay as they are here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_info
 
-from benchmarks import learning
+from benchmarks import ensemble_report, learning
 from benchmarks.measuring import MET, NOT_MET
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -85,9 +86,10 @@ def head(lines: list[str]) -> list[str]:
         "# Benchmark results",
         "",
         "Written by `make bench` (10 minutes; a virtual environment of its own). Compare ratios: "
-        "times are of one machine and one moment. The section on learning is written by `make "
-        "bench-learning`, which takes 40 minutes or more on two processors and goes on where it "
-        "was stopped; `make bench` leaves it as it is.",
+        "times are of one machine and one moment. `make bench` leaves two sections as they are: "
+        "that on learning, by `make bench-learning` (40 minutes or more on two processors), and "
+        "that on the ensemble, by `make bench-ensemble` (an hour on one). Both go on where they "
+        "were stopped.",
         "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Machine: {processor()}, {os.cpu_count()} cores, {platform.system()}; {blas()}",
@@ -116,9 +118,9 @@ def main() -> None:
     if chosen.quick or (chosen.names and set(chosen.names) != set(BENCHMARKS)):
         return
     lines = [line for part in parts for line in ["", *part]]
-    of_learning = learning.report()
-    if of_learning:
-        lines += ["", *of_learning]
+    for section in (learning.report(), ensemble_report.report()):
+        if section:
+            lines += ["", *section]
     RESULTS.write_text("\n".join([*head(lines), *lines]) + "\n", encoding="utf-8")
 
 

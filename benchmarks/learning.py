@@ -25,7 +25,6 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import platform
@@ -41,14 +40,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-import reinforcestrategycreator_pipeline as product
+from benchmarks import kept
+from benchmarks.kept import IMAGES, key_of, replace_section, source_sha256, versions, write
 from benchmarks.learning_report import pictures, summary, table
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 
-HERE = Path(__file__).parent
-RESULTS, MARKDOWN = HERE / "learning.json", HERE / "RESULTS.md"
-IMAGES = HERE.parent / "docs" / "images"
-SCRATCH = HERE.parent / "runs" / "benchmarks" / "learning"
+RESULTS = kept.HERE / "learning.json"
+SCRATCH = kept.SCRATCH / "learning"
 EPISODES = 100
 EVALUATIONS = 20
 FIRST_EVALUATION_SEED = 1_000_000  # far from every training seed
@@ -161,12 +159,7 @@ def random_score(environment: str) -> float:
 
 def learner_sha256() -> str:
     """Return a hash over the source of everything that a training runs through."""
-    root, digest = Path(product.__file__).parent, hashlib.sha256()
-    for path in sorted(
-        p for part in ("nn", "replay", "models") for p in root.glob(f"{part}/**/*.py")
-    ):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
+    return source_sha256("nn", "replay", "models")
 
 
 def perform(run: Run, learner: str) -> dict[str, Any]:
@@ -191,11 +184,6 @@ def perform(run: Run, learner: str) -> dict[str, Any]:
 # -- all runs, kept one by one --------------------------------------------------------------------
 
 
-def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of installed packages."""
-    return {name: version(name) for name in packages}
-
-
 def hyperparameters(run: Run) -> dict[str, Any]:
     """Return all that `run` learns with, our own defaults included."""
     if run.side == "sb3":
@@ -215,16 +203,7 @@ def kept_as(run: Run, learner: str, processes: int) -> Path:
         "gymnasium": version("gymnasium"),
         "processes": processes,  # the seconds depend on them
     }
-    key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
-    return SCRATCH / f"{run.task}-{run.side}-{run.seed}-{key[:16]}.json"
-
-
-def write(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    return SCRATCH / f"{run.task}-{run.side}-{run.seed}-{key_of(depends_on)}.json"
 
 
 def perform_all(runs: list[Run], processes: int) -> list[dict[str, Any]]:
@@ -274,17 +253,6 @@ def report() -> list[str]:
     if not RESULTS.is_file():
         return []
     return table(json.loads(RESULTS.read_text(encoding="utf-8")))
-
-
-def replace_section(lines: list[str]) -> None:
-    """Put `lines` in the place of their section of RESULTS.md, or at its end."""
-    text = MARKDOWN.read_text(encoding="utf-8") if MARKDOWN.is_file() else "# Benchmark results\n"
-    before, heading, rest = text.partition(lines[0] + "\n")
-    following = rest.find("\n## ") if heading else -1
-    after = rest[following:] if following >= 0 else ""
-    MARKDOWN.write_text(
-        before.rstrip() + "\n\n" + "\n".join(lines) + "\n" + after, encoding="utf-8"
-    )
 
 
 def options(arguments: list[str] | None) -> argparse.Namespace:

@@ -28,10 +28,11 @@ from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.grid import flat_index
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan, TradingRules
-from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.execution.costs import BPS, CostConfig
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig, chronological_split
@@ -77,12 +78,21 @@ def planted_market(
     noise = tuple(name for name in side if name.startswith("noise_"))
     signals = tuple(name for name in side if name not in noise)
     columns = [FeatureSpec("column", {"columns": names}) for names in (signals, noise) if names]
-    features = FeatureSet.compute(data.bars, (*DEFAULT_FEATURES, *columns))
+    return PlantedMarket(source, **cut(data, (*DEFAULT_FEATURES, *columns), rules, split))
+
+
+def cut(
+    data: MarketData,
+    columns: tuple[FeatureSpec, ...],
+    rules: TradingRules,
+    split: SplitConfig | None = None,
+) -> dict[str, MarketSpan]:
+    """Return the spans that a run on these bars has, by name."""
+    features = FeatureSet.compute(data.bars, columns)
     window = chronological_split(features.timestamps, split or SplitConfig())
-    spans = {
+    return {
         name: MarketSpan.cut(data, features, span, rules, name) for name, span in window.items()
     }
-    return PlantedMarket(source, **spans)
 
 
 # -- rules that know the edge -----------------------------------------------------------------
@@ -175,6 +185,84 @@ def only_asset(span: MarketSpan) -> AssetBars:
 def at_decisions(asset: AssetBars) -> dict[str, F64]:
     """Return the columns at the closes at which a decision is made: all but the last."""
     return {name: values[-len(asset.times) : -1] for name, values in asset.columns.items()}
+
+
+# -- what to expect ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Log growth to expect on the test span by who knows the process, for targets in {-1, 0, 1}.
+
+    What is earned is the mean of the next log return in place of the return itself, whose noise
+    would drown a small edge. Each close is the next open, so nothing happens before the fill.
+
+    Attributes
+    ----------
+    held : ndarray of float64, shape (T - 1, n)
+        By decision and target: the mean for a long; for a short minus the mean, less the squared
+        deviation and the fee of the bar.
+    cost : ndarray of float64, shape (n, n)
+        Cost of moving from one target to another.
+    """
+
+    held: F64
+    cost: F64
+
+    def growth(self, path: Ints) -> F64:
+        """Return what each decision of a path of indices adds, starting flat."""
+        before = np.concatenate([[flat_index(SHORTS)], path[:-1]])
+        return self.held[np.arange(len(path)), path] - self.cost[before, path]
+
+    def values(self, table: Ints, gamma: float, bars: int) -> F64:
+        """Return the discounted log growth of holding each target, then following a table.
+
+        Parameters
+        ----------
+        table : ndarray of int, shape (T - 1, n)
+            Index of the target that is chosen at each decision from each target before.
+        gamma : float
+            Discount a bar.
+        bars : int
+            Number of bars that count, the first one undiscounted.
+
+        Returns
+        -------
+        ndarray, shape (T - bars, n)
+            By decision and target, without the cost of reaching that target.
+        """
+        start = np.arange(len(SHORTS))
+        value = self.held
+        for _ in range(bars - 1):
+            following = table[1 : len(value)]
+            later = np.take_along_axis(value[1:], following, axis=1) - self.cost[start, following]
+            value = self.held[: len(later)] + gamma * later
+        return value
+
+
+def expected(market: PlantedMarket) -> Expected:
+    """Return what to expect on the test span."""
+    asset, rules, source = only_asset(market.test), market.test.rules, market.source
+    if rules.positions != SHORTS:
+        raise ValueError(f"what to expect is known for the targets {SHORTS}")
+    visible, known = at_decisions(asset), source.process_parameters()
+    deviation = np.full(len(asset.close) - 1, known["volatility"])
+    if source.kind == "random_walk":
+        mean = np.zeros_like(deviation)
+    elif source.kind == "sinusoids":
+        first, second = known["amplitudes_bps"]
+        mean = BPS * (first * visible["sin1"] + second * visible["sin2"])
+    elif source.kind == "product_signal":
+        mean = known["edge_bps"] * BPS * np.sign(visible["signal_1"] * visible["signal_2"])
+    else:
+        mean = known["edge_bps"] * BPS * strength(source.kind, visible)
+    if source.kind == "gated_momentum":
+        deviation = deviation * np.exp(processes.GATED_LOG_VOLATILITY * visible["gate"])
+    short = -mean - deviation**2 - rules.costs.borrow_rate * asset.years
+    grid = np.array(SHORTS)
+    move = grid - grid[:, None]
+    cost = np.where(move > 0, rules.costs.buy_cost, -rules.costs.sell_cost) * move
+    return Expected(np.stack([short, np.zeros_like(mean), mean], axis=1), cost)
 
 
 # -- figures of a path ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import F64
 
 _BPS = 1e-4
-_GATED_LOG_VOLATILITY = 0.2  # change of the log volatility for a gate of one standard deviation
+GATED_LOG_VOLATILITY = 0.2  # change of the log volatility for a gate of one standard deviation
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def gated_momentum(
     signal = _first_order(rng, n + 1, phi, np.sqrt(1 - phi**2))
     gate = _first_order(rng, n + 1, gate_phi, np.sqrt(1 - gate_phi**2))
     mean = edge_bps * _BPS * np.where(gate > 0, signal, -signal)
-    scale = volatility * np.exp(_GATED_LOG_VOLATILITY * gate)
+    scale = volatility * np.exp(GATED_LOG_VOLATILITY * gate)
     returns = mean[:-1] + scale[:-1] * rng.standard_normal(n)
     return Realization(returns, {"signal": signal[1:], "gate": gate[1:]})
 
