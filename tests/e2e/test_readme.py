@@ -515,7 +515,7 @@ def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
     benchmarks = labeled(BENCHMARKS)
-    assert set(shown) == {"strategy", "DQN", *benchmarks, RANDOM}
+    assert set(shown) == {"strategy", "DQN ensemble", *benchmarks, RANDOM}
     found = result_rows(run_shell("rsc run", "the default run"))
     for name in ("strategy", *benchmarks):  # random timing trades as often as the policy
         assert shown[name] == found[name]

@@ -3,8 +3,8 @@
     python kills.py FOLDER KILLS SEED
 
 Prints JSON: kills, finished runs, and the hashes found and expected by kind of environment, or
-for an ensemble on a market. A process of its own, with one thread: the workers are forked from it, since starting Python and
-NumPy anew would take longer than the learning.
+for an ensemble on a market. A process of its own, with one thread: the workers are forked from it,
+since starting Python and NumPy anew would take longer than the learning.
 """
 
 from __future__ import annotations

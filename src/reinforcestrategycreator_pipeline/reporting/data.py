@@ -19,7 +19,7 @@ from reinforcestrategycreator_pipeline.verdict.looks import Looked
 
 @dataclass(frozen=True)
 class Screening:
-    """What an ensemble's agents found out about the features, before the agents that decide.
+    """Findings of an ensemble's agents about the features, before the agents that decide.
 
     Attributes
     ----------

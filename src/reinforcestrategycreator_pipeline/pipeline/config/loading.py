@@ -255,7 +255,7 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:
 
 def _elsewhere(root_type: type, path: KeyPath) -> str:
     """Return a hint for a key of one other section, or of other components, or ``""``."""
-    kind = field_types(root_type).get(path[0])
+    kind = field_types(root_type).get(str(path[0]))
     if len(path) > 1 and (family := family_of(kind)):
         sections = {name: section_of(kind, name) for name in family}
         have = [n for n, s in sections.items() if s and path[1:] in _paths(defaults(s), ())]
