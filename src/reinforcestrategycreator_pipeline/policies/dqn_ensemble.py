@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import BPS
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
+from reinforcestrategycreator_pipeline.memory import require_memory
 from reinforcestrategycreator_pipeline.models.learner.size import require_network_memory
 from reinforcestrategycreator_pipeline.nn.network import NetworkSpec, apply
 from reinforcestrategycreator_pipeline.nn.policy_network import PolicyNetwork
@@ -35,6 +36,8 @@ from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStor
 
 ENTERED = 1.01
 """Costs of its first trade that a baseline is worth at least: above 1, or it is not made."""
+DRAWN_BYTES = 16
+"""Of a drawn bar: its row, and where its returns are."""
 CONSTANT = 4.0
 """Agreement up to which the drift of the training bars is put down to chance: 2 deviations."""
 
@@ -77,8 +80,11 @@ class DQNEnsemble(Strict):
         return "DQN ensemble"
 
     def _require_memory(self, n_inputs: int, n_actions: int) -> None:
-        """Require memory for the networks and a training step of all agents."""
+        """Require memory for the networks, a training step, and the bars drawn by all agents."""
         training = self.training
+        drawn = training.agents * training.drawn_at_once * DRAWN_BYTES
+        largest = max("batch_size", "value_interval", key=lambda name: getattr(training, name))
+        require_memory(drawn, "EnsembleTraining", largest, getattr(training, largest))
         spec = NetworkSpec(n_inputs, training.hidden_layers, n_actions)
         size = training.batch_size
         require_network_memory(spec, np.dtype(np.float32), size, size, training.agents)
@@ -114,12 +120,16 @@ class DQNEnsemble(Strict):
         result = trainer.run()
         baseline = self.baseline_of(market)
         work.history[:] = result.history
+        names = train.inputs.names
         work.facts |= {
             "steps": result.steps,
+            "stages": result.stages,
             "agents": self.training.agents,
             "reward_scale": market.reward_scale,
+            "loss_floor": trainer.loss_floor(),
             "baseline": rules.positions[baseline],
-            "relevance": dict(zip(train.inputs.names, result.relevance.tolist(), strict=True)),
+            "relevance": dict(zip(names, result.relevance.tolist(), strict=True)),
+            "agreement": dict(zip(names, result.agreement.tolist(), strict=False)),
             "agreement_needed": result.threshold,
             "unexplained_reward": result.afterstates.residual,
         }
