@@ -30,6 +30,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 BENCHMARKS = (
     "train_step",
     "population",
+    "agents",
     "cartpole_speed",
     "endurance",
     "import_cost",

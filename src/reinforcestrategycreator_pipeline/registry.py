@@ -222,7 +222,7 @@ class Registry(Generic[T]):
                 self._imported[name] = found
             return found  # type: ignore[return-value]
         if name not in self._members:
-            rule, hint = f"unknown {self.family} {name!r}", nearest(name, self)
+            rule, hint = f"unknown {self.family} {shorten(name)!r}", nearest(name, self)
             module, dot, attribute = name.rpartition(".")
             if dot and attribute.isidentifier() and "Did you mean" not in hint:
                 hint = f" One of your own is '{module}:{attribute}', with a colon."

@@ -33,6 +33,7 @@ QUICK = """\
 data: {source: synthetic, params: {n_bars: 300}}
 features: {columns: [{name: returns, horizons: [1, 2]}]}
 strategy:
+  name: dqn
   training: {steps: 20, trajectories: 8, validation_interval: 10, checkpoint_interval: 10}
   hyperparameters:
     {hidden_layers: [4], batch_size: 8, buffer_size: 1000, learning_starts: 16, log_interval: 10}

@@ -148,6 +148,15 @@ def test_what_the_refusals_are_held_to_can_fail() -> None:
 DEEP = "a: " + "[" * 40 + "]" * 40
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 HYPER = "strategy.hyperparameters."
+ONE_DQN = (
+    HYPER,
+    "strategy.model=dqm",
+    "strategy.model=math",
+    "strategy.model=user",
+    "strategy.dtype=",
+    "strategy.training.patience=-",
+)
+"""What begins so is tried on the strategy `dqn`."""
 TRAINING = "strategy.training"
 
 # Name -> content of my.yaml, and what the refusal must say.
@@ -157,8 +166,8 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("my.yaml:2: stratgy: unknown key. Did you mean 'strategy'?",),
     ),
     "unknown key deep down": (
-        "strategy:\n  hyperparameters:\n    lerning_rate: 1e-3\n",
-        ("my.yaml:3: strategy.hyperparameters.lerning_rate: unknown key.", "'learning_rate'?"),
+        "strategy:\n  name: dqn\n  hyperparameters:\n    lerning_rate: 1e-3\n",
+        ("my.yaml:4: strategy.hyperparameters.lerning_rate: unknown key.", "'learning_rate'?"),
     ),
     "duplicate key": (
         "seed: 1\nstrategy: {}\nseed: 2\n",
@@ -169,7 +178,7 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("seed: must be an integer in [0, 9223372036854775807]. Got 'ten' instead.",),
     ),
     "NO is text": (
-        "strategy: {training: {counterfactual: NO}}\n",
+        "strategy: {name: dqn, training: {counterfactual: NO}}\n",
         ("my.yaml:1: strategy.training.counterfactual: must be true or false. Got 'NO' instead.",),
     ),
     "a clock time is text": (
@@ -324,6 +333,18 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
     "strategy.training.steps=0": ("must be an integer in [1, 1e9]. Got 0 instead.",),
     "strategy.training.steps=10000000000000000000000": ("an integer in [1, 1e9].",),
     "strategy.training.patience=-1": ("must be an integer in [0, 1e9]. Got -1 instead.",),
+    "strategy.training.patience=3": (
+        TRAINING + ".patience: unknown key. It is a key of 'dqn': set strategy.name, too.",
+    ),
+    "strategy.model=dqn": (
+        "strategy.model: unknown key. It is a key of 'dqn': set strategy.name, too.",
+    ),
+    "strategy.training.agents=1": ("must be an integer in [2, 1000]. Got 1 instead.",),
+    "strategy.training.batch_size=1000000": (
+        TRAINING + ".batch_size: must be within the memory; this needs about 51.2 GB", "Got 100000",
+    ),
+    "strategy.kappa=-0.5": ("strategy.kappa: must be a number in [0, 1000]. Got -0.5 instead.",),
+    "strategy.baseline=lng": ("Got 'lng' instead. Did you mean 'long'?",),
     "strategy.training=5": (TRAINING + ": must be a section (a mapping of keys to values). Got 5",),
     "trading.positions=[0, 1": ("not valid YAML: expected ',' or ']'",),
     "seed=*a": ("aliases (*a) are not allowed.",),
@@ -409,7 +430,8 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("override", BAD_OVERRIDES, ids=lambda o: o[:50] or "empty")
 def test_a_bad_override(rsc: Rsc, override: str) -> None:
-    line = refused(rsc("run", "--set", override), 2, *BAD_OVERRIDES[override])
+    one = ("--set", "strategy.name=dqn") if override.startswith(ONE_DQN) else ()
+    line = refused(rsc("run", *one, "--set", override), 2, *BAD_OVERRIDES[override])
     assert line.startswith(f"error: --set {override[:70]}")
     nothing_began()
 
@@ -426,7 +448,7 @@ def test_a_bad_override(rsc: Rsc, override: str) -> None:
         ("SEED", "[1", "not valid YAML"),
         ("", "1", "has an empty level."),
         ("STRATEGY____STEPS", "1", "has an empty level."),
-        ("STRATEGY__MODEL", "dqm", "unknown model 'dqm'. Did you mean 'dqn'?"),
+        ("STRATEGY", "{name: dqn, model: dqm}", "unknown model 'dqm'. Did you mean 'dqn'?"),
     ],
 )
 def test_a_bad_environment_variable(

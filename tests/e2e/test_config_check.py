@@ -63,6 +63,12 @@ def rsc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Rsc:
 
 LOSS, REWARD = "strategy.hyperparameters.loss", "trading.reward"
 
+
+def of_one_dqn(setting: str) -> list[str]:
+    """Return the options that name the strategy whose key is set, if it is not the default."""
+    return ["--set", "strategy.name=dqn"] if setting.startswith("strategy.hyper") else []
+
+
 WRONG = [
     (f"{REWARD}=checked_parts:differential_sharpe", "must depend on each growth alone"),
     (f"{REWARD}=checked_parts:cumulated", "must depend on each growth alone"),
@@ -87,7 +93,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("setting", "said"), WRONG, ids=[s for s, _ in WRONG])
 def test_what_is_wrong_is_said_in_a_line(rsc: Rsc, setting: str, said: str) -> None:
-    result = rsc("config", "check", "--set", setting)
+    result = rsc("config", "check", *of_one_dqn(setting), "--set", setting)
     assert result.code == 2
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
@@ -105,7 +111,7 @@ def test_what_is_wrong_is_said_in_a_line(rsc: Rsc, setting: str, said: str) -> N
     ],
 )
 def test_what_is_right_is_valid(rsc: Rsc, setting: str) -> None:
-    result = rsc("config", "check", "--set", setting)
+    result = rsc("config", "check", *of_one_dqn(setting), "--set", setting)
     assert (result.code, result.err) == (0, "")
     assert result.out == "the default configuration: valid\n"
 

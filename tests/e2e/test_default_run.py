@@ -181,7 +181,7 @@ def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_pa
         default_run / "features/features.parquet", default_run / "features/spec.json"
     )
     backtest = pd.read_csv(default_run / "evaluation/equity.csv", parse_dates=["timestamp"])
-    backtest = backtest[(backtest["symbol"] == "IBM") & (backtest["strategy"] == "DQN")]
+    backtest = backtest[(backtest["symbol"] == "IBM") & (backtest["strategy"] == "DQN ensemble")]
     frame = features.frames["IBM"]
     raw = frame.loc[frame.index.isin(backtest["timestamp"])].to_numpy()
     assert len(raw) == len(backtest)
@@ -211,7 +211,7 @@ def test_the_table_and_the_reports_agree(
     assert main() == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
     rows = [[cell.strip() for cell in line.split("│")] for line in shown]
-    assert [row[0] for row in rows][:3] == ["DQN", "buy and hold", "flat"]
+    assert [row[0] for row in rows][:3] == ["DQN ensemble", "buy and hold", "flat"]
     report = (default_run / "evaluation/report.md").read_text(encoding="utf-8")
     for row in rows:
         assert row[1] in report

@@ -19,6 +19,7 @@ LONG = """\
 data: {source: synthetic, params: {n_bars: 1500}}
 features: {columns: [{name: returns, horizons: [1, 5, 20]}, {name: rsi}]}
 strategy:
+  name: dqn
   training:
     {steps: 4000, trajectories: 64, validation_interval: 400, checkpoint_interval: 50, patience: 0}
   hyperparameters:
@@ -32,22 +33,39 @@ strategy:
 evaluation: {random_draws: 11}
 """
 STEPS = 4000
+# The same in two stages: agents whose least agreement counts, then those that decide.
+ENSEMBLE = (
+    LONG.partition("strategy:")[0]
+    + """\
+strategy:
+  training: {agents: 4, hidden_layers: [32, 32], batch_size: 32, checkpoint_interval: 50,
+    screening_steps: 2000, steps: 2000, caution: 0.001}
+evaluation: {random_draws: 11}
+"""
+)
+CONFIGS = {"dqn": LONG, "ensemble": ENSEMBLE}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def whole(kind: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The hashes of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "long.yaml").write_text(LONG)
+    (folder / "long.yaml").write_text(CONFIGS[kind])
     done = script(folder, "-c", "long.yaml")
     assert done.returncode == 0, done.stderr
     assert statuses(folder / "runs/latest") == ["complete"] * 6
+    assert f'"steps": {STEPS},' in (folder / "runs/latest/training/summary.json").read_text()
     return hashes(folder / "runs/latest")
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    (tmp_path / "long.yaml").write_text(LONG)
+def run_dir(kind: str, tmp_path: Path) -> Path:
+    (tmp_path / "long.yaml").write_text(CONFIGS[kind])
     return tmp_path / "runs/mine"
 
 
@@ -114,9 +132,11 @@ def test_kill_again_and_again(run_dir: Path, whole: dict[str, str]) -> None:
     assert hashes(run_dir) == whole
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stop_in_training(run_dir: Path, whole: dict[str, str], number: int) -> None:
-    process = started(run_dir, 1000)
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGINT, 1000), (signal.SIGTERM, 1000), (signal.SIGINT, 2500)]
+)
+def test_stop_in_training(run_dir: Path, whole: dict[str, str], number: int, step: int) -> None:
+    process = started(run_dir, step)
     said = stopped(process, number)
     assert process.returncode == 130
     lines = said.splitlines()
@@ -130,10 +150,11 @@ def test_stop_in_training(run_dir: Path, whole: dict[str, str], number: int) -> 
     assert hashes(run_dir) == whole
 
 
+@pytest.mark.parametrize("step", [1000, 2500])
 def test_a_truncated_checkpoint_is_skipped_and_that_is_said(
-    run_dir: Path, whole: dict[str, str]
+    run_dir: Path, whole: dict[str, str], step: int
 ) -> None:
-    stopped(started(run_dir, 2000), signal.SIGKILL)
+    stopped(started(run_dir, step), signal.SIGKILL)
     *_, before, newest = checkpoints(run_dir)
     newest.write_bytes(newest.read_bytes()[:1000])
     said = resumed(run_dir)
@@ -141,11 +162,12 @@ def test_a_truncated_checkpoint_is_skipped_and_that_is_said(
     assert len(skipped) == 1
     assert newest.name in skipped[0]
     log = (run_dir / "log.jsonl").read_text(encoding="utf-8")
-    step = int(before.stem.removeprefix("step-"))
-    assert f'"step": {step}, "event": "training resumed"' in log
+    resumed_from = int(before.stem.removeprefix("step-"))
+    assert f'"step": {resumed_from}, "event": "training resumed"' in log
     assert hashes(run_dir) == whole
 
 
+@pytest.mark.parametrize("kind", ["dqn"], indirect=True)
 def test_a_full_disk(run_dir: Path, whole: dict[str, str]) -> None:
     """No file may grow beyond a limit, which the checkpoints reach as the replay fills."""
     limit = 200_000

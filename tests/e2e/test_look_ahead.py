@@ -24,6 +24,7 @@ SETTINGS = """\
 data: {source: csv, params: {path: prices.csv, symbol: ACME}}
 split: {validation_start: 2021-01-01, test_start: 2021-06-01}
 strategy:
+  name: dqn
   training: {steps: 400, trajectories: 32, validation_interval: 50, fallback: false}
   hyperparameters: {hidden_layers: [16], batch_size: 32, learning_starts: 256, log_interval: 50}
 features:

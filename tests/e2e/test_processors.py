@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not kernels.can_be_common(), reason="needs Linux
 SMALL = [
     "--set=data.source=synthetic",
     "--set=data.params={n_bars: 500}",
+    "--set=strategy.name=dqn",
     "--set=strategy.training={steps: 100, validation_interval: 50}",
 ]
 # An older processor, as far as OpenBLAS, NumPy, Arrow and the C library can be told.
@@ -80,8 +81,8 @@ def test_a_run_that_came_too_late_to_choose_says_so(tmp_path: Path) -> None:
     code = (
         "import numpy, sys; import reinforcestrategycreator_pipeline as rsc\n"
         "data = {'source': 'synthetic', 'params': {'n_bars': 300}}\n"
-        "training = {'steps': 10, 'validation_interval': 5}\n"
-        "rsc.run({'data': data, 'strategy': {'training': training}})"
+        "strategy = {'name': 'dqn', 'training': {'steps': 10, 'validation_interval': 5}}\n"
+        "rsc.run({'data': data, 'strategy': strategy})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

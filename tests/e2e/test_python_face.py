@@ -14,7 +14,10 @@ from reinforcestrategycreator_pipeline.market.sources import frames
 
 QUICK = {
     "data": {"source": "synthetic", "params": {"n_bars": 500}},
-    "strategy": {"training": {"steps": 100, "validation_interval": 50, "fallback": False}},
+    "strategy": {
+        "name": "dqn",
+        "training": {"steps": 100, "validation_interval": 50, "fallback": False},
+    },
 }
 
 
@@ -55,6 +58,7 @@ def test_the_command_and_the_function_write_the_same_bytes(run, store, tmp_path)
     options = [
         f"--set={k}" for k in ("seed=3", "data.source=synthetic", "data.params={n_bars: 500}")
     ]
+    options += ["--set=strategy.name=dqn"]
     options += ["--set=strategy.training={steps: 100, validation_interval: 50, fallback: false}"]
     command = [sys.executable, "-m", rsc.__name__, "run", *options, "--run-id=other"]
     subprocess.run([*command, f"--runs-dir={tmp_path}"], check=True, capture_output=True)

@@ -40,6 +40,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
 from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, labeled
+from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
@@ -47,7 +48,6 @@ NOT_RUN = ("git", "pip", ".venv/bin/pre-commit", ".ci/run")
 # Runs that are long enough to go through everything.
 TINY = {
     "RSC_CONFIG__STRATEGY__TRAINING__STEPS": "200",
-    "RSC_CONFIG__STRATEGY__HYPERPARAMETERS__LEARNING_STARTS": "256",
     "RSC_CONFIG__FEATURES__AUDIT_CUTS": "2",
 }
 # Covered by a test of its own, with the objects that the pages speak of.
@@ -246,17 +246,45 @@ def shown_default(cell: str) -> Any:
     return parse_yaml(cell.strip("`"), lambda _: cell).value
 
 
-def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
-    rows = [r for table in tables(PAGES["docs/reference/configuration.md"]).values() for r in table]
-    shown = {r["key"].strip("`"): r["default"] for r in rows if "unit" in r}
-    truth = leaves(to_plain(RunConfig()))
-    assert list(shown) == list(truth)
-    assert shown.pop("features.columns") == "17 columns"
-    assert shown.pop("evaluation.benchmarks") == "4 strategies"
+ONE_DQN = (
+    "One deep Q-network",
+    "Network and optimizer",
+    "Returns and replay",
+    "Variants of the learner",
+    "Target network, exploration and rounds",
+    "Training",
+)
+
+
+def described(of_one_dqn: bool) -> dict[str, str]:
+    """Return the described keys of a run, or of the strategy `dqn`, and their defaults."""
+    found = tables(PAGES["docs/reference/configuration.md"])
+    assert set(ONE_DQN) <= set(found)
+    rows = [r for heading, t in found.items() if (heading in ONE_DQN) == of_one_dqn for r in t]
+    assert all(r["meaning"] for r in rows)
+    return {r["key"].strip("`"): r["default"] for r in rows if "unit" in r}
+
+
+def require_defaults(shown: dict[str, str], truth: dict[str, Any]) -> None:
     for key, cell in shown.items():
         value = shown_default(cell)
         assert (value, type(value)) == (truth[key], type(truth[key])), key
-    assert all(r["meaning"] for r in rows)
+
+
+def test_every_key_of_the_configuration_is_described_with_its_default() -> None:
+    shown, truth = described(of_one_dqn=False), leaves(to_plain(RunConfig()))
+    assert list(shown) == list(truth)
+    assert shown.pop("features.columns") == "17 columns"
+    assert shown.pop("evaluation.benchmarks") == "4 strategies"
+    require_defaults(shown, truth)
+
+
+def test_every_key_of_one_dqn_is_described_with_its_default() -> None:
+    shown = described(of_one_dqn=True)
+    truth = leaves(to_plain(RunConfig(strategy=DQNStrategy()))["strategy"], "strategy")
+    assert truth.pop("strategy.name") == "dqn"
+    assert list(shown) == list(truth)
+    require_defaults(shown, truth)
 
 
 def test_costs_are_described_with_their_defaults() -> None:
@@ -487,7 +515,7 @@ def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
     benchmarks = labeled(BENCHMARKS)
-    assert set(shown) == {"strategy", "DQN", *benchmarks, RANDOM}
+    assert set(shown) == {"strategy", "DQN ensemble", *benchmarks, RANDOM}
     found = result_rows(run_shell("rsc run", "the default run"))
     for name in ("strategy", *benchmarks):  # random timing trades as often as the policy
         assert shown[name] == found[name]

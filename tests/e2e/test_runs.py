@@ -38,7 +38,7 @@ EDGE = """\
 data: {source: synthetic, params: {kind: sinusoids, n_bars: 1500}}
 features: {columns: [{name: column, columns: [sin1, cos1, sin2, cos2]}]}
 trading: {positions: [-1, 0, 1]}
-strategy: {training: {steps: 1500, validation_interval: 250}}
+strategy: {name: dqn, training: {steps: 1500, validation_interval: 250}}
 evaluation: {random_draws: 51}
 """
 

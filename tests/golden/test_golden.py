@@ -1,4 +1,4 @@
-"""Six runs give the hashes that they gave before the code was rearranged (commit 6a02fed).
+"""Runs give the hashes of an earlier commit, six of them of 6a02fed, before code was rearranged.
 
 The bits of matrix products depend on the BLAS kernel, those of logarithms on the SIMD features
 that NumPy finds: each run is a process with Haswell's kernel and no AVX-512. The hashes were made
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 SMALL = """\
 strategy:
+  name: dqn
   training: {steps: 600, trajectories: 64, validation_interval: 200, checkpoint_interval: 200,
     fallback: false}
   hyperparameters: {hidden_layers: [16], learning_starts: 512, log_interval: 50}
@@ -42,6 +43,7 @@ trading: {reward: "golden_parts:loss_averse"}
 """
 CONFIGS = {
     "default": "seed: 7\n",
+    "one_dqn": "seed: 7\nstrategy: dqn\n",
     "planted": "data: {source: synthetic, params: {kind: ar1_signal, n_bars: 4000}}\n"
     "features: {columns: [{name: column, columns: [signal]}]}\n"
     "trading: {positions: [-1, 0, 1]}\n" + SMALL,

@@ -13,6 +13,8 @@ from reinforcestrategycreator_pipeline.policies.baselines import (
 )
 from reinforcestrategycreator_pipeline.policies.catalog import label_of
 from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
+from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
+from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
 from reinforcestrategycreator_pipeline.policies.follow_signal import FollowSignal
 from reinforcestrategycreator_pipeline.policies.linear import Linear
 from reinforcestrategycreator_pipeline.policies.oracle import Oracle
@@ -21,7 +23,9 @@ __all__ = [
     "STRATEGIES",
     "BuyAndHold",
     "Constant",
+    "DQNEnsemble",
     "DQNStrategy",
+    "EnsembleTraining",
     "Flat",
     "FollowSignal",
     "Linear",

@@ -45,12 +45,12 @@ trading:
     slippage_bps: 2.0
 
 strategy:
-  name: dqn                    # rsc list strategies
-  hyperparameters:
-    hidden_layers: [32, 32]
-    learning_rate: 0.0003
+  name: dqn_ensemble           # rsc list strategies
+  baseline: auto               # what to hold where the agents do not agree: flat, long or best
   training:
-    steps: 12000
+    agents: 16
+    steps: 3000
+    caution: 1.0               # factor of the agreement that a feature needs
 
 deployment:
   thresholds:                  # what the test result must reach to be promoted

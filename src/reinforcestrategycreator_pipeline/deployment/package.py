@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.deployment.package_files import (
     SCHEMA,
     WEIGHTS,
     file_entry,
+    load_package,
     read_json,
     verify_package,
 )
@@ -33,7 +34,7 @@ from reinforcestrategycreator_pipeline.errors import (
 )
 from reinforcestrategycreator_pipeline.files import atomic_folder, seal, write_json, write_text
 from reinforcestrategycreator_pipeline.market.bars import median_step
-from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
+from reinforcestrategycreator_pipeline.policies.base import Policy
 
 __all__ = [
     "DataSchema",
@@ -203,18 +204,6 @@ def write_package(folder: str | Path, policy: Policy, record: PackageRecord) -> 
         write_json(temporary / MANIFEST, manifest)
         verify_package(temporary)
     return manifest
-
-
-def load_package(folder: str | Path) -> Policy:
-    """Return the policy of a package, after checking every file against the manifest.
-
-    Raises
-    ------
-    CheckpointError
-        If the package is missing, damaged, or of another format.
-    """
-    verify_package(folder)
-    return load_policy(Path(folder) / WEIGHTS)
 
 
 def read_schema(folder: str | Path) -> DataSchema:

@@ -14,6 +14,7 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.files import seal, sha256_file
+from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 
 FORMAT = "policy-package/3"
 MANIFEST = "manifest.json"
@@ -103,6 +104,18 @@ def verify_package(folder: str | Path) -> dict[str, Any]:
                 f"{folder / name}: its content does not match its SHA-256 in the manifest"
             )
     return manifest
+
+
+def load_package(folder: str | Path) -> Policy:
+    """Return the policy of a package, after checking every file against the manifest.
+
+    Raises
+    ------
+    CheckpointError
+        If the package is missing, damaged, or of another format.
+    """
+    verify_package(folder)
+    return load_policy(Path(folder) / WEIGHTS)
 
 
 def _plain_files(folder: Path) -> set[str]:

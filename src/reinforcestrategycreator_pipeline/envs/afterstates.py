@@ -89,10 +89,12 @@ class Afterstates:
         gamma : float
             Discount per bar, in [0, 1].
         """
-        # Reducing a long last axis is fast in NumPy, and reducing a short one very slow.
-        best = values[:, :1] - self.cost[:, 0]
-        for target in range(1, values.shape[1]):
-            np.maximum(best, values[:, target, None] - self.cost[:, target], out=best)
+        # Target by target, along the rows: NumPy is slow where the last axis is short.
+        worth = np.ascontiguousarray(values.T)
+        after = worth[0] - self.cost[:, :1]
+        for target in range(1, len(worth)):
+            np.maximum(after, worth[target] - self.cost[:, target, None], out=after)
+        best = np.ascontiguousarray(after.T)
         best += self.gap.take(rows + 1, axis=0)
         best *= self.alive.take(rows, axis=0)
         best *= np.float32(gamma)

@@ -398,11 +398,15 @@ class Policy(ABC):
             values[f.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)
 
-    def save(self, path: Path) -> str:
-        """Write the policy to one sealed file, atomically; return the SHA-256 of its content."""
+    def content(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `save` writes: the parts, and the kind of the policy in the header."""
         tensors, header = self.to_parts()
         kind = f"{type(self).__module__}:{type(self).__qualname__}"
-        return write_tensors(path, tensors, {**header, "format": FORMAT, "kind": kind})
+        return tensors, {**header, "format": FORMAT, "kind": kind}
+
+    def save(self, path: Path) -> str:
+        """Write the policy to one sealed file, atomically; return the SHA-256 of its content."""
+        return write_tensors(path, *self.content())
 
 
 def load_policy(path: Path) -> Policy:

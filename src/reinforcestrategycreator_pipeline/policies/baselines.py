@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline.checks import Strict, require
-from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
-from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.limits import Exposure, LongPeriod, Period
 from reinforcestrategycreator_pipeline.policies.base import (
     STRATEGIES,
@@ -20,6 +18,10 @@ from reinforcestrategycreator_pipeline.policies.base import (
     Policy,
     Work,
 )
+
+if TYPE_CHECKING:  # a package's policy must load with NumPy and safetensors alone
+    from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
+    from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 
 
 @dataclass(frozen=True, eq=False)

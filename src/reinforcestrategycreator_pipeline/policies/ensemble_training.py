@@ -112,6 +112,12 @@ class EnsembleTraining(Strict):
         return (SCREENING, self.screening_steps, self.screening_weight_decay), deciding
 
     @property
+    def drawn_at_once(self) -> int:
+        """Bars that are drawn for an agent at once: those until its next target networks."""
+        longest = max(steps for _, steps, _ in self.stages)
+        return min(self.value_interval, longest) * self.batch_size
+
+    @property
     def total_steps(self) -> int:
         """Training steps of all stages."""
         return sum(steps for _, steps, _ in self.stages)
@@ -144,8 +150,12 @@ class EnsembleResult:
         Factor of each feature, in [0, 1]; already part of the networks.
     afterstates : Afterstates
         Parts of the training market's rewards.
+    agreement : ndarray of float64, shape (F,) or (0,)
+        Agreement of the screening agents on each feature; empty if there were none.
     threshold : float
         Agreement up to which the effect of a feature is put down to chance.
+    stages : dict of str to int
+        Last step of each stage that was trained, by its name.
     history : list of dict
         One row per logged step.
     steps : int
@@ -155,7 +165,9 @@ class EnsembleResult:
     networks: tuple[PolicyNetwork, ...]
     relevance: F64
     afterstates: Afterstates
+    agreement: F64
     threshold: float
+    stages: dict[str, int]
     history: list[Row]
     steps: int
 
@@ -170,6 +182,8 @@ class Progress:
         Index of the stage, and training steps done in it.
     relevance : list of float
         Factor of each feature that the stages before found.
+    agreement : list of float
+        Agreement on each feature, from which the factor follows; empty if it is not known.
     history : list of dict
         Rows logged so far.
     loss_sum, loss_count : float, int
@@ -179,6 +193,7 @@ class Progress:
     stage: int = 0
     step: int = 0
     relevance: list[float] = field(default_factory=list)
+    agreement: list[float] = field(default_factory=list)
     history: list[Row] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -319,8 +334,9 @@ class EnsembleTrainer:
         The target networks change only between two intervals, so one evaluation serves many steps:
         on all bars, or on those that are drawn if these are fewer.
         """
-        config, stage = self.config, self.config.stages[self.progress.stage][0]
-        shape = (config.value_interval, config.batch_size)
+        config, (stage, steps, _) = self.config, self.config.stages[self.progress.stage]
+        left = steps - interval * config.value_interval
+        shape = (min(config.value_interval, left), config.batch_size)
         everything = np.arange(len(self._features) - 1)
         rows, picks, returns, first = [], [], [], 0
         for seeds, agent, pool in zip(self.seeds, self.population.agents, self._pools, strict=True):
@@ -367,10 +383,12 @@ class EnsembleTrainer:
         """Shrink the features on whose effect the agents do not agree."""
         values = [agent.predict for agent in self.population.agents]
         rows = self._features[self.market.decision_rows]
-        factor = shrunk(agreement(values, rows, self._rng), self.threshold)
+        found = agreement(values, rows, self._rng)
+        factor = shrunk(found, self.threshold)
         # The largest factor becomes 1: how strong an effect is, the second stage finds out.
         largest = factor.max()
         self.progress.relevance = (factor / largest if largest else factor).tolist()
+        self.progress.agreement = found.tolist()
 
     def _result(self) -> EnsembleResult:
         progress = self.progress
@@ -381,14 +399,30 @@ class EnsembleTrainer:
                 network = agent.policy_network()
                 first = network.weights["W0"] * relevance[:, None].astype(np.float32)
                 networks.append(replace(network, weights={**network.weights, "W0": first}))
+        stages, last = {}, 0
+        for name, steps, _ in self.config.stages[: progress.stage + 1]:
+            stages[name] = last = last + steps
         return EnsembleResult(
             tuple(networks),
             relevance,
             self.afterstates,
+            np.array(progress.agreement),
             self.threshold,
+            stages,
             progress.history,
             self.step,
         )
+
+    def loss_floor(self) -> float:
+        """Return the loss that remains for any forecast because of the market's noise.
+
+        It is the variance over the training bars of what the next bar adds to a return, averaged
+        over the targets; see `dqn_training.MarketTrainer.loss_floor`.
+        """
+        rows = self.market.decision_rows
+        nothing = np.zeros((len(rows), self.market.n_positions), np.float32)
+        outcomes = self.afterstates.returns(rows, nothing, self.config.gamma)
+        return float(outcomes.var(axis=0, dtype=np.float64).mean())
 
     def save(self) -> None:
         """Write a checkpoint of the complete state, if there is a store."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
-from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.features.scaling import FittedScaler, ScalerConfig
 from reinforcestrategycreator_pipeline.limits import HUGE, Period
@@ -21,6 +20,9 @@ from reinforcestrategycreator_pipeline.policies.base import (
     Policy,
     Work,
 )
+
+if TYPE_CHECKING:  # a package's policy must load with NumPy and safetensors alone
+    from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +52,16 @@ class LinearPolicy(Policy):
         scaled = self.scaler.transform(features, np.float64)
         # Not a matrix product, whose rounding depends on the number of rows.
         forecast = (scaled * self.weights).sum(axis=1) + self.intercept
+        best: Ints = (forecast[:, None, None] * self.positions - self.cost).argmax(axis=2)
+        return best
+
+    @property
+    def cost(self) -> F64:
+        """Cost of a move from each target to each target, shape (n, n)."""
         grid = np.array(self.positions)
         move = grid - grid[:, None]
-        cost = np.where(move > 0, self.buy_cost, -self.sell_cost) * move
-        best: Ints = (forecast[:, None, None] * grid - cost).argmax(axis=2)
-        return best
+        cost: F64 = np.where(move > 0, self.buy_cost, -self.sell_cost) * move
+        return cost
 
     def describe(self) -> str:
         """Return the number of weights."""

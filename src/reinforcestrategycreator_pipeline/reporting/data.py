@@ -17,6 +17,31 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import Looked
 
 
+@dataclass(frozen=True)
+class Screening:
+    """Findings of an ensemble's agents about the features, before the agents that decide.
+
+    Attributes
+    ----------
+    agreement : mapping of str to float
+        Agreement of the agents on the effect of each feature, see `policies.relevance`.
+    needed : float
+        Agreement up to which an effect is put down to chance.
+    relevance : mapping of str to float
+        Factor of each feature in the policy, 0 to 1.
+    """
+
+    agreement: Mapping[str, float]
+    needed: float
+    relevance: Mapping[str, float]
+
+    @property
+    def used(self) -> list[str]:
+        """The features that the policy reads, those with the most agreement first."""
+        order = sorted(self.agreement, key=lambda name: -self.agreement[name])
+        return [name for name in order if self.relevance[name] > 0.0]
+
+
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything that the pages of one run show.
@@ -64,6 +89,10 @@ class ReportData:
     loss_floor : float or None
         Variance of the reward over the training bars, if the loss can be compared with it; the
         training loss can end below it, see `words.floor_note`.
+    stages : mapping of str to int
+        Last step of each stage of the training, by its name, if it has several.
+    screening : Screening or None
+        What a screening of the features found, if there was one.
     best_step : int or None
         Training step of the evaluated checkpoint.
     stage_seconds : mapping of str to float
@@ -93,6 +122,8 @@ class ReportData:
     notes: Sequence[str] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     loss_floor: float | None = None
+    stages: Mapping[str, int] = field(default_factory=dict)
+    screening: Screening | None = None
     best_step: int | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     looks: Looked | None = None

@@ -8,7 +8,11 @@ from collections.abc import Iterable, Sequence
 from reinforcestrategycreator_pipeline.reporting import tables
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
-from reinforcestrategycreator_pipeline.reporting.words import floor_note
+from reinforcestrategycreator_pipeline.reporting.words import (
+    STAGES_NOTE,
+    floor_note,
+    screening_note,
+)
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
@@ -41,7 +45,7 @@ def render_markdown(page: Contents) -> str:
     if page.assets[0].says:
         notes = [f"- {plain(asset.name)}: {plain(asset.confidence)}" for asset in page.assets]
         parts += ["## Confidence", "\n".join(notes)]
-    parts += ["## Training", _training(data)]
+    parts += ["## Training", _training(data), _agreement(data)]
     parts += ["## Run", table(["Item", "Value"], page.facts)]
     parts += ["## Data", "\n".join(f"- {plain(note)}" for note in data.notes) or "No notes."]
     if page.provenance:
@@ -89,14 +93,30 @@ def _months(years: Sequence[tables.YearRow]) -> str:
 def _training(data: ReportData) -> str:
     if not len(data.history):
         return "No training history."
-    loss = data.history["loss"]
-    head, tail = (max(1, len(loss) // 10),) * 2
-    text = (
-        f"{len(loss):,} logged steps, up to step {int(data.history['step'].iloc[-1]):,}. "
-        f"Mean loss: {loss.iloc[:head].mean():.4g} over the first tenth, "
-        f"{loss.iloc[-tail:].mean():.4g} over the last tenth."
-    )
+    steps, loss, begun = data.history["step"], data.history["loss"], 0
+    text = f"{len(loss):,} logged steps, up to step {int(steps.iloc[-1]):,}."
+    for name, last in (data.stages or {"": int(steps.iloc[-1])}).items():
+        part = loss[(steps > begun) & (steps <= last)]
+        begun, tenth = last, max(1, len(part) // 10)
+        if len(part):
+            text += (
+                f" Mean loss{f' of stage {plain(name)}' if name else ''}: "
+                f"{part.iloc[:tenth].mean():.4g} over the first tenth, "
+                f"{part.iloc[-tenth:].mean():.4g} over the last tenth."
+            )
+    if data.stages:
+        text += f" {STAGES_NOTE}"
     return f"{text} {plain(floor_note(data.loss_floor))}"
+
+
+def _agreement(data: ReportData) -> str:
+    found = data.screening
+    if found is None:
+        return ""
+    names = sorted(found.agreement, key=lambda name: -found.agreement[name])
+    rows = [[n, f"{found.agreement[n]:.3g}", f"{found.relevance[n]:.3g}"] for n in names]
+    heading = ["Feature", "Agreement", "Factor in the policy"]
+    return f"{plain(screening_note(found))}\n\n{table(heading, rows)}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import Window
-from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening
 from reinforcestrategycreator_pipeline.runs.artifacts import (
     ARTIFACTS,
     CONFIG,
@@ -82,10 +82,19 @@ def read_run(run_dir: Path) -> ReportData:
         notes=bars.notes,
         provenance=provenance,
         loss_floor=training.get("loss_floor"),
+        stages=training.get("stages", {}),
+        screening=_screening(training),
         best_step=None if training.get("fallback") else training.get("best_step"),
         looks=count_looks(run_dir),
         stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
     )
+
+
+def _screening(training: dict[str, Any]) -> Screening | None:
+    """Return what the training's summary says of a screening of the features, if it does."""
+    if not training.get("agreement"):
+        return None
+    return Screening(training["agreement"], training["agreement_needed"], training["relevance"])
 
 
 def render_run(run_dir: Path) -> None:

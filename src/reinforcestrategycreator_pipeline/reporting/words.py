@@ -10,7 +10,7 @@ from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue, format_value
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance, rebalancing_bars
-from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
 
 
@@ -156,6 +156,32 @@ def floor_note(floor: float | None) -> str:
         "reasons: its target adds the learned value of the next state, which tends to be lower "
         "after a high return and so cancels part of that bar's noise; and training bars can be "
         "memorized. That is why held-out bars decide, not the loss."
+    )
+
+
+STAGES_NOTE = (
+    "Each stage begins with the return of the next bar alone; what follows it is learned once the "
+    "target networks are evaluated, and its noise raises the loss."
+)
+
+
+def screening_note(found: Screening) -> str:
+    """Say which features the agents of an ensemble agree on, and what that means."""
+    used, total = found.used, len(found.agreement)
+    if used:
+        count = f"{len(used)} of {total} features" if len(used) < total else f"all {total} features"
+        result = f"The policy reads {count}: {', '.join(used[:10])}"
+        result += f", and {len(used) - 10} more." if len(used) > 10 else "."
+    else:
+        result = (
+            f"That is the case for none of the {total} features, so nothing was learned from them, "
+            "and the policy holds its baseline."
+        )
+    return (
+        "Agreement is the squared mean of a feature's effect on the values that the agents have "
+        "learned, over the variance of that effect among the agents, each of which saw other "
+        f"stretches of time. It must exceed {found.needed:.3g}; below, the effect is put down to "
+        f"chance. {result}"
     )
 
 

@@ -46,7 +46,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     sys.modules.pop("my_broker", None)  # of another test in this process
     shown = [s for name, page in PAGES.items() for s in snippets(page, name)]
     blocks = [s for s in shown if s.language == "python"]
-    assert len(blocks) == 13
+    assert len(blocks) == 14
     for block in blocks:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
@@ -71,6 +71,8 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     expected = names["policy"].values(names["raw_features"][None])[0, previous]
     np.testing.assert_allclose(names["q_values"][0], expected, rtol=1e-5)
     assert names["actions"].tolist() == [expected.argmax()]
+    np.testing.assert_allclose(names["scores"][0], expected, rtol=1e-5)
+    assert names["chosen"].tolist() == [expected.argmax()]
     assert names["target"] in (0.0, 1.0)
     assert len(names["result"].equity) == 200
     assert names["done"].time == frame.index[-1]

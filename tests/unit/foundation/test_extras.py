@@ -64,7 +64,7 @@ def test_every_extra_that_a_message_names_exists():
 
 CONFIG = """\
 data: {source: synthetic, params: {n_bars: 300}}
-strategy: {training: {steps: 20, trajectories: 8, validation_interval: 10}}
+strategy: {name: dqn, training: {steps: 20, trajectories: 8, validation_interval: 10}}
 evaluation: {random_draws: 11}
 """
 

@@ -211,7 +211,7 @@ def test_absurd_values_of_the_learner(path: tuple[str, ...]) -> None:
         refusal(trained, leaf)
 
 
-TEXTS = ("data.source", "strategy.model", "split.test_start", "imports")
+TEXTS = ("data.source", "strategy.name", "strategy.model", "split.test_start", "imports")
 
 
 @pytest.mark.parametrize("key", TEXTS)
@@ -219,14 +219,14 @@ def test_a_text_of_a_megabyte(key: str) -> None:
     text = "x" * 2**20
     given = [text] if key == "imports" else text
     with pytest.raises(ConfigError) as caught, quickly():
-        load_config(RunConfig, None, {key: given})
+        load_config(RunConfig, None, {"strategy.name": "dqn", key: given})
     assert len(str(caught.value)) < LONGEST
     assert key in str(caught.value)
 
 
 LISTS = {
     "trading.positions": [i / 1000 for i in range(1_000_000)],
-    "strategy.hyperparameters.hidden_layers": [2] * 100_000,
+    "strategy.training.hidden_layers": [2] * 100_000,
     "evaluation.benchmarks": ["flat"] * 100_000,
     "features.columns": ["rsi"] * 100_000,
 }
@@ -253,10 +253,14 @@ def test_a_list_without_a_length_of_its_own_has_one_all_the_same(kind: Any) -> N
 CASES = {
     "split.test=1e-300": r"split\.test: must be a number in \[0\.0001, 1\)\. Got 1e-300 instead",
     "split.embargo_bars=1000000000000": r"embargo_bars: must be an integer in \[0, 1e7\]",
-    "strategy.hyperparameters.train_frequency=1000000000000": r"in \[1, 1e9\]",
-    "strategy.hyperparameters.hidden_layers=[1000000]": (
+    "strategy.training.value_interval=1000000000000": r"in \[1, 1e9\]",
+    "strategy.training.hidden_layers=[1000000]": (
         r"hidden_layers\[0\]: must be an integer in \[1, 100000\]\. Got 1000000 instead\. "
         r"A pair of such layers needs about 20\.0 TB, this machine has .* available"
+    ),
+    "strategy.training={value_interval: 1000000000, steps: 1000000000}": (
+        r"training\.value_interval: must be within the memory; this needs about .*, this machine "
+        r"has .* available\. Got 1000000000 instead"
     ),
     "seed=9223372036854775808": r"seed: must be an integer in \[0, 9223372036854775807\]",
 }
@@ -297,7 +301,15 @@ def rehearsals() -> Iterator[tuple[str, Any]]:
                 lambda x, m=member, k=key, s=short: [{"name": m, s: [x] if k != s else x}],
             )
         elif family == "strategy" and member == "dqn":
-            yield f"strategy.{short}", lambda x, k=key, s=short: [x] if k != s else x
+            *above, leaf = short.split(".")
+
+            def given(x: Any, a: Any = above, n: str = leaf, listed: bool = key != short) -> Any:
+                value: Any = {n: [x] if listed else x}
+                for part in reversed(a):
+                    value = {part: value}
+                return {"name": "dqn", **value}
+
+            yield "strategy", given
 
 
 @pytest.mark.parametrize(
@@ -306,7 +318,8 @@ def rehearsals() -> Iterator[tuple[str, Any]]:
         ["features.columns=[{name: rsi, period: 2000}]"],
         ["features.columns=[{name: rsi, period: 1000000}]"],
         ["strategy={name: linear, horizon: 1000000}"],
-        ["strategy.hyperparameters.train_frequency=1000000000"],
+        ["strategy={name: dqn, hyperparameters: {train_frequency: 1000000000}}"],
+        ["strategy.training.value_interval=1000000000", "strategy.training.block_days=1e5"],
     ],
 )
 def test_a_check_takes_seconds_with_the_largest_values(overrides: list[str]) -> None:

@@ -130,7 +130,7 @@ GOOD: dict[str, Any] = {
     "the default source's parameters": {"data": {"params": {"symbols": ["IBM"]}}},
     "another source's": {"data": {"source": "csv", "params": {"path": "a.csv", "delimiter": ";"}}},
     "components of the learner": {
-        "strategy": {"hyperparameters": {"loss": "huber", "head": {"name": "qr"}}}
+        "strategy": {"name": "dqn", "hyperparameters": {"loss": "huber", "head": {"name": "qr"}}}
     },
     "a metric": {"deployment": {"thresholds": {"minimum": {"sortino": 1.0}}}},
     "a broker of one's own": {"deployment": {"broker": {"name": "mine:Desk", "url": "x"}}},
@@ -149,14 +149,23 @@ BAD: dict[str, Any] = {
     "a source without its path": {"data": {"source": "csv"}},
     "a parameter of another source": {"data": {"params": {"delimiter": ";"}}},
     "a misspelt section": {"featurs": {}},
-    "a misspelt loss": {"strategy": {"hyperparameters": {"loss": "hubber"}}},
-    "a misspelt head": {"strategy": {"hyperparameters": {"head": "c52"}}},
-    "a misspelt schedule": {"strategy": {"hyperparameters": {"exploration_schedule": "lin"}}},
-    "a misspelt hyperparameter": {"strategy": {"hyperparameters": {"learning_rat": 1e-3}}},
-    "a hyperparameter out of range": {"strategy": {"hyperparameters": {"gamma": 1.5}}},
-    "a misspelt model": {"strategy": {"model": "dqm"}},
+    "a misspelt loss": {"strategy": {"name": "dqn", "hyperparameters": {"loss": "hubber"}}},
+    "a misspelt head": {"strategy": {"name": "dqn", "hyperparameters": {"head": "c52"}}},
+    "a misspelt schedule": {
+        "strategy": {"name": "dqn", "hyperparameters": {"exploration_schedule": "lin"}}
+    },
+    "a misspelt hyperparameter": {
+        "strategy": {"name": "dqn", "hyperparameters": {"learning_rat": 1e-3}}
+    },
+    "a hyperparameter out of range": {
+        "strategy": {"name": "dqn", "hyperparameters": {"gamma": 1.5}}
+    },
+    "a misspelt model": {"strategy": {"name": "dqn", "model": "dqm"}},
     "a misspelt strategy": {"strategy": "liner"},
     "another strategy's parameter": {"strategy": {"name": "linear", "training": {}}},
+    "one agent's parameter": {"strategy": {"training": {"patience": 3}}},
+    "an ensemble of one": {"strategy": {"training": {"agents": 1}}},
+    "a misspelt baseline": {"strategy": {"baseline": "lng"}},
     "a misspelt reward": {"trading": {"reward": "log_grow"}},
     "a misspelt metric": {"deployment": {"thresholds": {"minimum": {"sortina": 1.0}}}},
     "a misspelt broker": {"deployment": {"broker": "simulate"}},

@@ -12,7 +12,9 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema, config_to_yaml
 from reinforcestrategycreator_pipeline.policies.dqn import MARKET_HYPERPARAMETERS, DQNStrategy
+from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.dqn_training import TrainingConfig
+from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
 from reinforcestrategycreator_pipeline.policies.linear import Linear
 
 
@@ -26,8 +28,12 @@ def load(tmp_path):
     return _load
 
 
-def test_without_one_the_market_has_its_own(load):
-    assert load().hyperparameters == MARKET_HYPERPARAMETERS
+def test_without_one_it_is_the_ensemble(load):
+    assert load() == DQNEnsemble() == load(None, RSC_CONFIG__STRATEGY__NAME="dqn_ensemble")
+
+
+def test_one_agent_has_hyperparameters_for_markets(load):
+    assert load("strategy: dqn").hyperparameters == MARKET_HYPERPARAMETERS
     # Those that were measured on the sample, whatever else can be chosen.
     for switch in ("prioritized_replay", "dueling", "layer_norm", "noisy"):
         assert getattr(MARKET_HYPERPARAMETERS, switch) is False
@@ -39,9 +45,9 @@ def test_presets_belong_to_the_library(load):
 
 
 def test_returns_over_several_bars_are_refused_where_they_stand(load):
-    place = r"my\.yaml:2: strategy\.hyperparameters\.n_step: must be 1 on"
+    place = r"my\.yaml:3: strategy\.hyperparameters\.n_step: must be 1 on"
     with pytest.raises(ConfigError, match=f"{place}.* Got 2 instead"):
-        load("strategy:\n  hyperparameters: {n_step: 2}")
+        load("strategy:\n  name: dqn\n  hyperparameters: {n_step: 2}")
 
 
 @pytest.mark.parametrize(
@@ -53,11 +59,14 @@ def test_names_are_looked_up_when_the_configuration_is_read(load, key, hint):
     with pytest.raises(
         ConfigError, match=f"strategy.hyperparameters.{name}: unknown .* mean {hint}"
     ):
-        load(None, f"strategy.hyperparameters.{key}")
+        load("strategy: dqn", f"strategy.hyperparameters.{key}")
 
 
 def test_another_strategy_brings_its_own_keys(load):
-    assert load("strategy: {training: {steps: 3}}") == DQNStrategy(training=TrainingConfig(steps=3))
+    few = load("strategy: {training: {steps: 3}}")
+    assert few == DQNEnsemble(training=EnsembleTraining(steps=3))
+    few = load("strategy: {name: dqn, training: {steps: 3}}")
+    assert few == DQNStrategy(training=TrainingConfig(steps=3))
     assert load("strategy: linear") == load(None, "strategy.name=linear") == Linear()
     name = dataclasses.fields(Linear)[0].name
     assert f"  {name}: " in config_to_yaml(RunConfig(strategy=Linear()))
@@ -65,6 +74,27 @@ def test_another_strategy_brings_its_own_keys(load):
         load("strategy: {name: linear, training: {steps: 3}}")
     with pytest.raises(ConfigError, match=r"unknown strategy 'linaer'. Did you mean 'linear'"):
         load("strategy: linaer")
+
+
+def test_the_environment_names_a_strategy_before_it_sets_its_keys(load):
+    """Else the name would replace what was set before it: HYPERPARAMETERS sorts before NAME."""
+    keys = {"HYPERPARAMETERS__GAMMA": "0.5", "NAME": "dqn", "TRAINING__STEPS": "3"}
+    found = load(None, **{f"RSC_CONFIG__STRATEGY__{key}": value for key, value in keys.items()})
+    assert (found.hyperparameters.gamma, found.training.steps) == (0.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("model: dqn", r"strategy\.model: unknown key\. It is a key of 'dqn': set strategy\.name"),
+        ("training: {patience: 3}", r"patience: unknown key\. It is a key of 'dqn': set strategy"),
+        ("alpha: 1", r"strategy\.alpha: unknown key\. It is a key of 'linear': set strategy"),
+        ("training: {stps: 3}", r"stps: unknown key\. Did you mean 'steps'"),
+    ],
+)
+def test_a_key_of_another_strategy_says_whose_it_is(load, key, hint):
+    with pytest.raises(ConfigError, match=hint):
+        load(f"strategy: {{{key}}}")
 
 
 def test_the_schema_knows_every_key():

@@ -58,12 +58,12 @@ ROADS = {
     "trading.reward.name": "trading: {{reward: {{name: '{name}'}}}}",
     "strategy": "strategy: '{name}'",
     "strategy.name": "strategy: {{name: '{name}', alpha: 1}}",
-    "strategy.model": "strategy: {{model: '{name}'}}",
+    "strategy.model": "strategy: {{name: dqn, model: '{name}'}}",
     **{
-        key: f"strategy: {{{{hyperparameters: {{{{{key}: '{{name}}'}}}}}}}}"
+        key: f"strategy: {{{{name: dqn, hyperparameters: {{{{{key}: '{{name}}'}}}}}}}}"
         for key in ("loss", "head", "exploration_schedule", "learning_rate_schedule")
     },
-    "loss.name": "strategy: {{hyperparameters: {{loss: {{name: '{name}'}}}}}}",
+    "loss.name": "strategy: {{name: dqn, hyperparameters: {{loss: {{name: '{name}'}}}}}}",
     "evaluation.benchmarks": "evaluation: {{benchmarks: ['{name}']}}",
     "deployment.broker": "deployment: {{broker: '{name}'}}",
     "thresholds.minimum": "deployment: {{thresholds: {{minimum: {{'{name}': 1}}}}}}",
@@ -139,8 +139,9 @@ def test_what_is_declared_in_the_current_folder_works(world: Path) -> None:
     )
     config = load_config(RunConfig, Path("c.yaml"))
     assert config.trading.reward is sys.modules["trust_here"].cautious
+    overrides = ["strategy.name=dqn", "strategy.hyperparameters.loss=trust_here:gap"]
     with pytest.raises(ConfigError, match=r"Put @loss above it \(from reinforce\w+ import loss\)"):
-        load_config(RunConfig, None, ["strategy.hyperparameters.loss=trust_here:gap"])
+        load_config(RunConfig, None, overrides)
 
 
 def test_folders_are_allowed_by_the_caller_and_in_the_settings(world: Path) -> None:

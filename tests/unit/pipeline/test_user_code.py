@@ -72,7 +72,8 @@ def test_what_a_module_from_outside_registered_counts_by_its_short_name(module):
     ],
 )
 def test_whatever_names_a_module_the_stage_depends_on_its_file(module, key, stage):
-    config = load_config(RunConfig, None, [key])
+    one = ["strategy.name=dqn"] if key.startswith("strategy.hyperparameters") else []
+    config = load_config(RunConfig, None, [*one, key])
     (found,) = [s for s in build_stages() if s.name == stage]
     before = fingerprints(found.section(config))
     assert list(before) == ["fingerprinted_features"]

@@ -11,7 +11,7 @@ import pytest
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import compute_metrics
 from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS, StrategyResult
-from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
@@ -203,12 +203,23 @@ def with_confidence(data):
     return replace(data, results=results)
 
 
+def with_screening(data, agreement=(("rsi_14", 0.25), ("<fast>", 1.0)), needed=0.5):
+    """Return the report of an ensemble that was trained in two stages, of 3,000 and 5,000 steps.
+
+    A feature is used as far as its agreement exceeds what is needed.
+    """
+    relevance = {name: max(0.0, 1.0 - needed / ratio) for name, ratio in agreement}
+    stages = {"screening": 3000, "deciding": 8000}
+    return replace(data, stages=stages, screening=Screening(dict(agreement), needed, relevance))
+
+
 @pytest.fixture(scope="session")
 def report_kit():
     """The builders, for tests that need a variation."""
     return SimpleNamespace(
         build=build_report,
         with_confidence=with_confidence,
+        with_screening=with_screening,
         simulate=simulate,
         trades_frame=trades_frame,
         judged=judged,

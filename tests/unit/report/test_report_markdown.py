@@ -142,7 +142,7 @@ def test_the_pages_give_the_standard_error_of_the_default_run(page):
     frame = SampleSource(symbols=("IBM",)).load(np.random.default_rng(0)).bars["IBM"]
     periods = infer_periods_per_year(pd.DatetimeIndex(frame.index[-606:]))
     text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
-    assert f"is about {sharpe_standard_error(0.32, 605, periods):.2f}" in text
+    assert f"is about {sharpe_standard_error(0.87, 605, periods):.2f}" in text
 
 
 def test_docs_define_every_metric():

@@ -59,7 +59,7 @@ def test_what_is_learned_is_the_return_of_the_bars_drawn(interval):
     parts = trainer.afterstates
     for k, agent in enumerate(trainer.population.agents):
         for place in (0, 1, interval - 1):
-            for row, pick in zip(trainer._rows[k, place], trainer._picks[k, place], strict=True):
+            for row, pick in zip(trainer._rows[place, k], trainer._picks[place, k], strict=True):
                 x = trainer._features[[row + 1]]
                 u = apply(agent.spec, agent.target_network["weights"], x)[0, :, 0]
                 for q in range(3):

@@ -61,7 +61,8 @@ def load_config(
         Entries ``"dotted.key=value"`` with the value in YAML, or dotted key -> value; later
         entries win.
     environ : mapping, optional
-        Environment, whose ``RSC_CONFIG__SECTION__KEY`` entries apply in alphabetical order.
+        Environment, whose ``RSC_CONFIG__SECTION__KEY`` entries apply in alphabetical order, but
+        names of components before their other keys.
     given : mapping, optional
         Configuration from Python, in place of a file; its values may be objects.
     arguments : mapping of str to value, optional
@@ -86,7 +87,7 @@ def load_config(
         )
     if given is not None:
         tree.put((), _as_dict(given, "the configuration"), lambda _: "the configuration")
-    for name in sorted(environ or {}):
+    for name in sorted(environ or {}, key=_name_first):
         if name.startswith(ENVIRONMENT_PREFIX.rstrip("_") + "_"):
             _put_variable(tree, name, (environ or {})[name])
     if isinstance(overrides, Mapping):
@@ -216,6 +217,11 @@ class _Tree:
         return self.places[path]
 
 
+def _name_first(variable: str) -> list[str]:
+    """Sort the name of a component before its keys: it brings the defaults of all others."""
+    return ["" if part == "NAME" else part for part in variable.split("__")]
+
+
 def _put_variable(tree: _Tree, name: str, text: str) -> None:
     label = f"environment variable {name}"
     if not name.startswith(ENVIRONMENT_PREFIX):
@@ -248,7 +254,13 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:
 
 
 def _elsewhere(root_type: type, path: KeyPath) -> str:
-    """Return a hint for a key that one other section has, or ``""``."""
+    """Return a hint for a key of one other section, or of other components, or ``""``."""
+    kind = field_types(root_type).get(str(path[0]))
+    if len(path) > 1 and (family := family_of(kind)):
+        sections = {name: section_of(kind, name) for name in family}
+        have = [n for n, s in sections.items() if s and path[1:] in _paths(defaults(s), ())]
+        if have:
+            return f" It is a key of {' or '.join(map(repr, have))}: set {path[0]}.name, too."
     found = [known for known in _paths(defaults(root_type), ()) if known[-1] == path[-1]]
     return f" Did you mean {show_path(found[0])!r}?" if len(found) == 1 else ""
 

@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, STRATEGIES
-from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
+from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.registry import NameOf, ParametersOf, parameters_of
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
@@ -143,7 +143,7 @@ class RunConfig(Strict):
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     trading: TradingRules = field(default_factory=TradingRules)
-    strategy: Annotated[Any, STRATEGIES] = field(default_factory=DQNStrategy)
+    strategy: Annotated[Any, STRATEGIES] = field(default_factory=DQNEnsemble)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
 

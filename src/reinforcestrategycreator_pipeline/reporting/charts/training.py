@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -12,12 +13,18 @@ from reinforcestrategycreator_pipeline.reporting.charts.plotting import (
     kept,
     label,
     line,
+    numbers,
     rule,
 )
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
-from reinforcestrategycreator_pipeline.reporting.words import floor_note
+from reinforcestrategycreator_pipeline.reporting.words import (
+    STAGES_NOTE,
+    floor_note,
+    screening_note,
+)
 
 SECTION = "Training"
+MOST_FEATURES = 20
 Line = tuple[str, "pd.Series[Any]", str, float]
 
 
@@ -25,6 +32,8 @@ def _loss_caption(data: ReportData, asset: str) -> str:
     text, floor = floor_note(data.loss_floor), data.loss_floor
     if floor is not None:
         text += " A log axis cannot show this floor." if floor <= 0 else ""
+    if data.stages:
+        text = f"{STAGES_NOTE} {text}"
     speeds = data.history.get("steps_per_second", pd.Series(dtype=float)).dropna()
     return text + (f" Median speed: {speeds.median():,.0f} steps/s." if len(speeds) else "")
 
@@ -48,7 +57,53 @@ def loss_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
         look = {"color": "--c-rule", "width": 1.8, "dash": "dash"}
         ends = [figure["data"][0]["x"][i] for i in (0, -1)]
         figure["data"].append(line(ends, [floor, floor], f"floor {floor:.3g}", look))
+    begun = dict(zip(list(data.stages)[1:], data.stages.values(), strict=False))
+    figure["layout"]["shapes"] = [rule(step) for step in begun.values()]
+    figure["layout"]["annotations"] = [label(step, name) for name, step in begun.items()]
     return figure
+
+
+def _agreement_caption(data: ReportData, asset: str) -> str:
+    if data.screening is None:
+        return ""
+    count = len(data.screening.agreement)
+    more = f" Drawn are the {MOST_FEATURES} of {count} features with the most agreement."
+    return screening_note(data.screening) + (more if count > MOST_FEATURES else "")
+
+
+@chart(
+    "agreement",
+    "Agreement of the agents on each feature",
+    SECTION,
+    caption=_agreement_caption,
+    per="run",
+    height=420,
+    wide=True,
+)
+def agreement_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Draw the agents' agreement on each feature, and how much of it is needed."""
+    found = data.screening
+    if found is None:
+        return None
+    shown = sorted(found.agreement, key=lambda name: -found.agreement[name])[:MOST_FEATURES]
+    traces = []
+    for title, color, used in (("read", "--c-policy", True), ("not read", "--c-flat", False)):
+        names = [name for name in shown if (found.relevance[name] > 0.0) == used]
+        if names:
+            bars: Figure = {"type": "bar", "orientation": "h", "name": title}
+            bars |= {"x": numbers([found.agreement[name] for name in names])}
+            bars |= {"y": [escape(name, quote=False) for name in names]}
+            traces.append(bars | {"marker": {"color": color}, "hovertemplate": "%{x:.3g}"})
+    said = label(found.needed, f"needed: {found.needed:.3g}")
+    layout = {
+        "xaxis": {"title": {"text": "agreement"}, "rangemode": "tozero"},
+        "yaxis": {"autorange": "reversed", "showgrid": False},
+        "bargap": 0.3,
+        "hovermode": "closest",
+        "shapes": [rule(found.needed)],
+        "annotations": [said | {"y": 0, "yanchor": "bottom"}],  # where the bars are shortest
+    }
+    return {"data": traces, "layout": layout}
 
 
 @chart("q", "Q-values", SECTION, per="run", height=260)
