@@ -57,10 +57,11 @@ HEAD = [
     "validation span of the same markets; all figures are of the test span, with targets -1, 0, 1 "
     "and the default costs. The market seeds are 6000 and up; those below have chosen something, "
     "and are not reported. Single agents are trained on the first markets of a kind alone, and "
-    "compared on these. *Expected* is the log growth with the planted mean of every return in place of the "
-    "return, net of costs; the noise of the realized one would drown a small edge. *Share*: the "
-    "sum over the markets, over that of the informed rule, which knows the process. After +-: a "
-    "standard error over the markets. Years have 365.25 bars, for the Sharpe ratios, too.",
+    "compared on these. *Expected* is the log growth with the planted mean of every return in "
+    "place of the return, net of costs; the noise of the realized one would drown a small edge. "
+    "*Share*: the sum over the markets, over that of the informed rule, which knows the process. "
+    "After +-: a standard error over the markets. Years have 365.25 bars, for the Sharpe ratios, "
+    "too.",
 ]
 
 
