@@ -272,16 +272,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="by default all of them")
     parser.add_argument("--quick", action="store_true", help="hardly train; nothing is written")
     chosen = parser.parse_args(arguments)
-    results: Record = {"parts": {}}
-    if RESULTS.is_file() and not chosen.quick:
-        results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    results |= {"python": platform.python_version(), "versions": versions("numpy")}
+    parts: Record = {}
     for part in chosen.part or PARTS:
-        results["parts"][part] = measured(part, chosen.quick)
+        parts[part] = measured(part, chosen.quick)
+        results: Record = {"python": platform.python_version(), "versions": versions("numpy")}
+        # Read only now: another process may have written other parts meanwhile.
+        before = {} if chosen.quick or not RESULTS.is_file() else json.loads(RESULTS.read_text())
+        results["parts"] = before.get("parts", {}) | parts
         if not chosen.quick:
             kept.write(RESULTS, results)
-            picture(results, kept.IMAGES)
             replace_section(section(results))
+            picture(results, kept.IMAGES)
     print("\n".join(section(results)))
 
 
