@@ -384,11 +384,13 @@ def time_goals(parts: Record) -> Iterable[str]:
         f"bundled sample, {part['symbols']} symbols: {part['agents']} agents are trained in at "
         f"most {SECONDS_GOAL:g} s of processor time on one core: {seconds:.1f} s",
     )
-    for cell in parts.get("edges", {}).get("cells", ())[:1]:
-        seconds = statistics.median(cell["rules"]["ensemble"]["cpu_s"])
+    if "edges" in parts:
+        cells = parts["edges"]["cells"]
+        slowest = max(statistics.median(cell["rules"]["ensemble"]["cpu_s"]) for cell in cells)
         yield bar(
-            seconds <= SECONDS_GOAL,
-            f"a synthetic market of {cell['n_bars']:,} bars: the same: {seconds:.1f} s",
+            slowest <= SECONDS_GOAL,
+            f"a synthetic market of {cells[0]['n_bars']:,} bars: the same, of the slowest edge: "
+            f"{slowest:.1f} s",
         )
 
 
