@@ -119,10 +119,11 @@ def main() -> None:
     if chosen.quick or (chosen.names and set(chosen.names) != set(BENCHMARKS)):
         return
     lines = [line for part in parts for line in ["", *part]]
-    for section in (learning.report(), ensemble_report.report()):
-        if section:
-            lines += ["", *section]
-    RESULTS.write_text("\n".join([*head(lines), *lines]) + "\n", encoding="utf-8")
+    others = [
+        ["", *section] for section in (learning.report(), ensemble_report.report()) if section
+    ]
+    text = [*head(lines), *lines, *(line for section in others for line in section)]
+    RESULTS.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

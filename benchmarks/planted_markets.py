@@ -202,17 +202,24 @@ class Expected:
     held : ndarray of float64, shape (T - 1, n)
         By decision and target: the mean for a long; for a short minus the mean, less the squared
         deviation and the fee of the bar.
+    variance : ndarray of float64, shape (T - 1,)
+        Variance of the next log return.
     cost : ndarray of float64, shape (n, n)
         Cost of moving from one target to another.
     """
 
     held: F64
+    variance: F64
     cost: F64
 
     def growth(self, path: Ints) -> F64:
         """Return what each decision of a path of indices adds, starting flat."""
         before = np.concatenate([[flat_index(SHORTS)], path[:-1]])
         return self.held[np.arange(len(path)), path] - self.cost[before, path]
+
+    def returns(self, path: Ints) -> F64:
+        """Return the simple return to expect of each decision: more, by half the variance."""
+        return self.growth(path) + (path != flat_index(SHORTS)) * self.variance / 2
 
     def values(self, table: Ints, gamma: float, bars: int) -> F64:
         """Return the discounted log growth of holding each target, then following a table.
@@ -262,7 +269,7 @@ def expected(market: PlantedMarket) -> Expected:
     grid = np.array(SHORTS)
     move = grid - grid[:, None]
     cost = np.where(move > 0, rules.costs.buy_cost, -rules.costs.sell_cost) * move
-    return Expected(np.stack([short, np.zeros_like(mean), mean], axis=1), cost)
+    return Expected(np.stack([short, np.zeros_like(mean), mean], axis=1), deviation**2, cost)
 
 
 # -- figures of a path ------------------------------------------------------------------------
@@ -282,12 +289,15 @@ class Figures:
         Number of decisions for another target than before, the first entry included.
     costs_a_year : float
         Costs of trading and borrowing in a year, as a fraction of equity.
+    return_a_year : float
+        Mean simple return of a bar, times the bars of a year.
     """
 
     sharpe: float
     log_growth: float
     changes: int
     costs_a_year: float
+    return_a_year: float
 
 
 def figures(span: MarketSpan, targets: F64) -> Figures:
@@ -301,6 +311,7 @@ def figures(span: MarketSpan, targets: F64) -> Figures:
         float(np.log(result.equity[-1] / result.equity[0])),
         int(np.count_nonzero(np.diff(targets, prepend=0.0))),
         float((result.costs / result.equity[:-1]).mean() * periods),
+        float((result.equity[1:] / result.equity[:-1] - 1.0).mean() * periods),
     )
 
 

@@ -96,8 +96,9 @@ def test_figures_of_a_path_worked_by_hand():
     assert found.costs_a_year == pytest.approx((0.01 / 1.01 + 0.01) / 3 * 365.25, rel=1e-12)
     r = np.array([1.1 / 1.01, 1.1, 0.99]) - 1
     assert found.sharpe == pytest.approx(r.mean() / r.std(ddof=1) * np.sqrt(365.25), rel=1e-12)
+    assert found.return_a_year == pytest.approx(r.mean() * 365.25, rel=1e-12)
     assert figures_of_indices(span, np.array([2, 2, 1])) == found
-    assert figures(span, np.zeros(3)) == Figures(0.0, 0.0, 0, 0.0)
+    assert figures(span, np.zeros(3)) == Figures(0.0, 0.0, 0, 0.0, 0.0)
     np.testing.assert_array_equal(constant_targets(span), [1, 1, 1])
     falling = span_of([100.0, 100.0, 90.0], [100.0, 90.0, 80.0], costs)
     np.testing.assert_array_equal(constant_targets(span, chosen_on=falling), [-1, -1, -1])
@@ -145,6 +146,10 @@ def test_a_long_earns_the_mean_and_a_short_pays_for_its_variance_and_fee(two_per
     # Long, then short at twice the cost, then flat.
     np.testing.assert_allclose(
         two_percent.growth(np.array([2, 0, 1])), [0.01, -0.001 - 0.02, -0.01], atol=1e-15
+    )
+    # Half of 10% squared is the mean of a simple return above that of its logarithm.
+    np.testing.assert_allclose(
+        two_percent.returns(np.array([2, 0, 1])), [0.015, -0.016, -0.01], atol=1e-15
     )
 
 
