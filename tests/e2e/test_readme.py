@@ -521,6 +521,21 @@ def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
         assert shown[name] == found[name]
 
 
+@pytest.mark.slow
+def test_the_results_of_the_signal_in_the_readme_are_those_of_its_code(folder: Path) -> None:
+    """Bits of what learns depend on the processor, so its row is compared by name alone."""
+    found = snippets(PAGES["README.md"], "README.md")
+    [code] = [s for s in found if s.language == "python" and "follow_signal" in s.text]
+    [shown] = [t for t in texts("README.md") if "follow signal" in t]
+    with redirect_stdout(StringIO()) as printed:
+        exec(compile(code.text, code.place, "exec", dont_inherit=True), {"__name__": "snippet"})
+    rows = [text.splitlines() for text in (printed.getvalue(), shown)]
+    assert rows[0][0] == rows[1][0]
+    for ours, theirs in zip(*rows, strict=True):
+        learned = ours.startswith(("DQN ensemble", RANDOM))
+        assert (ours[:22] == theirs[:22]) if learned else (ours == theirs)
+
+
 def texts(name: str) -> list[str]:
     return [s.text for s in snippets(PAGES[name]) if s.language in ("", "text")]
 

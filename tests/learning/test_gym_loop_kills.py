@@ -20,7 +20,7 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
         [sys.executable, str(Path(__file__).parent / "kills.py"), str(tmp_path), str(KILLS), "7"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
