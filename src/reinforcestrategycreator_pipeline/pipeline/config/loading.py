@@ -255,13 +255,13 @@ def parse_override(override: str) -> tuple[tuple[str, ...], Any, str]:
 
 def _elsewhere(root_type: type, path: KeyPath) -> str:
     """Return a hint for a key of one other section, or of other components, or ``""``."""
-    kind = field_types(root_type).get(str(path[0]))
+    kind, last = field_types(root_type).get(str(path[0])), path[-1]
     if len(path) > 1 and (family := family_of(kind)):
         sections = {name: section_of(kind, name) for name in family}
         have = [n for n, s in sections.items() if s and path[1:] in _paths(defaults(s), ())]
         if have:
             return f" It is a key of {' or '.join(map(repr, have))}: set {path[0]}.name, too."
-    found = [known for known in _paths(defaults(root_type), ()) if known[-1] == path[-1]]
+    found = [known for known in _paths(defaults(root_type), ()) if known[-1] == last]
     return f" Did you mean {show_path(found[0])!r}?" if len(found) == 1 else ""
 
 
