@@ -50,6 +50,19 @@ def _say_nothing(*_: Any, **__: Any) -> None:
     pass
 
 
+class Resumable(Protocol):
+    """Interface of a training loop that can be resumed."""
+
+    @property
+    def step(self) -> int:
+        """Return the number of training steps done."""
+        ...
+
+    def resume(self) -> list[str]:
+        """Continue from the newest valid checkpoint; return a sentence for each damaged one."""
+        ...
+
+
 @dataclass
 class Work:
     """Resources for a fit, and places for its results.
@@ -82,6 +95,22 @@ class Work:
     log: Callable[..., None] = _say_nothing
     history: list[Row] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def resume_training(self, trainer: Resumable, total: int) -> None:
+        """Let a trainer go on from its newest valid checkpoint, if this fit is resumed.
+
+        Parameters
+        ----------
+        trainer : Resumable
+            Trainer whose `resume` restores its state.
+        total : int
+            Training steps of the whole fit.
+        """
+        if self.resume:
+            for sentence in trainer.resume():
+                self.say(f"skipped a damaged checkpoint: {sentence}")
+            self.log("training resumed", step=trainer.step)
+            self.progress(trainer.step, total)
 
 
 class Strategy(Protocol):
@@ -361,6 +390,15 @@ class Policy(ABC):
                 f"{who}the feature {names[f]!r} of row {t} is {raw[t, f]}, so no order is placed"
             )
         return raw
+
+    def _require_fit(self, scaler: FittedScaler) -> None:
+        """Require that a scaler was fitted on as many features as the policy reads."""
+        n_features = len(self.inputs.names)
+        if len(scaler.center) != n_features:
+            raise ConfigError(
+                f"a policy with {n_features} features needs a scaler for {n_features} features. "
+                f"Got {len(scaler.center)} instead."
+            )
 
     def _refuse_shape(self, raw: Array) -> None:
         raise ConfigError(

@@ -154,11 +154,7 @@ class DQNStrategy(Strict):
             CheckpointStore(work.folder) if work.folder else None,
             lambda row: work.progress(row["step"], total, **_texts(row)),
         )
-        if work.resume:
-            for sentence in trainer.resume():
-                work.say(f"skipped a damaged checkpoint: {sentence}")
-            work.log("training resumed", step=trainer.step)
-            work.progress(trainer.step, total)
+        work.resume_training(trainer, total)
         result = trainer.run()
         constant, growth = best_constant(held_out)
         work.history[:] = [{**row, "constant_growth": growth} for row in result.history]

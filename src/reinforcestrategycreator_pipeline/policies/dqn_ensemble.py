@@ -112,11 +112,7 @@ class DQNEnsemble(Strict):
             CheckpointStore(work.folder) if work.folder else None,
             lambda row: work.progress(row["step"], total, **_texts(row)),
         )
-        if work.resume:
-            for sentence in trainer.resume():
-                work.say(f"skipped a damaged checkpoint: {sentence}")
-            work.log("training resumed", step=trainer.step)
-            work.progress(trainer.step, total)
+        work.resume_training(trainer, total)
         result = trainer.run()
         baseline = self.baseline_of(market)
         work.history[:] = result.history

@@ -92,11 +92,7 @@ class EnsemblePolicy(Policy):
     def __post_init__(self) -> None:
         super().__post_init__()
         n_features, n = len(self.inputs.names), len(self.positions)
-        if len(self.scaler.center) != n_features:
-            raise ConfigError(
-                f"a policy with {n_features} features needs a scaler for {n_features} features. "
-                f"Got {len(self.scaler.center)} instead."
-            )
+        self._require_fit(self.scaler)
         if len(self.networks) < 2:
             raise ConfigError(
                 f"an ensemble needs at least 2 networks. Got {len(self.networks)} instead."

@@ -39,11 +39,7 @@ class QPolicy(Policy):
     def __post_init__(self) -> None:
         super().__post_init__()
         n_features, n = len(self.inputs.names), len(self.positions)
-        if len(self.scaler.center) != n_features:
-            raise ConfigError(
-                f"a policy with {n_features} features needs a scaler for {n_features} features. "
-                f"Got {len(self.scaler.center)} instead."
-            )
+        self._require_fit(self.scaler)
         spec, needed = self.network.spec, (n_features + n, n)
         if (spec.n_inputs, spec.n_actions) != needed:
             raise ConfigError(
