@@ -78,6 +78,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def copy(source: Path, path: Path) -> None:
+    """Write a copy of the file `source` to `path` atomically."""
+    write_bytes(path, source.read_bytes())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path` atomically."""
     write_bytes(path, text.encode("utf-8"))

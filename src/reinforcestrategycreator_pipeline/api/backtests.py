@@ -21,10 +21,11 @@ from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
-from reinforcestrategycreator_pipeline.market.windows import Span, SplitConfig, chronological_split
+from reinforcestrategycreator_pipeline.market.windows import Span, SplitConfig, windows_of
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Policy, Work
 from reinforcestrategycreator_pipeline.policies.baselines import BuyAndHold
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
+from reinforcestrategycreator_pipeline.policies.walk_forward import fit_in_turn
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.verdict.judgement import compare_with_hold
 
@@ -36,8 +37,8 @@ class Backtest(Outcome):
     ----------
     strategy : str
         Label of the strategy under test.
-    policy : Policy
-        The fitted policy of the strategy under test.
+    policies : tuple of Policy
+        The fitted policies of the strategy under test, by window; one if it does not learn.
     results : mapping of str to mapping of str to StrategyResult
         Symbol, or ``"PORTFOLIO"``, to strategy to result.
     values : mapping of str to mapping of str to mapping of str to MetricValue
@@ -60,14 +61,14 @@ class Backtest(Outcome):
     def __init__(
         self,
         strategy: str,
-        policy: Policy,
+        policies: tuple[Policy, ...],
         results: Results,
         random_percentile: Mapping[str, float | None],
         bars: MarketData,
         rules: TradingRules,
         notes: tuple[str, ...] = (),
     ) -> None:
-        self.strategy, self.policy, self.results = strategy, policy, results
+        self.strategy, self.policies, self.results = strategy, policies, results
         self.random_percentile = random_percentile
         self.periods_per_year = {
             asset: infer_periods_per_year(found[strategy].timestamps)
@@ -80,6 +81,11 @@ class Backtest(Outcome):
             for asset, found in results.items()
         }
         self.excess = compare_with_hold(results, strategy, periods)
+
+    @property
+    def policy(self) -> Policy:
+        """The newest of `policies`."""
+        return self.policies[-1]
 
     @property
     def headline(self) -> str:
@@ -109,9 +115,9 @@ def backtest(
     """Backtest a strategy by the rules and the accounting of a run.
 
     A decision at the close of a bar fills at the open of the next. A strategy that learns is
-    fitted on the training span and tested on the test span, which it has not seen; one that does
-    not learn is tested on all bars. So is a policy that is already fitted: pass bars that it has
-    not seen.
+    fitted on the training and validation span of every window, and tested on its test span, which
+    it has not seen; one that does not learn is tested on all bars. So is a policy that is already
+    fitted: pass bars that it has not seen.
 
     Parameters
     ----------
@@ -128,7 +134,8 @@ def backtest(
         What the strategy reads of a bar. By default the policy's own features, those of a run
         for a strategy that learns, and none for another.
     split : SplitConfig, optional
-        How the bars are divided for a strategy that learns; by default 60, 20 and 20 percent.
+        How the bars are divided for a strategy that learns; by default five windows that walk
+        forward over the newer half of the bars.
     benchmarks : sequence
         Strategies to compare with, in the same forms.
     initial_equity : float
@@ -177,21 +184,24 @@ def backtest(
         rebalance=rebalance,
     )
     table = FeatureSet.compute(data.bars, parse_specs(chosen) if chosen else ())
-    spans, notes = _spans(data, table, rules, split or SplitConfig() if learns else None)
-    train, validation, test = spans
+    windows, starts, test, notes = _spans(
+        data, table, rules, split or SplitConfig() if learns else None
+    )
     seeds = Seeds(seed)
     others = [rival for rival in map(STRATEGIES.build, benchmarks) if rival != built]
     rivals = labeled([_Fitted(built) if fitted else built, *others])
     judged = next(iter(rivals))
     policies = {
-        label: rival.fit(train, validation, Work(seeds if label == judged else seeds.within(label)))
+        label: fit_in_turn(
+            rival, windows, starts, seeds if label == judged else seeds.within(label)
+        )
         for label, rival in rivals.items()
     }
     found = compare(policies, test, random_draws, seeds)
     notes += test.skipped
     return Backtest(
         judged,
-        policies[judged],
+        policies[judged].policies,
         found.results,
         found.percentile,
         data,
@@ -211,14 +221,25 @@ class _Fitted:
 
 
 def _spans(
-    data: MarketData, table: FeatureSet, rules: TradingRules, split: SplitConfig | None
-) -> tuple[list[MarketSpan], list[str]]:
-    """Return training, validation and test; without a split each is the whole."""
+    data: MarketData, table: FeatureSet, rules: TradingRules, config: SplitConfig | None
+) -> tuple[list[tuple[MarketSpan, MarketSpan]], list[int], MarketSpan, list[str]]:
+    """Return the bars to fit on by window, the starts of the test spans, all test bars, and notes.
+
+    Without a configuration, each is the whole.
+    """
     stamps = table.timestamps
-    if split is None:
+    if config is None:
         whole = MarketSpan.cut(data, table, Span(stamps[0], stamps[-1]), rules, "whole")
-        return [whole] * 3, []
-    window = chronological_split(stamps, split)
-    spans = [MarketSpan.cut(data, table, span, rules, name) for name, span in window.items()]
-    parts = (f"{name} from {span.start} to {span.end}" for name, span in window.items())
-    return spans, [", ".join(parts)]
+        return [(whole, whole)], [0], whole, []
+    found = windows_of(stamps, config)
+    windows, notes = [], []
+    for number, window in enumerate(found.judged, 1):
+        train, validation = (
+            MarketSpan.cut(data, table, span, rules, name) for name, span in window.items()[:2]
+        )
+        windows.append((train, validation))
+        parts = (f"{name} from {span.start} to {span.end}" for name, span in window.items())
+        named = f"window {number}: " if len(found.judged) > 1 else ""
+        notes.append(named + ", ".join(parts))
+    test = MarketSpan.cut(data, table, found.test, rules, "test")
+    return windows, list(found.starts), test, notes

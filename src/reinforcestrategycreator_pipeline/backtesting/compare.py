@@ -139,6 +139,30 @@ def compare(
     return Comparison({PORTFOLIO: portfolio, **by_asset}, percentile)
 
 
+def backtest_alone(
+    label: str, policy: Decider, span: MarketSpan
+) -> tuple[dict[str, StrategyResult], StrategyResult]:
+    """Backtest one policy by the rules of `compare`.
+
+    Returns
+    -------
+    dict of str to StrategyResult
+        Results by asset: those of accounts into which no money comes.
+    StrategyResult
+        Result of the portfolio.
+    """
+    costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
+    targets = [policy.targets(bars) for bars in span.assets]
+    accounts = {
+        bars.symbol: run_backtest(label, bars, x, costs, money)
+        for bars, x in zip(span.assets, targets, strict=True)
+    }
+    stamps = rebalancing_bars({a.symbol: a.times for a in span.assets}, span.rules.rebalance)
+    if len(stamps):
+        return accounts, trade_together(label, span.assets, targets, costs, money, stamps)
+    return accounts, combine(list(accounts.values()))
+
+
 def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig, deposits: F64 | float = 0.0) -> F64:
     """Return the last equity of each row of targets, per unit of money at the start.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
-from reinforcestrategycreator_pipeline.market.windows import Window
+from reinforcestrategycreator_pipeline.market.windows import Span, Window, Windows
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 
 SPAN_INPUTS = ("bars", "features", "feature_spec", "windows")
@@ -24,29 +27,41 @@ class Spans:
         Bars of all spans.
     features : FeatureSet
         Features of these bars.
-    window : Window
-        Training, validation and test spans.
+    windows : Windows
+        Training, validation and test spans of each window.
     rules : TradingRules
         Positions, costs and reward.
     """
 
     data: MarketData
     features: FeatureSet
-    window: Window
+    windows: Windows
     rules: TradingRules
 
     @classmethod
     def read(cls, context: StageContext) -> Spans:
-        """Read the artifacts `SPAN_INPUTS`."""
-        windows = json.loads(context.path("windows").read_text(encoding="utf-8"))["windows"]
+        """Read the artifacts `SPAN_INPUTS` of a stage."""
+        return cls.load({name: context.path(name) for name in SPAN_INPUTS}, context.config.trading)
+
+    @classmethod
+    def load(cls, paths: Mapping[str, Path], rules: TradingRules) -> Spans:
+        """Read the artifacts `SPAN_INPUTS` from their paths."""
         return cls(
-            read_bars(context.path("bars")),
-            FeatureSet.read(context.path("features"), context.path("feature_spec")),
-            Window.from_json(windows[-1]),
-            context.config.trading,
+            read_bars(paths["bars"]),
+            FeatureSet.read(paths["features"], paths["feature_spec"]),
+            Windows.from_json(json.loads(paths["windows"].read_text(encoding="utf-8"))),
+            rules,
         )
 
-    def cut(self, name: str) -> MarketSpan:
-        """Return the bars of ``"train"``, ``"validation"`` or ``"test"``."""
-        span = dict(self.window.items())[name]
+    def cut(self, span: Span, name: str) -> MarketSpan:
+        """Return the bars of a span, which has a name in messages."""
         return MarketSpan.cut(self.data, self.features, span, self.rules, name)
+
+    def fitted(self, window: Window) -> tuple[MarketSpan, MarketSpan]:
+        """Return the bars of a window's training and validation span."""
+        return self.cut(window.train, "train"), self.cut(window.validation, "validation")
+
+    @cached_property
+    def test(self) -> MarketSpan:
+        """The bars of all test spans."""
+        return self.cut(self.windows.test, "test")

@@ -152,6 +152,25 @@ class Confidence(NamedTuple):
     advantage_bps: F64
     spread_bps: F64
 
+    def along(self, path: Ints, start: int) -> Confidence:
+        """Return what belongs to a path of targets.
+
+        Parameters
+        ----------
+        path : ndarray of int, shape (T,)
+            Index of each decision's target. The arrays have the shape (T, n): by decision and
+            previous target.
+        start : int
+            Index of the target before the first decision.
+
+        Returns
+        -------
+        Confidence
+            Each of shape (T,).
+        """
+        rows, previous = np.arange(len(path)), np.concatenate([[start], path[:-1]])
+        return Confidence(*(values[rows, previous] for values in self))
+
 
 @dataclass(frozen=True, eq=False)
 class Policy(ABC):
@@ -303,9 +322,7 @@ class Policy(ABC):
         sure = self.confidence_table(asset)
         if sure is None:
             return None
-        path = follow(self.table(asset), self.flat)
-        rows, previous = np.arange(len(path)), np.concatenate([[self.flat], path[:-1]])
-        return Confidence(*(values[rows, previous] for values in sure))
+        return sure.along(follow(self.table(asset), self.flat), self.flat)
 
     def decide(self, features: ArrayLike, held: int, bars: Columns | None = None) -> int:
         """Return the index in `positions` of the target chosen at the close of the latest bar.

@@ -46,6 +46,7 @@ class Contents:
     tiles: list[Tile]
     assets: list[AssetContents]
     overview: tuple[list[str], list[tuple[str, list[tables.Cell]]]]
+    windows: list[tables.WindowRow]
     strategies: Rows
     facts: Rows
     provenance: Rows
@@ -78,6 +79,7 @@ def contents(data: ReportData) -> Contents:
         tiles=tiles(data),
         assets=assets,
         overview=tables.overview(data),
+        windows=tables.window_rows(data),
         strategies=[(name, note) for name, note in notes if note],
         facts=tables.run_facts(data),
         provenance=tables.facts(data.provenance),

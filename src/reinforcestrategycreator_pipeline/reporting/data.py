@@ -42,6 +42,26 @@ class Screening:
         return [name for name in order if self.relevance[name] > 0.0]
 
 
+@dataclass(frozen=True)
+class WindowFacts:
+    """What a window was fitted on, and what judged it.
+
+    Attributes
+    ----------
+    fitted, judged : (Timestamp, Timestamp)
+        First and last bar that its policy learned from, and of its test span.
+    fallback : str
+        Sentence that its policy is a fallback; empty if it is none.
+    screening : Screening or None
+        What a screening of the features found, if there was one.
+    """
+
+    fitted: tuple[pd.Timestamp, pd.Timestamp]
+    judged: tuple[pd.Timestamp, pd.Timestamp]
+    fallback: str = ""
+    screening: Screening | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything that the pages of one run show.
@@ -59,9 +79,12 @@ class ReportData:
     config_yaml : str
         Resolved configuration, as YAML.
     spans : mapping of str to (Timestamp, Timestamp)
-        First and last bar of ``"train"``, ``"validation"`` and ``"test"``.
+        First and last bar of what the deployed policy learned from, ``"train"`` and
+        ``"validation"``, and of ``"test"``, all bars that judge.
     bar_counts : mapping of str to int
-        Number of bars in each span, per asset or over all assets.
+        Number of bars in each span, over all assets.
+    windows : sequence of WindowFacts
+        The windows that judge the strategy, in order of time; empty if it was not fitted.
     costs : mapping
         Cost settings by name: basis points, and yearly rates.
     positions : sequence of float
@@ -112,6 +135,7 @@ class ReportData:
     config_yaml: str = ""
     spans: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]] = field(default_factory=dict)
     bar_counts: Mapping[str, int] = field(default_factory=dict)
+    windows: Sequence[WindowFacts] = ()
     costs: Mapping[str, Any] = field(default_factory=dict)
     positions: Sequence[float] = ()
     rebalance: Rebalance = "never"
@@ -138,6 +162,11 @@ class ReportData:
             missing = [s for s in strategies if s not in self.judgement.metrics.get(asset, {})]
             if missing:
                 raise ValueError(f"the metrics of {asset!r} lack the strategy {missing[0]!r}.")
+
+    @property
+    def walks(self) -> bool:
+        """Whether several windows judge the strategy, and another policy is deployed."""
+        return len(self.windows) > 1
 
     @property
     def policy(self) -> str:

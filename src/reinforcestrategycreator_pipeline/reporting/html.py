@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from reinforcestrategycreator_pipeline.reporting import tables
 from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
+from reinforcestrategycreator_pipeline.reporting.words import WINDOWS_NOTE
 
 # The strongest tint of the monthly table stands for these returns.
 _FULL_HEAT = {"month": 0.12, "year": 0.40}
@@ -50,6 +51,8 @@ def render_html(page: Contents) -> str:
             assets=page.assets,
             sections=charts.sections,
             months=tables.MONTHS,
+            window_figures=tables.WINDOW_FIGURES,
+            windows_note=WINDOWS_NOTE,
             full_heat=_FULL_HEAT,
             style=Markup(_source("report.css")),
             plotly=Markup(plotly),

@@ -10,6 +10,7 @@ from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.words import (
     STAGES_NOTE,
+    WINDOWS_NOTE,
     floor_note,
     screening_note,
 )
@@ -41,6 +42,10 @@ def render_markdown(page: Contents) -> str:
         columns, overview = page.overview
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
         parts += [f"## {plain(data.policy)} by asset", table(["Asset", *columns], rows)]
+    if page.windows:
+        rows = [[w.number, w.fitted, w.judged, w.bars, *w.figures, w.policy] for w in page.windows]
+        heading = ["Window", "Fitted on", "Judged on", "Bars", *tables.WINDOW_FIGURES, "Policy"]
+        parts += ["## Windows", WINDOWS_NOTE, table(heading, rows)]
     parts += ["## Monthly returns", _months(page.assets[0].months)]
     if page.assets[0].says:
         notes = [f"- {plain(asset.name)}: {plain(asset.confidence)}" for asset in page.assets]

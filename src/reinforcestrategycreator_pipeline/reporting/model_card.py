@@ -82,7 +82,11 @@ def compose_model_card(data: ReportData) -> str:
             [
                 f"- {plain(source)}",
                 f"- Assets: {', '.join(map(plain, data.symbols))}",
-                *(f"- {plain(name)}: {a} to {b}" for name, (a, b) in days.items()),
+                *(
+                    f"- {plain(name)}: {a} to {b}"
+                    + (f", in {len(data.windows)} windows" if name == "test" and data.walks else "")
+                    for name, (a, b) in days.items()
+                ),
                 "- Costs assumed: "
                 + ", ".join(f"{plain(str(name))} {value}" for name, value in data.costs.items()),
             ]
@@ -97,11 +101,21 @@ def compose_model_card(data: ReportData) -> str:
         "Requires this project, NumPy and safetensors; computing the features may require more.",
         _LOADING.replace("{n}", str(data.lookback)),
         "## Limits",
-        "One test split cannot prove an edge. The policy has not seen assets, bar sizes or market "
+        f"{_judged(data)} The policy has not seen assets, bar sizes or market "
         "regimes unlike those above, and its orders were assumed not to move prices.",
         hold_note(data.judgement.excess.get(data.assets[0])),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _judged(data: ReportData) -> str:
+    if not data.walks:
+        return "One test split cannot prove an edge."
+    return (
+        f"{len(data.windows)} windows of one history cannot prove an edge. They judge policies of "
+        "the same strategy, fitted on earlier bars; this policy has learned from all bars, "
+        "and none is left to judge it."
+    )
 
 
 def _results(data: ReportData) -> str:

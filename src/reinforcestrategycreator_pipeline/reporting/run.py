@@ -15,8 +15,8 @@ from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.market.bars import read_bars
-from reinforcestrategycreator_pipeline.market.windows import Window
-from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening
+from reinforcestrategycreator_pipeline.market.windows import Windows
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, WindowFacts
 from reinforcestrategycreator_pipeline.runs.artifacts import (
     ARTIFACTS,
     CONFIG,
@@ -29,7 +29,7 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
 _SHOWN = (
-    *("bars", "feature_spec", "windows", "history", "training_summary"),
+    *("bars", "feature_spec", "windows", "history", "training_summary", "fits"),
     *("results", "all_trades", "metrics"),
 )
 
@@ -53,8 +53,8 @@ def read_run(run_dir: Path) -> ReportData:
     results = read_results(path["results"], path["all_trades"])
     bars = read_bars(path["bars"])
     spec, training = _json(path["feature_spec"]), _json(path["training_summary"])
-    windows = _json(path["windows"])
-    window = Window.from_json(windows["windows"][-1])
+    stored = _json(path["windows"])
+    windows = Windows.from_json(stored)
     trading, stages = manifest.config["trading"], manifest.stages
     provenance = dict(bars.provenance)
     provenance.setdefault("source", stages["data_ingestion"].summary["source"])
@@ -64,8 +64,8 @@ def read_run(run_dir: Path) -> ReportData:
         created=datetime.fromisoformat(manifest.created).isoformat(timespec="seconds"),
         version=manifest.package_version,
         config_yaml=_config(run_dir, manifest),
-        spans={name: (span.start, span.end) for name, span in window.items()},
-        bar_counts=windows["rows"][-1],
+        **_spans(windows, stored["rows"]),
+        windows=_windows(windows, path["fits"]),
         costs=trading["costs"],
         positions=trading["positions"],
         rebalance=trading.get("rebalance", "never"),
@@ -88,6 +88,33 @@ def read_run(run_dir: Path) -> ReportData:
         looks=count_looks(run_dir),
         stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
     )
+
+
+def _spans(windows: Windows, rows: list[dict[str, int]]) -> dict[str, Any]:
+    """Return the spans of the deployed policy and of all test bars, and their numbers of bars."""
+    spans, counts = dict(windows.all[-1].items()), dict(rows[-1])
+    spans["test"] = windows.test
+    counts["test"] = sum(row.get("test", 0) for row in rows)
+    return {
+        "spans": {name: (span.start, span.end) for name, span in spans.items()},
+        "bar_counts": counts,
+    }
+
+
+def _windows(windows: Windows, fits: Path) -> list[WindowFacts]:
+    """Return what is known of each window that judges the strategy."""
+    found = []
+    for number, (window, test) in enumerate(zip(windows.judged, windows.tests, strict=True), 1):
+        summary = _json(fits / str(number) / "summary.json")
+        found.append(
+            WindowFacts(
+                (window.train.start, window.validation.end),
+                (test.start, test.end),
+                str(summary.get("fallback", "")),
+                _screening(summary),
+            )
+        )
+    return found
 
 
 def _screening(training: dict[str, Any]) -> Screening | None:

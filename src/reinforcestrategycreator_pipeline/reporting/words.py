@@ -61,7 +61,10 @@ def verdict(data: ReportData) -> Verdict:
     if data.decided:
         finding += f" {data.judgement.decision.sentence}"
     periods = data.judgement.periods_per_year[asset]
-    parts = [_caveat(sharpe, bars, periods), hold_note(data.judgement.excess.get(asset))]
+    parts = [
+        _caveat(sharpe, bars, periods, len(data.windows)),
+        hold_note(data.judgement.excess.get(asset)),
+    ]
     if data.looks is not None:
         parts.append(str(data.looks))
     return Verdict(finding, " ".join(filter(None, parts)))
@@ -89,15 +92,23 @@ def hold_note(found: Excess | None) -> str:
     )
 
 
-def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float) -> str:
-    text = "One test split cannot prove an edge: the result may be luck."
+WINDOWS_NOTE = (
+    "Each window's policy learned only from bars before those that judge it; the account goes on "
+    "from one window to the next. The deployed policy has learned from all bars, and none of this "
+    "report judges it."
+)
+
+
+def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float, windows: int) -> str:
+    what = "One test split" if windows <= 1 else f"{windows:,} windows of one history"
+    text = f"{what} cannot prove an edge: the result may be luck."
     if sharpe.value is None:
         return text
     error = sharpe_standard_error(sharpe.value, bars, periods_per_year)
     text += f" With {bars:,} bars, the Sharpe ratio has a standard error of about {error:.2f}"
     if abs(sharpe.value) < 1.96 * error:
         return text + ", so it is statistically indistinguishable from zero."
-    return text + "; confirm it on other splits and seeds, and count everything that was tried."
+    return text + "; confirm it on other markets and seeds, and count everything that was tried."
 
 
 def portfolio_note(data: ReportData) -> str:

@@ -10,6 +10,7 @@ ARTIFACTS = {
     "policy": "training/policy.safetensors",
     "history": "training/history.csv",
     "training_summary": "training/summary.json",
+    "fits": "training/windows",
     "results": "evaluation/results.parquet",
     "all_trades": "evaluation/all_trades.parquet",
     "metrics": "evaluation/metrics.json",

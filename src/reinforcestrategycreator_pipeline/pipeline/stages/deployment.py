@@ -10,8 +10,8 @@ from zoneinfo import available_timezones
 import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.backtesting.compare import backtest_alone
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
-from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
 from reinforcestrategycreator_pipeline.deployment.package import (
     DataSchema,
@@ -39,7 +39,11 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 class Deployment:
-    """Package the policy and replay the test bars on paper; the result must match the backtest."""
+    """Package the policy and replay the test bars on paper; the result must match a backtest.
+
+    After walking forward, the packaged policy has learned from the test bars, too. Its replay says
+    nothing of its worth: it shows that the package trades as the backtest says.
+    """
 
     name = "deployment"
     inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "metrics", "results", "all_trades")
@@ -53,13 +57,11 @@ class Deployment:
         """Write the package, load it, and trade the test bars with it."""
         spans = Spans.read(context)
         judgement = Judgement.read(context.path("metrics"))
-        results = read_results(context.path("results"), context.path("all_trades"))
-        judged = {s: r[judgement.strategy] for s, r in results.items() if s != PORTFOLIO}
         package, record = context.path("package"), record_of(context, spans, judgement)
         write_package(package, load_policy(context.path("policy")), record)
-        paper = replay(package, context.config, spans, judged)
-        whole = results[PORTFOLIO][judgement.strategy]
-        paper |= replay_together(package, context.config, spans, judged, whole)
+        accounts, whole = backtest_alone(judgement.strategy, load_package(package), spans.test)
+        paper = replay(package, context.config, spans, accounts)
+        paper |= replay_together(package, context.config, spans, accounts, whole)
         write_json(context.path("paper"), paper)
         worst = max(p["largest_relative_gap"] for p in paper.values())
         promoted = judgement.decision.promoted
@@ -180,7 +182,7 @@ def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> Pack
             "version": __version__,
             "data": dict(spans.data.provenance),
             "bars_sha256": sha256_file(context.path("bars")),
-            "spans": spans.window.to_json(),
+            "split": spans.windows.to_json(),
         },
         promotion=judgement.decision.to_json(),
         model_card=compose_model_card(read_run(context.run_dir)),

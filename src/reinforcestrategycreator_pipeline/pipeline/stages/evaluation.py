@@ -1,9 +1,11 @@
-"""Stage 4: backtest on the held-out test span, judge, store the results, and render the report."""
+"""Stage 4: backtest on the held-out test bars, judge, store the results, and render the report."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.backtesting.compare import compare
@@ -14,10 +16,12 @@ from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.fits import POLICY, SUMMARY
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.policies.base import Work, load_policy
+from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
+from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward, fit_in_turn
 from reinforcestrategycreator_pipeline.reporting.run import render_run
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest, now
 from reinforcestrategycreator_pipeline.seeding import Seeds
@@ -33,10 +37,13 @@ from reinforcestrategycreator_pipeline.verdict.looks import (
 
 
 class Evaluation:
-    """Evaluate ``policy`` on the test bars; write results, metrics, trades, equity and report."""
+    """Evaluate the strategy on the test bars; write results, metrics, trades, equity and report.
+
+    Each window's policy decides on its own test bars; the account goes on from one to the next.
+    """
 
     name = "evaluation"
-    inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "history", "training_summary")
+    inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "history", "training_summary", "fits")
     outputs: tuple[str, ...] = ("results", "all_trades", "metrics", "trades", "equity")
 
     def section(self, config: RunConfig) -> Any:
@@ -49,29 +56,29 @@ class Evaluation:
         }
 
     def run(self, context: StageContext) -> None:
-        """Backtest the policy and all benchmarks on the test bars, judge, and store the results."""
+        """Backtest the policies and all benchmarks, judge, and store the results."""
         config: RunConfig = context.config
         spans, seeds = Spans.read(context), Seeds(context.seed)
-        test = spans.cut("test")
-        policy = load_policy(context.path("policy"))
-        train, validation = spans.cut("train"), spans.cut("validation")
+        test, starts = spans.test, spans.windows.starts
+        fits = [context.path("fits") / str(k + 1) for k in range(len(starts))]
+        own = WalkForward(tuple(load_policy(fit / POLICY) for fit in fits), starts)
+        windows = [spans.fitted(window) for window in spans.windows.judged]
         (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
-        policies = {judged: policy} | {
-            label: rival.fit(train, validation, Work(seeds.within(f"benchmarks/{label}")))
+        policies = {judged: own} | {
+            label: fit_in_turn(rival, windows, starts, seeds.within(f"benchmarks/{label}"))
             for label, rival in rivals
         }
         results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
-        fallback = _fallback(context)
         judgement = judge(
             results,
             judged,
-            policy.describe(),
+            own.describe(),
             config.deployment.thresholds,
             percentile,
-            (fallback,) if fallback else (),
+            fallbacks(fits),
         )
         # Recorded before anybody can see it: a look counts whatever becomes of the run.
-        look = look_of(context, test, judgement)
+        look = look_of(context, test, judgement, [sha256_file(fit / POLICY) for fit in fits])
         sealed = seal(judgement.decision, look, known(context.run_dir)[0])
         judgement = replace(judgement, decision=sealed)
         record(context.run_dir, look)
@@ -93,13 +100,23 @@ class Evaluation:
         render_run(context.run_dir)
 
 
-def _fallback(context: StageContext) -> str:
-    """Return the sentence that the policy is a fallback, if it is one."""
-    summary = json.loads(context.path("training_summary").read_text(encoding="utf-8"))
-    return str(summary.get("fallback", ""))
+def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
+    """Return a sentence for each kind of fallback among the policies of the windows."""
+    windows: dict[str, list[str]] = {}
+    for number, fit in enumerate(fits, 1):
+        summary = json.loads((fit / SUMMARY).read_text(encoding="utf-8"))
+        if said := str(summary.get("fallback", "")):
+            windows.setdefault(said, []).append(str(number))
+    if len(fits) == 1:
+        return tuple(windows)
+    return tuple(
+        f"Window {', '.join(numbers)} of {len(fits)}: {said}" for said, numbers in windows.items()
+    )
 
 
-def look_of(context: StageContext, test: MarketSpan, judgement: Judgement) -> Look:
+def look_of(
+    context: StageContext, test: MarketSpan, judgement: Judgement, policies: list[str]
+) -> Look:
     """Return the entry of this evaluation in the ledger of looks."""
     config: RunConfig = context.config
     bars = {
@@ -108,7 +125,7 @@ def look_of(context: StageContext, test: MarketSpan, judgement: Judgement) -> Lo
     }
     conditions = {
         "data": bars,
-        "policy": sha256_file(context.path("policy")),
+        "policy": policies,
         "trading": to_plain(config.trading),
         "thresholds": to_plain(config.deployment.thresholds),
     }

@@ -1,4 +1,4 @@
-"""Stage 2: compute and audit causal features, and split the time into three spans."""
+"""Stage 2: compute and audit causal features, and divide the time into windows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.features.vetting import vet
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
-from reinforcestrategycreator_pipeline.market.windows import (
-    Window,
-    bars_needed,
-    chronological_split,
-)
+from reinforcestrategycreator_pipeline.market.windows import Windows, bars_needed, windows_of
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
@@ -42,31 +38,34 @@ class FeatureEngineering:
         }
 
     def run(self, context: StageContext) -> None:
-        """Compute features, audit them for look-ahead, drop the warm-up, and split the time."""
+        """Compute features, audit them for look-ahead, drop the warm-up, and divide the time."""
         config: RunConfig = context.config
-        features, window, notes = engineer(read_bars(context.path("bars")), config)
+        features, windows, notes = engineer(read_bars(context.path("bars")), config)
         for note in notes:
             context.log.warning(note)
             context.say(f"Note: {note}")
         indexes = [pd.DatetimeIndex(frame.index) for frame in features.frames.values()]
         features.write(context.path("features"), context.path("feature_spec"))
-        rows = {
-            name: sum(int(span.mask(index).sum()) for index in indexes)
-            for name, span in window.items()
-        }
-        write_json(context.path("windows"), {"windows": [window.to_json()], "rows": [rows]})
+        rows = [
+            {
+                name: sum(int(span.mask(index).sum()) for index in indexes)
+                for name, span in window.items()
+            }
+            for window in windows.all
+        ]
+        write_json(context.path("windows"), windows.to_json() | {"rows": rows})
         context.summary |= {
             "features": list(features.inputs.names),
             "lookback": features.inputs.lookback,
-            "spans": window.to_json(),
             "rows": rows,
+            **windows.to_json(),
         }
         inputs = features.inputs
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
 
 
-def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, tuple[str, ...]]:
-    """Compute and audit the configured features and split the time, or say why no run can.
+def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Windows, tuple[str, ...]]:
+    """Compute and audit the configured features and divide the time, or say why no run can.
 
     ``rsc data check`` calls this function, so it accepts what a run accepts.
 
@@ -81,7 +80,7 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, t
     -------
     FeatureSet
         Features without their warm-up.
-    Window
+    Windows
         Spans of training, validation and test.
     tuple of str
         What the audit found that is no fault, one sentence each.
@@ -98,18 +97,18 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Window, t
     features = _with_enough_bars(data, specs, spans)
     notes: tuple[str, ...] = ()
     if cuts := config.features.audit_cuts:
-        end = chronological_split(features.timestamps, config.split).train.end
+        end = windows_of(features.timestamps, config.split).judged[0].train.end
         vetted, notes = vet(data.bars, specs, training_end=end, cuts=cuts, seed=config.seed)
         if vetted != specs:
             features = _with_enough_bars(data, vetted, spans)
-    window = chronological_split(features.timestamps, config.split)
-    cut = {
-        name: MarketSpan.cut(data, features, span, config.trading, name)
-        for name, span in window.items()
-    }
-    times = {asset.symbol: asset.times for asset in cut["test"].assets}
+    windows = windows_of(features.timestamps, config.split)
+    for window in windows.all:
+        for name, span in window.items():
+            MarketSpan.cut(data, features, span, config.trading, name)
+    test = MarketSpan.cut(data, features, windows.test, config.trading, "test")
+    times = {asset.symbol: asset.times for asset in test.assets}
     rebalancing_bars(times, config.trading.rebalance)
-    return features, window, notes
+    return features, windows, notes
 
 
 def _with_enough_bars(data: MarketData, specs: Sequence[FeatureSpec], spans: int) -> FeatureSet:
@@ -131,7 +130,7 @@ def _with_enough_bars(data: MarketData, specs: Sequence[FeatureSpec], spans: int
         rest = [s for s in data.bars if s not in short]
         leave = " The source's parameter symbols leaves symbols out." if rest else ""
         raise DataError(
-            f"{symbol}: the features' lookback ({lookback} bars) and the three spans ({spans}): "
+            f"{symbol}: the features' lookback ({lookback} bars) and the split ({spans}): "
             f"{lookback + spans} bars are needed. Got {n}, {lookback + spans - n} too few."
             f"{more}{leave}"
         )

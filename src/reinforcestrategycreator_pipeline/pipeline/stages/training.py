@@ -1,35 +1,33 @@
-"""Stage 3: fit the strategy on the training span, and store its policy."""
+"""Stage 3: fit the strategy on every window, and store its policies."""
 
 from __future__ import annotations
 
-import csv
-import io
-from pathlib import Path
+import json
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
-from reinforcestrategycreator_pipeline.files import write_json, write_text
+from reinforcestrategycreator_pipeline import files
+from reinforcestrategycreator_pipeline.market.windows import Windows
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
-from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
+from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, HISTORY, POLICY, SUMMARY, FitJob
+from reinforcestrategycreator_pipeline.pipeline.progress import Bars
+from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
-from reinforcestrategycreator_pipeline.policies.base import Row, Work
-from reinforcestrategycreator_pipeline.seeding import Seeds
+
+ALONE = "training"
+OF_DEPLOYED = {"policy": POLICY, "history": HISTORY, "training_summary": SUMMARY}
 
 
 class Training:
-    """Fit the strategy; write ``policy``, ``history`` and ``training_summary``."""
+    """Fit the strategy; write ``policy``, ``history`` and ``training_summary``, and ``fits``.
+
+    The first three are of the deployed policy; ``fits`` has a folder with the same three for each
+    window that judges the strategy.
+    """
 
     name = "training"
     inputs: tuple[str, ...] = SPAN_INPUTS
-    outputs: tuple[str, ...] = ("policy", "history", "training_summary")
+    outputs: tuple[str, ...] = ("policy", "history", "training_summary", "fits")
 
     def section(self, config: RunConfig) -> Any:
         """Return the sections of trading and strategy."""
@@ -37,70 +35,77 @@ class Training:
         return {part: whole[part] for part in ("trading", "strategy")}
 
     def run(self, context: StageContext) -> None:
-        """Fit the strategy, or continue an interrupted fit."""
-        config: RunConfig = context.config
-        spans = Spans.read(context)
-        train, validation = spans.cut("train"), spans.cut("validation")
-        skipped = [*train.skipped, *validation.skipped]
-        for sentence in skipped:
-            context.log.warning("symbol left out", reason=sentence)
-
-        def say(sentence: str) -> None:
-            context.say(sentence)
-            context.log.warning(sentence)
-
-        with _Bar(context.console) as bar:
-            folder = context.scratch("checkpoints")
-            log = context.log.info
-            work = Work(Seeds(context.seed), folder, context.resume, bar.show, say, log)
-            policy = config.strategy.fit(train, validation, work)
-        sha256 = policy.save(context.path("policy"))
-        write_history(context.path("history"), work.history)
-        summary = {**work.facts, "policy_content_sha256": sha256, "skipped": skipped}
-        write_json(context.path("training_summary"), summary)
+        """Fit the strategy on every window, or continue where an earlier attempt ended."""
+        jobs = jobs_of(context)
+        with Bars(context.console) as bars:
+            heard = _Heard(context, bars)
+            for job in jobs:
+                if not job.done():
+                    job.run(_Of(heard, job.name))
+        *judged, deployed = jobs if len(jobs) > 1 else jobs * 2
+        for artifact, name in OF_DEPLOYED.items():
+            files.copy(deployed.results / name, context.path(artifact))
+        for number, job in enumerate(judged, 1):
+            for name in OF_DEPLOYED.values():
+                files.copy(job.results / name, context.path("fits") / str(number) / name)
+        summary = json.loads((deployed.results / SUMMARY).read_text(encoding="utf-8"))
         context.summary.update(summary)
         context.log.info("trained", **summary)
 
 
-def write_history(path: Path, rows: list[Row]) -> None:
-    """Write the history as CSV; missing values are left empty."""
-    columns = list(dict.fromkeys(key for row in rows for key in row)) or ["step"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-class _Bar(Progress):
-    """The progress bar of a fit, followed by the strategy's own texts."""
-
-    def __init__(self, console: Any) -> None:
-        super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not (console.is_terminal or console.is_jupyter),  # it would pile up in a log
+def jobs_of(context: StageContext) -> list[FitJob]:
+    """Return the fits of a run in order of time; with several windows, the last one is deployed."""
+    paths = {name: context.path(name) for name in SPAN_INPUTS}
+    windows = Windows.from_json(json.loads(paths["windows"].read_text(encoding="utf-8")))
+    whole = to_plain(context.config)
+    config = {key: whole[key] for key in CONFIG}
+    results, checkpoints = context.scratch("fitted"), context.scratch("checkpoints")
+    if windows.deployed is None:
+        names = [""]
+    else:
+        names = [*(f"window {k + 1}" for k in range(len(windows.judged))), "deployed"]
+    return [
+        FitJob(
+            name or ALONE,
+            config,
+            paths,
+            k,
+            name,
+            results / name.replace(" ", "-"),
+            checkpoints / name.replace(" ", "-"),
+            context.resume,
         )
-        self._task = self.add_task("training", total=None, said="")
-        self._texts: dict[str, str] = {}
+        for k, name in enumerate(names)
+    ]
 
-    def __enter__(self) -> _Bar:
-        return self  # started by the first progress: a fit without progress needs no bar
 
-    def __exit__(self, *_: object) -> None:
-        if self.live.is_started:
-            self.stop()
+class _Heard:
+    """Shows and records what the fits report."""
 
-    def show(self, done: float, total: float, **texts: str) -> None:
-        """Advance the bar; a text stays until another one of its name arrives."""
-        if not self.live.is_started:
-            self.start()
-        self._texts |= texts
-        said = "  ".join(
-            text if name == "speed" else f"{name} {text}" for name, text in self._texts.items()
-        )
-        self.update(self._task, completed=done, total=total, said=said)
+    def __init__(self, context: StageContext, bars: Bars) -> None:
+        self._context, self._bars = context, bars
+
+    def progress(self, name: str, done: float, total: float, **texts: str) -> None:
+        self._bars.show(name, done, total, **texts)
+
+    def say(self, name: str, sentence: str) -> None:
+        named = sentence if name == ALONE else f"{name}: {sentence}"
+        self._context.say(named)
+        self._context.log.warning(named)
+
+    def log(self, name: str, event: str, **values: Any) -> None:
+        self._context.log.info(event, **({} if name == ALONE else {"fit": name}), **values)
+
+
+class _Of:
+    def __init__(self, heard, name):
+        self.heard, self.name = heard, name
+
+    def progress(self, done, total, **texts):
+        self.heard.progress(self.name, done, total, **texts)
+
+    def say(self, sentence):
+        self.heard.say(self.name, sentence)
+
+    def log(self, event, **values):
+        self.heard.log(self.name, event, **values)

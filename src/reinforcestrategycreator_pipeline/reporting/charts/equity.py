@@ -6,13 +6,14 @@ from html import escape
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.equity import drawdown
 from reinforcestrategycreator_pipeline.backtesting.results import ORACLE, PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting.charts import plotting
 from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
-from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line
-from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line, rule
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
 from reinforcestrategycreator_pipeline.reporting.words import how_often
 
@@ -31,9 +32,10 @@ def _caption(data: ReportData, asset: str) -> str:
         never = data.rebalance == "never"
         how = "never rebalanced" if never else f"rebalanced {how_often(data.rebalance)}"
         moved = f" The portfolio of each strategy is {how}."
+    windows = " Dashed lines: another window's policy takes over." if data.walks else ""
     return (
         f"Growth of 1, net of costs, and the drawdown from the highest close so far."
-        f"{moved}{hidden}{thinned}"
+        f"{windows}{moved}{hidden}{thinned}"
     )
 
 
@@ -73,4 +75,7 @@ def equity_figure(data: ReportData, asset: str, times: Times) -> Figure:
         },
         "hovermode": "x unified",
     }
+    if data.walks:
+        starts = stamp_texts(pd.DatetimeIndex([window.judged[0] for window in data.windows]))
+        layout["shapes"] = [rule(start) for start in starts[1:]]
     return {"data": traces, "layout": layout}

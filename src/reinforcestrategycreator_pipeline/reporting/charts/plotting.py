@@ -42,7 +42,7 @@ def line(
     return {"x": x, "y": numbers(y), **kind, "line": look, **shown, **more}
 
 
-def rule(at: float) -> dict[str, Any]:
+def rule(at: float | str) -> dict[str, Any]:
     """Return a dashed vertical line across the whole plot."""
     look = {"color": "--c-rule", "width": 1.5, "dash": "dash"}
     place = {"x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper"}
