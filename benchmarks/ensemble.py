@@ -204,7 +204,9 @@ def on_sample(strategy: str, seed: int, quick: bool) -> Record:
         given = {"dqn_ensemble": DQNEnsemble(), "dqn": DQNStrategy()}[strategy].rehearsal()
     # A store of its own: an earlier look at the test bars is part of a decision.
     with tempfile.TemporaryDirectory() as store:
-        done = run({"strategy": given}, seed=seed, store=store, progress=False)
+        done = run(
+            {"strategy": given, "split": {"kind": "single"}}, seed=seed, store=store, progress=False
+        )
         annual = done.values[PORTFOLIO][done.strategy]["annual_return"].value
         return {"seed": seed, "annual_return": annual, "promoted": done.verdict.promoted}
 

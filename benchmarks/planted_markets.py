@@ -35,7 +35,7 @@ from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
-from reinforcestrategycreator_pipeline.market.windows import SplitConfig, chronological_split
+from reinforcestrategycreator_pipeline.market.windows import SplitConfig, windows_of
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 from reinforcestrategycreator_pipeline.policies.baselines import best_constant
 
@@ -87,9 +87,9 @@ def cut(
     rules: TradingRules,
     split: SplitConfig | None = None,
 ) -> dict[str, MarketSpan]:
-    """Return the spans that a run on these bars has, by name."""
+    """Return the spans that a run with a single split of these bars has, by name."""
     features = FeatureSet.compute(data.bars, columns)
-    window = chronological_split(features.timestamps, split or SplitConfig())
+    (window,) = windows_of(features.timestamps, split or SplitConfig("single")).judged
     return {
         name: MarketSpan.cut(data, features, span, rules, name) for name, span in window.items()
     }
