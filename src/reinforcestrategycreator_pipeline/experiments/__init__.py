@@ -1,0 +1,1 @@
+"""Experiments: many trainings and evaluations, and what is chosen by them."""
