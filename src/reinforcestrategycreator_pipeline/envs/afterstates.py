@@ -19,10 +19,10 @@ from typing import Annotated
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import F32, Array, Bools, Ints
+from reinforcestrategycreator_pipeline.arrays import F32, F64, Array, Bools, Ints
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.rewards import measure
-from reinforcestrategycreator_pipeline.execution.accounting import bar_outcome
+from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH, bar_outcome
 
 
 class Afterstates:
@@ -45,6 +45,10 @@ class Afterstates:
         Cost of a move from target h to q: the mean over the bars, 0 for h = q.
     alive : ndarray of bool, shape (N, n)
         False where holding the target ends in ruin, after which nothing follows.
+    drift_gap, drift_held : ndarray of float32, shape (N, n)
+        The part of `gap` and of `held` whose sign turns with that of the price's return: half the
+        difference between the reward of that return and of the opposite one. In a market without
+        drift, its mean is 0; what is left is the reward's aversion to risk.
     residual : float
         Root mean square of what the three parts do not explain of the reward of a move, as a
         fraction of that of the rewards: products of costs and returns, and what is not additive
@@ -54,12 +58,16 @@ class Afterstates:
     def __init__(self, market: ExogenousMarket) -> None:
         n = market.n_positions
         rows, same = market.decision_rows, np.arange(n)
-        gap = np.zeros((len(market.features), n))
+        gap, drift_gap, drift_held = np.zeros((3, len(market.features), n))
         for start, asset in zip(market.starts, market.assets, strict=True):
             grid = market.positions
             outcome = bar_outcome(asset.prices.at(np.s_[:, None]), grid, grid, market.costs)
             reward = measure(market.reward, outcome.equity_at_open)
-            gap[start : start + len(reward)] = reward * market.reward_scale
+            block = slice(start, start + len(reward))
+            gap[block] = reward * market.reward_scale
+            prices = asset.prices
+            drift_gap[block] = odd_reward(market, prices.open_t / prices.close_tm1 - 1.0)
+            drift_held[block] = odd_reward(market, prices.close_t / prices.open_t - 1.0)
         rewards = market.rewards
         held = rewards[:, same, same] - gap
         moves = gap[rows, :, None] + held[rows, None, :] - rewards[rows]
@@ -67,6 +75,8 @@ class Afterstates:
         np.fill_diagonal(cost, 0.0)  # but for rounding, it is
         self.gap: F32 = gap.astype(np.float32)
         self.held: F32 = held.astype(np.float32)
+        self.drift_gap: F32 = drift_gap.astype(np.float32)
+        self.drift_held: F32 = drift_held.astype(np.float32)
         self.cost: F32 = cost.astype(np.float32)
         self.alive: Bools = ~market.ruined[:, same, same]
         size = float(np.sqrt(np.square(rewards[rows]).mean()))
@@ -101,3 +111,27 @@ class Afterstates:
         best += self.held.take(rows, axis=0)
         found: F32 = best
         return found
+
+
+def odd_reward(
+    market: ExogenousMarket, returns: Annotated[F64 | float, "bars"]
+) -> Annotated[F64, "bars {market.n_positions}"]:
+    """Return half the difference between the scaled reward of each return and of its opposite.
+
+    Parameters
+    ----------
+    market : ExogenousMarket
+        Market with the targets and the reward.
+    returns : ndarray of float64, shape (R,)
+        Simple returns of the price, > -1.
+
+    Returns
+    -------
+    ndarray of float64, shape (R, n)
+        By return and target; 0 for the target 0.
+    """
+    change = market.positions * np.asarray(returns)[:, None]
+    up, down = (
+        measure(market.reward, np.maximum(1.0 + side, RUIN_GROWTH)) for side in (change, -change)
+    )
+    return market.reward_scale * (up - down) / 2.0

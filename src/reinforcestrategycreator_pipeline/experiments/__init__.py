@@ -1,1 +1,1 @@
-"""Jobs, and the engines that do them."""
+"""Experiments: many trainings and evaluations, and what is chosen by them."""

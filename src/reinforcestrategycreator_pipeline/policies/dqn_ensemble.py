@@ -7,13 +7,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import F64, Array
 from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
-from reinforcestrategycreator_pipeline.envs.rewards import measure
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import at
-from reinforcestrategycreator_pipeline.execution.accounting import RUIN_GROWTH
 from reinforcestrategycreator_pipeline.execution.costs import BPS
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.memory import require_memory
@@ -31,15 +28,12 @@ from reinforcestrategycreator_pipeline.policies.ensemble_training import (
     EnsembleTrainer,
     EnsembleTraining,
 )
-from reinforcestrategycreator_pipeline.policies.relevance import shrunk
 from reinforcestrategycreator_pipeline.storage.checkpoints import CheckpointStore
 
 ENTERED = 1.01
 """Costs of its first trade that a baseline is worth at least: above 1, or it is not made."""
 DRAWN_BYTES = 16
 """Of a drawn bar: its row, and where its returns are."""
-CONSTANT = 4.0
-"""Agreement up to which the drift of the training bars is put down to chance: 2 deviations."""
 
 
 @STRATEGIES.register("dqn_ensemble")
@@ -138,7 +132,7 @@ class DQNEnsemble(Strict):
             rules.positions,
             train.inputs,
             scaler,
-            anchored(result, market, baseline, self.training.gamma),
+            leaning(result, market, baseline, self.training.gamma),
             result.afterstates.cost.astype(np.float64),
             1.0 / market.reward_scale / BPS,
             baseline,
@@ -156,71 +150,33 @@ class DQNEnsemble(Strict):
         return int(np.flatnonzero(grid <= max(1.0, grid[grid >= 0.0][0])).max())
 
 
-def anchored(
+def leaning(
     result: EnsembleResult, market: ExogenousMarket, baseline: int, gamma: float
 ) -> tuple[PolicyNetwork, ...]:
-    """Return the networks of a training, with constants that favor the baseline.
+    """Return the networks of a training, with the baseline worth the trade that enters it.
 
-    What a target is worth whatever the features are, the mean over the training bars, is little but
-    the drift of these bars. As far as the agents do not agree on it (`shrunk`), it is replaced by
-    a prior: prices have no drift, the baseline is worth the trade that enters it, and another
-    target is worth less by what its risk costs until it is left.
+    On average over the training bars, holding the baseline is worth at least so much more than
+    holding nothing, plus what the drift on which the agents agree adds or takes. Nothing changes if
+    the baseline is to hold nothing.
     """
-    rows = market.features[market.decision_rows]
-    means = np.stack(
+    rows, flat = market.features[market.decision_rows], market.flat
+    if baseline == flat:
+        return result.networks
+    means = np.mean(
         [
             apply(n.spec, n.weights, rows)[..., 0].mean(axis=0, dtype=np.float64)
             for n in result.networks
-        ]
+        ],
+        axis=0,
     )
-    against: F64 = means - means[:, [baseline]]  # worth of each target against the baseline
-    prior = without_drift(market, result.afterstates.cost, baseline, gamma)
-    beyond = against.mean(axis=0) - prior
-    variance = against.var(axis=0, ddof=1)
-    ratio = np.divide(beyond**2, variance, out=np.zeros_like(beyond), where=variance > 0.0)
-    shift = (prior - against.mean(axis=0)) * (1.0 - shrunk(ratio, CONSTANT))
+    drift = result.drift[baseline] / (1.0 - gamma) if gamma < 1.0 else result.drift[baseline]
+    least = ENTERED * result.afterstates.cost[flat, baseline] + drift
     last = f"b{len(result.networks[0].spec.hidden_layers)}"
+    shift = np.zeros_like(result.networks[0].weights[last])
+    shift[baseline] = max(0.0, least - (means[baseline] - means[flat]))
     return tuple(
-        replace(n, weights={**n.weights, last: n.weights[last] + shift.astype(n.dtype)})
-        for n in result.networks
+        replace(n, weights={**n.weights, last: n.weights[last] + shift}) for n in result.networks
     )
-
-
-def without_drift(
-    market: ExogenousMarket, cost: Array, baseline: int, gamma: float
-) -> Annotated[F64, "{market.n_positions}"]:
-    """Return the worth of each target against the baseline if prices have no drift.
-
-    Each session's return counts with both signs. What remains is the reward's aversion to risk: of
-    log growth, half the variance. A target other than the baseline is held for ever, or
-    left at the next bar, whichever is better.
-
-    Parameters
-    ----------
-    market : ExogenousMarket
-        Market of the training bars.
-    cost : ndarray, shape (n, n)
-        Cost of a move from one target to another; see `Afterstates`.
-    baseline : int
-        Index of the baseline.
-    gamma : float
-        Discount per bar.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        In scaled rewards; 0 for the baseline.
-    """
-    session = np.concatenate([a.close[1:] / a.open[1:] - 1.0 for a in market.assets])
-    growth = 1.0 + market.positions * np.concatenate([session, -session])[:, None]
-    rewards = measure(market.reward, np.maximum(growth, RUIN_GROWTH)) * market.reward_scale
-    risk = rewards.mean(axis=0)
-    loss = risk[baseline] - risk
-    left = loss + gamma * cost[:, baseline]
-    for_ever = loss / (1.0 - gamma) if gamma < 1.0 else left
-    worth: F64 = -np.maximum(np.minimum(left, for_ever), ENTERED * cost[market.flat, baseline])
-    worth[baseline] = 0.0
-    return worth
 
 
 def _texts(row: Row) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Training of an ensemble on the exogenous market: first to see what matters, then to use it.
 
 Every agent learns the values of afterstates (`envs.afterstates`) from the outcomes of all targets,
-on its own block bootstrap of time. A first ensemble, hardly regularized, sees all features; those
-on whose effect its agents do not agree are shrunk, most of them to nothing (`policies.relevance`).
-A second, strongly regularized one is trained on what is left.
+on its own block bootstrap of time, less the drift of its bars that may be chance. A first ensemble,
+hardly regularized, sees all features; those on whose effect its agents do not agree are shrunk,
+most of them to nothing (`policies.relevance`). A second, strongly regularized one is trained on
+what is left.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
 from reinforcestrategycreator_pipeline.limits import Steps, Together
 from reinforcestrategycreator_pipeline.models.implementations.dqn import (
-    DQN,
     DQNConfig,
     DQNHyperparameters,
 )
@@ -52,6 +52,8 @@ NS_PER_DAY = 86_400 * 10**9
 LOG_INTERVAL = 100
 SCREENING, DECIDING = "screening", "deciding"
 DECAY_TIMES = 3_000
+DRIFT = 4.0
+"""Agreement up to which the drift of the bars is put down to chance: 2 standard deviations."""
 Row = dict[str, float | None]
 
 
@@ -154,6 +156,8 @@ class EnsembleResult:
         Agreement of the screening agents on each feature; empty if there were none.
     threshold : float
         Agreement up to which the effect of a feature is put down to chance.
+    drift : ndarray of float64, shape (n,)
+        What the drift on which the agents agree adds to a bar's scaled reward, by target.
     stages : dict of str to int
         Last step of each stage that was trained, by its name.
     history : list of dict
@@ -167,6 +171,7 @@ class EnsembleResult:
     afterstates: Afterstates
     agreement: F64
     threshold: float
+    drift: F64
     stages: dict[str, int]
     history: list[Row]
     steps: int
@@ -231,6 +236,7 @@ class EnsembleTrainer:
         times, self._pools = self._samples()
         self.threshold = config.caution * threshold_for(times)
         self._decay = min(1.0, math.sqrt(DECAY_TIMES / times))
+        self.drift, self._by_chance = self._drifts()
         settings: dict[str, Any] = dataclasses.asdict(replace(config, checkpoint_interval=1))
         settings["hidden_layers"] = list(config.hidden_layers)  # as JSON gives it back
         self._identity = {
@@ -255,6 +261,36 @@ class EnsembleTrainer:
             counts = block_counts(seeds.generator("blocks"), len(times), block)
             pools.append(np.repeat(market.decision_rows, counts[place]))
         return len(times), pools
+
+    def _drifts(self) -> tuple[F64, F32]:
+        """Return what a bar's drift is worth by target, and what each agent's sample has by chance.
+
+        The drift of a sample is mostly an accident of its bars, and every agent would learn it as
+        what a target is worth whatever the features are. As far as the agents do not agree on it
+        (`shrunk`), it is taken from all that they learn from.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            The drift that is left in a bar's reward, the mean over the agents.
+        ndarray of float32, shape (2, K, n)
+            What is taken from the rewards of the gap, and of what is held.
+        """
+        parts = self.afterstates
+        found = np.stack(
+            [
+                [part.take(pool, axis=0).mean(axis=0, dtype=np.float64) for pool in pools]
+                for part, pools in (
+                    (parts.drift_gap, [pool + 1 for pool in self._pools]),
+                    (parts.drift_held, self._pools),
+                )
+            ]
+        )
+        whole = found.sum(axis=0)
+        mean, variance = whole.mean(axis=0), whole.var(axis=0, ddof=1)
+        ratio = np.divide(mean**2, variance, out=np.zeros_like(mean), where=variance > 0.0)
+        real = shrunk(ratio, DRIFT)
+        return real * mean, ((1.0 - real) * found).astype(np.float32)
 
     @property
     def step(self) -> int:
@@ -339,8 +375,8 @@ class EnsembleTrainer:
         shape = (min(config.value_interval, left), config.batch_size)
         everything = np.arange(len(self._features) - 1)
         rows, picks, returns, first = [], [], [], 0
-        for seeds, agent, pool in zip(self.seeds, self.population.agents, self._pools, strict=True):
-            rng = seeds.within(stage).generator(f"bars of interval {interval}")
+        for k, pool in enumerate(self._pools):
+            rng = self.seeds[k].within(stage).generator(f"bars of interval {interval}")
             drawn = pool[rng.integers(len(pool), size=shape)]
             needed, pick = everything, drawn
             if drawn.size < len(everything):
@@ -350,17 +386,23 @@ class EnsembleTrainer:
             gamma = config.gamma if interval else 0.0
             rows.append(drawn)
             picks.append(pick + first)
-            returns.append(self._returns_of(agent, needed, gamma))
+            returns.append(self._returns_of(k, needed, gamma))
             first += len(needed)
         self._rows, self._picks = np.stack(rows, axis=1), np.stack(picks, axis=1)  # by step
         self._returns = np.concatenate(returns)
         self._interval = interval
 
-    def _returns_of(self, agent: DQN, rows: Ints, gamma: float) -> F32:
-        """Return what an agent is to learn at some rows that have a next one, shape (R, n)."""
-        following = self._features.take(rows + 1, axis=0)
-        values = apply(agent.spec, agent.target_network["weights"], following)[..., 0]
-        return self.afterstates.returns(rows, values, gamma)
+    def _returns_of(self, k: int, rows: Ints, gamma: float) -> F32:
+        """Return what agent k is to learn at some rows that have a next one, shape (R, n)."""
+        agent = self.population.agents[k]
+        values: F32 = np.zeros((len(rows), self.market.n_positions), np.float32)
+        if gamma:
+            following = self._features.take(rows + 1, axis=0)
+            values = apply(agent.spec, agent.target_network["weights"], following)[..., 0]
+        gap, held = self._by_chance[:, k]
+        found = self.afterstates.returns(rows, values, gamma)
+        found -= held + np.float32(gamma) * gap
+        return found
 
     def _log(self) -> None:
         progress = self.progress
@@ -408,6 +450,7 @@ class EnsembleTrainer:
             self.afterstates,
             np.array(progress.agreement),
             self.threshold,
+            self.drift,
             stages,
             progress.history,
             self.step,

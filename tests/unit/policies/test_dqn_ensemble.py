@@ -5,16 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reinforcestrategycreator_pipeline.envs.afterstates import odd_reward
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.policies.base import Work
-from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble, without_drift
+from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.ensemble_policy import (
     BaselinePolicy,
     EnsemblePolicy,
 )
-from reinforcestrategycreator_pipeline.policies.ensemble_training import EnsembleTraining
+from reinforcestrategycreator_pipeline.policies.ensemble_training import (
+    EnsembleTrainer,
+    EnsembleTraining,
+)
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.testing.strategy_contract import INPUTS, make_span
 from reinforcestrategycreator_pipeline.testing.trading_cases import FREE, asset_of, random_asset
@@ -45,28 +49,35 @@ def test_the_baseline(baseline, grid, expected):
     assert grid[DQNEnsemble(baseline=baseline).baseline_of(market)] == expected
 
 
-class TestWithoutDrift:
-    def worth(self, grid, costs, baseline, cost, gamma=0.9):
-        bars = asset_of([10, 10, 10], [10, 11, 11])  # sessions of +10% and +10%
-        market = ExogenousMarket([bars], grid, costs, reward_scale=1.0)
-        return without_drift(market, np.array(cost), baseline, gamma)
+class TestDrift:
+    """What agents learn of a target, whatever the features are: risk, and drift if it is real."""
 
-    def test_a_target_costs_its_risk_until_it_is_left(self):
-        free = np.zeros((3, 3))
-        risk = -0.5 * (np.log(1.1) + np.log(0.9))
-        np.testing.assert_allclose(self.worth(SHORTS, FREE, 1, free), [-risk, 0, -risk])
+    def test_the_part_of_a_reward_that_turns_with_the_price(self):
+        bars = asset_of([10, 10, 10], [10, 11, 11])
+        market = ExogenousMarket([bars], SHORTS, FREE, reward_scale=2.0)
+        long = np.log(1.1) - np.log(0.9)  # half the difference, times the scale
+        np.testing.assert_allclose(odd_reward(market, [0.1])[0], [-long, 0, long], rtol=1e-14)
+        # Returns are scaled before they are mirrored: -2 is mirrored to ruin, which is bounded.
+        assert np.isfinite(odd_reward(market, [-0.999, 3.0])).all()
 
-    def test_it_is_left_at_once_or_never(self):
-        risk = -0.5 * (np.log(1.1) + np.log(0.9))
-        # Leaving costs 1%: less than the risk of nine further bars. Or 900%: more.
-        for leaving, loss in ((0.01, risk + 0.9 * 0.01), (9.0, 10 * risk)):
-            cost = np.where(np.eye(3), 0.0, leaving)
-            found = self.worth(SHORTS, ONE_PERCENT, 1, cost)
-            np.testing.assert_allclose(found, [-loss, 0, -loss])
-
-    def test_a_baseline_is_worth_its_first_trade(self):
-        cost = [[0.0, 0.02], [0.01, 0.0]]
-        np.testing.assert_allclose(self.worth((0.0, 1.0), ONE_PERCENT, 1, cost), [-0.0202, 0])
+    @pytest.mark.parametrize("drift", [0.0, 0.02])
+    def test_only_a_drift_on_which_samples_agree_is_learned(self, drift):
+        rng = np.random.default_rng(12)
+        r = 0.01 * rng.standard_normal(600)
+        r += drift - r.mean() + 2e-4  # a t value of 0.5, or of 49
+        close = 100 * np.exp(np.cumsum(r))
+        asset = asset_of(np.concatenate([[100.0], close[:-1]]), close)
+        market = ExogenousMarket([asset], SHORTS, FREE, reward_scale=1.0)
+        training = replace(SMALL, agents=8, block_days=5.0)
+        trainer = EnsembleTrainer(market, training, Seeds(3))
+        for k, pool in enumerate(trainer._pools):
+            learned = trainer._returns_of(k, pool, 0.0).mean(axis=0, dtype=np.float64)
+            growth = close[pool + 1] / close[pool]
+            own = np.array([np.log(2 - growth).mean(), 0.0, np.log(growth).mean()])
+            risk = np.array([1, 0, 1]) * (np.log(growth) + np.log(2 - growth)).mean() / 2
+            expected = own if drift else risk
+            np.testing.assert_allclose(learned, expected, atol=1e-4 if drift else 1e-6)
+        np.testing.assert_allclose(trainer.drift, [-drift, 0, drift], atol=1e-3)
 
 
 def planted(n, seed, edge, grid=SHORTS):
