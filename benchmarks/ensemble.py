@@ -2,7 +2,7 @@
 
 The strategy `dqn_ensemble` with its defaults, beside a linear forecast, the single `dqn`, the rule
 that knows the edge, and the baseline, which is flat: all on the same test bars, which nothing was
-fitted or chosen on. The seeds reported are 6000 and up; those below have chosen the defaults.
+fitted or chosen on. The seeds reported are 7000 and up; those below have chosen the defaults.
 
     python -m benchmarks.ensemble                   everything: an hour on one core
     python -m benchmarks.ensemble --part walks      one part; the others stay as they were
@@ -67,7 +67,7 @@ from reinforcestrategycreator_pipeline.seeding import Seeds
 
 SCRATCH = kept.SCRATCH / "ensemble"
 MEASURED = ("nn", "replay", "models", "envs", "execution", "features", "policies", "statistics")
-FIRST_SEED = 6000  # those below have chosen something
+FIRST_SEED = 7000  # those below have chosen something
 YEAR_BARS = 365.25  # a synthetic market has a bar every day
 REALIZED_BARS = 20
 """Bars over which what became of a move is counted."""
