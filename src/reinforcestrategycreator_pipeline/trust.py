@@ -85,7 +85,7 @@ def typed(modules: Iterable[str]) -> Iterator[None]:
 
 
 class Scope(NamedTuple):
-    """What `allowing` and `typed` allow, to be entered in another process.
+    """The permissions of `allowing` and `typed`, to be entered in another process.
 
     Attributes
     ----------

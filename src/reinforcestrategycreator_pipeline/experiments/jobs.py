@@ -22,7 +22,7 @@ INTERVAL = 0.1
 
 
 class Event(NamedTuple):
-    """What a job reports.
+    """One report of a job.
 
     Attributes
     ----------

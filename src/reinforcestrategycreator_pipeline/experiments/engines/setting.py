@@ -1,4 +1,4 @@
-"""What a worker must have in common with the process that runs the engine."""
+"""The state that a worker must have in common with the process that runs the engine."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ _HOME = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended in a worker.
+    """The end of a job in a worker.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def carry_out(setting: Setting, data: bytes, name: str, send: Callable[[Event], 
     data : bytes
         The job, from `packed_job`.
     name : str
-        Its name.
+        Name of the job.
     send : callable
         Receives what it reports.
     """

@@ -1,4 +1,4 @@
-"""A worker: a process that runs the jobs that it is sent, until it is told to leave.
+"""A worker: a process that runs the jobs that it is sent.
 
 It is started as an interpreter of its own, never from the user's `__main__`: a script without
 ``if __name__ == "__main__"``, a notebook and ``python -`` work alike. Messages have a socket of
