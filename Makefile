@@ -51,7 +51,7 @@ kernels: $(VENV)/.installed-dev ## The numeric tests under other BLAS kernels: K
 kills: $(VENV)/.installed-dev ## A run killed before every one of its file operations; half an hour
 	KILLS=every $(BIN)/python -m pytest $(WORKERS) -q -m slow tests/e2e/test_kill_at_every_operation.py $(ARGS)
 
-oracles: $(VENV)/.installed-oracles ## Add the backtests of others, so that tests run them, too
+oracles: $(VENV)/.installed-oracles ## Add the backtests and folds of others, so that tests run them, too
 
 lowest: $(LOWEST_VENV)/.installed ## The quick tests with the lowest versions that are declared
 	$(LOWEST_VENV)/bin/python -m pytest $(WORKERS) -m "not slow" \

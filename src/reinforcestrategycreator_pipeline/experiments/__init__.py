@@ -1,1 +1,1 @@
-"""Many fits and trials of one kind: jobs, and the engines that run them."""
+"""Experiments: many trainings and evaluations, and what is chosen by them."""

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 from reinforcestrategycreator_pipeline.errors import BLAMED, RscError, blame
 
 dumped = ForkingPickler.dumps
-loaded = ForkingPickler.loads
+loaded = ForkingPickler.loads  # pyright: ignore[reportAttributeAccessIssue]  # not a method
 
 
 class RemoteTraceback(Exception):
