@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.api.outcome import Outcome
 from reinforcestrategycreator_pipeline.backtesting.results import Results
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
+from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
 from reinforcestrategycreator_pipeline.market.sources.frames import hold
@@ -27,6 +28,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
+from reinforcestrategycreator_pipeline.pipeline.fits import POLICY
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
@@ -58,6 +60,7 @@ def run(
     restart: str | None = None,
     trust: Sequence[str | Path] = (),
     progress: bool | None = None,
+    engine: Any = None,
 ) -> Run:
     """Run all stages, from data to deployment; or resume a run.
 
@@ -91,6 +94,10 @@ def run(
         user.
     progress : bool, optional
         Whether to show progress on standard error. By default only in a terminal or a notebook.
+    engine : Engine, str or mapping, optional
+        Where the windows are fitted: ``"inline"``, in this process; ``"processes"``, or ``{"name":
+        "processes", "workers": 4}``. By default in as many processes as there are processors. The
+        results are the same with any.
 
     Returns
     -------
@@ -105,7 +112,8 @@ def run(
     arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
     if bars is not None:
         arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
-    runner = Runner(build_stages(), ARTIFACTS, progress_console(progress), keep_current)
+    chosen = None if engine is None else ENGINES.build(engine)
+    runner = Runner(build_stages(chosen), ARTIFACTS, progress_console(progress), keep_current)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and (config is not None or run_id is not None):
@@ -314,7 +322,7 @@ class Run(Outcome):
 
     @cached_property
     def policy(self) -> Policy:
-        """The fitted policy.
+        """The policy that is deployed.
 
         The modules that the run's configuration names for it are imported first, if `trust` or the
         run's start on this machine allows them.
@@ -322,6 +330,15 @@ class Run(Outcome):
         names = *self.config.get("imports", ()), *modules_named(self.config.get("strategy"))
         with modules_of(self.folder, self.manifest, self.trust, names):
             return load_policy(self._artifact("policy"))
+
+    @cached_property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies that were judged, one for each window; loaded as `policy` is."""
+        names = *self.config.get("imports", ()), *modules_named(self.config.get("strategy"))
+        with modules_of(self.folder, self.manifest, self.trust, names):
+            fits = self._artifact("fits")
+            paths = sorted(fits.iterdir(), key=lambda path: int(path.name))
+            return tuple(load_policy(path / POLICY) for path in paths)
 
     @property
     def report_path(self) -> Path:

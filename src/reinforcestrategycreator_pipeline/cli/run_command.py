@@ -43,6 +43,19 @@ def run(
         typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="Where the windows are fitted: inline, in this process, or processes. Default: "
+            "processes, as many as there are processors. The results are the same.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", help="Number of processes of the engine."),
+    ] = None,
     trust: TrustOption = None,
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
@@ -65,6 +78,8 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
+    if workers is not None and engine not in (None, "processes"):
+        raise ConfigError(f"--workers does not go with --engine {engine}: it has none.")
     if restart is not None and resume is None:
         raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
     with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
@@ -79,6 +94,7 @@ def run(
         restart=restart,
         trust=trust or (),
         progress=True,
+        engine=engine if workers is None else {"name": "processes", "workers": workers},
     )
     result_is_in_files()
     show_results(output(), found.folder, found.manifest, found.unchanged)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reinforcestrategycreator_pipeline.experiments.jobs import Channel
+from reinforcestrategycreator_pipeline.experiments.jobs import Report
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -61,19 +61,17 @@ class FitJob:
             return False
         return isinstance(summary, dict) and (self.results / POLICY).is_file()
 
-    def run(self, channel: Channel) -> None:
+    def run(self, report: Report) -> None:
         """Fit the strategy, or continue an interrupted fit, and write the results."""
         config = load_config(RunConfig, None, (), given=self.config)
         spans = Spans.load(self.paths, config.trading)
         train, validation = spans.fitted(spans.windows.all[self.window])
         skipped = [*train.skipped, *validation.skipped]
         for sentence in skipped:
-            channel.log("symbol left out", reason=sentence)
+            report.log("symbol left out", reason=sentence)
         seeds = Seeds(config.seed).within(self.scope) if self.scope else Seeds(config.seed)
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        work = Work(
-            seeds, self.checkpoints, self.resume, channel.progress, channel.say, channel.log
-        )
+        work = Work(seeds, self.checkpoints, self.resume, report.progress, report.say, report.log)
         policy = config.strategy.fit(train, validation, work)
         self.results.mkdir(parents=True, exist_ok=True)
         sha256 = policy.save(self.results / POLICY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
 from reinforcestrategycreator_pipeline.pipeline.stage import Stage
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import DataIngestion
 from reinforcestrategycreator_pipeline.pipeline.stages.deployment import Deployment
@@ -15,6 +16,12 @@ from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS
 __all__ = ["ARTIFACTS", "build_stages"]
 
 
-def build_stages() -> list[Stage]:
-    """Return the stages of a run, in order."""
-    return [DataIngestion(), FeatureEngineering(), Training(), Evaluation(), Deployment()]
+def build_stages(engine: Engine | None = None) -> list[Stage]:
+    """Return the stages of a run, in order.
+
+    Parameters
+    ----------
+    engine : Engine, optional
+        Engine that runs the fits; by default the fastest of this machine.
+    """
+    return [DataIngestion(), FeatureEngineering(), Training(engine), Evaluation(), Deployment()]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from reinforcestrategycreator_pipeline import files
+from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
+from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
+from reinforcestrategycreator_pipeline.experiments.engines.processes import Processes, processors
+from reinforcestrategycreator_pipeline.experiments.jobs import Listener
 from reinforcestrategycreator_pipeline.market.windows import Windows
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, HISTORY, POLICY, SUMMARY, FitJob
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS
@@ -23,11 +29,19 @@ class Training:
 
     The first three are of the deployed policy; ``fits`` has a folder with the same three for each
     window that judges the strategy.
+
+    Parameters
+    ----------
+    engine : Engine, optional
+        Engine that runs the fits; the results are the same with any. See `engine_for`.
     """
 
     name = "training"
     inputs: tuple[str, ...] = SPAN_INPUTS
     outputs: tuple[str, ...] = ("policy", "history", "training_summary", "fits")
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine
 
     def section(self, config: RunConfig) -> Any:
         """Return the sections of trading and strategy."""
@@ -38,10 +52,7 @@ class Training:
         """Fit the strategy on every window, or continue where an earlier attempt ended."""
         jobs = jobs_of(context)
         with Bars(context.console) as bars:
-            heard = _Heard(context, bars)
-            for job in jobs:
-                if not job.done():
-                    job.run(_Of(heard, job.name))
+            engine_for(jobs, self._engine).run(jobs, Heard(context, bars))
         *judged, deployed = jobs if len(jobs) > 1 else jobs * 2
         for artifact, name in OF_DEPLOYED.items():
             files.copy(deployed.results / name, context.path(artifact))
@@ -79,33 +90,34 @@ def jobs_of(context: StageContext) -> list[FitJob]:
     ]
 
 
-class _Heard:
+def engine_for(jobs: Sequence[FitJob], chosen: Engine | None) -> Engine:
+    """Return the engine that runs the fits: the chosen one, else the fastest of this machine.
+
+    What a script or a notebook defines exists in this process only, so its fits stay here.
+    """
+    if chosen is not None:
+        return chosen
+    named = [*jobs[0].config["imports"], *modules_named(jobs[0].config)]
+    alone = len(jobs) == 1 or processors() == 1
+    return Inline() if alone or "__main__" in named else Processes()
+
+
+class Heard(Listener):
     """Shows and records what the fits report."""
 
     def __init__(self, context: StageContext, bars: Bars) -> None:
         self._context, self._bars = context, bars
 
-    def progress(self, name: str, done: float, total: float, **texts: str) -> None:
-        self._bars.show(name, done, total, **texts)
+    def progress(self, job: str, done: int, total: int, /, **texts: Any) -> None:
+        """Advance the bar of a fit."""
+        self._bars.show(job, done, total, **texts)
 
-    def say(self, name: str, sentence: str) -> None:
-        named = sentence if name == ALONE else f"{name}: {sentence}"
+    def say(self, job: str, sentence: str, /) -> None:
+        """Print a sentence and log it as a warning."""
+        named = sentence if job == ALONE else f"{job}: {sentence}"
         self._context.say(named)
         self._context.log.warning(named)
 
-    def log(self, name: str, event: str, **values: Any) -> None:
-        self._context.log.info(event, **({} if name == ALONE else {"fit": name}), **values)
-
-
-class _Of:
-    def __init__(self, heard, name):
-        self.heard, self.name = heard, name
-
-    def progress(self, done, total, **texts):
-        self.heard.progress(self.name, done, total, **texts)
-
-    def say(self, sentence):
-        self.heard.say(self.name, sentence)
-
-    def log(self, event, **values):
-        self.heard.log(self.name, event, **values)
+    def log(self, job: str, event: str, /, **values: Any) -> None:
+        """Log an event."""
+        self._context.log.info(event, **({} if job == ALONE else {"fit": job}), **values)
