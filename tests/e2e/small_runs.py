@@ -32,6 +32,7 @@ REPEATABLE = (
 QUICK = """\
 data: {source: synthetic, params: {n_bars: 300}}
 features: {columns: [{name: returns, horizons: [1, 2]}]}
+split: {kind: single}
 strategy:
   name: dqn
   training: {steps: 20, trajectories: 8, validation_interval: 10, checkpoint_interval: 10}

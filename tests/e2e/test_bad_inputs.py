@@ -283,8 +283,8 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("my.yaml:2: split.validation: ", "below 1 together with test (0.5), by 0.0001 or more."),
     ),
     "validation after test": (
-        "split:\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
-        ("my.yaml:2: split.validation_start: ", "must be before test_start (2009-01-01)."),
+        "split:\n  kind: single\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
+        ("my.yaml:3: split.validation_start: ", "must be before test_start (2009-01-01)."),
     ),
     "several mistakes": (
         "seed: x\nstrategy: {training: {steps: y}}\n",

@@ -52,7 +52,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     config.RunConfig = toy.ToyConfig
     catalog: Any = types.ModuleType(f"{PACKAGE}.pipeline.stages.catalog")
     catalog.ARTIFACTS = toy.ARTIFACTS
-    catalog.build_stages = lambda: built
+    catalog.build_stages = lambda *_: built
     rehearsal: Any = types.ModuleType(f"{PACKAGE}.pipeline.rehearsal")
     rehearsal.rehearse = lambda config: None
     for module in (config, catalog, rehearsal):
