@@ -139,11 +139,11 @@ class Best:
     Attributes
     ----------
     run : RunSummary
-        The run.
+        Summary of the best run.
     value : float
-        Its metric.
+        Value of the metric for it.
     info : mapping
-        Definition of the metric.
+        Definition of the metric, as ``metrics.json`` holds it.
     of : int
         Number of complete runs for which the metric is defined.
     same_bars : int
@@ -151,7 +151,7 @@ class Best:
     looks : Looked or None
         Evaluations of these bars by runs of the store, those of removed runs included.
     decision : Decision
-        The decision about the best run.
+        Decision on the promotion of the best run.
     """
 
     run: RunSummary

@@ -176,7 +176,7 @@ def rm(
 ) -> None:
     """Remove the folders of runs.
 
-    What they looked at stays in the store's ledger: their test bars are no fresher for it.
+    Their looks stay in the store's ledger: the test bars are no fresher without the runs.
     """
     from reinforcestrategycreator_pipeline.runs.removal import remove_runs, require_removable
     from reinforcestrategycreator_pipeline.runs.summary import read_summaries

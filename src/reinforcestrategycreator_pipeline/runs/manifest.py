@@ -257,7 +257,7 @@ def _check(run_dir: Path, owner: str, found: Manifest | StageRecord) -> None:
     """Require the types that the dataclass declares, as JSON may hold any."""
     if found.status not in STATUSES:
         raise _damaged(run_dir, f"{owner} is {found.status!r}")
-    for name, types, of_texts in _declared(type(found)):
+    for name, types, of_texts in _declared(type(found).__name__):
         value = getattr(found, name)
         ok = isinstance(value, types)
         if ok and of_texts:
@@ -269,9 +269,10 @@ def _check(run_dir: Path, owner: str, found: Manifest | StageRecord) -> None:
 
 
 @functools.cache
-def _declared(record: type) -> list[tuple[str, tuple[type, ...], bool]]:
-    """Return name and types of each field, and whether it holds texts alone."""
-    declared = {field_.name: str(field_.type) for field_ in fields(record)}
+def _declared(record: str) -> list[tuple[str, tuple[type, ...], bool]]:
+    """Return name and types of each field of a record, and whether it holds texts alone."""
+    kind = Manifest if record == Manifest.__name__ else StageRecord
+    declared = {field_.name: str(field_.type) for field_ in fields(kind)}
     return [
         (name, _TYPES[text.partition("[")[0]], text in ("dict[str, str]", "list[str]"))
         for name, text in declared.items()

@@ -65,7 +65,7 @@ def remove_runs(
     folders : sequence of Path
         Folders of the runs.
     force : bool
-        See `require_removable`.
+        Whether to remove what `require_removable` then allows.
     before : callable, optional
         Called with the folder of each run, which is locked, before it goes.
 

@@ -20,7 +20,7 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a list shows of a run.
+    """A run in the figures that a list shows.
 
     Attributes
     ----------
