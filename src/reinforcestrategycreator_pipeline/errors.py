@@ -20,8 +20,20 @@ MOST_NAMES = 20
 MOST_OTHERS = 3
 """Maximum number of further errors that a message lists."""
 
+BLAMED = "_rsc_blamed"
+"""Attribute of an exception from another process: the line of user code that raised it."""
+
 KeyPath = tuple[str | int, ...]
-_NOTHING = object()
+
+
+class _Nothing:
+    """The type of `_NOTHING`, which is one object in every process to which an error is sent."""
+
+    def __reduce__(self) -> str:
+        return "_NOTHING"
+
+
+_NOTHING = _Nothing()
 
 
 class RscError(Exception):
@@ -257,10 +269,14 @@ def shorten(text: str, limit: int = 200) -> str:
 def blame(error: BaseException) -> str:
     """Return the line of user code that raised: ``"my_source.py:12"``, or ``""``.
 
-    It is the innermost line of the traceback that is in neither this package nor a library.
+    It is the innermost line of the traceback that is in neither this package nor a library. For an
+    exception from another process, it is the line that was found there.
     """
     import sysconfig
     import traceback
+
+    if place := vars(error).get(BLAMED):
+        return str(place)
 
     ours = (str(Path(__file__).parent), *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
     where = ""

@@ -82,6 +82,26 @@ def loaded() -> dict[str, str]:
     return {"blas": " ".join(sorted(kernels)) or "unknown", "simd": " ".join(features)}
 
 
+def environment() -> dict[str, str]:
+    """Return the environment in which another process loads the kernel that this one has loaded.
+
+    The variables of this process may say something else: another thread may have changed them
+    since, or a library may have loaded NumPy first.
+    """
+    import numpy as np
+
+    found, kept = loaded(), {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    kept.pop(_ENABLE, None)
+    kept.pop(_DISABLE, None)
+    if found["blas"] != "unknown" and " " not in found["blas"]:
+        kept[_BLAS] = found["blas"]
+    if found["simd"]:
+        kept[_ENABLE] = found["simd"]
+    elif off := np.show_config(mode="dicts")["SIMD Extensions"].get("not found", []):
+        kept[_DISABLE] = " ".join(off)
+    return kept
+
+
 def is_common(found: Mapping[str, str]) -> bool:
     """Return whether `found` is what `choose` chooses."""
     return found["blas"] == COMMON["blas"] and found["simd"] in (_FEATURES, _FEATURES_BEFORE_2_4)

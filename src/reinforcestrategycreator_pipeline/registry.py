@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 import typing
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -348,11 +349,27 @@ class Registry(Generic[T]):
         """Return the members in the order in which they were registered."""
         return list(self._members.values())
 
+    def declared(self) -> list[Any]:
+        """Return what was declared as a member, registered or not."""
+        return list(self._declared.values())
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._members))
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
+
+
+def user_modules() -> tuple[str, ...]:
+    """Return the imported modules outside of this package that define components, sorted.
+
+    Those that a script, a notebook or a function defines are not among them: no other process can
+    import these.
+    """
+    members = (m for family in FAMILIES for m in (*family.values(), *family.declared()))
+    found = {module for module, name in map(_origin, members) if "<" not in name}
+    ours = {name for name in found if name.partition(".")[0] in (PACKAGE, "__main__")}
+    return tuple(sorted(name for name in found - ours if name in sys.modules))
 
 
 def _flat(name: str, default: Any) -> Iterator[tuple[str, Any]]:
@@ -367,7 +384,7 @@ def _flat(name: str, default: Any) -> Iterator[tuple[str, Any]]:
 def _origin(member: Any) -> tuple[str, str]:
     """Return module and name of a registered object, or of the function that it wraps."""
     if not hasattr(member, "__qualname__"):
-        held = (value for value in vars(member).values() if hasattr(value, "__qualname__"))
+        held = (v for v in getattr(member, "__dict__", {}).values() if hasattr(v, "__qualname__"))
         member = next(held, type(member))
     return member.__module__, member.__qualname__
 

@@ -19,12 +19,12 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError, blame, nearest, shorten
@@ -82,6 +82,40 @@ def typed(modules: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         _TYPED.reset(token)
+
+
+class Scope(NamedTuple):
+    """The permissions of `allowing` and `typed`, to be entered in another process.
+
+    Attributes
+    ----------
+    allowed : tuple of str or None
+        Allowed folders; None outside of `allowing`.
+    beside : str or None
+        Folder in which the author of a configuration keeps modules.
+    typed : frozenset of str
+        Modules that the user named.
+    """
+
+    allowed: tuple[str, ...] | None
+    beside: str | None
+    typed: frozenset[str]
+
+    @classmethod
+    def here(cls) -> Scope:
+        """Return the scope of the code that calls."""
+        allowed, beside = _ALLOWED.get(), _BESIDE.get()
+        folders = None if allowed is None else tuple(map(str, allowed))
+        return cls(folders, None if beside is None else str(beside), _TYPED.get())
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Allow what this scope allows, and nothing else."""
+        with ExitStack() as stack:
+            if self.allowed is not None:
+                stack.enter_context(allowing(self.allowed, self.beside))
+            stack.enter_context(typed(self.typed))
+            yield
 
 
 def is_scoped() -> bool:

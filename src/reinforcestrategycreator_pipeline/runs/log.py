@@ -54,7 +54,7 @@ class RunLog:
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = {**self._fields, **fields, "event": event, "level": level, "timestamp": now}
-        found = {key: _loggable(value) for key, value in line.items()}
+        found = {key: loggable(value) for key, value in line.items()}
         self._file.write(json.dumps(found, ensure_ascii=False) + "\n")
 
 
@@ -111,7 +111,8 @@ def _end_torn_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _loggable(value: Any) -> Any:
+def loggable(value: Any) -> Any:
+    """Return `value` as it is logged: in its JSON form, or its repr if it has none."""
     try:
         return jsonable(value)
     except TypeError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.testing.broker_contract import BrokerContract
     from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
+    from reinforcestrategycreator_pipeline.testing.engine_contract import EngineContract
     from reinforcestrategycreator_pipeline.testing.feature_contract import FeatureContract
     from reinforcestrategycreator_pipeline.testing.head_contract import HeadContract
     from reinforcestrategycreator_pipeline.testing.loss_contract import LossContract
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SUITES = {
     "BrokerContract": "broker_contract",
     "DataSourceContract": "data_source_contract",
+    "EngineContract": "engine_contract",
     "FeatureContract": "feature_contract",
     "HeadContract": "head_contract",
     "LossContract": "loss_contract",
@@ -36,6 +38,7 @@ _SUITES = {
 __all__ = [
     "BrokerContract",
     "DataSourceContract",
+    "EngineContract",
     "FeatureContract",
     "HeadContract",
     "LossContract",

@@ -1,0 +1,93 @@
+"""Exceptions on their way from a worker to the process that runs the engine.
+
+What was raised there arrives here as the same class with the same text and attributes, since the
+text, the exit code and a full disk are recognized by them. A traceback cannot be sent: its text is.
+"""
+
+from __future__ import annotations
+
+import traceback
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, TypeGuard
+
+from reinforcestrategycreator_pipeline.errors import BLAMED, RscError, blame
+
+dumped = ForkingPickler.dumps
+loaded = ForkingPickler.loads  # pyright: ignore[reportAttributeAccessIssue]  # not a method
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an exception in a worker, as text; the cause of that exception here."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+class UnsendableError(Exception):
+    """An exception in a worker whose class cannot be sent; the text names it."""
+
+
+class _Shown:
+    """A value that cannot be sent: what its repr was."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def pack(error: BaseException) -> bytes:
+    """Return an exception for `unpack`, in the worker that caught it."""
+    cause = error.__cause__ if isinstance(error, RscError) else None
+    blamed = error if cause is None else cause
+    text = "".join(traceback.format_exception(blamed)).rstrip() + "\n"
+    return bytes(
+        dumped((_sendable(error), cause and _sendable(cause), blame(error), blame(blamed), text))
+    )
+
+
+def unpack(data: bytes, job: str) -> BaseException:
+    """Return the exception that a worker packed, with the name of the job as a note."""
+    sent: tuple[BaseException, BaseException | None, str, str, str] = loaded(data)
+    error, cause, place, deeper, text = sent
+    error.add_note(f"This was raised by job {job!r} in a worker.")
+    vars(error)[BLAMED] = place
+    if cause is not None:
+        vars(cause)[BLAMED] = deeper
+        error.__cause__, cause.__cause__ = cause, RemoteTraceback(text)
+    elif not isinstance(error, RscError):
+        error.__cause__ = RemoteTraceback(text)
+    return error
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """Return an exception, or the most similar one that survives the way."""
+    if _survives(error) and type(loaded(dumped(error))) is type(error):
+        return error
+    if isinstance(error, RscError):
+        for kind in filter(_is_ours, type(error).__mro__):
+            copy: BaseException = kind.__new__(kind)
+            copy.args = tuple(map(_plain, error.args))
+            vars(copy).update({key: _plain(value) for key, value in vars(error).items()})
+            if _survives(copy) and str(loaded(dumped(copy))) == str(error):
+                return copy
+        return RscError(str(error))
+    return UnsendableError(f"{type(error).__name__}: {error}")
+
+
+def _is_ours(kind: type) -> TypeGuard[type[RscError]]:
+    return issubclass(kind, RscError)
+
+
+def _plain(value: Any) -> Any:
+    return value if _survives(value) else _Shown(repr(value))
+
+
+def _survives(value: Any) -> bool:
+    """Return whether a value can be sent; objects of users and libraries may raise anything."""
+    try:
+        loaded(dumped(value))
+    except Exception:  # noqa: BLE001 - whatever it is, the value cannot be sent
+        return False
+    return True
