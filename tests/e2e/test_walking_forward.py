@@ -121,7 +121,7 @@ def test_one_account_goes_through_all_windows(rsc: Rsc) -> None:
     package = run.package_path
     assert load_package(package).content()[1] == run.policy.content()[1]
     assert load_policy(run.folder / "training/policy.safetensors").describe() in repr(run.policy)
-    named = json.loads((package / "provenance.json").read_text("utf-8"))["split"]
+    named = json.loads((package / "manifest.json").read_text("utf-8"))["provenance"]["split"]
     assert named == {key: stored[key] for key in ("windows", "deployed")}
     assert named["deployed"]["validation"][1] == last
     page = (run.folder / "evaluation/report.md").read_text("utf-8")

@@ -94,7 +94,7 @@ def test_verdict_names_both_returns_and_the_failed_threshold(report_kit):
 def test_luck_is_mentioned_even_when_the_ratio_is_significant(report_kit, report_data):
     words = verdict(report_data)
     assert "the result may be luck" in words.caveat
-    assert "confirm it on other splits" in words.caveat
+    assert "confirm it on other markets" in words.caveat
 
 
 def test_standard_error_by_simulation():

@@ -23,7 +23,7 @@ def format_value(unit: str, value: float) -> str:
         return f"{value:,.0f}"
     suffix = {"percent": "%", "multiple": "x"}.get(unit, "")
     number = value * 100 if unit == "percent" else value
-    if abs(number) >= 1e7 and unit != "money":
+    if abs(number) >= (1e15 if unit == "money" else 1e7):
         return f"{number:.3g}{suffix}"
     digits = 0 if abs(number) >= 1e4 and unit != "money" else 2
     text = f"{number:,.{digits}f}"
