@@ -44,6 +44,21 @@ class Killed(FileJob):
 
 
 @dataclass(frozen=True)
+class Placed(engine_contract.TrainingJob):
+    """Train on a Ray cluster for a while, and note the node."""
+
+    seconds: float = 1.0
+
+    def run(self, report: Report) -> None:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        (self.folder / f"{self.name}.{node}.node").touch()
+        time.sleep(self.seconds)
+        super().run(report)
+
+
+@dataclass(frozen=True)
 class Noisy(FileJob):
     """Print, warn and log, from this process and a child of it."""
 

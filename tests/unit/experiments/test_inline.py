@@ -24,5 +24,7 @@ def test_engines_are_built_by_name() -> None:
     assert {ENGINES.get(name) for name in ENGINES} >= set(SHIPPED)
     with pytest.raises(ConfigError, match=r"unknown engine 'process'\. Did you mean 'processes'"):
         ENGINES.build("process")
+    with pytest.raises(ConfigError, match=r'must be "host:port" or "auto"\. Got \'ray://head:1'):
+        ENGINES.build({"name": "ray", "address": "ray://head:1"})
     with pytest.raises(ConfigError, match="workers"):
         from_mapping(Processes, {"workers": 0}, "engine 'processes'")

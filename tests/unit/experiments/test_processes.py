@@ -58,7 +58,7 @@ def test_a_job_that_kills_every_worker_is_named(tmp_path: Path) -> None:
         Processes(1).run([Killed("heavy", tmp_path, 99)], Listener())
     assert str(caught.value) == (
         "job 'heavy' cannot be done: its worker was lost 4 times, the last time by signal 9 "
-        "(SIGKILL). A system that runs out of memory sends signal 9."
+        "(SIGKILL). A system that runs out of memory kills workers."
     )
     assert len(list(tmp_path.glob("heavy.attempt*"))) == 4
 
