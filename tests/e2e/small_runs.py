@@ -59,7 +59,7 @@ class Said:
 
 PROGRESS = re.compile(
     r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
-    "The policy is a constant exposure"
+    r"((window \d+|deployed): )?The policy is a constant exposure"
 )
 
 Rsc = Callable[..., Said]

@@ -126,7 +126,7 @@ def test_one_account_goes_through_all_windows(rsc: Rsc) -> None:
     assert named["deployed"]["validation"][1] == last
     page = (run.folder / "evaluation/report.md").read_text("utf-8")
     assert "## Windows" in page
-    assert f"in {WINDOWS} windows" in (package / "model_card.md").read_text("utf-8")
+    assert f"in {WINDOWS} windows" in (package / "MODEL_CARD.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -159,7 +159,7 @@ def best(
 
 
 @app.command(
-    epilog=examples("rsc runs rm 20261122-183000-a1b2c3", "rsc runs rm --failed --yes"),
+    epilog=examples("rsc runs rm 20261122-183000-a1b2c3 --yes", "rsc runs rm --failed --yes"),
 )
 def rm(
     runs: Annotated[
