@@ -63,16 +63,16 @@ def unpack(data: bytes, job: str) -> BaseException:
 
 def _sendable(error: BaseException) -> BaseException:
     """Return an exception, or the most similar one that survives the way."""
-    if _survives(error) and type(loaded(dumped(error))) is type(error):
+    if _arrives(error, error):
         return error
     if isinstance(error, RscError):
         for kind in filter(_is_ours, type(error).__mro__):
             copy: BaseException = kind.__new__(kind)
             copy.args = tuple(map(_plain, error.args))
             vars(copy).update({key: _plain(value) for key, value in vars(error).items()})
-            if _survives(copy) and str(loaded(dumped(copy))) == str(error):
+            vars(copy)["exit_code"] = error.exit_code
+            if _arrives(copy, error):
                 return copy
-        return RscError(str(error))
     return UnsendableError(f"{type(error).__name__}: {error}")
 
 
@@ -81,13 +81,22 @@ def _is_ours(kind: type) -> TypeGuard[type[RscError]]:
 
 
 def _plain(value: Any) -> Any:
-    return value if _survives(value) else _Shown(repr(value))
-
-
-def _survives(value: Any) -> bool:
-    """Return whether a value can be sent; objects of users and libraries may raise anything."""
+    """Return a value, or what shows the same text, in a form that can be sent."""
+    if isinstance(value, RscError):
+        return _sendable(value)
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
     try:
         loaded(dumped(value))
-    except Exception:  # noqa: BLE001 - whatever it is, the value cannot be sent
+    except Exception:  # noqa: BLE001 - objects of users and libraries may raise anything
+        return _Shown(repr(value))
+    return value
+
+
+def _arrives(copy: BaseException, error: BaseException) -> bool:
+    """Return whether `copy` can be sent and then has its class and the text of `error`."""
+    try:
+        arrived = loaded(dumped(copy))
+        return type(arrived) is type(copy) and str(arrived) == str(error)
+    except Exception:  # noqa: BLE001 - as above
         return False
-    return True
