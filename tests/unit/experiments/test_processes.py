@@ -155,13 +155,17 @@ def test_a_worker_may_import_what_this_process_may(tmp_path: Path) -> None:
             "from reinforcestrategycreator_pipeline import reward\n"
             "@reward\ndef gain(growth, before, after, scale: float = 1.0):\n    return growth\n"
         )
-    with allowing([trusted]):
+    with allowing([trusted], beside=strange):
         Processes(1).run([Holding("one", tmp_path, "engine_reward_one:gain")], Listener())
         assert "engine_reward_one" not in sys.modules
-        error = raised_by(Holding("two", tmp_path, "engine_reward_two:gain"))
+        two = Holding("two", tmp_path, "engine_reward_two:gain")
+        error = raised_by(two)
+        with pytest.raises(ConfigError) as here:
+            Inline().run([two], Listener())
     assert json.loads((tmp_path / "one.result").read_text()) == {"module": "engine_reward_one"}
     assert isinstance(error, ConfigError)
-    assert "cannot import 'engine_reward_two'" in str(error)
+    assert str(error) == str(here.value)
+    assert str(error).endswith(f"not trusted; if you trust them, add --trust {strange}.")
 
 
 def test_a_worker_knows_the_names_that_the_users_modules_registered(

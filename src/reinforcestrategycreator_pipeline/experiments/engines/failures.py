@@ -40,25 +40,34 @@ class _Shown:
 def pack(error: BaseException) -> bytes:
     """Return an exception for `unpack`, in the worker that caught it."""
     cause = error.__cause__ if isinstance(error, RscError) else None
-    blamed = error if cause is None else cause
-    text = "".join(traceback.format_exception(blamed)).rstrip() + "\n"
-    return bytes(
-        dumped((_sendable(error), cause and _sendable(cause), blame(error), blame(blamed), text))
-    )
+    text = "".join(traceback.format_exception(cause or error)).rstrip() + "\n"
+    sent = [(bytes(dumped(_sendable(e))), _named(e), blame(e)) for e in (error, cause) if e]
+    return bytes(dumped((sent, text)))
 
 
 def unpack(data: bytes, job: str) -> BaseException:
     """Return the exception that a worker packed, with the name of the job as a note."""
-    sent: tuple[BaseException, BaseException | None, str, str, str] = loaded(data)
-    error, cause, place, deeper, text = sent
+    sent, text = loaded(data)
+    error, *causes = (_received(*parts) for parts in sent)
     error.add_note(f"This was raised by job {job!r} in a worker.")
-    vars(error)[BLAMED] = place
-    if cause is not None:
-        vars(cause)[BLAMED] = deeper
+    for cause in causes:
         error.__cause__, cause.__cause__ = cause, RemoteTraceback(text)
-    elif not isinstance(error, RscError):
+    if not isinstance(error, RscError):
         error.__cause__ = RemoteTraceback(text)
     return error
+
+
+def _received(data: bytes, name: str, place: str) -> BaseException:
+    try:
+        error: BaseException = loaded(data)
+    except Exception:  # noqa: BLE001 - its module may be one that only the worker can import
+        error = UnsendableError(name)
+    vars(error)[BLAMED] = place
+    return error
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _sendable(error: BaseException) -> BaseException:
@@ -73,7 +82,7 @@ def _sendable(error: BaseException) -> BaseException:
             vars(copy)["exit_code"] = error.exit_code
             if _arrives(copy, error):
                 return copy
-    return UnsendableError(f"{type(error).__name__}: {error}")
+    return UnsendableError(_named(error))
 
 
 def _is_ours(kind: type) -> TypeGuard[type[RscError]]:
