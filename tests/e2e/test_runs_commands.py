@@ -15,6 +15,7 @@ import pytest
 from small_runs import QUICK, Rsc, environment, rsc_in
 
 from reinforcestrategycreator_pipeline.cli.entry import run_app
+from reinforcestrategycreator_pipeline.runs import manifest as manifest_module
 from reinforcestrategycreator_pipeline.runs.folder import locked
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 from reinforcestrategycreator_pipeline.runs.summary import read_summary
@@ -150,6 +151,22 @@ class TestList:
             manifest.save(Path("runs") / name)
         assert read_summary(Path("runs/held")) == before
         assert rsc("runs").out == expected
+
+    def test_a_run_that_goes_while_it_is_read_spoils_nothing(
+        self, rsc: Rsc, monkeypatch: Any
+    ) -> None:
+        hashed = manifest_module.hash_artifact
+
+        def gone(path: Path) -> str | None:
+            if "held" in path.parts:
+                raise FileNotFoundError(2, "No such file or directory", str(path))
+            return hashed(path)
+
+        monkeypatch.setattr(manifest_module, "hash_artifact", gone)
+        said = rsc("runs", "list")
+        assert said.code == 0
+        assert [row[1] for row in rows(said.out)[1:] if row[0] == "held"] == ["unreadable"]
+        assert "runs/held/evaluation/metrics.json: cannot be read: No such file" in said.out
 
     def test_only_small_files_are_read(self, rsc: Rsc, tmp_path: Path) -> None:
         """Parquet and pages are neither read nor hashed: a thousand runs take half a second."""

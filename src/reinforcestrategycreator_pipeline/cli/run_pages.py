@@ -34,7 +34,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manif
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
-_LONGEST = 48  # characters of a value in a table
+_CELL, _LINE = 48, 200  # characters of a value in a table, and of one on a line of its own
 
 
 def print_run(run_dir: Path) -> None:
@@ -56,7 +56,7 @@ def print_run(run_dir: Path) -> None:
     ]
     fields += [("data", text) for text in _data(manifest)]
     changed = changed_keys(manifest.config)
-    fields += [("set", f"{show_path(path)}: {_text(value)}") for path, value in changed]
+    fields += [("set", f"{show_path(path)}: {_text(value, _LINE)}") for path, value in changed]
     if not changed:
         fields.append(("set", "nothing: the configuration is the default one"))
     fields += [("package", str(path)) for path in _package(run_dir, manifest)]
@@ -240,10 +240,10 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, longest: int = _CELL) -> str:
     """Return a value of the configuration as people write it."""
     if value is None or value is MISSING:
         return "" if value is MISSING else "null"
     if isinstance(value, str):
-        return shorten(value, _LONGEST)
-    return shorten(json.dumps(value, ensure_ascii=False), _LONGEST)
+        return shorten(value, longest)
+    return shorten(json.dumps(value, ensure_ascii=False), longest)

@@ -68,7 +68,10 @@ def read_summary(run_dir: Path) -> RunSummary:
     try:
         return _summary(run_dir, read_manifest(run_dir))
     except RunError as error:
-        return RunSummary(run_dir, UNREADABLE, error=str(error))
+        reason = str(error)
+    except OSError as error:  # no permission, or somebody is removing the run
+        reason = f"{error.filename or run_dir}: cannot be read: {error.strerror or error}."
+    return RunSummary(run_dir, UNREADABLE, error=reason)
 
 
 def read_summaries(runs_dir: Path) -> list[RunSummary]:
