@@ -122,6 +122,15 @@ class OddError(Exception):
         super().__init__(f"{one} and {two}")
 
 
+class NamedError(RunError):
+    """An error whose text is not its argument."""
+
+    exit_code = 9
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is bad")
+
+
 class OddRscError(RunError):
     """An error for the user that cannot be rebuilt from its arguments."""
 
@@ -148,4 +157,9 @@ class Raising(FileJob):
             raise SystemExit(3)
         if self.kind == "odd error of a user":
             raise OddRscError(1, 2)
+        if self.kind == "text from a name":
+            raise NamedError("x")
+        if self.kind == "several errors":
+            other = ConfigError(path=("b",), rule="must be a list", value=lambda: None)
+            raise ConfigError(path=("a",), rule="must be > 0", value=-1, others=[other])
         raise AssertionError(self.kind)
