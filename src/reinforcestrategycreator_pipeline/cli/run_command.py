@@ -48,13 +48,22 @@ def run(
         typer.Option(
             "--engine",
             metavar="NAME",
-            help="Where the windows are fitted: inline, in this process, or processes. Default: "
-            "processes, as many as there are processors. The results are the same.",
+            help="Where the windows are fitted: inline, in this process; processes; or ray, on a "
+            "cluster. Default: as many processes as there are processors. The results are the "
+            "same.",
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", help="Number of processes of the engine."),
+        typer.Option("--workers", metavar="N", help="Number of processes of this machine."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="With --engine ray: the cluster. Default: one that Ray starts on this machine.",
+        ),
     ] = None,
     trust: TrustOption = None,
 ) -> None:
@@ -78,8 +87,15 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
-    if workers is not None and engine not in (None, "processes"):
-        raise ConfigError(f"--workers does not go with --engine {engine}: it has none.")
+    chosen: str | dict[str, object] | None = engine
+    for option, value, owner in (("workers", workers, "processes"), ("address", address, "ray")):
+        if value is None:
+            continue
+        if engine not in (None, owner):
+            raise ConfigError(f"--{option} goes with --engine {owner}, not {engine}.")
+        chosen = {"name": owner, option: value}
+    if workers is not None and address is not None:
+        raise ConfigError("--workers and --address exclude each other.")
     if restart is not None and resume is None:
         raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
     with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
@@ -94,7 +110,7 @@ def run(
         restart=restart,
         trust=trust or (),
         progress=True,
-        engine=engine if workers is None else {"name": "processes", "workers": workers},
+        engine=chosen,
     )
     result_is_in_files()
     show_results(output(), found.folder, found.manifest, found.unchanged)

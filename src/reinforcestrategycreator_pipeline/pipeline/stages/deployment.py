@@ -39,7 +39,7 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 class Deployment:
-    """Package the policy and replay the newest test span on paper; the result must match a backtest.
+    """Package the policy and replay the newest test span on paper, to the result of a backtest.
 
     After walking forward, the packaged policy has learned from these bars, too. Its replay says
     nothing of its worth: it shows that the package trades as the backtest says.
