@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def run(
     trust: Sequence[str | Path] = (),
     progress: bool | None = None,
     engine: Any = None,
+    quick: bool = False,
 ) -> Run:
     """Run all stages, from data to deployment; or resume a run.
 
@@ -98,6 +100,9 @@ def run(
         Engine that fits the windows: ``"inline"``, one after the other in this process;
         ``"processes"``, or ``{"name": "processes", "workers": 4}``; ``"ray"``, on a cluster. By
         default as many processes as there are processors. The results are the same with any.
+    quick : bool
+        Train the strategy as little as its method ``quick`` says, if it has one, to try everything
+        out within seconds. The run's configuration holds how little that is.
 
     Returns
     -------
@@ -116,6 +121,8 @@ def run(
     runner = Runner(build_stages(chosen), ARTIFACTS, progress_console(progress), keep_current)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
+    if resume is not None and quick:
+        raise RunError("quick does not go with resume: a run keeps its own training.")
     if resume is not None and (config is not None or run_id is not None):
         name = "a configuration" if config is not None else "a name (run_id)"
         raise RunError(
@@ -131,6 +138,8 @@ def run(
                 f"this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
                 stacklevel=2,
             )
+        if quick and hasattr(complete.strategy, "quick"):
+            complete = replace(complete, strategy=complete.strategy.quick())
         if resume is not None:
             outcome = runner.resume(find_run(Path(store), str(resume)), complete, restart)
         else:

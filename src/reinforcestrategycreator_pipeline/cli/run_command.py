@@ -65,6 +65,10 @@ def run(
             help="With --engine ray: the cluster. Default: one that Ray starts on this machine.",
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Train hardly at all, to try everything out within seconds."),
+    ] = False,
     trust: TrustOption = None,
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
@@ -111,6 +115,7 @@ def run(
         trust=trust or (),
         progress=True,
         engine=chosen,
+        quick=quick,
     )
     result_is_in_files()
     show_results(output(), found.folder, found.manifest, found.unchanged)

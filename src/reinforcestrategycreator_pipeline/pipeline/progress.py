@@ -37,6 +37,11 @@ class Bars(Progress):
         if self.live.is_started:
             self.stop()
 
+    def drop(self, name: str) -> None:
+        """Remove a bar whose work is done."""
+        if name in self._shown:
+            self.remove_task(self._shown.pop(name))
+
     def show(self, name: str, done: float, total: float, **texts: str) -> None:
         """Advance a bar; a text stays until another one of its name arrives."""
         if not self.live.is_started:
