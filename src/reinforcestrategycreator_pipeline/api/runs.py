@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.tracking.base import Tracker, track_all
 from reinforcestrategycreator_pipeline.trust import (
     allowing,
     default_folders,
@@ -118,7 +119,6 @@ def run(
     if bars is not None:
         arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
     chosen = None if engine is None else ENGINES.build(engine)
-    runner = Runner(build_stages(chosen), ARTIFACTS, progress_console(progress), keep_current)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and quick:
@@ -140,12 +140,22 @@ def run(
             )
         if quick and hasattr(complete.strategy, "quick"):
             complete = replace(complete, strategy=complete.strategy.quick())
+        console = progress_console(progress)
+        at_end = partial(_finish, trackers=complete.tracking, console=console)
+        runner = Runner(build_stages(chosen), ARTIFACTS, console, at_end)
         if resume is not None:
             outcome = runner.resume(find_run(Path(store), str(resume)), complete, restart)
         else:
             file = Path(config) if isinstance(config, (str, Path)) else None
             outcome = runner.start(complete, Path(store), run_id, file.parent if file else None)
     return Run(outcome.run_dir, outcome.unchanged, trust)
+
+
+def _finish(run_dir: Path, trackers: Sequence[Tracker], console: Any) -> None:
+    """Bring the pages up to date, and log the run with its trackers."""
+    keep_current(run_dir)
+    show = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    track_all(trackers, run_dir, show)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ FAMILIES = {
     "charts": "reporting.charts.catalog:CHARTS",
     "strategies": "policies.catalog:STRATEGIES",
     "sources": "market.sources.catalog:SOURCES",
+    "trackers": "tracking.catalog:TRACKERS",
 }
 """Families of components, and the module and name of each one's registry."""
 

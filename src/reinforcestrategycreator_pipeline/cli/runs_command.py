@@ -1,4 +1,4 @@
-"""``rsc runs list|show|compare|best|rm``."""
+"""``rsc runs list|show|compare|best|track|rm``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reinforcestrategycreator_pipeline.cli.options import RunsOption, examples
+from reinforcestrategycreator_pipeline.cli.options import RunsOption, TrustOption, examples
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
 
@@ -27,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
     epilog=examples("rsc runs", "rsc runs list --sort sharpe", "rsc runs show latest"),
 )
 def runs(context: typer.Context, runs_dir: RunsOption = RUNS) -> None:
-    """List, show, compare and remove runs; alone, list them."""
+    """List, show, compare, track and remove runs; alone, list them."""
     if context.invoked_subcommand is None:
         list_(runs_dir=runs_dir)
     # As an option before the command, it is the default of the one behind it.
@@ -156,6 +156,46 @@ def best(
 
     for line in found.lines():
         output().print(Text(line), soft_wrap=True)
+
+
+@app.command(
+    epilog=examples(
+        "rsc runs track latest --to mlflow",
+        "rsc runs track latest --to mlflow --set uri=https://mlflow.example.org",
+        "rsc runs track latest --to tensorboard --set folder=events",
+    )
+)
+def track(
+    run: RunArgument,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TRACKER",
+            help="Name of a tracker (rsc list trackers), or module:Class. Default: all trackers "
+            "of the run's configuration.",
+        ),
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="NAME=VALUE",
+            help="With --to: set a parameter of the tracker to a YAML value. May be repeated.",
+        ),
+    ] = None,
+    runs_dir: RunsOption = RUNS,
+    trust: TrustOption = None,
+) -> None:
+    """Log a finished run to MLflow, TensorBoard or a tracker of your own.
+
+    A tracker that the run's configuration has keeps the parameters that it has there.
+    """
+    from reinforcestrategycreator_pipeline.api.tracking import track as log
+
+    for line in log(find_run(runs_dir, run), to, parameters or (), trust or ()):
+        typer.echo(line)
 
 
 @app.command(

@@ -20,6 +20,7 @@ from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.policies.catalog import BENCHMARKS, STRATEGIES
 from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.registry import NameOf, ParametersOf, parameters_of
+from reinforcestrategycreator_pipeline.tracking.catalog import TRACKERS
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
 
@@ -134,6 +135,9 @@ class RunConfig(Strict):
         Your modules that register components by name: metrics, charts, strategies, ...
     data, features, split, trading, strategy, evaluation, deployment
         Sections of the configuration.
+    tracking : list of names and mappings
+        Trackers that log the run at its end, beside its folder: a name, or ``{name: ...,
+        **parameters}``. No result depends on them.
     """
 
     seed: Seed = 7
@@ -146,6 +150,7 @@ class RunConfig(Strict):
     strategy: Annotated[Any, STRATEGIES] = field(default_factory=DQNEnsemble)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
+    tracking: Annotated[tuple[Annotated[Any, TRACKERS], ...], Len(max_length=100)] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

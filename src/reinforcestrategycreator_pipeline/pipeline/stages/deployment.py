@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ class Deployment:
     outputs: tuple[str, ...] = ("package", "paper")
 
     def section(self, config: RunConfig) -> Any:
-        """Return the whole configuration, as the package contains it."""
-        return to_plain(config)
+        """Return the configuration as the package contains it: all that results depend on."""
+        return {key: value for key, value in to_plain(config).items() if key != "tracking"}
 
     def run(self, context: StageContext) -> None:
         """Write the package, load it, and trade the newest test span with it."""
@@ -184,7 +185,7 @@ def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> Pack
     """Return the information about the policy for its package."""
     return PackageRecord(
         schema=DataSchema.of(spans.data.bars, _zone(context.config)),
-        config_yaml=config_to_yaml(context.config),
+        config_yaml=config_to_yaml(replace(context.config, tracking=())),
         provenance={
             "run_id": context.run_dir.name,
             "seed": context.seed,
