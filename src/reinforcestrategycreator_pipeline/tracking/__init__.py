@@ -1,0 +1,1 @@
+"""Trackers, which log a finished run to another system."""
