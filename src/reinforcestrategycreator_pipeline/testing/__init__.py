@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.testing.reward_contract import RewardContract
     from reinforcestrategycreator_pipeline.testing.schedule_contract import ScheduleContract
     from reinforcestrategycreator_pipeline.testing.strategy_contract import StrategyContract
+    from reinforcestrategycreator_pipeline.testing.tracker_contract import TrackerContract
 
 _SUITES = {
     "BrokerContract": "broker_contract",
@@ -33,6 +34,7 @@ _SUITES = {
     "RewardContract": "reward_contract",
     "ScheduleContract": "schedule_contract",
     "StrategyContract": "strategy_contract",
+    "TrackerContract": "tracker_contract",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "RewardContract",
     "ScheduleContract",
     "StrategyContract",
+    "TrackerContract",
 ]
 
 

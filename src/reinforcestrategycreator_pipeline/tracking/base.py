@@ -68,4 +68,4 @@ def track_all(trackers: Iterable[Tracker], run_dir: Path, say: Callable[[str], N
         try:
             say(track(tracker, run_dir))
         except RscError as error:
-            _LOG.warning("the run is not tracked: %s", error)
+            _LOG.warning("the run is not tracked: %s", " ".join(str(error).split()))

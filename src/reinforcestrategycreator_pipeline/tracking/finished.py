@@ -116,11 +116,12 @@ class FinishedRun:
 
     @cached_property
     def portfolios(self) -> dict[str, StrategyResult]:
-        """The portfolio's results of the strategy and, if there is one, of buy and hold."""
+        """The portfolio's results, ``"strategy"`` and, if it was judged, ``"buy_and_hold"``."""
         verified = self.manifest.verified
         found = read_results(verified(self.folder, "results"), verified(self.folder, "all_trades"))
-        names = (self.strategy, BUY_AND_HOLD)
-        return {name: found[PORTFOLIO][name] for name in names if name in found[PORTFOLIO]}
+        names = {"strategy": self.strategy, "buy_and_hold": BUY_AND_HOLD}
+        own = found[PORTFOLIO]
+        return {key: own[name] for key, name in names.items() if name in own}
 
     def history(self) -> Iterator[Point]:
         """Yield the numbers of the training's history, row by row."""
@@ -144,11 +145,7 @@ class FinishedRun:
                 first = max(int(times.searchsorted(span.start)) - 1, 0)
                 last = int(times.searchsorted(span.end, side="right")) - 1
                 growth = float(result.equity[last] / result.equity[first]) - 1.0
-                yield Point(f"{_word(name, self.strategy)}_return", number, growth)
-
-
-def _word(name: str, strategy: str) -> str:
-    return "strategy" if name == strategy else name.replace(" ", "_")
+                yield Point(f"{name}_return", number, growth)
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

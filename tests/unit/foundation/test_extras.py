@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.features import talib_function
 from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.testing.engine_contract import TrainingJob
+from reinforcestrategycreator_pipeline.tracking.catalog import TRACKERS
 
 ROOT = Path(__file__).parents[3]
 INSTALL = r'pip install "reinforcestrategycreator-pipeline\[{}\]" \(.+\)\.$'
@@ -63,6 +64,17 @@ def test_the_engine_ray(monkeypatch, tmp_path):
     Ray().run([], Listener())  # there is nothing to do
 
 
+@pytest.mark.parametrize(
+    ("name", "library", "extra"),
+    [("mlflow", "mlflow", "tracking"), ("tensorboard", "tensorboardX", "tensorboard")],
+)
+def test_trackers(monkeypatch, tmp_path, name, library, extra):
+    hide(monkeypatch, library)
+    rule = f"^the tracker '{name}' needs an extra that is not installed: " + INSTALL.format(extra)
+    with pytest.raises(ConfigError, match=rule):
+        TRACKERS.build(name).log(tmp_path)
+
+
 def test_every_extra_that_a_message_names_exists():
     source = ROOT / "src" / "reinforcestrategycreator_pipeline"
     named = {
@@ -71,7 +83,7 @@ def test_every_extra_that_a_message_names_exists():
         for extra in re.findall(r'\bneeds\("([^"]+)"', path.read_text("utf-8"))
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert named == {"distributed", "gym", "onnx", "talib"}
+    assert named == {"distributed", "gym", "onnx", "talib", "tensorboard", "tracking"}
     assert named <= set(project["optional-dependencies"])
 
 
@@ -84,7 +96,8 @@ evaluation: {random_draws: 11}
 
 def test_a_run_and_every_listing_need_no_extra(tmp_path):
     (tmp_path / "small.yaml").write_text(CONFIG)
-    hidden = "dict.fromkeys(['gymnasium', 'onnx', 'ray', 'talib'])"
+    extras = ["gymnasium", "mlflow", "onnx", "ray", "talib", "tensorboardX"]
+    hidden = f"dict.fromkeys({extras})"
     program = (
         f"import sys; sys.modules.update({hidden})\n"
         "from reinforcestrategycreator_pipeline.cli import main\nsys.exit(main())"

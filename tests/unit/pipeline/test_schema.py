@@ -27,6 +27,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_schema
 from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
 from reinforcestrategycreator_pipeline.policies.catalog import STRATEGIES
+from reinforcestrategycreator_pipeline.tracking.catalog import TRACKERS
 
 SCHEMA = config_schema(RunConfig)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -70,6 +71,7 @@ FAMILIES = {
         STRATEGIES,
         part("properties", "evaluation", "properties", "benchmarks", "items"),
     ),
+    "tracker": (TRACKERS, part("properties", "tracking", "items")),
     "broker": (BROKERS, part("properties", "deployment", "properties", "broker")),
     "loss": (LOSSES, HYPERPARAMETERS["loss"]),
     "head": (HEADS, HYPERPARAMETERS["head"]),
