@@ -55,14 +55,13 @@ class TrackerContract:
         """Return a function that lists the runs in the other system, as its own reader does."""
         raise NotImplementedError("override the fixture `tracked`")
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def runs_of_contract(self, tmp_path_factory) -> tuple[Path, Path]:
-        store = tmp_path_factory.mktemp("runs")
-        runs = [
-            run(SMALL, seed=seed, store=store, run_id=name, engine="inline", progress=False)
-            for seed, name in ((1, "first"), (2, "second"))
-        ]
-        return runs[0].folder, runs[1].folder
+        store = tmp_path_factory.getbasetemp() / "runs of the tracker contract"
+        for seed, name in ((1, "first"), (2, "second")):
+            if not (store / name).is_dir():  # made once for all tests
+                run(SMALL, seed=seed, store=store, run_id=name, engine="inline", progress=False)
+        return store / "first", store / "second"
 
     @pytest.fixture
     def run_dir(self, runs_of_contract) -> Path:

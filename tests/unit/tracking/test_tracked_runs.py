@@ -88,9 +88,7 @@ def test_a_run_of_the_past_is_tracked(finished, tmp_path, monkeypatch) -> None:
     said = list(track(finished.folder, "tensorboard", ["folder=events"]))
     assert said == ["TensorBoard: events/one; show it with: tensorboard --logdir events"]
     assert (tmp_path / "events" / "one").is_dir()
-    with pytest.raises(
-        ConfigError, match=r"unknown tracker 'tensorbord'\. Did you mean 'tensorboa"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown tracker 'tensorbord'\. Did you mean 'tens"):
         list(track(finished.folder, "tensorbord"))
     with pytest.raises(ConfigError, match=r"has no parameter 'foldr'\. Did you mean 'folder'"):
         list(track(finished.folder, "tensorboard", ["foldr=x"]))
