@@ -40,7 +40,7 @@ class Point:
     step : int
         Step of the training, or number of the window, from 1.
     value : float
-        Finite value.
+        Value of the curve, finite.
     """
 
     name: str
@@ -57,9 +57,9 @@ class FinishedRun:
     folder : Path
         Folder of the run.
     manifest : Manifest
-        Its manifest.
+        Manifest of the run.
     stored : mapping
-        Content of ``metrics.json``.
+        Content of the file ``metrics.json``.
     """
 
     folder: Path

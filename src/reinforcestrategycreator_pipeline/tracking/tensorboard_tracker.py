@@ -38,7 +38,7 @@ class TensorBoard(Strict):
         home = Path(self.folder) / run.manifest.run_id
         try:
             with _writer(SummaryWriter, home) as writer:
-                # Not the time of writing, so that the same run gives the same events.
+                # Not the time of writing: the same run gives the same events.
                 at = run.started_ms / 1000
                 for point in run.history():
                     writer.add_scalar(f"training/{point.name}", point.value, point.step, at)
