@@ -62,6 +62,7 @@ class ToyConfig:
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     report: ReportConfig = ReportConfig()
+    tracking: tuple[str, ...] = ()
 
 
 ARTIFACTS = {
