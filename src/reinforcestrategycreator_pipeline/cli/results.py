@@ -32,7 +32,7 @@ def show_results(
         console.print(result_table(_rows(judgement)))
         lines.append(("verdict", judgement.decision.sentence))
         lines += [("note", note) for note in judgement.notes]
-        if (looked := count_looks(run_dir)) is not None and looked.evaluations > 1:
+        if (looked := count_looks(run_dir)) is not None and not looked.alone:
             lines.append(("looks", str(looked)))
     pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
     lines += [("report", str(page)) for page in pages if page.is_file()]

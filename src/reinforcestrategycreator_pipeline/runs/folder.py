@@ -20,7 +20,13 @@ from reinforcestrategycreator_pipeline.files import (
     sweep,
     write_text,
 )
-from reinforcestrategycreator_pipeline.runs.artifacts import LOCK, LOOKS, MANIFEST, OWNER
+from reinforcestrategycreator_pipeline.runs.artifacts import (
+    LOCK,
+    LOOKS,
+    MANIFEST,
+    OWNER,
+    STUDIES,
+)
 
 RUNS = Path("runs")
 """The default run store."""
@@ -28,7 +34,7 @@ LATEST = "latest"
 PROMOTED = "promoted"
 PACKAGES = ".promoted"
 """Folder of the store with copies of promoted packages; ``promoted`` points to one."""
-RESERVED = (LATEST, PROMOTED, LOOKS)
+RESERVED = (LATEST, PROMOTED, LOOKS, STUDIES)
 """Names in the store that no run may have; its other files begin with a dot."""
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GENERATED = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -261,8 +267,8 @@ def store_locked(runs_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
-    """Lock the run for this process, and sweep what a killed one left there.
+def locked(run_dir: Path, what: str = "run") -> Iterator[None]:
+    """Lock the run, or the study, for this process, and sweep what a killed one left there.
 
     The lock ends with the process, even if it is killed.
 
@@ -278,7 +284,8 @@ def locked(run_dir: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         who = owner.read_text("ascii")[:20].strip() if owner.is_file() else "unknown"
-        raise RunError(f"the run {run_dir.name!r} is in use by another process ({who}).") from error
+        text = f"the {what} {run_dir.name!r} is in use by another process ({who})."
+        raise RunError(text) from error
     except OSError as error:
         raise RunError(f"{error.filename}: cannot write: {error.strerror}.") from error
     try:
