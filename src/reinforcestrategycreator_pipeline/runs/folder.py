@@ -124,19 +124,31 @@ def create_run(runs_dir: Path, run_id: str | None = None) -> Path:
         except FileExistsError as error:
             if not runs_dir.is_dir():
                 raise RunError(f"{runs_dir}: is not a folder.") from error
-            if run_id is not None and has_begun(run_dir):
-                way = f"Continue it with: {resume_command(run_dir)}; or choose"
-                if not (run_dir / MANIFEST).is_file():
-                    way = f"It is not a run, as it has no {MANIFEST}: choose"
-                raise RunError(
-                    f"the run {run_id!r} already exists in {runs_dir}. {way} another name."
-                ) from error
             if run_id is not None:
+                check_free(runs_dir, run_id)
                 return run_dir
         except OSError as error:
             raise RunError(f"{run_dir}: cannot be created: {error.strerror}.") from error
         else:
             return run_dir
+
+
+def check_free(runs_dir: Path, run_id: str) -> None:
+    """Require that a new run can have this name.
+
+    Raises
+    ------
+    RunError
+        If the name is invalid or taken; the message says how to continue that run.
+    """
+    check_run_id(run_id)
+    run_dir = runs_dir / run_id
+    if not run_dir.exists() or not has_begun(run_dir):
+        return
+    way = f"Continue it with: {resume_command(run_dir)}; or choose"
+    if not (run_dir / MANIFEST).is_file():
+        way = f"It is not a run, as it has no {MANIFEST}: choose"
+    raise RunError(f"the run {run_id!r} already exists in {runs_dir}. {way} another name.")
 
 
 def has_begun(run_dir: Path) -> bool:
