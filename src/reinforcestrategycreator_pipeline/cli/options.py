@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from reinforcestrategycreator_pipeline.errors import ConfigError
 
 ConfigOption = Annotated[
     Path | None,
@@ -39,6 +41,34 @@ TrustOption = Annotated[
 RunsOption = Annotated[
     Path, typer.Option("--runs-dir", metavar="DIR", help="Folder that holds the runs.")
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Where windows are fitted and trials computed: inline, in this process, or processes. "
+        "Default: processes, as many as there are processors. The results are the same.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Number of processes of the engine."),
+]
+
+
+def chosen_engine(engine: str | None, workers: int | None) -> Any:
+    """Return the engine that two options choose, for `rsc.run`.
+
+    Raises
+    ------
+    ConfigError
+        If the engine has no workers.
+    """
+    if workers is None:
+        return engine
+    if engine not in (None, "processes"):
+        raise ConfigError(f"--workers does not go with --engine {engine}: it has none.")
+    return {"name": "processes", "workers": workers}
 
 
 def examples(*commands: str) -> str:

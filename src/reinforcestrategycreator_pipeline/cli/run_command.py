@@ -9,9 +9,12 @@ import typer
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.cli.options import (
     ConfigOption,
+    EngineOption,
     RunsOption,
     SetOption,
     TrustOption,
+    WorkersOption,
+    chosen_engine,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
@@ -43,34 +46,34 @@ def run(
         typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
-    engine: Annotated[
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    from_trial: Annotated[
         str | None,
         typer.Option(
-            "--engine",
-            metavar="NAME",
-            help="Where the windows are fitted: inline, in this process, or processes. Default: "
-            "processes, as many as there are processors. The results are the same.",
+            "--from-trial",
+            metavar="STUDY/N",
+            help="Run the configuration of a trial of 'rsc tune'; N alone is one of the newest "
+            "search. The trial is repeated first, and must have the returns of the ledger.",
         ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", help="Number of processes of the engine."),
     ] = None,
     trust: TrustOption = None,
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
 
-    Each run writes one folder: configuration, data, model, report, package. Ctrl-C saves the run
-    and prints the command that continues it. The same seed gives the same bytes.
+    With a section 'search', that comes first (see 'rsc tune'), and its best trial is run. Each run
+    one folder: configuration, data, model, report, package. Ctrl-C saves the run and prints the
+    command that continues it. The same seed gives the same bytes.
 
     Environment variables also set keys: RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000. The
     configuration file overrides the defaults, the environment overrides the file, and --set
     overrides both.
     """
-    from reinforcestrategycreator_pipeline.api import runs
+    from reinforcestrategycreator_pipeline.api import opened, runs
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import show_results
     from reinforcestrategycreator_pipeline.cli.streams import result_is_in_files
+    from reinforcestrategycreator_pipeline.runs.studies import find_trial
 
     if resume is not None and (config is not None or run_id is not None):
         option = "--config" if config is not None else "--run-id"
@@ -78,11 +81,19 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
-    if workers is not None and engine not in (None, "processes"):
-        raise ConfigError(f"--workers does not go with --engine {engine}: it has none.")
+    where = chosen_engine(engine, workers)
     if restart is not None and resume is None:
         raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
-    with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
+    if from_trial is not None:
+        if config is not None or overrides or resume is not None:
+            raise ConfigError(
+                "--from-trial goes with no --config, --set or --resume: it runs the configuration "
+                "of the trial."
+            )
+        resolved = opened.opened(find_trial(runs_dir, from_trial)[0], trust or ())
+    else:
+        resolved = runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ())
+    with resolved as complete:
         if complete.reproducibility == "fast":
             kernels.restart_native()
     found = runs.run(
@@ -94,7 +105,8 @@ def run(
         restart=restart,
         trust=trust or (),
         progress=True,
-        engine=engine if workers is None else {"name": "processes", "workers": workers},
+        engine=where,
+        from_trial=from_trial,
     )
     result_is_in_files()
     show_results(output(), found.folder, found.manifest, found.unchanged)
