@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import needs
-from reinforcestrategycreator_pipeline.experiments.search import Choices, Range, SearchConfig
+from reinforcestrategycreator_pipeline.experiments.search import Listed, Range, SearchConfig
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
 EXTRA = "search"
@@ -163,7 +163,7 @@ def _label(choice: Any) -> str:
     return json.dumps(choice, ensure_ascii=False)
 
 
-def _distribution(given: Range | Choices) -> Any:
+def _distribution(given: Range | Listed) -> Any:
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,

@@ -74,8 +74,7 @@ class Range(Strict):
         return (self.low, self.last) if self.whole else (float(self.low), float(self.last))
 
 
-Choices = tuple[Any, ...]
-Space = Mapping[str, Range | Choices]
+Listed = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class SearchConfig(Strict):
             better = find_metric(self.metric).higher_is_better
         rule = "a metric of which more, or less, is better"
         require(better is not None, "SearchConfig", "metric", rule, self.metric)
-        space: dict[str, Range | Choices] = {}
+        space: dict[str, Range | Listed] = {}
         for key, given in _flat(self.space, ""):
             with at("space", key):
                 space[key] = _dimension(key, given)
@@ -144,7 +143,7 @@ def _flat(space: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _dimension(key: str, given: Any) -> Range | Choices:
+def _dimension(key: str, given: Any) -> Range | Listed:
     if isinstance(given, Range):
         return given
     if isinstance(given, Mapping):

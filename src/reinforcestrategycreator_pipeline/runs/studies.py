@@ -20,6 +20,7 @@ from reinforcestrategycreator_pipeline.runs.artifacts import STUDIES
 from reinforcestrategycreator_pipeline.runs.folder import (
     LATEST,
     RUNS,
+    has_begun,
     locked,
     new_run_id,
     store_locked,
@@ -113,6 +114,7 @@ def new_study(runs_dir: Path) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with store_locked(runs_dir):
+            _sweep(runs_dir / STUDIES)
             study_dir = runs_dir / STUDIES / new_run_id()
             try:
                 study_dir.mkdir(parents=True)
@@ -120,6 +122,18 @@ def new_study(runs_dir: Path) -> Iterator[Path]:
                 raise RunError(f"{study_dir}: cannot be created: {error.strerror}.") from error
             stack.enter_context(locked(study_dir, "study"))
         yield study_dir
+
+
+def _sweep(studies: Path) -> None:
+    """Remove what processes left that were killed before a study had its record."""
+    for folder in studies.iterdir() if studies.is_dir() and not studies.is_symlink() else ():
+        if folder.is_dir() and not folder.is_symlink() and not has_begun(folder):
+            try:
+                with locked(folder, "study"):
+                    pass
+            except RunError:
+                continue
+            files.remove(folder)
 
 
 def list_studies(runs_dir: Path) -> list[Path]:

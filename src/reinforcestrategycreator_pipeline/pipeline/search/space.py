@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.experiments.search import Choices, Range, SearchConfig
+from reinforcestrategycreator_pipeline.experiments.search import Listed, Range, SearchConfig
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -80,7 +80,7 @@ def _probes(search: SearchConfig) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _ends(given: Range | Choices) -> tuple[Any, ...]:
+def _ends(given: Range | Listed) -> tuple[Any, ...]:
     return given.ends if isinstance(given, Range) else given
 
 
