@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
-from reinforcestrategycreator_pipeline.experiments.search import Listed, Range, SearchConfig
+from reinforcestrategycreator_pipeline.experiments.search import Listed, Range
 from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -51,7 +51,7 @@ def trial_config(config: Mapping[str, Any], parameters: Mapping[str, Any]) -> di
 def check_space(config: RunConfig) -> None:
     """Require that every key of the space exists, and that it takes all its choices or both ends.
 
-    Each is set alone, with the first value of all other keys.
+    Each is set with the first value of all other keys, or with their last: some keys limit others.
 
     Raises
     ------
@@ -68,16 +68,23 @@ def check_space(config: RunConfig) -> None:
                 f"varies keys of {', '.join(VARIED)}."
             )
     plain = to_plain(config)
-    first = {key: _ends(given)[0] for key, given in space.items()}
-    trial_config(plain, first)
-    for key, value in _probes(config.search):
-        trial_config(plain, {**first, key: value})
+    others = [{key: _ends(given)[end] for key, given in space.items()} for end in (0, -1)]
+    for key, given in space.items():
+        for value in _ends(given):
+            _require_one(plain, [{**rest, key: value} for rest in others])
 
 
-def _probes(search: SearchConfig) -> Iterator[tuple[str, Any]]:
-    for key, given in search.space.items():
-        for value in _ends(given)[1:]:
-            yield key, value
+def _require_one(plain: Mapping[str, Any], candidates: list[dict[str, Any]]) -> None:
+    """Require that one of some sets of parameters loads; else the first one says why not."""
+    errors = []
+    for parameters in candidates:
+        try:
+            trial_config(plain, parameters)
+        except ConfigError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
 
 
 def _ends(given: Range | Listed) -> tuple[Any, ...]:
