@@ -53,7 +53,8 @@ class Proposer:
         self._space = {key: _distribution(given) for key, given in search.space.items()}
         self._asked: dict[int, Any] = {}
         self._pruner = optuna.pruners.MedianPruner()
-        direction = "maximize" if search.maximizes else "minimize"
+        kinds = optuna.study.StudyDirection
+        direction = kinds.MAXIMIZE if search.maximizes else kinds.MINIMIZE
         with _quiet():
             self._study = optuna.create_study(direction=direction)
             self._written, known = _open_journal(journal, direction)
@@ -188,7 +189,7 @@ class _Ours:
         return None
 
 
-def _open_journal(path: Path, direction: str) -> tuple[Any, int]:
+def _open_journal(path: Path, direction: Any) -> tuple[Any, int]:
     """Return the study in the journal, and the number of its trials.
 
     A process that was killed may have left half a line, and then the journal is begun again.

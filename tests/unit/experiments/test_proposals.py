@@ -82,7 +82,9 @@ def test_proposals_are_in_the_space(tmp_path):
 def test_tpe_learns_what_random_draws_do_not(tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     best = {
-        sampler: sorted(objective(p) for p, *_ in study(tmp_path / place, 15, sampler=sampler)[-20:])
+        sampler: sorted(
+            objective(p) for p, *_ in study(tmp_path / place, 15, sampler=sampler)[-20:]
+        )
         for sampler, place in (("tpe", "a"), ("random", "b"))
     }
     assert best["tpe"][10] > best["random"][10]

@@ -116,7 +116,9 @@ class TestSpace:
 
     def test_a_name_goes_before_the_parameters_that_it_brings(self):
         config = to_plain(loaded(ALPHA))
-        found = trial_config(config, {"strategy.fast": 3, "strategy.name": "moving_average_crossover"})
+        found = trial_config(
+            config, {"strategy.fast": 3, "strategy.name": "moving_average_crossover"}
+        )
         assert found["strategy"]["fast"] == 3
         assert found["search"] is None
 

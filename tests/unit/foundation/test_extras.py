@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.experiments.proposals import require_optuna
 from reinforcestrategycreator_pipeline.features import talib_function
 from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
@@ -50,6 +51,13 @@ def test_the_trading_environment(monkeypatch):
         importlib.import_module(module)
 
 
+def test_a_search(monkeypatch):
+    hide(monkeypatch, "optuna")
+    rule = "^a search needs an extra that is not installed: " + INSTALL.format("search")
+    with pytest.raises(ConfigError, match=rule):
+        require_optuna()
+
+
 def test_every_extra_that_a_message_names_exists():
     source = ROOT / "src" / "reinforcestrategycreator_pipeline"
     named = {
@@ -58,7 +66,7 @@ def test_every_extra_that_a_message_names_exists():
         for extra in re.findall(r'\bneeds\("([^"]+)"', path.read_text("utf-8"))
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert named == {"gym", "onnx", "talib"}
+    assert named == {"gym", "onnx", "search", "talib"}
     assert named <= set(project["optional-dependencies"])
 
 
@@ -71,7 +79,7 @@ evaluation: {random_draws: 11}
 
 def test_a_run_and_every_listing_need_no_extra(tmp_path):
     (tmp_path / "small.yaml").write_text(CONFIG)
-    hidden = "dict.fromkeys(['gymnasium', 'onnx', 'talib'])"
+    hidden = "dict.fromkeys(['gymnasium', 'onnx', 'optuna', 'talib'])"
     program = (
         f"import sys; sys.modules.update({hidden})\n"
         "from reinforcestrategycreator_pipeline.cli import main\nsys.exit(main())"

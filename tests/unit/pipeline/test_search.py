@@ -114,7 +114,7 @@ class TestStudy:
 
     def test_it_is_no_run(self, whole):
         assert list_runs(whole.folder.parent.parent) == []
-        with pytest.raises(RunError, match="and not be .*'studies'"):
+        with pytest.raises(RunError, match=r"and not be .*'studies'"):
             rsc.run(SMALL, store=whole.folder.parent.parent, run_id="studies", progress=False)
 
     def test_nothing_of_a_finished_trial_is_kept_but_its_returns(self, whole):
@@ -152,10 +152,8 @@ class TestSame:
     def test_without_pruning_every_trial_is_complete(self, tmp_path, whole):
         other = tune(tmp_path, small(prune=False, trials=6))
         assert set(other.trials["state"]) == {"complete"}
-        # The first two generations are drawn at random, and five complete trials say nothing yet.
-        assert facts(other)[:4] == [
-            {**trial, "objectives": trial["objectives"]} for trial in facts(whole)[:4]
-        ]
+        # Five complete trials have to be there before one ends early.
+        assert facts(other)[:4] == facts(whole)[:4]
 
     def test_another_seed_gives_others(self, tmp_path, whole):
         other = tune(tmp_path, small(trials=4), seed=8)
@@ -175,7 +173,7 @@ class TestSame:
             fit(self, report)
 
         monkeypatch.setattr(trial_jobs.FitJob, "run", stops)
-        with pytest.raises(Interrupted, match="continue with: rsc tune --resume .* --runs-dir"):
+        with pytest.raises(Interrupted, match=r"continue with: rsc tune --resume .* --runs-dir"):
             tune(tmp_path)
         study = rsc.Study.open(store=tmp_path)
         assert study.status == "interrupted"
@@ -231,7 +229,9 @@ def seen(study: rsc.Study) -> list[dict[str, Any]]:
 
 class TestLeakage:
     def test_no_trial_sees_a_bar_from_the_first_test_bar_on(self, tmp_path):
-        source = build_source("synthetic", {"n_bars": 400, "kind": "ar1_signal", "symbols": ["A", "B"]})
+        source = build_source(
+            "synthetic", {"n_bars": 400, "kind": "ar1_signal", "symbols": ["A", "B"]}
+        )
         bars = dict(source.load(np.random.default_rng(0)).bars)
         config = small(trials=5, generation=5)
         columns = [{"name": "volume_zscore"}, {"name": "column", "columns": ["signal"]}]
@@ -239,7 +239,7 @@ class TestLeakage:
         del config["data"]
         config["search"]["space"] = {
             "strategy.alpha": {"low": 0.01, "high": 100.0, "log": True},
-            "features.columns.0.window": [5, 14, 30],
+            "features.columns.0.period": [5, 14, 30],
         }
         first = tune(tmp_path / "first", config, bars=bars)
         end = pd.Timestamp(first.record.end)
@@ -271,7 +271,9 @@ class TestLeakage:
         assert bars["timestamp"].max() == pd.Timestamp(whole.record.end)
 
     def test_a_run_of_any_trial_has_its_first_test_bar_later(self, tmp_path, whole):
-        worst = max(range(12), key=lambda n: max(whole.config_of(n)["features"]["columns"][0]["horizons"]))
+        worst = max(
+            range(12), key=lambda n: max(whole.config_of(n)["features"]["columns"][0]["horizons"])
+        )
         for number in (0, worst):
             run = rsc.run(whole.config_of(number), store=tmp_path, progress=False)
             look = run.looks[-1]
@@ -306,14 +308,18 @@ class TestRepeat:
         changed = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         changed[2]["sha256"] = "0" * 64
         path.write_text("".join(json.dumps(line) + "\n" for line in changed))
-        with pytest.raises(RunError, match=r"trial .*/2 does not repeat: .* but 000000000000\.\.\."):
+        with pytest.raises(
+            RunError, match=r"trial .*/2 does not repeat: .* but 000000000000\.\.\."
+        ):
             rsc.run(from_trial=2, store=store, progress=False)
         assert list_runs(store) == []
 
     def test_so_is_a_record_that_was_edited(self, store, whole):
         path = store / "studies" / whole.id / "trials" / "2" / "trial.json"
         record = json.loads(path.read_text("utf-8"))
-        record["parameters"]["strategy.alpha"] = 1e3 if record["parameters"]["strategy.alpha"] < 1 else 1e-6
+        record["parameters"]["strategy.alpha"] = (
+            1e3 if record["parameters"]["strategy.alpha"] < 1 else 1e-6
+        )
         record["parameters"]["features.columns.0.horizons"] = [4]
         path.write_text(json.dumps(record))
         with pytest.raises(RunError, match="does not repeat"):
@@ -336,10 +342,9 @@ class TestRepeat:
     def test_damaged_bars_are_seen(self, store, whole):
         path = store / "studies" / whole.id / "bars.parquet"
         path.write_bytes(path.read_bytes()[:-1] + b"x")
-        for call in ({"from_trial": 1}, ):
-            with pytest.raises(RunError, match="bars.parquet: is missing, edited or damaged"):
-                rsc.run(store=store, progress=False, **call)
-        with pytest.raises(RunError, match="bars.parquet: is missing, edited or damaged"):
+        with pytest.raises(RunError, match=r"bars\.parquet: is missing, edited or damaged"):
+            rsc.run(from_trial=1, store=store, progress=False)
+        with pytest.raises(RunError, match=r"bars\.parquet: is missing, edited or damaged"):
             tune(store, resume="latest")
 
 
@@ -360,7 +365,9 @@ class TestFailures:
         study = tune(tmp_path, small(trials=12, space=space))
         failed = study.trials[study.trials["state"] == "failed"]
         assert 0 < len(failed) < 12
-        assert all("inner windows: " in text and "bars are needed" in text for text in failed["error"])
+        assert all(
+            "inner windows: " in text and "bars are needed" in text for text in failed["error"]
+        )
         assert [line["state"] for line in lines(study)].count("failed") == len(failed)
         with pytest.raises(RunError, match="failed, so it cannot be run"):
             rsc.run(from_trial=int(failed.index[0]), store=tmp_path, progress=False)
@@ -381,7 +388,9 @@ class TestFailures:
 
     def test_if_all_of_the_first_fail_the_search_ends(self, tmp_path):
         space = {"features.columns.0.horizons": [[185], [190]]}
-        with pytest.raises(ConfigError, match="all of the first 4 trials of the search failed; .*need"):
+        with pytest.raises(
+            ConfigError, match=r"all of the first 4 trials of the search failed; .*need"
+        ):
             tune(tmp_path, small(space=space))
         assert rsc.Study.open(store=tmp_path).status == "failed"
         assert not (tmp_path / LOOKS).exists()
@@ -400,7 +409,7 @@ class TestFailures:
             rsc.run(config, store=tmp_path, progress=False, engine="inline")
 
     def test_a_configuration_without_a_search(self, tmp_path):
-        with pytest.raises(ConfigError, match="has no search. Say what to vary"):
+        with pytest.raises(ConfigError, match=r"has no search\. Say what to vary"):
             rsc.tune({"seed": 1}, store=tmp_path)
         with pytest.raises(RunError, match="pass no other"):
             rsc.tune(SMALL, resume="latest", store=tmp_path)

@@ -91,9 +91,7 @@ def trial_dir(study_dir: Path, number: int) -> Path:
     return study_dir / TRIALS / str(number)
 
 
-def better(
-    a: FinishedTrial, b: FinishedTrial | None, maximizes: bool
-) -> FinishedTrial | None:
+def better(a: FinishedTrial, b: FinishedTrial | None, maximizes: bool) -> FinishedTrial | None:
     """Return the better of two trials, the earlier one if they are equal; None if none ranks."""
     if not a.ranks:
         return b

@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.errors import (
 )
 from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
+from reinforcestrategycreator_pipeline.experiments.proposals import require_optuna
 from reinforcestrategycreator_pipeline.interrupts import raised_interrupts
 from reinforcestrategycreator_pipeline.kernels import one_thread
 from reinforcestrategycreator_pipeline.market.bars import MarketData, write_bars
@@ -87,6 +88,7 @@ class Search:
         RscError
             If the search cannot go on; `Interrupted` after Ctrl-C or SIGTERM.
         """
+        require_optuna()
         check_space(config)
         with new_study(runs_dir) as study_dir:
             record = StudyRecord(study_dir.name, __version__, jsonable(to_plain(config)))
@@ -143,7 +145,9 @@ class Search:
         if trial.error:
             raise RunError(f"the trial {name} failed, so it cannot be run: {trial.error}")
         store, mine = study_dir.parent.parent, (study_dir.name, record.created)
-        lines = [t for t in read_trials(store / LOOKS) if (*t.of_study, t.number) == (*mine, number)]
+        lines = [
+            t for t in read_trials(store / LOOKS) if (*t.of_study, t.number) == (*mine, number)
+        ]
         if not lines:
             raise RunError(f"{store / LOOKS}: has no line about the trial {name}.")
         _require_bars(study_dir, record)
@@ -175,7 +179,9 @@ class Search:
         try:
             engine_for(search, 1, self._engine).run([job], _Shown(bars))
         except KeyboardInterrupt as error:
-            raise Interrupted("interrupted while the trial was repeated; nothing is lost") from error
+            raise Interrupted(
+                "interrupted while the trial was repeated; nothing is lost"
+            ) from error
         bars.drop(job.name)
 
     def _work(self, study_dir: Path, record: StudyRecord, config: RunConfig) -> None:
@@ -195,9 +201,7 @@ class Search:
             except BaseException as error:
                 raise self._ended(error, study_dir, record, log) from error
 
-    def _ingest(
-        self, study_dir: Path, record: StudyRecord, config: RunConfig, log: RunLog
-    ) -> None:
+    def _ingest(self, study_dir: Path, record: StudyRecord, config: RunConfig, log: RunLog) -> None:
         """Load the data, and keep the bars before the first test bar; trials see no others."""
         if record.bars:
             _require_bars(study_dir, record)

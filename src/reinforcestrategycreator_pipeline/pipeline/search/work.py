@@ -167,9 +167,8 @@ class StudyWork:
             self._work(jobs.values())
             for number, job in jobs.items():
                 scores[number] = [s for k in range(1, step + 1) if (s := job.score(k))]
-                error = scores[number][-1].error
-                if error:
-                    errors[number], ended[number] = error, "failed"
+                if scores[number][-1].error:
+                    errors[number], ended[number] = scores[number][-1].error, "failed"
                 elif step == steps[-1]:
                     ended[number] = "complete"
                 elif self._proposer.stops(
