@@ -17,8 +17,6 @@ from reinforcestrategycreator_pipeline.errors import needs
 from reinforcestrategycreator_pipeline.experiments.search import Listed, Range, SearchConfig
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
-EXTRA = "search"
-
 
 def require_optuna() -> None:
     """Require the extra ``search``.
@@ -28,7 +26,7 @@ def require_optuna() -> None:
     ConfigError
         If it is not installed.
     """
-    with needs(EXTRA, "a search"):
+    with needs("search", "a search"):
         import optuna  # noqa: F401
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from snippets import ROOT, tables
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.experiments.search import Range, SearchConfig
@@ -12,6 +13,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.config.yaml_file import parse_yaml
 from reinforcestrategycreator_pipeline.pipeline.search.space import check_space, trial_config
 
 ALPHA = {"strategy.alpha": {"low": 0.1, "high": 10.0, "log": True}}
@@ -128,3 +130,14 @@ def test_a_file_names_the_line(tmp_path: Path):
     path.write_text("strategy: {name: linear}\nsearch:\n  space:\n    strategy.alpha: {low: 3}\n")
     with pytest.raises(ConfigError, match=r"it.yaml:4: .*high"):
         load_config(RunConfig, path)
+
+
+def test_the_reference_has_every_key_with_its_default():
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    rows = {row["key"].strip("`"): row["default"].strip("`") for row in tables(page)["Search"]}
+    assert rows.pop("search") == "null"
+    assert rows.pop("search.space") == "required"
+    known = to_plain(SearchConfig(ALPHA))
+    del known["space"]
+    shown = {key: parse_yaml(text, lambda _: key).value for key, text in rows.items()}
+    assert shown == {f"search.{key}": value for key, value in known.items()}
