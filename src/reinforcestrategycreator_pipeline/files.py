@@ -137,6 +137,11 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def temporary_beside(path: Path) -> Path:
+    """Return a new name beside `path` that `is_temporary`, for something that is made or goes."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link or a folder with its content, if there is one."""
     if path.is_dir() and not path.is_symlink():
@@ -163,7 +168,7 @@ def sweep(folder: Path) -> None:
 
 def replace_link(link: Path, target: Path) -> None:
     """Point the symbolic link `link` to `target` (relative to its folder), atomically."""
-    temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}{_SUFFIX}")
+    temporary = temporary_beside(link)
     try:
         temporary.symlink_to(target)
         try:

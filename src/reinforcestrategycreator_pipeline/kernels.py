@@ -82,24 +82,27 @@ def loaded() -> dict[str, str]:
     return {"blas": " ".join(sorted(kernels)) or "unknown", "simd": " ".join(features)}
 
 
-def environment() -> dict[str, str]:
-    """Return the environment in which another process loads the kernel that this one has loaded.
+def variables() -> dict[str, str]:
+    """Return the variables with which another process loads the kernel that this one has loaded.
 
-    The variables of this process may say something else: another thread may have changed them
-    since, or a library may have loaded NumPy first.
+    Those of this process may say something else: NumPy may have been loaded before they were set.
     """
     import numpy as np
 
-    found, kept = loaded(), {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    kept.pop(_ENABLE, None)
-    kept.pop(_DISABLE, None)
+    found, chosen = loaded(), {"OPENBLAS_NUM_THREADS": "1"}
     if found["blas"] != "unknown" and " " not in found["blas"]:
-        kept[_BLAS] = found["blas"]
+        chosen[_BLAS] = found["blas"]
     if found["simd"]:
-        kept[_ENABLE] = found["simd"]
+        chosen[_ENABLE] = found["simd"]
     elif off := np.show_config(mode="dicts")["SIMD Extensions"].get("not found", []):
-        kept[_DISABLE] = " ".join(off)
-    return kept
+        chosen[_DISABLE] = " ".join(off)
+    return chosen
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of this process, with `variables`, for a process that it starts."""
+    kept = {name: text for name, text in os.environ.items() if name not in (_ENABLE, _DISABLE)}
+    return {**kept, **variables()}
 
 
 def is_common(found: Mapping[str, str]) -> bool:

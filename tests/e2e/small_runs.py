@@ -32,6 +32,7 @@ REPEATABLE = (
 QUICK = """\
 data: {source: synthetic, params: {n_bars: 300}}
 features: {columns: [{name: returns, horizons: [1, 2]}]}
+split: {kind: single}
 strategy:
   name: dqn
   training: {steps: 20, trajectories: 8, validation_interval: 10, checkpoint_interval: 10}
@@ -58,7 +59,7 @@ class Said:
 
 PROGRESS = re.compile(
     r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
-    "The policy is a constant exposure"
+    r"((window \d+|deployed): )?The policy is a constant exposure"
 )
 
 Rsc = Callable[..., Said]

@@ -279,12 +279,12 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("Got 'Europe/Berln' instead. Did you mean 'Europe/Berlin'?",),
     ),
     "fractions leave no training": (
-        "split:\n  validation: 0.6\n  test: 0.5\n",
-        ("my.yaml:2: split.validation: ", "below 1 together with test (0.5), by 0.0001 or more."),
+        "split:\n  validation: 0.6\n  test: 0.7\n",
+        ("my.yaml:2: split.validation: ", "to train on beside a test share of 0.7. Got 0.6"),
     ),
     "validation after test": (
-        "split:\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
-        ("my.yaml:2: split.validation_start: ", "must be before test_start (2009-01-01)."),
+        "split:\n  kind: single\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",
+        ("my.yaml:3: split.validation_start: ", "must be before test_start (2009-01-01)."),
     ),
     "several mistakes": (
         "seed: x\nstrategy: {training: {steps: y}}\n",
@@ -410,8 +410,8 @@ BAD_OVERRIDES: dict[str, tuple[str, ...]] = {
         "Got 'montly' instead. Did you mean 'monthly'?",
     ),
     "trading.rebalance=0": ("or an integer in [1, 1e7]. Got 0 instead.",),
-    "split.test=0": ("must be a number in [0.0001, 1). Got 0 instead.",),
-    "split.test=20%": ("split.test: must be a number in [0.0001, 1). Got '20%' instead.",),
+    "split.test=0": ("must be a number in [0.0001, 1) or null. Got 0 instead.",),
+    "split.test=20%": ("split.test: must be a number in [0.0001, 1) or null. Got '20%' instead.",),
     "split.test_start=yesterday": ("must be an ISO 8601 date or time such as '2012-06-30'.",),
     "split.embargo_bars=-1": ("must be an integer in [0, 1e7]. Got -1 instead.",),
     "strategy.scaler.kind=standrd": ("Got 'standrd' instead. Did you mean 'standard'?",),
@@ -596,13 +596,13 @@ USER = "features.columns=[{name: 'user_parts:%s'}]"
 BAD_ON_A_MARKET: dict[str, tuple[list[str], int, str, str]] = {
     "too few bars": (
         ["data.params.n_bars=12"], 1, "feature_engineering",
-        "SYN: the features' lookback (2 bars) and the three spans (20): 22 bars are needed. Got "
+        "SYN: the features' lookback (2 bars) and the split (20): 22 bars are needed. Got "
         "12, 10 too few.",
     ),
     "too few bars for a lookback": (
         ["features.columns=[{name: moving_average_distance, periods: [400]}]"], 1,
         "feature_engineering",
-        "lookback (399 bars) and the three spans (20): 419 bars are needed. Got 300, 119 too few.",
+        "lookback (399 bars) and the split (20): 419 bars are needed. Got 300, 119 too few.",
     ),
     "a date after the data": (
         ["split.test_start=2100-01-01"], 1, "feature_engineering",
@@ -878,6 +878,8 @@ def test_damaged_checkpoints_only(rsc: Rsc, mine: Path) -> None:
     training(status="running", outputs={})(mine)
     for path in checkpoints(mine):
         path.write_bytes(path.read_bytes()[:-50])
+    fitted = mine / "training/fitted/policy.safetensors"
+    fitted.write_bytes(fitted.read_bytes()[:-50])
     line = refused(rsc("run", "--resume", "mine"), 1, "no checkpoint can be read: ", began=True)
     for path in checkpoints(mine):
         assert path.name in line

@@ -168,7 +168,8 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     table.to_csv("european.csv", index=False, sep=";")
     data = "data: {source: csv, params: {path: prices.csv}}\n"
     Path("my.yaml").write_text(data + QUICKLY)
-    assert rsc("run", "-c", "my.yaml", "--run-id", "20261122-183000-a1b2c3").code == 0
+    for name in ("20261122-183000-a1b2c3", "first", "second"):
+        assert rsc("run", "-c", "my.yaml", "--run-id", name).code == 0
 
     def begun(self: Runner, *arguments: Any) -> None:
         raise SystemExit(0)

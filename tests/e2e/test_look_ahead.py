@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 BARS = 700
 SETTINGS = """\
 data: {source: csv, params: {path: prices.csv, symbol: ACME}}
-split: {validation_start: 2021-01-01, test_start: 2021-06-01}
+split: {kind: single, validation_start: 2021-01-01, test_start: 2021-06-01}
 strategy:
   name: dqn
   training: {steps: 400, trajectories: 32, validation_interval: 50, fallback: false}

@@ -198,8 +198,11 @@ def test_the_report_is_made_again_from_the_folder_alone(rsc: Rsc) -> None:
 def test_what_a_run_says_in_words_is_not_in_its_manifest(rsc: Rsc) -> None:
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     summary = manifest(Path("runs/mine"))["stages"]["evaluation"]["summary"]
+    figures = summary.pop("figures")
     assert summary == {"strategy": "DQN", "promoted": False}
     stored = json.loads(Path("runs/mine/evaluation/metrics.json").read_text("utf-8"))
+    own = stored["metrics"]["PORTFOLIO"]["DQN"]
+    assert figures == {key: value["value"] for key, value in own.items()}
     assert stored["strategy"] == "DQN"
     assert [info["key"] for info in stored["definitions"]][:2] == ["total_return", "annual_return"]
     shown = rsc("report", "mine").out

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 SMALL = """\
+split: {kind: single}
 strategy:
   name: dqn
   training: {steps: 600, trajectories: 64, validation_interval: 200, checkpoint_interval: 200,
@@ -43,7 +44,8 @@ trading: {reward: "golden_parts:loss_averse"}
 """
 CONFIGS = {
     "default": "seed: 7\n",
-    "one_dqn": "seed: 7\nstrategy: dqn\n",
+    "one_ensemble": "seed: 7\nsplit: {kind: single}\n",
+    "one_dqn": "seed: 7\nsplit: {kind: single}\nstrategy: dqn\n",
     "planted": "data: {source: synthetic, params: {kind: ar1_signal, n_bars: 4000}}\n"
     "features: {columns: [{name: column, columns: [signal]}]}\n"
     "trading: {positions: [-1, 0, 1]}\n" + SMALL,

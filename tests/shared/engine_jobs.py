@@ -44,6 +44,21 @@ class Killed(FileJob):
 
 
 @dataclass(frozen=True)
+class Placed(engine_contract.TrainingJob):
+    """Train on a Ray cluster for a while, and note the node."""
+
+    seconds: float = 1.0
+
+    def run(self, report: Report) -> None:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        (self.folder / f"{self.name}.{node}.node").touch()
+        time.sleep(self.seconds)
+        super().run(report)
+
+
+@dataclass(frozen=True)
 class Noisy(FileJob):
     """Print, warn and log, from this process and a child of it."""
 
@@ -107,6 +122,15 @@ class OddError(Exception):
         super().__init__(f"{one} and {two}")
 
 
+class NamedError(RunError):
+    """An error whose text is not its argument."""
+
+    exit_code = 9
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is bad")
+
+
 class OddRscError(RunError):
     """An error for the user that cannot be rebuilt from its arguments."""
 
@@ -133,4 +157,9 @@ class Raising(FileJob):
             raise SystemExit(3)
         if self.kind == "odd error of a user":
             raise OddRscError(1, 2)
+        if self.kind == "text from a name":
+            raise NamedError("x")
+        if self.kind == "several errors":
+            other = ConfigError(path=("b",), rule="must be a list", value=lambda: None)
+            raise ConfigError(path=("a",), rule="must be > 0", value=-1, others=[other])
         raise AssertionError(self.kind)

@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.cli import config_command, data_command
+from reinforcestrategycreator_pipeline.cli import config_command, data_command, runs_command
 from reinforcestrategycreator_pipeline.cli.init_command import init
 from reinforcestrategycreator_pipeline.cli.list_command import list_
 from reinforcestrategycreator_pipeline.cli.options import examples
 from reinforcestrategycreator_pipeline.cli.report_command import report
 from reinforcestrategycreator_pipeline.cli.run_command import run
-from reinforcestrategycreator_pipeline.cli.runs_command import runs
 from reinforcestrategycreator_pipeline.cli.tune_command import tune
 
 app = typer.Typer(
@@ -37,7 +36,7 @@ app.command(
     epilog=examples("rsc tune --config my.yaml", "rsc tune --resume latest"),
 )(tune)
 app.command("init", epilog=examples("rsc init", "rsc init mine.yaml"))(init)
-app.command("runs", epilog=examples("rsc runs"))(runs)
+app.add_typer(runs_command.app, name="runs")
 app.add_typer(config_command.app, name="config")
 app.add_typer(data_command.app, name="data")
 app.command("list", epilog=examples("rsc list", "rsc list features"))(list_)

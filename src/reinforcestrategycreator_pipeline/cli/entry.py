@@ -28,9 +28,10 @@ def run_app() -> int:
         lost = streams.lost()
         if lost is None:
             return code
-        if not isinstance(lost, BrokenPipeError):  # then the reader has seen enough
-            label = "warning" if streams.only_shown else "error"
-            sys.stderr.write(f"{label}: standard output: {lost.strerror or lost}\n")
+        if isinstance(lost, BrokenPipeError):  # the reader has seen enough
+            return code
+        label = "warning" if streams.only_shown else "error"
+        sys.stderr.write(f"{label}: standard output: {lost.strerror or lost}\n")
         return code if streams.only_shown else code or 1
 
 

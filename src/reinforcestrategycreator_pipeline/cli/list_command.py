@@ -11,6 +11,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 _PACKAGE = "reinforcestrategycreator_pipeline"
 FAMILIES = {
     "brokers": "deployment.brokers.catalog:BROKERS",
+    "engines": "experiments.engines.catalog:ENGINES",
     "features": "features.catalog:FEATURES",
     "heads": "nn.heads.catalog:HEADS",
     "losses": "nn.losses:LOSSES",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.control import strip_control_codes
 from rich.table import Table
 from rich.text import Text
 
@@ -36,9 +38,16 @@ def show_results(
             lines.append(("looks", str(looked)))
     pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
     lines += [("report", str(page)) for page in pages if page.is_file()]
-    for label, text in lines:
+    print_fields(console, lines)
+
+
+def print_fields(console: Console, fields: Iterable[tuple[str, str]]) -> None:
+    """Print labels and texts, one pair a line."""
+    fields = list(fields)
+    width = max([10, *(len(label) + 2 for label, _ in fields)])
+    for label, text in fields:
         # Text, not markup: users choose the names.
-        console.print(Text.assemble((f"{label:<10}", "bold"), text), soft_wrap=True)
+        console.print(Text.assemble((f"{label:<{width}}", "bold"), text), soft_wrap=True)
 
 
 MOST_TRIALS = 10
@@ -93,6 +102,29 @@ def result_table(rows: list[dict[str, str]]) -> Table:
     for row in rows:
         table.add_row(*(Text(row.get(column, "")) for column in columns))
     return table
+
+
+def print_rows(console: Console, rows: list[dict[str, str]]) -> None:
+    """Print rows as `result_table` shows them, in a tenth of its time if they fit the console."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [columns, *([strip_control_codes(row.get(c, "")) for c in columns] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    folds = sum(widths) + 3 * (len(widths) - 1) > console.width
+    plain = console.legacy_windows or console.options.ascii_only
+    if folds or plain or any("\n" in cell for line in cells for cell in line):
+        console.print(result_table(rows))
+        return
+    padded = [
+        [_padded(text, widths[i], left=i == 0) for i, text in enumerate(line)] for line in cells
+    ]
+    console.out(" ┃ ".join(padded[0]), style="bold", highlight=False)
+    lines = ["━╇━".join("━" * width for width in widths), *map(" │ ".join, padded[1:])]
+    console.out("\n".join(lines), highlight=False)
+
+
+def _padded(text: str, width: int, left: bool) -> str:
+    space = " " * (width - cell_len(text))
+    return text + space if left else space + text
 
 
 def _rows(judgement: Any) -> list[dict[str, str]]:

@@ -83,7 +83,7 @@ class SearchConfig(Strict):
 
     These bars are divided into inner windows; a trial fits its configuration on each of them, and
     is judged by the stitched out-of-sample part. Trials are proposed in generations of a fixed
-    size, so that the results do not depend on how many run at once.
+    size: the results do not depend on how many run at once.
 
     Attributes
     ----------

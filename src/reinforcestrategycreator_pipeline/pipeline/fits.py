@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reinforcestrategycreator_pipeline.errors import CheckpointError
 from reinforcestrategycreator_pipeline.experiments.jobs import Report
 from reinforcestrategycreator_pipeline.files import write_json, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
@@ -17,6 +18,7 @@ from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.spans import Spans
 from reinforcestrategycreator_pipeline.policies.base import Row, Work
 from reinforcestrategycreator_pipeline.seeding import Seeds
+from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors
 
 CONFIG = ("seed", "imports", "trading", "strategy")
 POLICY, HISTORY, SUMMARY = "policy.safetensors", "history.csv", "summary.json"
@@ -54,12 +56,13 @@ class FitJob:
     resume: bool
 
     def done(self) -> bool:
-        """Return whether all results are there; the summary is written last."""
+        """Return whether all results are there, as they were written; the summary is the last."""
         try:
             summary = json.loads((self.results / SUMMARY).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            read_tensors(self.results / POLICY)
+        except (OSError, ValueError, CheckpointError):
             return False
-        return isinstance(summary, dict) and (self.results / POLICY).is_file()
+        return "policy_content_sha256" in summary and (self.results / HISTORY).is_file()
 
     def run(self, report: Report) -> None:
         """Fit the strategy, or continue an interrupted fit, and write the results."""

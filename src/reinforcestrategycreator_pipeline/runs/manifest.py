@@ -7,6 +7,7 @@ edited figures are not shown as true. The seal is no signature: whoever computes
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -148,18 +149,18 @@ class Manifest:
             If no stage has completed it, or if the file is missing, edited or damaged; the message
             names the command that makes it again.
         """
-        path, again = run_dir / ARTIFACTS[artifact], resume_command(run_dir)
+        path = run_dir / ARTIFACTS[artifact]
         for record in self.stages.values():
             if artifact in record.outputs:
                 if hash_artifact(path) == record.outputs[artifact]:
                     return path
                 raise RunError(
                     f"{path}: is missing, edited or damaged: it is not what the run wrote. Make it "
-                    f"again with: {again}"
+                    f"again with: {resume_command(run_dir)}"
                 )
         raise RunError(
             f"{path}: no stage has completed it; the run is {self.status}. "
-            f"Continue it with: {again}"
+            f"Continue it with: {resume_command(run_dir)}"
         )
 
 
@@ -183,8 +184,21 @@ def load_manifest(run_dir: Path) -> Manifest:
     RunError
         If the manifest is missing, damaged or of another format, or if the folder has a link.
     """
-    path = run_dir / MANIFEST
     refuse_links(run_dir)
+    return read_manifest(run_dir)
+
+
+def read_manifest(run_dir: Path) -> Manifest:
+    """Read a run's manifest as `load_manifest` does, without a look at the run's other files.
+
+    Raises
+    ------
+    RunError
+        If the manifest is missing, damaged, a link, or of another format.
+    """
+    path = run_dir / MANIFEST
+    if path.is_symlink():
+        raise RunError(f"{path}: is a symbolic link, which a run's folder may not have.")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -247,15 +261,26 @@ def _check(run_dir: Path, owner: str, found: Manifest | StageRecord) -> None:
     """Require the types that the dataclass declares, as JSON may hold any."""
     if found.status not in STATUSES:
         raise _damaged(run_dir, f"{owner} is {found.status!r}")
-    for field_ in fields(found):
-        value, declared = getattr(found, field_.name), str(field_.type)
-        ok = isinstance(value, _TYPES[declared.partition("[")[0]])
-        if ok and declared in ("dict[str, str]", "list[str]"):
+    for name, types, of_texts in _declared(type(found).__name__):
+        value = getattr(found, name)
+        ok = isinstance(value, types)
+        if ok and of_texts:
             items = value.values() if isinstance(value, dict) else value
             ok = all(isinstance(item, str) for item in items)
         if not ok:
             got = shorten(repr(value))
-            raise _damaged(run_dir, f"the {field_.name} of {owner} is {got}")
+            raise _damaged(run_dir, f"the {name} of {owner} is {got}")
+
+
+@functools.cache
+def _declared(record: str) -> list[tuple[str, tuple[type, ...], bool]]:
+    """Return name and types of each field of a record, and whether it holds texts alone."""
+    kind = Manifest if record == Manifest.__name__ else StageRecord
+    declared = {field_.name: str(field_.type) for field_ in fields(kind)}
+    return [
+        (name, _TYPES[text.partition("[")[0]], text in ("dict[str, str]", "list[str]"))
+        for name, text in declared.items()
+    ]
 
 
 def stage_key(

@@ -59,10 +59,15 @@ def promote(run_dir: Path, created: str, package: Path) -> Path:
 
 def withdraw(run_dir: Path, created: str) -> None:
     """Remove ``runs/promoted`` if it points to a package of this run."""
-    link = run_dir.parent / PROMOTED
     with store_locked(run_dir.parent):
-        if link.is_symlink() and link.readlink().name.startswith(f"{_owner(run_dir, created)}-"):
-            link.unlink()
+        if is_promoted(run_dir, created):
+            (run_dir.parent / PROMOTED).unlink()
+
+
+def is_promoted(run_dir: Path, created: str) -> bool:
+    """Return whether ``runs/promoted`` points to a package of this run."""
+    link = run_dir.parent / PROMOTED
+    return link.is_symlink() and link.readlink().name.startswith(f"{_owner(run_dir, created)}-")
 
 
 def _owner(run_dir: Path, created: str) -> str:

@@ -250,6 +250,23 @@ def known(run_dir: Path) -> tuple[list[Look], int]:
     return [*missing, *store], damaged
 
 
+def keep(run_dir: Path) -> None:
+    """Append to the store's ledger the looks that only the run's own knows, before that goes.
+
+    They are those of a run that was moved here, or of a store whose ledger was lost.
+
+    Raises
+    ------
+    RunError
+        If a file cannot be read or written.
+    """
+    ledger = run_dir.parent / LOOKS
+    written = read(ledger)[0]
+    for look in read(run_dir / LOOKS)[0]:
+        if look not in written:
+            append(ledger, look)
+
+
 def seal(decision: Decision, look: Look, earlier: Iterable[Look]) -> Decision:
     """Return the decision, which names the first one if the bars were already judged.
 

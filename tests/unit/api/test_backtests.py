@@ -10,6 +10,7 @@ from reinforcestrategycreator_pipeline.api.backtests import backtest
 from reinforcestrategycreator_pipeline.api.bars import read_bars
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.market.windows import SplitConfig
 
 FREE = CostConfig(commission_bps=0, spread_bps=0, slippage_bps=0)
 
@@ -52,18 +53,25 @@ def test_a_crossover_is_tested_on_all_bars(bars):
 
 
 def test_what_learns_is_tested_on_bars_it_has_not_seen(bars):
-    found = backtest(strategies.Linear(), bars)
-    assert found.notes[0].startswith("train from 2001-02-12 ")
     stamps = bars["IBM"].index
-    assert found.equity.index[0] > stamps[int(len(stamps) * 0.75)]
     changed = {"IBM": bars["IBM"].copy()}
     changed["IBM"].iloc[-300:, :4] *= 2.0  # the future must not change what was learned
-    again = backtest(strategies.Linear(), changed)
-    np.testing.assert_array_equal(again.policy.weights, found.policy.weights)
+    for split, share in (("single", 0.75), ("walk_forward", 0.5)):
+        found = backtest(strategies.Linear(), bars, split=SplitConfig(split))
+        assert "train from 2001-02-12 " in found.notes[0]
+        assert found.equity.index[0] > stamps[int(len(stamps) * share)]
+        again = backtest(strategies.Linear(), changed, split=SplitConfig(split))
+        for one, other in zip(again.policies, found.policies, strict=True):
+            np.testing.assert_array_equal(one.weights, other.weights)
+    assert [note[:9] for note in found.notes] == [f"window {k}:" for k in range(1, 6)]
+    assert found.policy is found.policies[4]
+    default = backtest(strategies.Linear(), bars)
+    pd.testing.assert_frame_equal(default.equity, found.equity)
 
 
 def test_a_fitted_policy_brings_its_features(bars):
-    fitted = backtest(strategies.Linear(), bars, features=["rsi", "atr"])
+    split = SplitConfig("single")
+    fitted = backtest(strategies.Linear(), bars, features=["rsi", "atr"], split=split)
     again = backtest(fitted.policy, bars)
     assert again.strategy == "policy"
     assert again.policy.inputs.names == ("rsi_14", "atr_14")

@@ -24,7 +24,7 @@ from reinforcestrategycreator_pipeline import checks
 from reinforcestrategycreator_pipeline.api import runs
 from reinforcestrategycreator_pipeline.cli.entry import one_line, run_app
 from reinforcestrategycreator_pipeline.cli.list_command import FAMILIES, family
-from reinforcestrategycreator_pipeline.cli.results import result_table, show_results
+from reinforcestrategycreator_pipeline.cli.results import print_rows, result_table, show_results
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, StageRecord
@@ -52,14 +52,14 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     config.RunConfig = toy.ToyConfig
     catalog: Any = types.ModuleType(f"{PACKAGE}.pipeline.stages.catalog")
     catalog.ARTIFACTS = toy.ARTIFACTS
-    catalog.build_stages = lambda: built
+    catalog.build_stages = lambda *_: built
     rehearsal: Any = types.ModuleType(f"{PACKAGE}.pipeline.rehearsal")
     rehearsal.rehearse = lambda config: None
     for module in (config, catalog, rehearsal):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(runs, "RunConfig", toy.ToyConfig)
     monkeypatch.setattr(runs, "ARTIFACTS", toy.ARTIFACTS)
-    monkeypatch.setattr(runs, "build_stages", lambda: built)
+    monkeypatch.setattr(runs, "build_stages", lambda *_: built)
     return built
 
 
@@ -304,6 +304,18 @@ def test_a_row_may_lack_a_column() -> None:
     assert [str(column.header) for column in table.columns] == ["a", "b"]
 
 
+ROWS = [{"run": "a日本 [bold]", "x": "1", "y": "no, yes"}, {"run": "bb\x07", "x": "22,222"}]
+
+
+@pytest.mark.parametrize("width", [140, 12])
+@pytest.mark.parametrize("rows", [ROWS, ROWS[1:], [{"run": "a\nb"}]])
+def test_the_quick_table_looks_like_the_other(width: int, rows: list[dict[str, str]]) -> None:
+    quick, other = (Console(file=io.StringIO(), width=width, highlight=False) for _ in range(2))
+    print_rows(quick, rows)
+    other.print(result_table(rows))
+    assert quick.file.getvalue() == other.file.getvalue() != ""
+
+
 def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, timeout=60, **options
@@ -321,6 +333,12 @@ def python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         ["config", "check", "--help"],
         ["config", "schema", "--help"],
         ["data", "--help"],
+        ["runs", "--help"],
+        ["runs", "list", "--help"],
+        ["runs", "show", "--help"],
+        ["runs", "compare", "--help"],
+        ["runs", "best", "--help"],
+        ["runs", "rm", "--help"],
         ["list", "--help"],
         ["data", "list", "--help"],
         ["data", "check", "--help"],
@@ -378,6 +396,8 @@ def test_the_name_of_a_component_is_no_family(rsc: Rsc) -> None:
 def test_every_command_shows_an_example(rsc: Rsc) -> None:
     pages = [["--help"], ["run", "-h"], ["report", "-h"], ["data", "check", "-h"]]
     pages += [["config", name, "-h"] for name in ("show", "check", "schema")]
+    pages += [["runs", *name, "-h"] for name in ([], ["list"], ["show"], ["compare"])]
+    pages += [["runs", name, "-h"] for name in ("best", "rm")]
     for page in pages:
         lines = rsc(*page).out.splitlines()
         first = lines[lines.index("  Examples:") + 1]
@@ -393,7 +413,7 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
         result = subprocess.run(
             [sys.executable, "-c", script], stdout=write, stderr=subprocess.PIPE, text=True
         )
-        assert result.stderr == ""
+        assert (result.returncode, result.stderr) == (0, "")
     os.close(write)
 
 

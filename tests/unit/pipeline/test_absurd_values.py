@@ -251,7 +251,7 @@ def test_a_list_without_a_length_of_its_own_has_one_all_the_same(kind: Any) -> N
 
 
 CASES = {
-    "split.test=1e-300": r"split\.test: must be a number in \[0\.0001, 1\)\. Got 1e-300 instead",
+    "split.test=1e-300": r"split\.test: must be a number in \[0\.0001, 1\) or null\. Got 1e-300",
     "split.embargo_bars=1000000000000": r"embargo_bars: must be an integer in \[0, 1e7\]",
     "strategy.training.value_interval=1000000000000": r"in \[1, 1e9\]",
     "strategy.training.hidden_layers=[1000000]": (

@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     find_metric,
     metric,
 )
+from reinforcestrategycreator_pipeline.backtesting.metrics.numbers import format_value
 from reinforcestrategycreator_pipeline.backtesting.results import StrategyResult
 from reinforcestrategycreator_pipeline.errors import ConfigError
 
@@ -104,32 +105,3 @@ def rank(values: Mapping[str, MetricValue], metric: MetricInfo | str) -> list[st
         return value is None, 0.0 if value is None else (-value if better else value)
 
     return sorted(values, key=place)
-
-
-def format_value(unit: str, value: float) -> str:
-    """Return a metric's number for people.
-
-    Parameters
-    ----------
-    unit : str
-        Unit of the metric, one of `Unit`.
-    value : float
-        Finite value of the metric.
-
-    Returns
-    -------
-    str
-        Formatted number: "12.34%" for the percent 0.1234, "1.23" (ratio), "1.20x" (multiple),
-        "1,234.50" (money), "12" (count, bars).
-    """
-    if unit in ("count", "bars"):
-        return f"{value:,.0f}"
-    suffix = {"percent": "%", "multiple": "x"}.get(unit, "")
-    number = value * 100 if unit == "percent" else value
-    if abs(number) >= 1e7 and unit != "money":
-        return f"{number:.3g}{suffix}"
-    digits = 0 if abs(number) >= 1e4 and unit != "money" else 2
-    text = f"{number:,.{digits}f}"
-    if float(text.replace(",", "")) == 0:
-        text = text.lstrip("-")  # no "-0.00"
-    return text + suffix

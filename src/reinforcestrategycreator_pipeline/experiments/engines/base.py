@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.registry import Registry
 
 RETRIES = 3
 """How many times a job is done again whose worker was lost."""
+TICK = 0.2
+"""Seconds until Ctrl-C is noticed while there are no messages."""
+GRACE = 30.0
+"""Seconds that interrupted jobs have to write their checkpoints."""
 
 
 class Engine(Protocol):
@@ -42,6 +47,14 @@ class Engine(Protocol):
             other jobs are interrupted. Its cause holds the traceback of the worker.
         """
         ...
+
+
+def lost_too_often(job: str, how: str) -> RunError:
+    """Return the error about a job whose worker was lost `RETRIES` + 1 times, and how it was."""
+    return RunError(
+        f"job {job!r} cannot be done: its worker was lost {RETRIES + 1} times, the last time by "
+        f"{how}. A system that runs out of memory kills workers."
+    )
 
 
 ENGINES: Registry[type[Engine]] = Registry("engine", ("run",))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reinforcestrategycreator_pipeline.experiments.engines import inline, processes
+from reinforcestrategycreator_pipeline.experiments.engines import inline, processes, ray_engine
 from reinforcestrategycreator_pipeline.experiments.engines.base import ENGINES, Engine
 
-SHIPPED = (inline.Inline, processes.Processes)
+SHIPPED = (inline.Inline, processes.Processes, ray_engine.Ray)
 
 __all__ = ["ENGINES", "SHIPPED", "Engine"]

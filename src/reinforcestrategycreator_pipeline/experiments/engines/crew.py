@@ -8,17 +8,17 @@ from multiprocessing.connection import wait
 from types import TracebackType
 
 from reinforcestrategycreator_pipeline import kernels
-from reinforcestrategycreator_pipeline.errors import RunError
-from reinforcestrategycreator_pipeline.experiments.engines.base import RETRIES
+from reinforcestrategycreator_pipeline.experiments.engines.base import (
+    GRACE,
+    RETRIES,
+    TICK,
+    lost_too_often,
+)
 from reinforcestrategycreator_pipeline.experiments.engines.failures import unpack
 from reinforcestrategycreator_pipeline.experiments.engines.setting import Outcome, Setting
 from reinforcestrategycreator_pipeline.experiments.engines.worker_process import WorkerProcess
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener, deliver, finish
 
-TICK = 0.2
-"""Seconds until Ctrl-C, or the end of a worker whose child keeps its socket, is noticed."""
-GRACE = 30.0
-"""Seconds that interrupted jobs have to write their checkpoints."""
 _LEAVING = 5.0  # seconds that an idle worker has to end
 
 
@@ -115,10 +115,7 @@ class Crew:
     def _again(self, job: Job, how: str) -> None:
         self._losses[job.name] += 1
         if self._losses[job.name] > RETRIES:
-            raise RunError(
-                f"job {job.name!r} cannot be done: its worker was lost {RETRIES + 1} times, the "
-                f"last time by {how}. A system that runs out of memory sends signal 9."
-            )
+            raise lost_too_often(job.name, how)
         self._listener.say(job.name, f"its worker was lost by {how}; the job is done again")
         self.lost.append(job)
 

@@ -40,40 +40,49 @@ class _Shown:
 def pack(error: BaseException) -> bytes:
     """Return an exception for `unpack`, in the worker that caught it."""
     cause = error.__cause__ if isinstance(error, RscError) else None
-    blamed = error if cause is None else cause
-    text = "".join(traceback.format_exception(blamed)).rstrip() + "\n"
-    return bytes(
-        dumped((_sendable(error), cause and _sendable(cause), blame(error), blame(blamed), text))
-    )
+    text = "".join(traceback.format_exception(cause or error)).rstrip() + "\n"
+    sent = [(bytes(dumped(_sendable(e))), _named(e), blame(e)) for e in (error, cause) if e]
+    return bytes(dumped((sent, text)))
 
 
 def unpack(data: bytes, job: str) -> BaseException:
     """Return the exception that a worker packed, with the name of the job as a note."""
-    sent: tuple[BaseException, BaseException | None, str, str, str] = loaded(data)
-    error, cause, place, deeper, text = sent
+    sent, text = loaded(data)
+    error, *causes = (_received(*parts) for parts in sent)
     error.add_note(f"This was raised by job {job!r} in a worker.")
-    vars(error)[BLAMED] = place
-    if cause is not None:
-        vars(cause)[BLAMED] = deeper
+    for cause in causes:
         error.__cause__, cause.__cause__ = cause, RemoteTraceback(text)
-    elif not isinstance(error, RscError):
+    if not isinstance(error, RscError):
         error.__cause__ = RemoteTraceback(text)
     return error
 
 
+def _received(data: bytes, name: str, place: str) -> BaseException:
+    try:
+        error: BaseException = loaded(data)
+    except Exception:  # noqa: BLE001 - its module may be one that only the worker can import
+        error = UnsendableError(name)
+    vars(error)[BLAMED] = place
+    return error
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _sendable(error: BaseException) -> BaseException:
     """Return an exception, or the most similar one that survives the way."""
-    if _survives(error) and type(loaded(dumped(error))) is type(error):
+    if _arrives(error, error):
         return error
     if isinstance(error, RscError):
         for kind in filter(_is_ours, type(error).__mro__):
             copy: BaseException = kind.__new__(kind)
             copy.args = tuple(map(_plain, error.args))
             vars(copy).update({key: _plain(value) for key, value in vars(error).items()})
-            if _survives(copy) and str(loaded(dumped(copy))) == str(error):
+            vars(copy)["exit_code"] = error.exit_code
+            if _arrives(copy, error):
                 return copy
-        return RscError(str(error))
-    return UnsendableError(f"{type(error).__name__}: {error}")
+    return UnsendableError(_named(error))
 
 
 def _is_ours(kind: type) -> TypeGuard[type[RscError]]:
@@ -81,13 +90,22 @@ def _is_ours(kind: type) -> TypeGuard[type[RscError]]:
 
 
 def _plain(value: Any) -> Any:
-    return value if _survives(value) else _Shown(repr(value))
-
-
-def _survives(value: Any) -> bool:
-    """Return whether a value can be sent; objects of users and libraries may raise anything."""
+    """Return a value, or what shows the same text, in a form that can be sent."""
+    if isinstance(value, RscError):
+        return _sendable(value)
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
     try:
         loaded(dumped(value))
-    except Exception:  # noqa: BLE001 - whatever it is, the value cannot be sent
+    except Exception:  # noqa: BLE001 - objects of users and libraries may raise anything
+        return _Shown(repr(value))
+    return value
+
+
+def _arrives(copy: BaseException, error: BaseException) -> bool:
+    """Return whether `copy` can be sent and then has its class and the text of `error`."""
+    try:
+        arrived = loaded(dumped(copy))
+        return type(arrived) is type(copy) and str(arrived) == str(error)
+    except Exception:  # noqa: BLE001 - as above
         return False
-    return True

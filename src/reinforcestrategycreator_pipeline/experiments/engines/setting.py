@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from reinforcestrategycreator_pipeline import kernels
+import numpy as np
+
+from reinforcestrategycreator_pipeline import __version__, kernels
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError, shorten
 from reinforcestrategycreator_pipeline.experiments.engines.failures import dumped, loaded, pack
 from reinforcestrategycreator_pipeline.experiments.jobs import (
@@ -30,6 +35,10 @@ class Setting:
     ----------
     kernel : dict of str to str
         BLAS kernel and SIMD features.
+    versions : str
+        Versions of this package and of NumPy.
+    folder : str
+        Current folder, where relative paths begin.
     scope : Scope
         Modules that may be loaded.
     modules : tuple of str
@@ -37,13 +46,15 @@ class Setting:
     """
 
     kernel: dict[str, str]
+    versions: str
+    folder: str
     scope: Scope
     modules: tuple[str, ...]
 
     @classmethod
     def here(cls) -> Setting:
         """Return the setting of this process."""
-        return cls(kernels.loaded(), Scope.here(), user_modules())
+        return cls(kernels.loaded(), _versions(), str(Path.cwd()), Scope.here(), user_modules())
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -52,14 +63,23 @@ class Setting:
         Raises
         ------
         RunError
-            If this process has loaded another kernel.
+            If this process has another kernel or version, or lacks the folder.
         """
+        if _versions() != self.versions:
+            raise RunError(f"a worker has {_versions()}, but the run has {self.versions}.")
         found = kernels.loaded()
         if (found["blas"], found["simd"]) != (self.kernel["blas"], self.kernel["simd"]):
             raise RunError(
                 f"a worker has {kernels.named(found)}, but the run has "
                 f"{kernels.named(self.kernel)}, so its results would differ in the last digits."
             )
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise RunError(
+                f"a worker on {platform.node()!r} cannot enter {self.folder}: {error.strerror}. "
+                "Workers need the run's folders, on a file system that all machines share."
+            ) from error
         with self.scope.entered():
             for name in self.modules:
                 try:
@@ -69,6 +89,10 @@ class Setting:
                     if not f"{name}.".startswith(f"{error.name}."):
                         raise
             yield
+
+
+def _versions() -> str:
+    return f"version {__version__} with NumPy {np.__version__}"
 
 
 def packed_job(job: Job) -> bytes:

@@ -7,6 +7,7 @@ their own, so jobs may print. It ends with the process that started it, however 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -70,7 +71,8 @@ class Worker:
             self._outbox.put(bytes(dumped(("event", event))))
 
         outcome = carry_out(setting, data, name, send)
-        sys.stdout.flush()  # what the job printed
+        with contextlib.suppress(OSError, ValueError):  # nobody may read it any more
+            sys.stdout.flush()  # what the job printed
         self._outbox.put(bytes(dumped(("outcome", outcome))))
 
     def _read(self) -> None:

@@ -52,7 +52,10 @@ class DataIngestion:
         context.summary["bars"] = {symbol: len(frame) for symbol, frame in data.bars.items()}
         context.summary["warnings"] = list(data.warnings)
         context.summary["notes"] = list(data.notes)
-        context.summary["provenance"] = dict(data.provenance)
+        # Without the list of splits and dividends, which is long, and in the bars' own file.
+        context.summary["provenance"] = {
+            key: value for key, value in data.provenance.items() if key != "corporate_actions"
+        }
 
 
 def data_warnings(manifest: Manifest) -> tuple[str, ...]:

@@ -89,6 +89,8 @@ class Evaluation:
         write_text(context.path("equity"), bars_table(results).to_csv(index=False))
         context.summary["strategy"] = judged
         context.summary["promoted"] = judgement.decision.promoted
+        own = judgement.metrics[PORTFOLIO][judged]
+        context.summary["figures"] = {key: found.value for key, found in own.items()}
         if sealed.first:
             context.summary["first_decision"] = asdict(sealed.first)
         for note in judgement.notes:

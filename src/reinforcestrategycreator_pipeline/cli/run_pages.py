@@ -1,0 +1,249 @@
+"""One run on one screen, and several side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from reinforcestrategycreator_pipeline.api.console import output
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
+    MAIN_METRICS,
+    find_metric,
+    format_value,
+)
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.cli.results import (
+    has_results,
+    print_fields,
+    result_table,
+    show_results,
+)
+from reinforcestrategycreator_pipeline.errors import shorten, show_path
+from reinforcestrategycreator_pipeline.pipeline.config.differences import (
+    MISSING,
+    changed_keys,
+    differences,
+)
+from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML, REPORT_MD
+from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+from reinforcestrategycreator_pipeline.verdict.looks import count_looks
+
+_CELL, _LINE = 48, 200  # characters of a value in a table, and of one on a line of its own
+
+
+def print_run(run_dir: Path) -> None:
+    """Print what `describe` says of a run.
+
+    Raises
+    ------
+    RunError
+        If the run cannot be read.
+    """
+    manifest, console = load_manifest(run_dir), output()
+    show_results(console, run_dir, manifest)
+    fields = [("created", _when(manifest.created))]
+    fields += [("resumed", _when(time)) for time in manifest.resumed[-1:]]
+    fields += [
+        ("error", f"{name}: {record.error}")
+        for name, record in manifest.stages.items()
+        if record.error
+    ]
+    fields += [("data", text) for text in _data(manifest)]
+    changed = changed_keys(manifest.config)
+    fields += [("set", f"{show_path(path)}: {_text(value, _LINE)}") for path, value in changed]
+    if not changed:
+        fields.append(("set", "nothing: the configuration is the default one"))
+    fields += [("package", str(path)) for path in _package(run_dir, manifest)]
+    print_fields(console, fields)
+
+
+def describe(run_dir: Path) -> dict[str, Any]:
+    """Return everything about a run that one screen shows, ready for JSON.
+
+    Raises
+    ------
+    RunError
+        If the run cannot be read.
+    """
+    manifest = load_manifest(run_dir)
+    pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
+    found: dict[str, Any] = {
+        "run": manifest.run_id,
+        "folder": str(run_dir),
+        "status": manifest.status,
+        "created": manifest.created,
+        "updated": manifest.updated,
+        "resumed": manifest.resumed,
+        "seed": manifest.seed,
+        "version": manifest.package_version,
+        "stages": {
+            name: {"status": s.status, "seconds": s.seconds, "error": s.error}
+            for name, s in manifest.stages.items()
+        },
+        "changed": {show_path(path): value for path, value in changed_keys(manifest.config)},
+        "data": {
+            "source": _summary(manifest, "data_ingestion").get("source"),
+            "bars": _summary(manifest, "data_ingestion").get("bars", {}),
+            "spans": _summary(manifest, "feature_engineering").get("spans", {}),
+        },
+        "strategy": None,
+        "figures": {},
+        "decision": None,
+        "notes": [],
+        "looks": None,
+        "reports": [str(page) for page in pages if page.is_file()],
+        "package": next(map(str, _package(run_dir, manifest)), None),
+    }
+    if has_results(manifest):
+        judgement = Judgement.read(manifest.verified(run_dir, "metrics"))
+        looks = count_looks(run_dir)
+        found |= {
+            "strategy": judgement.strategy,
+            "figures": {
+                name: {key: value.value for key, value in own.items()}
+                for name, own in judgement.metrics[PORTFOLIO].items()
+            },
+            "decision": _decided(judgement),
+            "notes": list(judgement.notes),
+            "looks": None if looks is None else str(looks),
+        }
+    return found
+
+
+def comparison(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return how runs differ, ready for JSON: configuration, test bars, metrics, decisions.
+
+    Raises
+    ------
+    RunError
+        If a run cannot be read.
+    """
+    manifests = [load_manifest(folder) for folder in folders]
+    names = _names(folders)
+    read = [_judgement(folder, m) for folder, m in zip(folders, manifests, strict=True)]
+    keys = dict.fromkeys(key for j in read if j for key in j.metrics[PORTFOLIO][j.strategy])
+
+    def each(values: Sequence[Any]) -> dict[str, Any]:
+        return {n: v for n, v in zip(names, values, strict=True) if v is not MISSING}
+
+    return {
+        "runs": each([str(folder) for folder in folders]),
+        "status": each([m.status for m in manifests]),
+        "strategy": each([j and j.strategy for j in read]),
+        "config": {
+            show_path(path): each(values)
+            for path, values in differences([m.config for m in manifests])
+        },
+        "test": each([_test_span(m) for m in manifests]),
+        "metrics": {
+            key: each([j and j.value(PORTFOLIO, j.strategy, key).value for j in read])
+            for key in keys
+        },
+        "decision": each([j and _decided(j) for j in read]),
+    }
+
+
+def print_comparison(folders: Sequence[Path]) -> None:
+    """Print runs side by side: what `comparison` says, of the metrics the main ones.
+
+    Raises
+    ------
+    RunError
+        If a run cannot be read.
+    """
+    found, console = comparison(folders), output()
+    names = list(found["runs"])
+    rows: list[tuple[str, dict[str, Any]]] = [("status", found["status"])]
+    rows.append(("strategy", found["strategy"]))
+    rows += list(found["config"].items())
+    rows.append(("test bars", {n: " to ".join(s) if s else "" for n, s in found["test"].items()}))
+    for key in (key for key in MAIN_METRICS if key in found["metrics"]):
+        info, values = find_metric(key), found["metrics"][key].items()
+        texts = {n: "" if v is None else format_value(info.unit, v) for n, v in values}
+        rows.append((info.label, texts))
+    decided = found["decision"].items()
+    rows.append(("promoted", {n: d and ("yes" if d["promoted"] else "no") for n, d in decided}))
+    console.print(
+        result_table(
+            [
+                {"": label, **{n: _text(values.get(n, MISSING)) for n in names}}
+                for label, values in rows
+            ]
+        )
+    )
+    if not found["config"]:
+        console.print("The configurations are equal.")
+    print_fields(console, [(name, d["sentence"]) for name, d in decided if d])
+    if len({tuple(span) for span in found["test"].values() if span}) > 1:
+        text = "The runs were judged on different test bars: their figures do not compare."
+        console.print(Text(text), soft_wrap=True)
+
+
+def _summary(manifest: Manifest, stage: str) -> Mapping[str, Any]:
+    record = manifest.stages.get(stage)
+    return record.summary if record else {}
+
+
+def _when(time: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return time
+
+
+def _data(manifest: Manifest) -> list[str]:
+    """Return a line on the bars, and one for each span."""
+    data, features = _summary(manifest, "data_ingestion"), _summary(manifest, "feature_engineering")
+    lines = []
+    if bars := data.get("bars"):
+        shown = [f"{symbol} {count:,}" for symbol, count in list(bars.items())[:12]]
+        more = f" and {len(bars) - 12:,} symbols more" if len(bars) > 12 else ""
+        lines.append(f"{data.get('source')}, bars: {', '.join(shown)}{more}")
+    rows = features.get("rows", {})
+    for name, (start, end) in features.get("spans", {}).items():
+        count = f", {rows[name]:,} bars" if name in rows else ""
+        lines.append(f"{name}: {start[:10]} to {end[:10]}{count}")
+    return lines
+
+
+def _package(run_dir: Path, manifest: Manifest) -> list[Path]:
+    deployment = manifest.stages.get("deployment")
+    done = deployment is not None and deployment.status == "complete"
+    return [run_dir / ARTIFACTS["package"]] if done else []
+
+
+def _judgement(run_dir: Path, manifest: Manifest) -> Judgement | None:
+    if not has_results(manifest):
+        return None
+    return Judgement.read(manifest.verified(run_dir, "metrics"))
+
+
+def _decided(judgement: Judgement) -> dict[str, Any]:
+    decision = judgement.decision
+    return {"promoted": decision.promoted, "sentence": decision.sentence}
+
+
+def _test_span(manifest: Manifest) -> list[str] | None:
+    spans = _summary(manifest, "feature_engineering").get("spans", {})
+    return [text[:10] for text in spans["test"]] if "test" in spans else None
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Return the names of the columns: the runs' own, or their paths if two have the same."""
+    names = [folder.name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _text(value: Any, longest: int = _CELL) -> str:
+    """Return a value of the configuration as people write it."""
+    if value is None or value is MISSING:
+        return "" if value is MISSING else "null"
+    if isinstance(value, str):
+        return shorten(value, longest)
+    return shorten(json.dumps(value, ensure_ascii=False), longest)
