@@ -66,8 +66,8 @@ def tune(
     progress : bool, optional
         Whether to show progress on standard error. By default only in a terminal or a notebook.
     engine : Engine, str or mapping, optional
-        Where the trials are computed: ``"inline"``, ``"processes"``, or ``{"name": "processes",
-        "workers": 4}``. By default in as many processes as there are processors.
+        Engine of the trials: ``"inline"``, ``"processes"``, or ``{"name": "processes", "workers":
+        4}``. By default as many processes as there are processors.
 
     Returns
     -------

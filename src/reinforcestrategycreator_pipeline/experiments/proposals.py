@@ -114,7 +114,7 @@ class Proposer:
         number : int
             Number of the trial, from 0.
         parameters, objectives
-            See `stops`.
+            Parameters of the trial, and its objective after each inner window; see `stops`.
         complete : bool
             Whether all inner windows are among the objectives, and the last one is defined.
         """

@@ -38,7 +38,7 @@ class FinishedTrial:
     error : str
         Why it failed; else empty.
     seconds : float
-        Wall time.
+        Wall time of its fits and backtests.
     """
 
     number: int

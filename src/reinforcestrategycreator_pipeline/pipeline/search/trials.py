@@ -63,7 +63,7 @@ class Score:
     objective : float or None
         Value of the search's metric; None if it is undefined.
     figures : mapping of str to float or None
-        Main metrics.
+        Main metrics of the out-of-sample part.
     start, end : str
         First and last close, UTC, ISO 8601.
     symbols, bars : tuple of str

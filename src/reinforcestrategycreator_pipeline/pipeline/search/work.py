@@ -72,7 +72,7 @@ class StudyWork:
     engine : Engine or None
         Engine of the trials; by default the fastest of this machine.
     bars : Bars
-        Progress bars.
+        Progress bars of the search and of its trials.
     log : RunLog
         Log of the study.
     """
