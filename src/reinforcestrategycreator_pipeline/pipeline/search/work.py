@@ -9,7 +9,7 @@ generation, from the earlier generations: it does not depend on how many jobs ru
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class StudyWork:
         self._search: SearchConfig = config.search
         self._config: dict[str, Any] = to_plain(config)
         self._bars, self._log = bars, log
-        self._heard = _Heard(bars, log)
+        self._done = 0.0  # trials; in the middle of a generation, parts of them
         self._store = study_dir.parent.parent
         self._best: FinishedTrial | None = None
         mine = study_dir.name, record.created
@@ -108,7 +108,7 @@ class StudyWork:
         seeds = Seeds(self._config["seed"]).within(SEEDS)
         self._proposer = Proposer(self._search, seeds, self._dir / JOURNAL)
         size, total = self._search.generation, self._search.trials
-        self._show(0)
+        self._show()
         for generation, first in enumerate(range(0, total, size)):
             numbers = range(first, min(first + size, total))
             finished = [FinishedTrial.read(self._dir, number) for number in numbers]
@@ -164,7 +164,7 @@ class StudyWork:
                 for n in parameters
                 if n not in ended
             }
-            self._work(jobs.values())
+            self._work(jobs.values(), 1 / len(steps) if self._search.prune else 1.0)
             for number, job in jobs.items():
                 scores[number] = [s for k in range(1, step + 1) if (s := job.score(k))]
                 if scores[number][-1].error:
@@ -190,11 +190,17 @@ class StudyWork:
             for number, given in parameters.items()
         }
 
-    def _work(self, jobs: Any) -> None:
-        todo: list[Job] = list(jobs)
-        engine_for(self._config, len(todo), self._engine).run(todo, self._heard)
-        for job in todo:
-            self._bars.drop(job.name)
+    def _work(self, jobs: Iterable[Job], part: float = 0.0) -> None:
+        """Run jobs, each of which does a part of a trial."""
+
+        def ended(name: str) -> None:
+            self._bars.drop(name)
+            self._done += part
+            self._show()
+
+        todo = list(jobs)
+        heard = _Heard(self._bars, self._log, ended)
+        engine_for(self._config, len(todo), self._engine).run(todo, heard)
 
     def _keep(self, trial: FinishedTrial, number: int) -> None:
         """Write what remains of a trial: its returns, its line in the ledger, its record."""
@@ -239,13 +245,14 @@ class StudyWork:
         self._proposer.finish(trial.number, trial.parameters, objectives, trial.ranks)
         self._best = better(trial, self._best, self._search.maximizes)
         files.remove(trial_dir(self._dir, trial.number) / FITS)
-        self._show(trial.number + 1)
+        self._done = trial.number + 1.0
+        self._show()
 
-    def _show(self, done: int) -> None:
+    def _show(self) -> None:
         best = self._best
         said = "" if best is None else f"{best.objective:.4g} (trial {best.number})"
         texts = {"best": said} if said else {}
-        self._bars.show("trials", done, self._search.trials, **texts)
+        self._bars.show("trials", self._done, self._search.trials, **texts)
 
 
 def market_job(study_dir: Path, search: Mapping[str, Any], config: Mapping[str, Any]) -> MarketJob:
@@ -317,10 +324,10 @@ def best_trial(study_dir: Path, search: SearchConfig) -> FinishedTrial:
 
 
 class _Heard(Listener):
-    """Shows and records what the jobs report."""
+    """Shows and records what the jobs report, and passes on that they ended."""
 
-    def __init__(self, bars: Bars, log: RunLog) -> None:
-        self._bars, self._log = bars, log
+    def __init__(self, bars: Bars, log: RunLog, at_end: Callable[[str], None]) -> None:
+        self._bars, self._log, self._at_end = bars, log, at_end
 
     def progress(self, job: str, done: int, total: int, /, **texts: Any) -> None:
         """Advance the bar of a trial."""
@@ -333,3 +340,7 @@ class _Heard(Listener):
     def log(self, job: str, event: str, /, **values: Any) -> None:
         """Log an event."""
         self._log.info(event, trial=job, **values)
+
+    def ended(self, job: str, /) -> None:
+        """Pass on that a job ended."""
+        self._at_end(job)
