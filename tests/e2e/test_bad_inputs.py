@@ -279,8 +279,8 @@ BAD_FILES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("Got 'Europe/Berln' instead. Did you mean 'Europe/Berlin'?",),
     ),
     "fractions leave no training": (
-        "split:\n  validation: 0.6\n  test: 0.7\n",
-        ("my.yaml:2: split.validation: ", "to train on beside a test share of 0.7. Got 0.6"),
+        "split:\n  validation: 0.6\n  test: 0.8\n",
+        ("my.yaml:2: split.validation: ", "to train on beside a test share of 0.8. Got 0.6"),
     ),
     "validation after test": (
         "split:\n  kind: single\n  validation_start: 2010-01-01\n  test_start: 2009-01-01\n",

@@ -97,6 +97,32 @@ def test_the_engine_changes_no_bit(rsc: Rsc) -> None:
     assert found[1:] == found[:-1]
 
 
+def test_ray_changes_no_bit_either(rsc: Rsc) -> None:
+    pytest.importorskip("ray")
+    for engine in ("inline", "ray"):
+        said = rsc("run", "-c", "settings.yaml", "--run-id", engine, "--engine", engine)
+        assert said.code == 0, said.err
+    assert policies(Path("runs/inline")) == policies(Path("runs/ray"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--engine", "inlin"), "Did you mean 'inline'?"),
+        (("--engine", "inline", "--workers", "2"), "--workers goes with --engine processes, not"),
+        (("--workers", "2", "--address", "auto"), "exclude each other"),
+        (("--workers", "0"), "workers"),
+        (("--address", "nowhere"), '"host:port" or "auto"'),
+    ],
+)
+def test_a_wrong_engine_is_one_line(rsc: Rsc, options: tuple[str, ...], message: str) -> None:
+    said = rsc("run", "-c", "settings.yaml", *options)
+    assert said.code == 2, said.err
+    assert message in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert not Path("runs").exists()
+
+
 def test_one_account_goes_through_all_windows(rsc: Rsc) -> None:
     assert rsc("run", "-c", "settings.yaml", "--run-id", "one").code == 0
     run = Run.open("one")

@@ -102,9 +102,9 @@ def run(
     progress : bool, optional
         Whether to show progress on standard error. By default only in a terminal or a notebook.
     engine : Engine, str or mapping, optional
-        Where the windows are fitted: ``"inline"``, in this process; ``"processes"``, or ``{"name":
-        "processes", "workers": 4}``. By default in as many processes as there are processors. The
-        results are the same with any.
+        Engine that fits the windows: ``"inline"``, one after the other in this process;
+        ``"processes"``, or ``{"name": "processes", "workers": 4}``; ``"ray"``, on a cluster. By
+        default as many processes as there are processors. The results are the same with any.
     from_trial : str or int, optional
         Run the configuration of this trial of a search, ``"STUDY/NUMBER"``, or a number of the
         newest one. The trial is repeated first, and must have the returns that the ledger has.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,29 +46,45 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="Where windows are fitted and trials computed: inline, in this process, or processes. "
-        "Default: processes, as many as there are processors. The results are the same.",
+        help="Where windows are fitted and trials computed: inline, in this process; processes; or "
+        "ray, on a cluster. Default: as many processes as there are processors. The results are "
+        "the same.",
     ),
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", help="Number of processes of the engine."),
+    typer.Option("--workers", metavar="N", help="Number of processes of this machine."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster. Default: one that Ray starts on this machine.",
+    ),
 ]
 
 
-def chosen_engine(engine: str | None, workers: int | None) -> Any:
-    """Return the engine that two options choose, for `rsc.run`.
+def chosen_engine(
+    engine: str | None, workers: int | None, address: str | None
+) -> str | dict[str, object] | None:
+    """Return the engine that three options choose, for `rsc.run`.
 
     Raises
     ------
     ConfigError
-        If the engine has no workers.
+        If they do not go together.
     """
-    if workers is None:
-        return engine
-    if engine not in (None, "processes"):
-        raise ConfigError(f"--workers does not go with --engine {engine}: it has none.")
-    return {"name": "processes", "workers": workers}
+    chosen: str | dict[str, object] | None = engine
+    for option, value, owner in (("workers", workers, "processes"), ("address", address, "ray")):
+        if value is None:
+            continue
+        if engine not in (None, owner):
+            raise ConfigError(f"--{option} goes with --engine {owner}, not {engine}.")
+        chosen = {"name": owner, option: value}
+    if workers is not None and address is not None:
+        raise ConfigError("--workers and --address exclude each other.")
+    return chosen
 
 
 def examples(*commands: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.cli.options import (
+    AddressOption,
     ConfigOption,
     EngineOption,
     RunsOption,
@@ -48,6 +49,7 @@ def run(
     runs_dir: RunsOption = RUNS,
     engine: EngineOption = None,
     workers: WorkersOption = None,
+    address: AddressOption = None,
     from_trial: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +83,7 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
-    where = chosen_engine(engine, workers)
+    where = chosen_engine(engine, workers, address)
     if restart is not None and resume is None:
         raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
     if from_trial is not None:

@@ -38,7 +38,7 @@ def runs(context: typer.Context, runs_dir: RunsOption = RUNS) -> None:
     "list",
     epilog=examples(
         "rsc runs list --sort sharpe",
-        "rsc runs list --strategy dqn_ensemble --status complete",
+        "rsc runs list --strategy dqn --status complete",
         "rsc runs list --json",
     ),
 )

@@ -8,6 +8,7 @@ import typer
 
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.cli.options import (
+    AddressOption,
     ConfigOption,
     EngineOption,
     RunsOption,
@@ -34,6 +35,7 @@ def tune(
     runs_dir: RunsOption = RUNS,
     engine: EngineOption = None,
     workers: WorkersOption = None,
+    address: AddressOption = None,
     trust: TrustOption = None,
 ) -> None:
     """Search over configurations, or resume a search.
@@ -48,7 +50,7 @@ def tune(
     from reinforcestrategycreator_pipeline.cli.streams import result_is_in_files
     from reinforcestrategycreator_pipeline.runs.studies import find_study
 
-    where = chosen_engine(engine, workers)
+    where = chosen_engine(engine, workers, address)
     if resume is not None:
         if config is not None or overrides:
             option = "--config" if config is not None else "--set"

@@ -40,7 +40,7 @@ class SplitConfig(Strict):
         Number of parts of the test bars when walking forward, 1 to 1,000.
     anchored : bool
         Whether every window begins with the first bar; else all windows are of about the same
-        length as the first, so that old bars are forgotten.
+        length as the first, and old bars are forgotten.
     validation : float
         Fraction of the bars of each window, its test bars included, in [0.0001, 1).
     test : float, optional
@@ -49,8 +49,8 @@ class SplitConfig(Strict):
     embargo_bars : int
         Number of unused bars between two spans, >= 0, taken from the end of the earlier one.
     validation_start : str, optional
-        Of a single split: ISO 8601 date or time (UTC unless it has an offset), in place of
-        `validation`. The span starts with the first bar that closes after it.
+        ISO 8601 date or time (UTC unless it has an offset) in place of `validation`, for a single
+        split. The span starts with the first bar that closes after it.
     test_start : str, optional
         Such a date or time for the first test bar.
     """

@@ -28,8 +28,8 @@ class WalkForward:
     policies : tuple of Policy
         Policies in order of time, with the same positions.
     starts : tuple of int
-        Of each policy, the first close at which it decides, nanoseconds since 1970 UTC, increasing.
-        The first one also decides before.
+        First close at which each policy decides, nanoseconds since 1970 UTC, increasing. The first
+        one also decides before.
     """
 
     policies: tuple[Policy, ...]

@@ -44,7 +44,7 @@ class Screening:
 
 @dataclass(frozen=True)
 class WindowFacts:
-    """What a window was fitted on, and what judged it.
+    """One window: the bars that it was fitted on, those that judged it, and what was found.
 
     Attributes
     ----------

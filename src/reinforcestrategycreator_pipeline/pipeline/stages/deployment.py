@@ -39,9 +39,9 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
 class Deployment:
-    """Package the policy and replay the test bars on paper; the result must match a backtest.
+    """Package the policy and replay the newest test span on paper, to the result of a backtest.
 
-    After walking forward, the packaged policy has learned from the test bars, too. Its replay says
+    After walking forward, the packaged policy has learned from these bars, too. Its replay says
     nothing of its worth: it shows that the package trades as the backtest says.
     """
 
@@ -54,12 +54,13 @@ class Deployment:
         return to_plain(config)
 
     def run(self, context: StageContext) -> None:
-        """Write the package, load it, and trade the test bars with it."""
+        """Write the package, load it, and trade the newest test span with it."""
         spans = Spans.read(context)
         judgement = Judgement.read(context.path("metrics"))
+        newest = spans.cut(spans.windows.tests[-1], "test")
         package, record = context.path("package"), record_of(context, spans, judgement)
         write_package(package, load_policy(context.path("policy")), record)
-        accounts, whole = backtest_alone(judgement.strategy, load_package(package), spans.test)
+        accounts, whole = backtest_alone(judgement.strategy, load_package(package), newest)
         paper = replay(package, context.config, spans, accounts)
         paper |= replay_together(package, context.config, spans, accounts, whole)
         write_json(context.path("paper"), paper)

@@ -61,10 +61,10 @@ class Evaluation:
         spans, seeds = Spans.read(context), Seeds(context.seed)
         test, starts = spans.test, spans.windows.starts
         fits = [context.path("fits") / str(k + 1) for k in range(len(starts))]
-        own = WalkForward(tuple(load_policy(fit / POLICY) for fit in fits), starts)
+        turns = WalkForward(tuple(load_policy(fit / POLICY) for fit in fits), starts)
         windows = [spans.fitted(window) for window in spans.windows.judged]
         (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
-        policies = {judged: own} | {
+        policies: dict[str, WalkForward] = {judged: turns} | {
             label: fit_in_turn(rival, windows, starts, seeds.within(f"benchmarks/{label}"))
             for label, rival in rivals
         }
@@ -72,7 +72,7 @@ class Evaluation:
         judgement = judge(
             results,
             judged,
-            own.describe(),
+            turns.describe(),
             config.deployment.thresholds,
             percentile,
             fallbacks(fits),
