@@ -30,13 +30,13 @@ from reinforcestrategycreator_pipeline.market.windows import windows_of
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import module_folders
+from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial
 from reinforcestrategycreator_pipeline.pipeline.search.space import check_space, trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.trials import TrialJob
 from reinforcestrategycreator_pipeline.pipeline.search.work import (
     StudyWork,
-    engine_for,
     market_job,
     trial_job,
 )

@@ -17,15 +17,13 @@ from typing import Any
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
-from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
-from reinforcestrategycreator_pipeline.experiments.engines.processes import Processes, processors
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import Proposer
 from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
+from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.search.records import (
     FinishedTrial,
@@ -283,18 +281,6 @@ def trial_job(
     """Return the job of a trial up to an inner window."""
     folder = trial_dir(study_dir, number)
     return TrialJob(f"trial {number}", config, market.paths, folder, windows, metric)
-
-
-def engine_for(config: Mapping[str, Any], jobs: int, chosen: Engine | None) -> Engine:
-    """Return the engine of a batch: the chosen one, else the fastest of this machine.
-
-    What a script or a notebook defines exists in this process only, so its trials stay here.
-    """
-    if chosen is not None:
-        return chosen
-    named = [*config["imports"], *modules_named(config)]
-    alone = jobs <= 1 or processors() == 1
-    return Inline() if alone or "__main__" in named else Processes()
 
 
 def finished_trials(study_dir: Path, most: int) -> Iterator[FinishedTrial]:
