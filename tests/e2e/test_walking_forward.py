@@ -97,6 +97,15 @@ def test_the_engine_changes_no_bit(rsc: Rsc) -> None:
     assert found[1:] == found[:-1]
 
 
+def test_a_quick_run_goes_through_all_stages_and_keeps_its_training(rsc: Rsc) -> None:
+    (Path("settings.yaml")).write_text(SETTINGS.replace("steps: 300", "steps: 5000"))
+    assert rsc("run", "-c", "settings.yaml", "--run-id", "quick", "--quick").code == 0
+    kept = Run.open("quick").config["strategy"]["training"]
+    assert (kept["agents"], kept["screening_steps"], kept["steps"]) == (3, 600, 600)
+    assert rsc("run", "--resume", "quick").err.count("unchanged") == 5
+    assert "quick does not go with resume" in rsc("run", "--resume", "quick", "--quick").err
+
+
 def test_ray_changes_no_bit_either(rsc: Rsc) -> None:
     pytest.importorskip("ray")
     for engine in ("inline", "ray"):

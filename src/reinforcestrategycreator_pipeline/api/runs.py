@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def run(
     progress: bool | None = None,
     engine: Any = None,
     from_trial: str | int | None = None,
+    quick: bool = False,
 ) -> Run:
     """Run all stages, from data to deployment; or resume a run.
 
@@ -108,6 +110,9 @@ def run(
     from_trial : str or int, optional
         Run the configuration of this trial of a search, ``"STUDY/NUMBER"``, or a number of the
         newest one. The trial is repeated first, and must have the returns that the ledger has.
+    quick : bool
+        Train the strategy as little as its method ``quick`` says, if it has one, to try everything
+        out within seconds. The run's configuration holds how little that is.
 
     Returns
     -------
@@ -126,6 +131,8 @@ def run(
     search = Search(console, chosen)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
+    if resume is not None and quick:
+        raise RunError("quick does not go with resume: a run keeps its own training.")
     if resume is not None and (config is not None or run_id is not None):
         name = "a configuration" if config is not None else "a name (run_id)"
         raise RunError(
@@ -133,8 +140,7 @@ def run(
             "run."
         )
     if from_trial is not None:
-        given = (config, seed, resume) != (None, None, None) or bool(overrides)
-        if given:
+        if (config, seed, resume) != (None, None, None) or overrides or quick:
             raise RunError("from_trial runs the configuration of the trial: pass no other.")
         study_dir, number = find_trial(runs_dir, from_trial)
         with opened(study_dir, trust) as complete:
@@ -146,6 +152,8 @@ def run(
         warn_of_kernel(complete)
         file = Path(config) if isinstance(config, (str, Path)) else None
         folder = file.parent if file else None
+        if quick and hasattr(complete.strategy, "quick"):
+            complete = replace(complete, strategy=complete.strategy.quick())
         if resume is not None:
             outcome = runner.resume(find_run(runs_dir, str(resume)), complete, restart)
         elif complete.search is not None:

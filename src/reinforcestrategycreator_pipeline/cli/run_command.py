@@ -59,6 +59,10 @@ def run(
             "search. The trial is repeated first, and must have the returns of the ledger.",
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Train hardly at all, to try everything out within seconds."),
+    ] = False,
     trust: TrustOption = None,
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
@@ -87,10 +91,10 @@ def run(
     if restart is not None and resume is None:
         raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
     if from_trial is not None:
-        if config is not None or overrides or resume is not None:
+        if config is not None or overrides or resume is not None or quick:
             raise ConfigError(
-                "--from-trial goes with no --config, --set or --resume: it runs the configuration "
-                "of the trial."
+                "--from-trial goes with no --config, --set, --quick or --resume: it runs the "
+                "configuration of the trial."
             )
         resolved = opened.opened(find_trial(runs_dir, from_trial)[0], trust or ())
     else:
@@ -109,6 +113,7 @@ def run(
         progress=True,
         engine=where,
         from_trial=from_trial,
+        quick=quick,
     )
     result_is_in_files()
     show_results(output(), found.folder, found.manifest, found.unchanged)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,7 +177,12 @@ class PaperResult:
         return text
 
 
-def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperResult:
+def paper_trade(
+    trader: PaperTrader,
+    frame: pd.DataFrame,
+    start: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> PaperResult:
     """Trade recorded bars one at a time; gaps and jumps in them are taken as real.
 
     Parameters
@@ -188,6 +193,8 @@ def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperRe
         Bars of its symbol by close time (UTC), including history before the first decision.
     start : int
         Row of the first decision; rows before it are warm-up.
+    progress : callable, optional
+        Called with the number of bars done and that of all bars, after each.
 
     Raises
     ------
@@ -203,10 +210,11 @@ def paper_trade(trader: PaperTrader, frame: pd.DataFrame, start: int) -> PaperRe
             f"Got {start} instead."
         )
     trader.warm_up(frame.iloc[:start])
-    done: list[PaperBar] = [
-        trader.push(bar, confirmed=True, now=bar.time)
-        for bar in recorded(frame.iloc[start:], trader.symbol, trader.stream.rules.columns)
-    ]
+    done: list[PaperBar] = []
+    for bar in recorded(frame.iloc[start:], trader.symbol, trader.stream.rules.columns):
+        done.append(trader.push(bar, confirmed=True, now=bar.time))
+        if progress is not None:
+            progress(len(done), n + 1)
     account = trader.account
     return PaperResult(
         symbol=trader.symbol,

@@ -130,6 +130,11 @@ class DQNStrategy(Strict):
             training=replace(self.training, steps=2, trajectories=2, validation_interval=1),
         )
 
+    def quick(self) -> DQNStrategy:
+        """Return a copy that is trained within a second or two, to try things out."""
+        few = replace(self.training, steps=min(self.training.steps, 1_000))
+        return replace(self, training=few)
+
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Train, or resume from the newest valid checkpoint; return the best validated policy.
 

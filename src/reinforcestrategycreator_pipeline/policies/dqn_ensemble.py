@@ -88,6 +88,13 @@ class DQNEnsemble(Strict):
         few = replace(self.training, agents=2, batch_size=4, screening_steps=2, steps=2)
         return replace(self, training=few)
 
+    def quick(self) -> DQNEnsemble:
+        """Return a copy that is trained within a second or two, to try things out."""
+        t = self.training
+        screening, steps = (min(x, 600) for x in (t.screening_steps, t.steps))
+        few = replace(t, agents=min(t.agents, 4), screening_steps=screening, steps=steps)
+        return replace(self, training=few)
+
     def fit(self, train: MarketSpan, validation: MarketSpan, work: Work) -> Policy:
         """Train, or resume from the newest valid checkpoint.
 

@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.reporting.markdown import (
     table,
 )
 from reinforcestrategycreator_pipeline.reporting.words import hold_note, portfolio_note
+from reinforcestrategycreator_pipeline.verdict.decision import spelled
 
 CARD_METRICS = (
     "total_return",
@@ -112,9 +113,9 @@ def _judged(data: ReportData) -> str:
     if not data.walks:
         return "One test split cannot prove an edge."
     return (
-        f"{len(data.windows)} windows of one history cannot prove an edge. They judge policies of "
-        "the same strategy, fitted on earlier bars; this policy has learned from all bars, "
-        "and none is left to judge it."
+        f"{spelled(len(data.windows)).capitalize()} windows of one history cannot prove an edge. "
+        "They judge policies of the same strategy, fitted on earlier bars; this policy has learned "
+        "from all bars, and none is left to judge it."
     )
 
 

@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, 
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance, rebalancing_bars
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
+from reinforcestrategycreator_pipeline.verdict.decision import spelled
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ WINDOWS_NOTE = (
 
 
 def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float, windows: int) -> str:
-    what = "One test split" if windows <= 1 else f"{windows:,} windows of one history"
+    what = f"{spelled(windows)} windows of one history".capitalize()
+    what = "One test split" if windows <= 1 else what
     text = f"{what} cannot prove an edge: the result may be luck."
     if sharpe.value is None:
         return text

@@ -136,9 +136,10 @@ def _share(count: int, total: int) -> str:
     """Return the subject of a sentence: ``"Three of five checks"``, ``"Both checks"``."""
     if count == total <= 2:
         return ("The only check", "Both checks")[total - 1]
-    first = "All" if count == total else f"{_number(count)} of".capitalize()
-    return f"{first} {_number(total)} checks"
+    first = "All" if count == total else f"{spelled(count)} of".capitalize()
+    return f"{first} {spelled(total)} checks"
 
 
-def _number(count: int) -> str:
+def spelled(count: int) -> str:
+    """Return a number as it stands in a sentence: in letters up to ten."""
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)

@@ -10,6 +10,7 @@ from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.policies.base import Work
+from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 from reinforcestrategycreator_pipeline.policies.dqn_ensemble import DQNEnsemble
 from reinforcestrategycreator_pipeline.policies.ensemble_policy import (
     BaselinePolicy,
@@ -47,6 +48,13 @@ def test_the_baseline(baseline, grid, expected):
     falling = asset_of([10, 9, 8, 7], [9.5, 8.5, 7.5, 6.5])
     market = ExogenousMarket([falling], grid, FREE)
     assert grid[DQNEnsemble(baseline=baseline).baseline_of(market)] == expected
+
+
+def test_quick_is_never_more_than_what_was_set():
+    quick = DQNEnsemble(kappa=2.0).quick()
+    assert (quick.kappa, quick.training.agents, quick.training.total_steps) == (2.0, 4, 1_200)
+    assert DQNEnsemble(SMALL).quick() == DQNEnsemble(SMALL)
+    assert DQNStrategy().quick().training.steps == 1_000
 
 
 class TestDrift:

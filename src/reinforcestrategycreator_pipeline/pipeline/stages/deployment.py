@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -28,6 +29,7 @@ from reinforcestrategycreator_pipeline.files import sha256_file, write_json
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
+from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import load_policy
@@ -61,7 +63,8 @@ class Deployment:
         package, record = context.path("package"), record_of(context, spans, judgement)
         write_package(package, load_policy(context.path("policy")), record)
         accounts, whole = backtest_alone(judgement.strategy, load_package(package), newest)
-        paper = replay(package, context.config, spans, accounts)
+        with Bars(context.console) as bars:
+            paper = replay(package, context.config, spans, accounts, bars.show)
         paper |= replay_together(package, context.config, spans, accounts, whole)
         write_json(context.path("paper"), paper)
         worst = max(p["largest_relative_gap"] for p in paper.values())
@@ -80,9 +83,13 @@ class Deployment:
 
 
 def replay(
-    package: Path, config: RunConfig, spans: Spans, backtest: dict[str, StrategyResult]
+    package: Path,
+    config: RunConfig,
+    spans: Spans,
+    backtest: dict[str, StrategyResult],
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Trade the test bars one by one, and compare all of it with the backtest.
+    """Trade the bars of a backtest one by one, and compare all of it.
 
     Returns
     -------
@@ -101,7 +108,8 @@ def replay(
         features = spans.features.frames[symbol].loc[result.timestamps]
         bars, start = _bars_of(spans, result)
         schema.require(bars, symbol)
-        traded = paper_trade(trader, bars, start)
+        shown = partial(progress, f"paper {symbol}") if progress else None
+        traded = paper_trade(trader, bars, start, shown)
         equity_gap, feature_gap = traded.require_equal(result.equity, result.exposure, features)
         gaps = {"largest_relative_gap": equity_gap, "largest_feature_gap": feature_gap}
         paper[symbol] = traded.summary() | gaps

@@ -17,6 +17,7 @@ from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file, w
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.fits import POLICY, SUMMARY
+from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import load_policy
@@ -64,10 +65,12 @@ class Evaluation:
         turns = WalkForward(tuple(load_policy(fit / POLICY) for fit in fits), starts)
         windows = [spans.fitted(window) for window in spans.windows.judged]
         (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
-        policies: dict[str, WalkForward] = {judged: turns} | {
-            label: fit_in_turn(rival, windows, starts, seeds.within(f"benchmarks/{label}"))
-            for label, rival in rivals
-        }
+        policies = {judged: turns}
+        with Bars(context.console) as bars:
+            for done, (label, rival) in enumerate(rivals, 1):
+                own_seeds = seeds.within(f"benchmarks/{label}")
+                policies[label] = fit_in_turn(rival, windows, starts, own_seeds)
+                bars.show("benchmarks", done, len(rivals))
         results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
         judgement = judge(
             results,

@@ -49,7 +49,8 @@ class Training:
         """Fit the strategy on every window, or continue where an earlier attempt ended."""
         jobs = jobs_of(context)
         with Bars(context.console) as bars:
-            engine_for(jobs[0].config, len(jobs), self._engine).run(jobs, Heard(context, bars))
+            engine = engine_for(jobs[0].config, len(jobs), self._engine)
+            engine.run(jobs, Heard(context, bars, len(jobs)))
         *judged, deployed = jobs if len(jobs) > 1 else jobs * 2
         for artifact, name in OF_DEPLOYED.items():
             files.copy(deployed.results / name, context.path(artifact))
@@ -90,12 +91,20 @@ def jobs_of(context: StageContext) -> list[FitJob]:
 class Heard(Listener):
     """Shows and records what the fits report."""
 
-    def __init__(self, context: StageContext, bars: Bars) -> None:
+    def __init__(self, context: StageContext, bars: Bars, jobs: int) -> None:
         self._context, self._bars = context, bars
+        self._jobs, self._done = jobs, 0
 
     def progress(self, job: str, done: int, total: int, /, **texts: Any) -> None:
         """Advance the bar of a fit."""
         self._bars.show(job, done, total, **texts)
+
+    def ended(self, job: str, /) -> None:
+        """Replace the bar of a fit by one step of the bar of all fits."""
+        self._done += 1
+        if self._jobs > 1:
+            self._bars.drop(job)
+            self._bars.show("windows", self._done, self._jobs)
 
     def say(self, job: str, sentence: str, /) -> None:
         """Print a sentence and log it as a warning."""
