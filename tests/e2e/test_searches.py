@@ -262,3 +262,43 @@ def test_the_terminal_shows_the_best_and_the_way_to_run_it(
     said = rsc("config", "check", "-c", "search.yaml", "--set", "search.space.strategy.alpa=[1]")
     assert said.code == 2
     assert "Did you mean 'alpha'" in said.err
+
+
+OWN = """\
+import numpy as np
+import reinforcestrategycreator_pipeline as rsc
+
+
+@rsc.feature
+def trend(bars, window: int = 5):
+    \"\"\"Log growth over some bars.\"\"\"
+    log = np.log(bars["close"])
+    return np.r_[np.full(window, np.nan), log[window:] - log[:-window]]
+"""
+
+
+@pytest.mark.slow
+def test_a_search_over_a_parameter_of_the_users_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "my_features.py").write_text(OWN)
+    rsc = rsc_in(folder, monkeypatch, capsys)
+    own = (
+        "--set",
+        "features.columns=[{name: 'my_features:trend', window: 3}]",
+        "--set",
+        "search.space={features.columns.0.window: {low: 2, high: 9}}",
+    )
+    said = rsc("tune", "-c", "search.yaml", *own, "--set", "search.trials=3", "--workers", "2")
+    assert said.code == 0, said.err
+    assert "trials    3 complete" in said.out
+    assert rsc("tune", "--resume", "latest").code == 0
+    said = rsc("run", "--from-trial", "1")
+    assert said.code == 0, said.err
+    # Other code than that of the trial gives other returns.
+    other = OWN.replace("log[window:] - log[:-window]", "np.cos(np.arange(len(log) - window))")
+    (folder / "my_features.py").write_text(other)
+    process = tuning(folder, "run", "--from-trial", "1")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "does not repeat" in err

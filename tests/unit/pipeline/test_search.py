@@ -149,6 +149,15 @@ class TestSame:
         assert facts(other) == facts(whole)
         assert lines(other) == lines(whole)
 
+    @pytest.mark.slow
+    def test_a_cluster_changes_nothing_either(self, tmp_path, whole):
+        ray = pytest.importorskip("ray", reason="needs the extra distributed")
+        try:
+            other = tune(tmp_path, small(trials=2), "ray")
+        finally:
+            ray.shutdown()
+        assert facts(other) == facts(whole)[:2]
+
     def test_without_pruning_every_trial_is_complete(self, tmp_path, whole):
         other = tune(tmp_path, small(prune=False, trials=6))
         assert set(other.trials["state"]) == {"complete"}
