@@ -62,6 +62,7 @@ class ToyConfig:
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     report: ReportConfig = ReportConfig()
+    search: str | None = None
 
 
 ARTIFACTS = {

@@ -11,6 +11,7 @@ from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.errors import ConfigError, at
+from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
 from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.limits import Seed
@@ -134,6 +135,8 @@ class RunConfig(Strict):
         Your modules that register components by name: metrics, charts, strategies, ...
     data, features, split, trading, strategy, evaluation, deployment
         Sections of the configuration.
+    search : SearchConfig, optional
+        Search over configurations, whose best one is run.
     """
 
     seed: Seed = 7
@@ -146,6 +149,7 @@ class RunConfig(Strict):
     strategy: Annotated[Any, STRATEGIES] = field(default_factory=DQNEnsemble)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
+    search: SearchConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -135,9 +135,10 @@ def look_of(
         "thresholds": to_plain(config.deployment.thresholds),
     }
     own = judgement.metrics[PORTFOLIO][judgement.strategy]
+    manifest = load_manifest(context.run_dir)
     return Look(
         run=context.run_dir.name,
-        started=load_manifest(context.run_dir).created,
+        started=manifest.created,
         time=now(),
         config=fingerprint(to_plain(config)),
         start=min(a.timestamps[0] for a in test.assets).isoformat(),
@@ -148,4 +149,5 @@ def look_of(
         figures={key: own[key].value for key in MAIN_METRICS},
         promoted=judgement.decision.promoted,
         sentence=judgement.decision.sentence,
+        trial=manifest.trial,
     )
