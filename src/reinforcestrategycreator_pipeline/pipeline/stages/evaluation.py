@@ -114,9 +114,11 @@ def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
             windows.setdefault(said, []).append(str(number))
     if len(fits) == 1:
         return tuple(windows)
-    return tuple(
-        f"Window {', '.join(numbers)} of {len(fits)}: {said}" for said, numbers in windows.items()
-    )
+    found = []
+    for said, (*others, last) in windows.items():
+        which = f"Windows {', '.join(others)} and {last}" if others else f"Window {last}"
+        found.append(f"{which} of {len(fits)}: {said}")
+    return tuple(found)
 
 
 def look_of(

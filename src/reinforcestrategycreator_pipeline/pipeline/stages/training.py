@@ -99,6 +99,11 @@ class Heard(Listener):
         """Advance the bar of a fit."""
         self._bars.show(job, done, total, **texts)
 
+    def began(self, job: str, /) -> None:
+        """Show the bar of all fits before that of the first."""
+        if self._jobs > 1:
+            self._bars.show("windows", self._done, self._jobs)
+
     def ended(self, job: str, /) -> None:
         """Replace the bar of a fit by one step of the bar of all fits."""
         self._done += 1
