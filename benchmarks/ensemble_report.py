@@ -55,7 +55,7 @@ HEAD = [
     "Written by `python -m benchmarks.ensemble`, part by part, from benchmarks/ensemble.json. "
     "`dqn_ensemble`, `linear` and `dqn` with their defaults, fitted on the training and the "
     "validation span of the same markets; all figures are of the test span, with targets -1, 0, 1 "
-    "and the default costs. The market seeds are 6000 and up; those below have chosen something, "
+    "and the default costs. The market seeds are 7000 and up; those below have chosen something, "
     "and are not reported. Single agents are trained on the first markets of a kind alone, and "
     "compared on these. *Expected* is the log growth with the planted mean of every return in "
     "place of the return, net of costs; the noise of the realized one would drown a small edge. "

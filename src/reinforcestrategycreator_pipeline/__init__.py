@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.api.bars import read_bars
     from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
+    from reinforcestrategycreator_pipeline.api.studies import Study, tune
     from reinforcestrategycreator_pipeline.deployment.brokers.catalog import broker
     from reinforcestrategycreator_pipeline.envs.rewards import reward
     from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
@@ -45,6 +46,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "Split",
+    "Study",
     "TradingEnv",
     "__version__",
     "backtest",
@@ -60,6 +62,7 @@ __all__ = [
     "run",
     "schedule",
     "strategies",
+    "tune",
 ]
 
 _PLACES = {
@@ -72,6 +75,7 @@ _PLACES = {
     "Run": "api.runs:Run",
     "RunConfig": "pipeline.config.root:RunConfig",
     "Split": "market.windows:SplitConfig",
+    "Study": "api.studies:Study",
     "TradingEnv": "envs.trading_env:TradingEnv",
     "backtest": "api.backtests:backtest",
     "broker": "deployment.brokers.catalog:broker",
@@ -86,6 +90,7 @@ _PLACES = {
     "run": "api.runs:run",
     "schedule": "nn.schedules:schedule",
     "strategies": "api.strategies:",
+    "tune": "api.studies:tune",
 }
 
 
@@ -100,7 +105,7 @@ if not TYPE_CHECKING:  # for which any name would be there
         from importlib import import_module
 
         module, _, attribute = _PLACES[name].partition(":")
-        if module == "api.runs":
+        if module in ("api.runs", "api.studies"):
             # Before anything loads NumPy.
             import_module(f"{__name__}.kernels").choose()
         found = import_module(f"{__name__}.{module}")

@@ -107,6 +107,18 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+def full_disk(error: BaseException) -> OSError | None:
+    """Return the system's error for a full disk or quota, if it caused `error`."""
+    for found in (error, error.__cause__):
+        if isinstance(found, OSError) and found.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ):
+            return found
+    return None
+
+
 def seal(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a JSON object's content, excluding its key ``seal``.
 

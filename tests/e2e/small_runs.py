@@ -58,7 +58,7 @@ class Said:
 
 
 PROGRESS = re.compile(
-    r"run \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
+    r"(run|search) \S+ in |\[\d/5\] |training +[━╸╺ ]*\d+/\d+ |skipped a damaged checkpoint|"
     r"((window \d+|deployed): )?The policy is a constant exposure"
 )
 

@@ -692,7 +692,7 @@ def test_a_mistake_put_right(rsc: Rsc, bad: str, good: str) -> None:
 RULE = (
     "a run's name must be 1 to 100 letters, digits, '.', '_' or '-', begin with a letter or digit"
 )
-RESERVED = "'latest' or 'promoted' or 'looks.jsonl'"
+RESERVED = "'latest' or 'promoted' or 'looks.jsonl' or 'studies'"
 
 
 @pytest.mark.parametrize(

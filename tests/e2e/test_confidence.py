@@ -25,6 +25,7 @@ CONFIG = """\
 data: {source: synthetic, params: {n_bars: 300}}
 features: {columns: [{name: returns, horizons: [1, 2]}]}
 strategy: {name: "sure_strategy:Sure"}
+split: {kind: single}
 evaluation: {random_draws: 11}
 """
 

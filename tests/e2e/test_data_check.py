@@ -168,6 +168,8 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     table.to_csv("european.csv", index=False, sep=";")
     data = "data: {source: csv, params: {path: prices.csv}}\n"
     Path("my.yaml").write_text(data + QUICKLY)
+    search = "search: {trials: 1, folds: 1, space: {strategy.training.steps: [20, 30]}}\n"
+    Path("search.yaml").write_text(data + QUICKLY + search)
     for name in ("20261122-183000-a1b2c3", "first", "second"):
         assert rsc("run", "-c", "my.yaml", "--run-id", name).code == 0
 
@@ -186,6 +188,8 @@ def test_every_example_of_every_help_page(a_folder_to_try_examples: Rsc) -> None
         words = shlex.split(example)[1:]
         if "%" in example:
             words = [word.replace("prices.csv", "european.csv") for word in words]
+        if words[0] == "tune":
+            words = [word.replace("my.yaml", "search.yaml") for word in words]
         if ">" in words:
             words = words[: words.index(">")]
         said = a_folder_to_try_examples(*words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -16,6 +16,7 @@ import pandas as pd
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
 from reinforcestrategycreator_pipeline.api.console import progress_console
+from reinforcestrategycreator_pipeline.api.opened import opened
 from reinforcestrategycreator_pipeline.api.outcome import Outcome
 from reinforcestrategycreator_pipeline.backtesting.results import Results
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
@@ -30,14 +31,18 @@ from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.fits import POLICY
-from reinforcestrategycreator_pipeline.pipeline.runner import Runner
+from reinforcestrategycreator_pipeline.pipeline.runner import Runner, RunOutcome
+from reinforcestrategycreator_pipeline.pipeline.search.space import trial_config
+from reinforcestrategycreator_pipeline.pipeline.search.studies import Search
+from reinforcestrategycreator_pipeline.pipeline.search.work import best_trial
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
-from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, check_free, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.runs.studies import find_trial, load_study
 from reinforcestrategycreator_pipeline.tracking.base import Tracker, track_all
 from reinforcestrategycreator_pipeline.trust import (
     allowing,
@@ -63,11 +68,13 @@ def run(
     trust: Sequence[str | Path] = (),
     progress: bool | None = None,
     engine: Any = None,
+    from_trial: str | int | None = None,
     quick: bool = False,
 ) -> Run:
     """Run all stages, from data to deployment; or resume a run.
 
-    ``rsc run`` calls this function. The same seed gives the same bytes.
+    ``rsc run`` calls this function. The same seed gives the same bytes. If the configuration has a
+    ``search``, that comes first (see `tune`), and the best of its trials is run.
 
     Parameters
     ----------
@@ -101,6 +108,9 @@ def run(
         Engine that fits the windows: ``"inline"``, one after the other in this process;
         ``"processes"``, or ``{"name": "processes", "workers": 4}``; ``"ray"``, on a cluster. By
         default as many processes as there are processors. The results are the same with any.
+    from_trial : str or int, optional
+        Run the configuration of this trial of a search, ``"STUDY/NUMBER"``, or a number of the
+        newest one. The trial is repeated first, and must have the returns that the ledger has.
     quick : bool
         Train the strategy as little as its method ``quick`` says, if it has one, to try everything
         out within seconds. The run's configuration holds how little that is.
@@ -115,10 +125,11 @@ def run(
     RscError
         If the configuration or the data are wrong, or a stage stops; `Interrupted` after Ctrl-C.
     """
-    arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
-    if bars is not None:
-        arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
+    arguments = arguments_of(seed, bars)
     chosen = None if engine is None else ENGINES.build(engine)
+    console, runs_dir = progress_console(progress), Path(store)
+    runner = partial(_runner, chosen, console)
+    search = Search(console, chosen)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and quick:
@@ -129,26 +140,39 @@ def run(
             f"{name} does not go with resume: a run keeps its own. Override a key, or start a new "
             "run."
         )
+    if from_trial is not None:
+        if (config, seed, resume) != (None, None, None) or overrides or quick:
+            raise RunError("from_trial runs the configuration of the trial: pass no other.")
+        study_dir, number = find_trial(runs_dir, from_trial)
+        with opened(study_dir, trust) as complete:
+            warn_of_kernel(complete)
+            found = search.repeat(study_dir, number, complete)
+            outcome = _run_trial(runner, study_dir, number, found, runs_dir, run_id)
+        return Run(outcome.run_dir, outcome.unchanged, trust)
     with resolved(config, arguments, overrides, store, resume, trust) as complete:
-        found = kernels.loaded()
-        exact = complete.reproducibility == "exact" and kernels.can_be_common()
-        if exact and not kernels.is_common(found):
-            warnings.warn(
-                f"NumPy was loaded before `run`, with {kernels.named(found)}: the results hold for "
-                f"this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
-                stacklevel=2,
-            )
+        warn_of_kernel(complete)
+        file = Path(config) if isinstance(config, (str, Path)) else None
+        folder = file.parent if file else None
         if quick and hasattr(complete.strategy, "quick"):
             complete = replace(complete, strategy=complete.strategy.quick())
-        console = progress_console(progress)
-        at_end = partial(_finish, trackers=complete.tracking, console=console)
-        runner = Runner(build_stages(chosen), ARTIFACTS, console, at_end)
         if resume is not None:
-            outcome = runner.resume(find_run(Path(store), str(resume)), complete, restart)
+            outcome = runner(complete).resume(find_run(runs_dir, str(resume)), complete, restart)
+        elif complete.search is not None:
+            if run_id is not None:
+                check_free(runs_dir, run_id)
+            study_dir = search.start(complete, runs_dir, folder)
+            best = best_trial(study_dir, complete.search)
+            found = trial_config(to_plain(complete), best.parameters)
+            outcome = _run_trial(runner, study_dir, best.number, found, runs_dir, run_id)
         else:
-            file = Path(config) if isinstance(config, (str, Path)) else None
-            outcome = runner.start(complete, Path(store), run_id, file.parent if file else None)
+            outcome = runner(complete).start(complete, runs_dir, run_id, folder)
     return Run(outcome.run_dir, outcome.unchanged, trust)
+
+
+def _runner(engine: Any, console: Any, config: RunConfig) -> Runner:
+    """Return the runner of a configuration, whose trackers it calls at the end."""
+    at_end = partial(_finish, trackers=config.tracking, console=console)
+    return Runner(build_stages(engine), ARTIFACTS, console, at_end)
 
 
 def _finish(run_dir: Path, trackers: Sequence[Tracker], console: Any) -> None:
@@ -156,6 +180,41 @@ def _finish(run_dir: Path, trackers: Sequence[Tracker], console: Any) -> None:
     keep_current(run_dir)
     show = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     track_all(trackers, run_dir, show)
+
+
+def _run_trial(
+    runner: Callable[[RunConfig], Runner],
+    study_dir: Path,
+    number: int,
+    found: Mapping[str, Any],
+    runs_dir: Path,
+    run_id: str | None,
+) -> RunOutcome:
+    """Run the configuration of a trial."""
+    folder = load_study(study_dir).folder
+    config = load_config(RunConfig, None, (), given=found)
+    name = f"{study_dir.name}/{number}"
+    return runner(config).start(config, runs_dir, run_id, Path(folder) if folder else None, name)
+
+
+def arguments_of(seed: int | None, bars: Frames | None) -> dict[str, Any]:
+    """Return the keys of the configuration that arguments of `run` set."""
+    arguments: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if bars is not None:
+        arguments["data"] = {"source": "frames", "params": {"sha256": hold(read_bars(bars))}}
+    return arguments
+
+
+def warn_of_kernel(config: RunConfig) -> None:
+    """Warn if the results will have other last digits than those of the command line."""
+    found = kernels.loaded()
+    exact = config.reproducibility == "exact" and kernels.can_be_common()
+    if exact and not kernels.is_common(found):
+        warnings.warn(
+            f"NumPy was loaded before `run`, with {kernels.named(found)}: the results hold for "
+            f"this kind of processor. `rsc run` takes {kernels.named(kernels.COMMON)}.",
+            stacklevel=3,
+        )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The tree of commands: ``rsc init|run|runs|config|data|list|report``."""
+"""The tree of commands: ``rsc init|run|tune|runs|config|data|list|report``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.cli.list_command import list_
 from reinforcestrategycreator_pipeline.cli.options import examples
 from reinforcestrategycreator_pipeline.cli.report_command import report
 from reinforcestrategycreator_pipeline.cli.run_command import run
+from reinforcestrategycreator_pipeline.cli.tune_command import tune
 
 app = typer.Typer(
     name="rsc",
@@ -30,6 +31,10 @@ app.command(
     "run",
     epilog=examples("rsc run", "rsc run --config my.yaml --set seed=7", "rsc run --resume latest"),
 )(run)
+app.command(
+    "tune",
+    epilog=examples("rsc tune --config my.yaml", "rsc tune --resume latest"),
+)(tune)
 app.command("init", epilog=examples("rsc init", "rsc init mine.yaml"))(init)
 app.add_typer(runs_command.app, name="runs")
 app.add_typer(config_command.app, name="config")

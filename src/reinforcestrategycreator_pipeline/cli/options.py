@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from reinforcestrategycreator_pipeline.errors import ConfigError
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -39,6 +41,50 @@ TrustOption = Annotated[
 RunsOption = Annotated[
     Path, typer.Option("--runs-dir", metavar="DIR", help="Folder that holds the runs.")
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Where windows are fitted and trials computed: inline, in this process; processes; or "
+        "ray, on a cluster. Default: as many processes as there are processors. The results are "
+        "the same.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Number of processes of this machine."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster. Default: one that Ray starts on this machine.",
+    ),
+]
+
+
+def chosen_engine(
+    engine: str | None, workers: int | None, address: str | None
+) -> str | dict[str, object] | None:
+    """Return the engine that three options choose, for `rsc.run`.
+
+    Raises
+    ------
+    ConfigError
+        If they do not go together.
+    """
+    chosen: str | dict[str, object] | None = engine
+    for option, value, owner in (("workers", workers, "processes"), ("address", address, "ray")):
+        if value is None:
+            continue
+        if engine not in (None, owner):
+            raise ConfigError(f"--{option} goes with --engine {owner}, not {engine}.")
+        chosen = {"name": owner, option: value}
+    if workers is not None and address is not None:
+        raise ConfigError("--workers and --address exclude each other.")
+    return chosen
 
 
 def examples(*commands: str) -> str:

@@ -34,7 +34,7 @@ def show_results(
         console.print(result_table(_rows(judgement)))
         lines.append(("verdict", judgement.decision.sentence))
         lines += [("note", note) for note in judgement.notes]
-        if (looked := count_looks(run_dir)) is not None and looked.evaluations > 1:
+        if (looked := count_looks(run_dir)) is not None and not looked.alone:
             lines.append(("looks", str(looked)))
     pages = [run_dir / page for page in (REPORT_HTML, REPORT_MD)]
     lines += [("report", str(page)) for page in pages if page.is_file()]
@@ -48,6 +48,41 @@ def print_fields(console: Console, fields: Iterable[tuple[str, str]]) -> None:
     for label, text in fields:
         # Text, not markup: users choose the names.
         console.print(Text.assemble((f"{label:<{width}}", "bold"), text), soft_wrap=True)
+
+
+MOST_TRIALS = 10
+"""Maximum number of trials in the table of a search."""
+
+
+def show_study(console: Console, study: Any) -> None:
+    """Print the best trials of a search, the others by state, and the way to run the best."""
+    from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import find_metric
+
+    search = study.config["search"]
+    metric = find_metric(search["metric"])
+    trials = study.trials
+    ranked = trials[(trials["state"] == "complete") & trials["objective"].notna()]
+    ranked = ranked.sort_values("objective", ascending=not metric.higher_is_better, kind="stable")
+    rows = [
+        {"trial": str(number), metric.label: f"{trial['objective']:.4g}"}
+        | {key: _value(trial[key]) for key in search["space"]}
+        for number, trial in ranked.head(MOST_TRIALS).iterrows()
+    ]
+    if rows:
+        console.print(result_table(rows))
+    states = trials["state"].value_counts()
+    counts = ", ".join(f"{states[s]} {s}" for s in ("complete", "pruned", "failed") if s in states)
+    lines = [("search", f"{study.id}: {study.status}"), ("trials", counts)]
+    if rows:
+        lines.append(("run it", study.run_command(int(rows[0]["trial"]))))
+    else:
+        lines.append(("best", "none: the objective of no trial is defined"))
+    for label, text in lines:
+        console.print(Text.assemble((f"{label:<10}", "bold"), text), soft_wrap=True)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def has_results(manifest: Manifest) -> bool:

@@ -8,10 +8,14 @@ import typer
 
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.cli.options import (
+    AddressOption,
     ConfigOption,
+    EngineOption,
     RunsOption,
     SetOption,
     TrustOption,
+    WorkersOption,
+    chosen_engine,
 )
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
@@ -43,26 +47,16 @@ def run(
         typer.Option("--run-id", metavar="NAME", help="Name of the new run. Default: the time."),
     ] = None,
     runs_dir: RunsOption = RUNS,
-    engine: Annotated[
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    address: AddressOption = None,
+    from_trial: Annotated[
         str | None,
         typer.Option(
-            "--engine",
-            metavar="NAME",
-            help="Where the windows are fitted: inline, in this process; processes; or ray, on a "
-            "cluster. Default: as many processes as there are processors. The results are the "
-            "same.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", help="Number of processes of this machine."),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="With --engine ray: the cluster. Default: one that Ray starts on this machine.",
+            "--from-trial",
+            metavar="STUDY/N",
+            help="Run the configuration of a trial of 'rsc tune'; N alone is one of the newest "
+            "search. The trial is repeated first, and must have the returns of the ledger.",
         ),
     ] = None,
     quick: Annotated[
@@ -73,17 +67,19 @@ def run(
 ) -> None:
     """Run all stages, from data to deployment, or resume a run.
 
-    Each run writes one folder: configuration, data, model, report, package. Ctrl-C saves the run
-    and prints the command that continues it. The same seed gives the same bytes.
+    With a section 'search', that comes first (see 'rsc tune'), and its best trial is run. Each run
+    one folder: configuration, data, model, report, package. Ctrl-C saves the run and prints the
+    command that continues it. The same seed gives the same bytes.
 
     Environment variables also set keys: RSC_CONFIG__STRATEGY__TRAINING__STEPS=20000. The
     configuration file overrides the defaults, the environment overrides the file, and --set
     overrides both.
     """
-    from reinforcestrategycreator_pipeline.api import runs
+    from reinforcestrategycreator_pipeline.api import opened, runs
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import show_results
     from reinforcestrategycreator_pipeline.cli.streams import result_is_in_files
+    from reinforcestrategycreator_pipeline.runs.studies import find_trial
 
     if resume is not None and (config is not None or run_id is not None):
         option = "--config" if config is not None else "--run-id"
@@ -91,18 +87,19 @@ def run(
             f"{option} cannot be combined with --resume: a run keeps its configuration and "
             "name. Use --set to change a key, or start a new run."
         )
-    chosen: str | dict[str, object] | None = engine
-    for option, value, owner in (("workers", workers, "processes"), ("address", address, "ray")):
-        if value is None:
-            continue
-        if engine not in (None, owner):
-            raise ConfigError(f"--{option} goes with --engine {owner}, not {engine}.")
-        chosen = {"name": owner, option: value}
-    if workers is not None and address is not None:
-        raise ConfigError("--workers and --address exclude each other.")
+    where = chosen_engine(engine, workers, address)
     if restart is not None and resume is None:
         raise ConfigError("--restart needs --resume RUN: it is a stage of that run.")
-    with runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ()) as complete:
+    if from_trial is not None:
+        if config is not None or overrides or resume is not None or quick:
+            raise ConfigError(
+                "--from-trial goes with no --config, --set, --quick or --resume: it runs the "
+                "configuration of the trial."
+            )
+        resolved = opened.opened(find_trial(runs_dir, from_trial)[0], trust or ())
+    else:
+        resolved = runs.resolved(config, {}, overrides or (), runs_dir, resume, trust or ())
+    with resolved as complete:
         if complete.reproducibility == "fast":
             kernels.restart_native()
     found = runs.run(
@@ -114,7 +111,8 @@ def run(
         restart=restart,
         trust=trust or (),
         progress=True,
-        engine=chosen,
+        engine=where,
+        from_trial=from_trial,
         quick=quick,
     )
     result_is_in_files()

@@ -37,11 +37,6 @@ class Bars(Progress):
         if self.live.is_started:
             self.stop()
 
-    def drop(self, name: str) -> None:
-        """Remove a bar whose work is done."""
-        if name in self._shown:
-            self.remove_task(self._shown.pop(name))
-
     def show(self, name: str, done: float, total: float, **texts: str) -> None:
         """Advance a bar; a text stays until another one of its name arrives."""
         if not self.live.is_started:
@@ -52,3 +47,9 @@ class Bars(Progress):
         known |= texts
         said = "  ".join(text if key == "speed" else f"{key} {text}" for key, text in known.items())
         self.update(self._shown[name], completed=done, total=total, said=said)
+
+    def drop(self, name: str) -> None:
+        """Remove a bar whose work has ended."""
+        if name in self._shown:
+            self.remove_task(self._shown.pop(name))
+            self._texts.pop(name, None)

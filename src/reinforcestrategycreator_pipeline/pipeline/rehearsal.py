@@ -31,6 +31,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.file_source import F
 from reinforcestrategycreator_pipeline.market.sources.files.reading import require_files
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
+from reinforcestrategycreator_pipeline.pipeline.search.space import check_space
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Work
 from reinforcestrategycreator_pipeline.seeding import Seeds
 
@@ -65,6 +66,7 @@ def rehearse(config: RunConfig) -> None:
         ("strategy", lambda: _decide(config)),
         ("deployment.broker", lambda: _broker(config)),
     )
+    check_space(config)
     for key, step in steps:
         try:
             step()

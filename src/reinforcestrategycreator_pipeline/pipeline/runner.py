@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +96,12 @@ class Runner:
         self._console = console
 
     def start(
-        self, config: Any, runs_dir: Path, run_id: str | None = None, folder: Path | None = None
+        self,
+        config: Any,
+        runs_dir: Path,
+        run_id: str | None = None,
+        folder: Path | None = None,
+        trial: str = "",
     ) -> RunOutcome:
         """Create a run and run all stages.
 
@@ -111,6 +115,8 @@ class Runner:
             Name of the run; by default, the time and a random suffix.
         folder : Path, optional
             Folder of the configuration file.
+        trial : str
+            Name of the trial that has this configuration, ``STUDY/NUMBER``; by default none.
 
         Raises
         ------
@@ -120,6 +126,7 @@ class Runner:
         with run_folder.new_run(runs_dir, run_id) as run_dir:
             manifest = Manifest(run_dir.name, config.seed, __version__, {}, created=now())
             manifest.folder = str(folder.resolve()) if folder else ""
+            manifest.trial = trial
             manifest.stages = {stage.name: StageRecord() for stage in self._stages}
             self._configure(run_dir, manifest, config)
             run_folder.point_latest(run_dir)
@@ -246,7 +253,7 @@ class Runner:
             status = "interrupted"
             said = f" ({error})" if str(error) else ""
             ended = Interrupted(f"interrupted {where}{said}; continue with: {resume}")
-        elif (full := _full_disk(error)) is not None:
+        elif (full := files.full_disk(error)) is not None:
             said = str(error) if isinstance(error, RscError) else f"{where}: {full.strerror}"
             ended = RunError(f"{said}; saved files are intact. Free some space, then: {resume}")
         elif isinstance(error, CheckpointError) and stage and manifest.stages[stage.name].scratch:
@@ -283,15 +290,3 @@ class Runner:
         except RunError as second:
             return RunError(f"{ended} ({second})")
         return ended
-
-
-def _full_disk(error: BaseException) -> OSError | None:
-    """Return the system's error for a full disk or quota, if it caused `error`."""
-    for found in (error, error.__cause__):
-        if isinstance(found, OSError) and found.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-        ):
-            return found
-    return None

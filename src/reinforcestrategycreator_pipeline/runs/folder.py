@@ -20,7 +20,13 @@ from reinforcestrategycreator_pipeline.files import (
     sweep,
     write_text,
 )
-from reinforcestrategycreator_pipeline.runs.artifacts import LOCK, LOOKS, MANIFEST, OWNER
+from reinforcestrategycreator_pipeline.runs.artifacts import (
+    LOCK,
+    LOOKS,
+    MANIFEST,
+    OWNER,
+    STUDIES,
+)
 
 RUNS = Path("runs")
 """The default run store."""
@@ -28,7 +34,7 @@ LATEST = "latest"
 PROMOTED = "promoted"
 PACKAGES = ".promoted"
 """Folder of the store with copies of promoted packages; ``promoted`` points to one."""
-RESERVED = (LATEST, PROMOTED, LOOKS)
+RESERVED = (LATEST, PROMOTED, LOOKS, STUDIES)
 """Names in the store that no run may have; its other files begin with a dot."""
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GENERATED = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
@@ -118,19 +124,31 @@ def create_run(runs_dir: Path, run_id: str | None = None) -> Path:
         except FileExistsError as error:
             if not runs_dir.is_dir():
                 raise RunError(f"{runs_dir}: is not a folder.") from error
-            if run_id is not None and has_begun(run_dir):
-                way = f"Continue it with: {resume_command(run_dir)}; or choose"
-                if not (run_dir / MANIFEST).is_file():
-                    way = f"It is not a run, as it has no {MANIFEST}: choose"
-                raise RunError(
-                    f"the run {run_id!r} already exists in {runs_dir}. {way} another name."
-                ) from error
             if run_id is not None:
+                check_free(runs_dir, run_id)
                 return run_dir
         except OSError as error:
             raise RunError(f"{run_dir}: cannot be created: {error.strerror}.") from error
         else:
             return run_dir
+
+
+def check_free(runs_dir: Path, run_id: str) -> None:
+    """Require that a new run can have this name.
+
+    Raises
+    ------
+    RunError
+        If the name is invalid or taken; the message says how to continue that run.
+    """
+    check_run_id(run_id)
+    run_dir = runs_dir / run_id
+    if not run_dir.exists() or not has_begun(run_dir):
+        return
+    way = f"Continue it with: {resume_command(run_dir)}; or choose"
+    if not (run_dir / MANIFEST).is_file():
+        way = f"It is not a run, as it has no {MANIFEST}: choose"
+    raise RunError(f"the run {run_id!r} already exists in {runs_dir}. {way} another name.")
 
 
 def has_begun(run_dir: Path) -> bool:
@@ -261,8 +279,8 @@ def store_locked(runs_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
-    """Lock the run for this process, and sweep what a killed one left there.
+def locked(run_dir: Path, what: str = "run") -> Iterator[None]:
+    """Lock the run, or the study, for this process, and sweep what a killed one left there.
 
     The lock ends with the process, even if it is killed.
 
@@ -278,7 +296,8 @@ def locked(run_dir: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         who = owner.read_text("ascii")[:20].strip() if owner.is_file() else "unknown"
-        raise RunError(f"the run {run_dir.name!r} is in use by another process ({who}).") from error
+        text = f"the {what} {run_dir.name!r} is in use by another process ({who})."
+        raise RunError(text) from error
     except OSError as error:
         raise RunError(f"{error.filename}: cannot write: {error.strerror}.") from error
     try:

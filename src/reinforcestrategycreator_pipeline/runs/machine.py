@@ -15,6 +15,7 @@ _LIBRARIES = (
     "gymnasium",
     "jinja2",
     "numpy",
+    "optuna",
     "pandas",
     "plotly",
     "pyarrow",

@@ -114,6 +114,9 @@ class Manifest:
     config_files : list of str
         SHA-256 of ``config.yaml``: of the current one, then, while it is replaced, of the one
         before.
+    trial : str
+        Name of the trial whose configuration the run has, ``STUDY/NUMBER``; empty if a search did
+        not choose it.
     """
 
     run_id: str
@@ -128,6 +131,7 @@ class Manifest:
     resumed: list[str] = field(default_factory=list)
     folder: str = ""
     config_files: list[str] = field(default_factory=list)
+    trial: str = ""
 
     def save(self, run_dir: Path) -> None:
         """Write the manifest into the run's folder, sealed, atomically."""

@@ -1,8 +1,9 @@
-"""The ledger of looks: every evaluation of test bars, by any run of a store, in one file.
+"""The ledger of looks: every evaluation of test bars and every trial of a search, in one file.
 
 A test span says something only to the first who asks. The ledger, ``looks.jsonl`` in the store,
-has one line per evaluation and is only ever appended to. A run's folder has a
-copy of its own lines: a run that is moved still knows its first decision.
+has one line per evaluation, and one per configuration that a search tried, and is only ever
+appended to. A run's folder has a copy of its own lines: a run that is moved still knows its first
+decision.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import sha256_bytes
 from reinforcestrategycreator_pipeline.runs.artifacts import LOOKS
 from reinforcestrategycreator_pipeline.verdict.decision import Decision, Earlier
+from reinforcestrategycreator_pipeline.verdict.trials import KIND, Trial
 
 _SKETCH = 128
 _WORDS = {
@@ -58,6 +60,8 @@ class Look:
         Whether the decision was to promote.
     sentence : str
         Decision in words, with its reasons.
+    trial : str
+        Name of the trial whose configuration the run has, ``STUDY/NUMBER``; empty if it has none.
     """
 
     run: str
@@ -72,6 +76,7 @@ class Look:
     figures: Mapping[str, float | None]
     promoted: bool
     sentence: str
+    trial: str = ""
 
     @property
     def of_run(self) -> tuple[str, str]:
@@ -118,8 +123,8 @@ def _mixed(x: Any) -> Any:
     return x ^ (x >> np.uint64(31))
 
 
-def append(path: Path, look: Look) -> None:
-    """Append a look to a ledger.
+def append(path: Path, entry: Look | Trial) -> None:
+    """Append a look or a trial to a ledger.
 
     Processes take turns. A line that a killed process left unfinished is ended first, and stays
     as it is.
@@ -131,7 +136,8 @@ def append(path: Path, look: Look) -> None:
     """
     from filelock import FileLock  # only a run needs it
 
-    line = json.dumps(asdict(look), ensure_ascii=False, allow_nan=False) + "\n"
+    known = asdict(entry) if isinstance(entry, Look) else {"kind": KIND, **asdict(entry)}
+    line = json.dumps(known, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         with FileLock(path.with_name(f".{path.name}.lock")):
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -171,20 +177,30 @@ def record(run_dir: Path, look: Look) -> None:
 
 
 def read(path: Path) -> tuple[list[Look], int]:
-    """Read a ledger.
+    """Read the looks of a ledger.
 
     Returns
     -------
     looks : list of Look
         In the order in which they were written; empty if there is no file.
     damaged : int
-        Number of lines that are not a look, such as one that a kill cut off.
+        Number of lines that are neither a look nor a trial, such as one that a kill cut off.
 
     Raises
     ------
     RunError
         If the file is there and cannot be read, or is a symbolic link.
     """
+    entries, damaged = _entries(path)
+    return [entry for entry in entries if isinstance(entry, Look)], damaged
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """Read the trials of a ledger, in the order in which they were written; see `read`."""
+    return [entry for entry in _entries(path)[0] if isinstance(entry, Trial)]
+
+
+def _entries(path: Path) -> tuple[list[Look | Trial], int]:
     if path.is_symlink():
         raise RunError(f"{path}: is a symbolic link, which is not followed.")
     try:
@@ -193,24 +209,34 @@ def read(path: Path) -> tuple[list[Look], int]:
         return [], 0
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
-    looks, damaged = [], 0
+    found: list[Look | Trial] = []
+    damaged = 0
     for line in filter(None, lines):
         try:
-            looks.append(_look(json.loads(line)))
+            found.append(_entry(json.loads(line)))
         except (ValueError, TypeError, KeyError):
             damaged += 1
-    return looks, damaged
+    return found, damaged
 
 
-def _look(found: Any) -> Look:
+def _entry(found: Any) -> Look | Trial:
     if not isinstance(found, dict):
         raise TypeError("not a mapping")
+    kind = found.get("kind")
+    if kind not in (None, KIND):
+        raise ValueError("of an unknown kind")
+    return _look(found) if kind is None else Trial.from_json(found)
+
+
+def _look(found: dict[str, Any]) -> Look:
+    found = {"trial": "", **found}  # lines from before there were trials
     values = {f.name: found[f.name] for f in fields(Look)}
     for name in ("symbols", "bars"):
         if not all(isinstance(item, str) for item in values[name]):
             raise TypeError(name)
         values[name] = tuple(values[name])
-    if not all(isinstance(values[name], str) for name in ("run", "started", "time", "sentence")):
+    texts = ("run", "started", "time", "sentence", "trial")
+    if not all(isinstance(values[name], str) for name in texts):
         raise TypeError("not a text")
     if not (isinstance(values["promoted"], bool) and isinstance(values["conditions"], dict)):
         raise TypeError("promoted, conditions")
@@ -266,7 +292,7 @@ def seal(decision: Decision, look: Look, earlier: Iterable[Look]) -> Decision:
 
 @dataclass(frozen=True)
 class Looked:
-    """Count of the evaluations of some test bars.
+    """Count of the evaluations of some test bars, and of the trials that came before.
 
     Attributes
     ----------
@@ -276,13 +302,23 @@ class Looked:
     promoted : int
         Number of those evaluations that promoted.
     damaged : int
-        Number of unreadable lines in the ledger, of which each may be another look.
+        Number of unreadable lines in the ledger, of which each may be another look or trial.
+    trials, studies : int
+        Number of configurations that searches tried on some of these bars, or on some of those on
+        which the run's own configuration was chosen, and the number of these searches.
     """
 
     runs: int
     evaluations: int
     promoted: int
     damaged: int
+    trials: int = 0
+    studies: int = 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether this is the first evaluation, and nothing was tried before."""
+        return self.evaluations == 1 and not self.trials
 
     def __str__(self) -> str:
         if self.evaluations == 1:
@@ -293,6 +329,14 @@ class Looked:
                 f"These test bars, or some of them, were evaluated {self.evaluations:,} times by "
                 f"{runs} of this store, {self.promoted:,} of them with a promotion: the best of "
                 "many looks is better than the strategy is."
+            )
+        if self.trials:
+            one = "One configuration was"
+            tried = one if self.trials == 1 else f"{self.trials:,} configurations were"
+            searches = "a search" if self.studies == 1 else f"{self.studies:,} searches"
+            text += (
+                f" {tried} tried by {searches} of this store before: the best of many is better "
+                "there than it will be later."
             )
         if self.damaged:
             lines = "A line" if self.damaged == 1 else f"{self.damaged:,} lines"
@@ -316,4 +360,28 @@ def count_looks(run_dir: Path) -> Looked | None:
         return None
     runs = {look.of_run for look in looks}
     promoted = sum(look.promoted for look in looks)
-    return Looked(len(runs), len(looks), promoted, read(run_dir.parent / LOOKS)[1])
+    damaged = read(run_dir.parent / LOOKS)[1]
+    trials = trials_before(run_dir)
+    studies = len({trial.of_study for trial in trials})
+    return Looked(len(runs), len(looks), promoted, damaged, len(trials), studies)
+
+
+def trials_before(run_dir: Path) -> tuple[Trial, ...]:
+    """Return the trials of all searches of the store that bear on a run's newest evaluation.
+
+    They saw some of its test bars, or some of those on which its own configuration was chosen. The
+    same trial, which a search that was killed recorded twice, is one.
+    """
+    own, _ = read(run_dir / LOOKS)
+    if not own:
+        return ()
+    trials = {(*t.of_study, t.number): t for t in read_trials(run_dir.parent / LOOKS)}
+    name = own[-1].trial.rpartition("/")[0]
+    bars = set(own[-1].bars)
+    for trial in trials.values():
+        bars |= set(trial.bars) if name and trial.study == name else set()
+    return tuple(
+        trial
+        for trial in trials.values()
+        if (name and trial.study == name) or not bars.isdisjoint(trial.bars)
+    )

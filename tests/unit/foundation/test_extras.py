@@ -12,6 +12,7 @@ import pytest
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.experiments.engines.ray_engine import Ray
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener
+from reinforcestrategycreator_pipeline.experiments.proposals import require_optuna
 from reinforcestrategycreator_pipeline.features import talib_function
 from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
@@ -54,6 +55,13 @@ def test_the_trading_environment(monkeypatch):
         importlib.import_module(module)
 
 
+def test_a_search(monkeypatch):
+    hide(monkeypatch, "optuna")
+    rule = "^a search needs an extra that is not installed: " + INSTALL.format("search")
+    with pytest.raises(ConfigError, match=rule):
+        require_optuna()
+
+
 def test_the_engine_ray(monkeypatch, tmp_path):
     hide(monkeypatch, "ray")
     rule = "^the engine 'ray' needs an extra that is not installed: " + INSTALL.format(
@@ -83,7 +91,8 @@ def test_every_extra_that_a_message_names_exists():
         for extra in re.findall(r'\bneeds\("([^"]+)"', path.read_text("utf-8"))
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert named == {"distributed", "gym", "onnx", "talib", "tensorboard", "tracking"}
+    every = {"distributed", "gym", "onnx", "search", "talib", "tensorboard", "tracking"}
+    assert named == every
     assert named <= set(project["optional-dependencies"])
 
 
@@ -96,7 +105,7 @@ evaluation: {random_draws: 11}
 
 def test_a_run_and_every_listing_need_no_extra(tmp_path):
     (tmp_path / "small.yaml").write_text(CONFIG)
-    extras = ["gymnasium", "mlflow", "onnx", "ray", "talib", "tensorboardX"]
+    extras = ["gymnasium", "mlflow", "onnx", "optuna", "ray", "talib", "tensorboardX"]
     hidden = f"dict.fromkeys({extras})"
     program = (
         f"import sys; sys.modules.update({hidden})\n"

@@ -63,6 +63,7 @@ class ToyConfig:
     training: TrainingConfig = TrainingConfig()
     report: ReportConfig = ReportConfig()
     tracking: tuple[str, ...] = ()
+    search: str | None = None
 
 
 ARTIFACTS = {

@@ -10,7 +10,7 @@ from reinforcestrategycreator_pipeline.checks import from_mapping
 from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQNHyperparameters
-from reinforcestrategycreator_pipeline.pipeline.stages.training import write_history
+from reinforcestrategycreator_pipeline.pipeline.fits import write_history
 from reinforcestrategycreator_pipeline.policies.dqn_training import (
     HISTORY_COLUMNS,
     MarketTrainer,

@@ -45,6 +45,7 @@ def load_config(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
+    label: str = "overrides",
 ) -> R:
     """Return the configuration that a file, the environment and ``--set`` define together.
 
@@ -67,6 +68,8 @@ def load_config(
         Configuration from Python, in place of a file; its values may be objects.
     arguments : mapping of str to value, optional
         Keys that arguments of a function set, above everything else.
+    label : str
+        Name of a mapping of overrides, for messages.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def load_config(
     """
     if file is not None and not is_scoped():
         with allowing(default_folders(file), file.parent):
-            return load_config(root_type, file, overrides, environ, given, arguments)
+            return load_config(root_type, file, overrides, environ, given, arguments, label)
     tree = _Tree(root_type)
     if file is not None:
         document = read_yaml(file)
@@ -92,7 +95,7 @@ def load_config(
             _put_variable(tree, name, (environ or {})[name])
     if isinstance(overrides, Mapping):
         layers = [
-            (tuple(k.split(".")), _as_dict(v, f"overrides[{k!r}]"), f"overrides[{k!r}]")
+            (tuple(k.split(".")), _as_dict(v, f"{label}[{k!r}]"), f"{label}[{k!r}]")
             for k, v in overrides.items()
         ]
     else:

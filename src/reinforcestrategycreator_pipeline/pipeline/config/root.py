@@ -11,6 +11,7 @@ from reinforcestrategycreator_pipeline.deployment.brokers.catalog import BROKERS
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import SimulatedBroker
 from reinforcestrategycreator_pipeline.envs.span import TradingRules
 from reinforcestrategycreator_pipeline.errors import ConfigError, at
+from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
 from reinforcestrategycreator_pipeline.features.base import FEATURES
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
 from reinforcestrategycreator_pipeline.limits import Seed
@@ -138,6 +139,8 @@ class RunConfig(Strict):
     tracking : list of names and mappings
         Trackers that log the run at its end, beside its folder: a name, or ``{name: ...,
         **parameters}``. No result depends on them.
+    search : SearchConfig, optional
+        Search over configurations, whose best one is run.
     """
 
     seed: Seed = 7
@@ -151,6 +154,7 @@ class RunConfig(Strict):
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
     tracking: Annotated[tuple[Annotated[Any, TRACKERS], ...], Len(max_length=100)] = ()
+    search: SearchConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

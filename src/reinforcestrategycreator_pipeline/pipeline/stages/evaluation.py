@@ -114,9 +114,11 @@ def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
             windows.setdefault(said, []).append(str(number))
     if len(fits) == 1:
         return tuple(windows)
-    return tuple(
-        f"Window {', '.join(numbers)} of {len(fits)}: {said}" for said, numbers in windows.items()
-    )
+    found = []
+    for said, (*others, last) in windows.items():
+        which = f"Windows {', '.join(others)} and {last}" if others else f"Window {last}"
+        found.append(f"{which} of {len(fits)}: {said}")
+    return tuple(found)
 
 
 def look_of(
@@ -135,9 +137,10 @@ def look_of(
         "thresholds": to_plain(config.deployment.thresholds),
     }
     own = judgement.metrics[PORTFOLIO][judgement.strategy]
+    manifest = load_manifest(context.run_dir)
     return Look(
         run=context.run_dir.name,
-        started=load_manifest(context.run_dir).created,
+        started=manifest.created,
         time=now(),
         config=fingerprint(to_plain(config)),
         start=min(a.timestamps[0] for a in test.assets).isoformat(),
@@ -148,4 +151,5 @@ def look_of(
         figures={key: own[key].value for key in MAIN_METRICS},
         promoted=judgement.decision.promoted,
         sentence=judgement.decision.sentence,
+        trial=manifest.trial,
     )

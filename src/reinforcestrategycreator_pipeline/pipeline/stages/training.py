@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
-from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
-from reinforcestrategycreator_pipeline.experiments.engines.processes import Processes, processors
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener
 from reinforcestrategycreator_pipeline.market.windows import Windows
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
-from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
+from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
 from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, HISTORY, POLICY, SUMMARY, FitJob
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS
@@ -33,7 +30,7 @@ class Training:
     Parameters
     ----------
     engine : Engine, optional
-        Engine that runs the fits; the results are the same with any. See `engine_for`.
+        Engine that runs the fits; the results are the same with any. See `engines.engine_for`.
     """
 
     name = "training"
@@ -52,7 +49,8 @@ class Training:
         """Fit the strategy on every window, or continue where an earlier attempt ended."""
         jobs = jobs_of(context)
         with Bars(context.console) as bars:
-            engine_for(jobs, self._engine).run(jobs, Heard(context, bars, len(jobs)))
+            engine = engine_for(jobs[0].config, len(jobs), self._engine)
+            engine.run(jobs, Heard(context, bars, len(jobs)))
         *judged, deployed = jobs if len(jobs) > 1 else jobs * 2
         for artifact, name in OF_DEPLOYED.items():
             files.copy(deployed.results / name, context.path(artifact))
@@ -90,18 +88,6 @@ def jobs_of(context: StageContext) -> list[FitJob]:
     ]
 
 
-def engine_for(jobs: Sequence[FitJob], chosen: Engine | None) -> Engine:
-    """Return the engine that runs the fits: the chosen one, else the fastest of this machine.
-
-    What a script or a notebook defines exists in this process only, so its fits stay here.
-    """
-    if chosen is not None:
-        return chosen
-    named = [*jobs[0].config["imports"], *modules_named(jobs[0].config)]
-    alone = len(jobs) == 1 or processors() == 1
-    return Inline() if alone or "__main__" in named else Processes()
-
-
 class Heard(Listener):
     """Shows and records what the fits report."""
 
@@ -112,6 +98,11 @@ class Heard(Listener):
     def progress(self, job: str, done: int, total: int, /, **texts: Any) -> None:
         """Advance the bar of a fit."""
         self._bars.show(job, done, total, **texts)
+
+    def began(self, job: str, /) -> None:
+        """Show the bar of all fits before that of the first."""
+        if self._jobs > 1:
+            self._bars.show("windows", self._done, self._jobs)
 
     def ended(self, job: str, /) -> None:
         """Replace the bar of a fit by one step of the bar of all fits."""

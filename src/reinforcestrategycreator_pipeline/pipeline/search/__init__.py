@@ -1,0 +1,1 @@
+"""The search over configurations: its space, its trials and its studies."""
