@@ -50,7 +50,7 @@ class Point:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What trackers log of a run.
+    """The content of a finished run that trackers log.
 
     Attributes
     ----------
