@@ -66,7 +66,8 @@ def _described(to: str, configured: Sequence[Any], parameters: Sequence[str]) ->
     found: dict[str, Any] = dict(next((s for s in specs if s["name"] == to), {"name": to}))
     for parameter in parameters:
         path, value, label = parse_override(parameter)
-        if len(path) > 1 or path == ("name",):
+        key = ".".join(path)
+        if len(path) > 1 or key == "name":
             raise ConfigError(f"{label}: must be a parameter of the tracker {to!r}.")
-        found[path[0]] = value
+        found[key] = value
     return found
