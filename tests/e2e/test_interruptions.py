@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 LONG = """\
 data: {source: synthetic, params: {n_bars: 1500}}
 features: {columns: [{name: returns, horizons: [1, 5, 20]}, {name: rsi}]}
+split: {kind: single}
 strategy:
   name: dqn
   training:

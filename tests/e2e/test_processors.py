@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not kernels.can_be_common(), reason="needs Linux
 SMALL = [
     "--set=data.source=synthetic",
     "--set=data.params={n_bars: 500}",
+    "--set=split.kind=single",
     "--set=strategy.name=dqn",
     "--set=strategy.training={steps: 100, validation_interval: 50}",
 ]
@@ -42,7 +43,7 @@ def run(store: Path, name: str, environment: dict[str, str], *options: str) -> M
 def hashes(manifest: Manifest) -> dict[str, str]:
     """Of all outputs, but for those in which the time or the run's name is."""
     every = {k: v for record in manifest.stages.values() for k, v in record.outputs.items()}
-    return {k: v for k, v in every.items() if k not in ("history", "package")}
+    return {k: v for k, v in every.items() if k not in ("history", "fits", "package")}
 
 
 def package(store: Path, name: str) -> dict[str, str]:
@@ -56,6 +57,13 @@ def test_the_default_job(tmp_path: Path) -> None:
     assert kernels.is_common(here.environment["kernel"])
     assert len(hashes(here)) > 8
     assert hashes(here) == hashes(old)
+    judged = [
+        sorted((tmp_path / n / "training/windows").rglob("*.safetensors")) for n in ("here", "old")
+    ]
+    assert len(judged[0]) == 5
+    assert [[sha256_file(path) for path in paths] for paths in judged[:1]] == [
+        [sha256_file(path) for path in paths] for paths in judged[1:]
+    ]
     assert package(tmp_path, "here") == package(tmp_path, "old") != {}
 
 

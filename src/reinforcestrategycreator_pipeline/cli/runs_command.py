@@ -161,7 +161,7 @@ def best(
 @app.command(
     epilog=examples(
         "rsc runs track latest --to mlflow",
-        "rsc runs track latest --to mlflow --set uri=https://mlflow.example.org",
+        "rsc runs track latest --to mlflow --set uri=sqlite:///team.db",
         "rsc runs track latest --to tensorboard --set folder=events",
     )
 )

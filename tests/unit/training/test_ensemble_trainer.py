@@ -58,6 +58,7 @@ def test_what_is_learned_is_the_return_of_the_bars_drawn(interval):
         trainer._learn()
     parts = trainer.afterstates
     for k, agent in enumerate(trainer.population.agents):
+        gap, held = trainer._by_chance[:, k]
         for place in (0, 1, interval - 1):
             for row, pick in zip(trainer._rows[place, k], trainer._picks[place, k], strict=True):
                 x = trainer._features[[row + 1]]
@@ -65,6 +66,7 @@ def test_what_is_learned_is_the_return_of_the_bars_drawn(interval):
                 for q in range(3):
                     best = max(u[a] - parts.cost[q, a] for a in range(3)) + parts.gap[row + 1, q]
                     expected = parts.held[row, q] + 0.9 * parts.alive[row, q] * best
+                    expected -= held[q] + 0.9 * gap[q]
                     assert trainer._returns[pick, q] == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
@@ -72,7 +74,8 @@ def test_before_the_first_evaluation_only_the_next_bar_counts():
     trainer = make_trainer(caution=0.0)
     trainer._learn()
     rows, picks = trainer._rows, trainer._picks
-    np.testing.assert_array_equal(trainer._returns[picks], trainer.afterstates.held[rows])
+    held = trainer._by_chance[1][:, None]
+    np.testing.assert_array_equal(trainer._returns[picks], trainer.afterstates.held[rows] - held)
 
 
 def test_samples_are_drawn_by_time_for_all_assets_together():
