@@ -176,7 +176,7 @@ print(json.dumps([path, sorted({"pandas", "talib"} & set(sys.modules))]))
 """
 
 
-def test_the_package_alone_decides_as_the_backtest_did(default_run: Path, tmp_path: Path) -> None:
+def test_the_package_alone_decides_as_its_policy_does(default_run: Path, tmp_path: Path) -> None:
     """In a fresh process with NumPy and safetensors, from raw features to the same targets."""
     features = FeatureSet.read(
         default_run / "features/features.parquet", default_run / "features/spec.json"
