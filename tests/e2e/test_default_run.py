@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.cli import main
 from reinforcestrategycreator_pipeline.deployment.package import load_package
 from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
+from reinforcestrategycreator_pipeline.files import sha256_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +152,7 @@ def test_the_report_needs_no_network(default_run: Path) -> None:
 
 # Everything but NumPy, safetensors and the product itself is refused.
 ALONE = """
-import importlib.abc, json, sys
+import hashlib, importlib.abc, json, sys
 
 ALLOWED = {*sys.stdlib_module_names, "numpy", "safetensors", "reinforcestrategycreator_pipeline"}
 
@@ -168,11 +169,13 @@ from pathlib import Path
 
 policy = load_policy(Path(sys.argv[1]) / "policy.safetensors")
 raw = np.load(sys.argv[2])
-held, path = policy.flat, []
+held, path, digest = policy.flat, [], hashlib.sha256()
 for row in raw:
     held = policy.decide(row, held)
     path.append(policy.positions[held])
-print(json.dumps([path, sorted({"pandas", "talib"} & set(sys.modules))]))
+    digest.update(policy.values(row[None]).tobytes())
+heavy = sorted({"pandas", "talib"} & set(sys.modules))
+print(json.dumps([path, digest.hexdigest(), heavy]))
 """
 
 
@@ -193,11 +196,15 @@ def test_the_package_alone_decides_as_its_policy_does(default_run: Path, tmp_pat
         check=False,
     )
     assert done.stderr == ""
-    path, heavy = json.loads(done.stdout)
+    path, values, heavy = json.loads(done.stdout)
     assert heavy == []
     policy = load_package(package)
     assert path == [policy.positions[i] for i in follow(policy.choose(raw[:-1], {}), policy.flat)]
     assert len(path) == len(raw) - 1 > 1_000
+    # A policy that holds its baseline shows little by its path; the values behind it differ.
+    own = policy.values(raw[:-1])
+    assert len(np.unique(own)) > len(raw)
+    assert values == sha256_bytes(own.tobytes())
     assert load_package(package).inputs == features.inputs
 
 
