@@ -1,4 +1,4 @@
-"""The main job as it comes: the default configuration on the bundled data, for three seeds."""
+"""The main job as it comes: the default configuration on the bundled data, for five seeds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     return run_of
 
 
-@pytest.fixture(params=[DEFAULT_SEED, 1, 2])
+@pytest.fixture(params=[DEFAULT_SEED, 1, 2, 3, 4])
 def run_dir(request: pytest.FixtureRequest, runs: Callable[[int], Path]) -> Path:
     return runs(request.param)
 
