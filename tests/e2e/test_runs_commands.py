@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "quick.yaml").write_text(QUICK)
     (folder / "rule.yaml").write_text(RULE)
     starts = {
-        "learned": (["-c", "quick.yaml"], 0),
+        "learned": (["-c", "quick.yaml", "--set", "split.test=0.5"], 0),  # the same test bars
         "held": (["-c", "rule.yaml"], 0),
         "other": (["-c", "rule.yaml", "--set", "seed=8"], 0),
         "broken": (["--set", "data={source: csv, params: {path: none.csv}}"], 1),
@@ -239,6 +239,21 @@ class TestShow:
         assert any(line.startswith("verdict   ") for line in lines)
         assert any(line.startswith("stages    data_ingestion ") for line in lines)
 
+    def test_a_run_that_walks_forward(self, rsc: Rsc) -> None:
+        lines = [line.rstrip() for line in rsc("runs", "show", "held").out.splitlines()]
+        dates = r"\d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d"
+        (whole,) = (line for line in lines if re.match(rf"data      test: {dates}, 149 bars", line))
+        own = [
+            line for line in lines if re.match(rf"data      window \d: {dates}, \d+ bars$", line)
+        ]
+        assert len(own) == 5
+        assert sum(int(line.split()[-2]) for line in own) == 149
+        assert own[0].split()[3] == whole.split()[2]
+        assert own[-1].split()[5].rstrip(",") == whole.split()[4].rstrip(",")
+        data = json.loads(rsc("runs", "show", "held", "--json").out)["data"]
+        assert len(data["windows"]) == 5
+        assert set(data["deployed"]) == {"train", "validation"}
+
     def test_a_failed_run(self, rsc: Rsc) -> None:
         said = rsc("runs", "show", "broken")
         assert said.code == 0
@@ -252,7 +267,9 @@ class TestShow:
         found = json.loads(rsc("runs", "show", "learned", "--json").out)
         assert found["changed"]["strategy.training.steps"] == 20
         assert found["data"]["bars"] == {"SYN": 300}
-        assert set(found["data"]["spans"]) == {"train", "validation", "test"}
+        (window,) = found["data"]["windows"]
+        assert set(window) == {"train", "validation", "test"}
+        assert found["data"]["deployed"] is None
         assert found["figures"][found["strategy"]] == metrics("learned")
         assert found["decision"]["sentence"].startswith("Not promoted.")
         assert Path(found["package"]).is_dir()

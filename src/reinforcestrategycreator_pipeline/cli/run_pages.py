@@ -35,6 +35,7 @@ from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
 _CELL, _LINE = 48, 200  # characters of a value in a table, and of one on a line of its own
+_WINDOWS = 12  # more have no lines of their own
 
 
 def print_run(run_dir: Path) -> None:
@@ -90,7 +91,8 @@ def describe(run_dir: Path) -> dict[str, Any]:
         "data": {
             "source": _summary(manifest, "data_ingestion").get("source"),
             "bars": _summary(manifest, "data_ingestion").get("bars", {}),
-            "spans": _summary(manifest, "feature_engineering").get("spans", {}),
+            "windows": _windows(manifest)["windows"],
+            "deployed": _windows(manifest)["deployed"],
         },
         "strategy": None,
         "figures": {},
@@ -198,18 +200,39 @@ def _when(time: str) -> str:
 
 
 def _data(manifest: Manifest) -> list[str]:
-    """Return a line on the bars, and one for each span."""
-    data, features = _summary(manifest, "data_ingestion"), _summary(manifest, "feature_engineering")
+    """Return a line on the bars, and one for each span: of walking forward, its test spans."""
+    data, found = _summary(manifest, "data_ingestion"), _windows(manifest)
     lines = []
     if bars := data.get("bars"):
         shown = [f"{symbol} {count:,}" for symbol, count in list(bars.items())[:12]]
         more = f" and {len(bars) - 12:,} symbols more" if len(bars) > 12 else ""
         lines.append(f"{data.get('source')}, bars: {', '.join(shown)}{more}")
-    rows = features.get("rows", {})
-    for name, (start, end) in features.get("spans", {}).items():
-        count = f", {rows[name]:,} bars" if name in rows else ""
-        lines.append(f"{name}: {start[:10]} to {end[:10]}{count}")
+    windows, rows = found["windows"], found["rows"]
+    if found["deployed"] is None:
+        spans = [
+            (name, *ends, rows[0][name]) for window in windows for name, ends in window.items()
+        ]
+        return lines + [f"{name}: {_dates(*ends)}, {count:,} bars" for name, *ends, count in spans]
+    tested = [(*window["test"], own["test"]) for window, own in zip(windows, rows, strict=False)]
+    count = sum(bars for *_, bars in tested)
+    whole = f"test: {_dates(tested[0][0], tested[-1][1])}, {count:,} bars"
+    lines.append(f"{whole}, each judging a policy that was fitted on bars before it")
+    if len(tested) <= _WINDOWS:
+        lines += [
+            f"window {number}: {_dates(start, end)}, {bars:,} bars"
+            for number, (start, end, bars) in enumerate(tested, 1)
+        ]
     return lines
+
+
+def _windows(manifest: Manifest) -> Mapping[str, Any]:
+    """Return the spans of each window and their bars; none if they are not known yet."""
+    none = {"windows": [], "deployed": None, "rows": []}
+    return none | dict(_summary(manifest, "feature_engineering"))
+
+
+def _dates(start: str, end: str) -> str:
+    return f"{start[:10]} to {end[:10]}"
 
 
 def _package(run_dir: Path, manifest: Manifest) -> list[Path]:
@@ -230,8 +253,8 @@ def _decided(judgement: Judgement) -> dict[str, Any]:
 
 
 def _test_span(manifest: Manifest) -> list[str] | None:
-    spans = _summary(manifest, "feature_engineering").get("spans", {})
-    return [text[:10] for text in spans["test"]] if "test" in spans else None
+    tests = [window["test"] for window in _windows(manifest)["windows"]]
+    return [tests[0][0][:10], tests[-1][1][:10]] if tests else None
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
