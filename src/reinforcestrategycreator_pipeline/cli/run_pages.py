@@ -227,7 +227,7 @@ def _data(manifest: Manifest) -> list[str]:
 
 def _windows(manifest: Manifest) -> Mapping[str, Any]:
     """Return the spans of each window and their bars; none if they are not known yet."""
-    none = {"windows": [], "deployed": None, "rows": []}
+    none: dict[str, Any] = {"windows": [], "deployed": None, "rows": []}
     return none | dict(_summary(manifest, "feature_engineering"))
 
 
