@@ -294,7 +294,7 @@ def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
 def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc) -> None:
     said = rsc("run", "-c", "edge.yaml", "--run-id", "edge")
     assert said.code == 0
-    assert "verdict   Promoted. " in said.out
+    assert "decision  Promoted. " in said.out
     link = Path("runs/promoted")
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
@@ -303,14 +303,14 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert promoted == hash_artifact(Path("runs/edge/deployment/package"))
     assert load_package(link).positions == (-1.0, 0.0, 1.0)
     assert promotion_of("edge") == [True] * 4
-    assert "Promoted. All five checks passed." in report("edge")
+    assert "Promoted. All four checks passed." in report("edge")
 
     # No edge, no promotion: a result, not an error; and what was promoted stays.
     said = rsc(
         "run", "-c", "quick.yaml", "--set", "strategy.training.steps=200", "--run-id", "walk"
     )
     assert said.code == 0
-    assert "verdict   Not promoted. " in said.out
+    assert "decision  Not promoted. " in said.out
     assert promotion_of("walk") == [False] * 4
     assert "Not promoted. " in report("walk")
     assert hash_artifact(link) == promoted
@@ -368,8 +368,8 @@ def promotion_of(run: str) -> list[bool]:
 
 def test_a_decision_on_bars_already_seen_names_the_first(rsc: Rsc) -> None:
     """Thresholds that are softened after the look: in report, manifest, card, `Run`, terminal."""
-    nothing = "{min_sharpe: null, max_drawdown: null, min_trades: 0, beat_buy_and_hold: false"
-    soft = ["--set", f"deployment.thresholds={nothing}, max_excess_p: null}}"]
+    nothing = "{evidence: null, min_sharpe: null, max_drawdown: null, min_trades: 0}"
+    soft = ["--set", f"deployment.thresholds={nothing}"]
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     assert Run.open("mine").verdict.first is None
     again = "Judged again on bars already seen, with other thresholds; the first decision was: not "

@@ -143,7 +143,8 @@ def _beats(own: Values, hold: Values) -> Check:
 def _evidence(least: Literal["strong", "weak"], found: Answer | None) -> Check:
     name, rule = "Evidence of an edge", "strong" if least == "strong" else "weak or strong"
     if found is None:
-        return Check(name, rule, "undefined (not computed)", False)
+        value = "undefined (not computed)"
+        return Check(name, rule, value, False, _phrase(name, value, f"minimum {least}"))
     value = found.level if found.p is None else f"{found.level} (p {found.p:.2g})"
     passed = found.level in ("strong", least)
     return Check(name, rule, value, passed, _phrase(name, value, f"minimum {least}"))
