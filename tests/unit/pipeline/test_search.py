@@ -399,6 +399,36 @@ def test_run_searches_and_runs_the_best(tmp_path):
     assert len(list((tmp_path / "studies").iterdir())) == 1  # it was said before the search
 
 
+def test_a_run_goes_on_with_its_search_that_was_extended_meanwhile(tmp_path, monkeypatch):
+    """Ctrl-C in the search; its trials are finished, and one more; then the run goes on."""
+    config = small(trials=2, folds=1, space={"strategy.alpha": [0.1, 1.0, 10.0, 100.0]})
+    options: dict[str, Any] = {"store": tmp_path, "progress": False, "engine": "inline"}
+    fit, calls = trial_jobs.FitJob.run, []
+
+    def stops(self, report):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        fit(self, report)
+
+    monkeypatch.setattr(trial_jobs.FitJob, "run", stops)
+    with pytest.raises(Interrupted, match=r"^interrupted in the search; .* rsc run --resume mine"):
+        rsc.run(config, run_id="mine", **options)
+    found = rsc.Run.open("mine", tmp_path)
+    assert (found.manifest.status, found.manifest.trial) == ("interrupted", "")
+    study = tune(tmp_path, resume=found.manifest.study, trials=3)
+    assert list(study.trials.index) == [0, 1, 2]
+    run = rsc.run(resume="mine", **options)
+    assert run.manifest.status == "complete"
+    assert run.manifest.trial == study.name_of(study.best.number)
+    assert run.config == study.config_of(study.best.number)
+    assert len(lines(study)) == 3
+    again = rsc.run(resume="mine", overrides={"evaluation.random_draws": 6}, **options)
+    assert again.unchanged == ("data_ingestion", "feature_engineering", "training")
+    with pytest.raises(RunError, match="'mine' keeps the search with which it began"):
+        rsc.run(resume="mine", overrides={"search.space.strategy.alpha": [1.0, 2.0]}, **options)
+
+
 class TestFailures:
     def test_a_trial_that_cannot_be_done_is_recorded_and_the_search_goes_on(self, tmp_path):
         space = {"features.columns.0.horizons": [[1], [2], [190], [3]]}
