@@ -191,6 +191,37 @@ class TestSame:
         assert lines(study) == lines(whole)
         assert study.best.number == whole.best.number
 
+    def test_a_finished_search_is_extended(self, tmp_path):
+        """From the middle of its only generation."""
+        config = {"generation": 3, "folds": 1, "space": {"strategy.alpha": [0.1, 1.0, 10.0]}}
+        one = tune(tmp_path / "one", small(trials=3, **config))
+        other = tune(tmp_path / "other", small(trials=2, **config))
+        other = tune(tmp_path / "other", resume=other.id, trials=3)
+        assert facts(other) == facts(one)
+        assert lines(other) == lines(one)
+
+    @pytest.mark.slow
+    def test_a_finished_search_is_extended_to_what_it_would_have_been(self, tmp_path, whole):
+        """From the middle of the second generation."""
+        tune(tmp_path, small(trials=6))
+        before = (tmp_path / LOOKS).read_bytes()
+        study = tune(tmp_path, resume="latest", trials=12)
+        assert facts(study) == facts(whole)
+        assert lines(study) == lines(whole)
+        assert (tmp_path / LOOKS).read_bytes().startswith(before)
+        assert study.config == whole.config
+        assert study.best.number == whole.best.number
+        with pytest.raises(RunError, match=r"must be at least 12, as before: .* Got 11 instead"):
+            tune(tmp_path, resume="latest", trials=11)
+
+    def test_it_is_not_extended_by_an_optuna_that_proposes_others(self, tmp_path):
+        study = tune(tmp_path, small(trials=1))
+        path = study.folder / "generations" / "0.json"
+        path.write_text(path.read_text().replace('"strategy.alpha": ', '"strategy.alpha": 1'))
+        with pytest.raises(RunError, match=r"0\.json: Optuna proposes other configurations"):
+            tune(tmp_path, resume="latest", trials=2)
+        assert [trial["number"] for trial in lines(study)] == [0]
+
     @pytest.mark.parametrize(
         ("stage", "number"),
         [

@@ -100,8 +100,17 @@ class Search:
             self._work(study_dir, record, config)
         return study_dir
 
-    def resume(self, study_dir: Path, config: RunConfig) -> Path:
+    def resume(self, study_dir: Path, config: RunConfig, trials: int | None = None) -> Path:
         """Run the trials of a study that are not finished, and return its folder.
+
+        Parameters
+        ----------
+        study_dir : Path
+            Folder of the study.
+        config : RunConfig
+            Configuration of the study.
+        trials : int, optional
+            Number of trials in all, at least that of before.
 
         Raises
         ------
@@ -110,6 +119,14 @@ class Search:
         """
         with locked(study_dir, "study"):
             record = load_study(study_dir)
+            if trials is not None:
+                config = with_trials(config, trials)
+                if trials < (asked := record.config["search"]["trials"]):
+                    raise RunError(
+                        f"the number of trials of the search {study_dir.name} must be at least "
+                        f"{asked}, as before: what was tried stays. Got {trials} instead."
+                    )
+                record.config = jsonable(to_plain(config))
             before, found = record.environment.get("kernel"), kernels.loaded()
             if before not in (None, found):
                 self._say(
@@ -242,6 +259,12 @@ class Search:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def with_trials(config: RunConfig, trials: int) -> RunConfig:
+    """Return the configuration of a search with another number of trials."""
+    assert config.search is not None
+    return dataclasses.replace(config, search=dataclasses.replace(config.search, trials=trials))
 
 
 def bars_before_test(data: MarketData, config: RunConfig) -> MarketData:
