@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINE
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial, trial_dir
 from reinforcestrategycreator_pipeline.pipeline.search.space import trial_config
-from reinforcestrategycreator_pipeline.pipeline.search.studies import Search
+from reinforcestrategycreator_pipeline.pipeline.search.studies import Search, with_trials
 from reinforcestrategycreator_pipeline.pipeline.search.trials import RETURNS, read_returns
 from reinforcestrategycreator_pipeline.pipeline.search.work import best_trial, finished_trials
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
@@ -38,6 +38,7 @@ def tune(
     overrides: Mapping[str, Any] | Sequence[str] = (),
     store: str | Path = RUNS,
     resume: str | None = None,
+    trials: int | None = None,
     trust: Sequence[str | Path] = (),
     progress: bool | None = None,
     engine: Any = None,
@@ -61,6 +62,9 @@ def tune(
         The folder that holds the runs and the searches.
     resume : str, optional
         Continue this search: its name, or ``"latest"``. It keeps its configuration.
+    trials : int, optional
+        Number of trials in all, in place of ``search.trials``. With `resume`, at least that of
+        before: a search that is finished goes on to the trials that it would have had.
     trust : sequence of path
         Folders whose modules the configuration may name.
     progress : bool, optional
@@ -88,13 +92,15 @@ def tune(
         study_dir = find_study(Path(store), resume)
         with opened(study_dir, trust) as complete:
             warn_of_kernel(complete)
-            return Study(search.resume(study_dir, complete))
+            return Study(search.resume(study_dir, complete, trials))
     with resolved(config, arguments, overrides, store, None, trust) as complete:
         if complete.search is None:
             raise ConfigError(
                 "the configuration has no search. Say what to vary, for example: --set "
                 "'search.space.strategy.training.steps={low: 1000, high: 4000}'"
             )
+        if trials is not None:
+            complete = with_trials(complete, trials)
         warn_of_kernel(complete)
         file = Path(config) if isinstance(config, (str, Path)) else None
         return Study(search.start(complete, Path(store), file.parent if file else None))

@@ -33,7 +33,11 @@ app.command(
 )(run)
 app.command(
     "tune",
-    epilog=examples("rsc tune --config my.yaml", "rsc tune --resume latest"),
+    epilog=examples(
+        "rsc tune --config my.yaml",
+        "rsc tune --resume latest",
+        "rsc tune --resume latest --trials 40",
+    ),
 )(tune)
 app.command("init", epilog=examples("rsc init", "rsc init mine.yaml"))(init)
 app.add_typer(runs_command.app, name="runs")

@@ -32,6 +32,15 @@ def tune(
             help="Continue a search, given by its name or 'latest'. It keeps its configuration.",
         ),
     ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            metavar="N",
+            help="Number of configurations to try in all, in place of 'search.trials'. With "
+            "--resume, a search that is finished goes on to as many.",
+        ),
+    ] = None,
     runs_dir: RunsOption = RUNS,
     engine: EngineOption = None,
     workers: WorkersOption = None,
@@ -68,6 +77,7 @@ def tune(
         overrides=overrides or (),
         store=runs_dir,
         resume=resume,
+        trials=trials,
         trust=trust or (),
         progress=True,
         engine=where,

@@ -191,6 +191,37 @@ class TestSame:
         assert lines(study) == lines(whole)
         assert study.best.number == whole.best.number
 
+    def test_a_finished_search_is_extended(self, tmp_path):
+        """From the middle of its only generation."""
+        config = {"generation": 3, "folds": 1, "space": {"strategy.alpha": [0.1, 1.0, 10.0]}}
+        one = tune(tmp_path / "one", small(trials=3, **config))
+        other = tune(tmp_path / "other", small(trials=2, **config))
+        other = tune(tmp_path / "other", resume=other.id, trials=3)
+        assert facts(other) == facts(one)
+        assert lines(other) == lines(one)
+
+    @pytest.mark.slow
+    def test_a_finished_search_is_extended_to_what_it_would_have_been(self, tmp_path, whole):
+        """From the middle of the second generation."""
+        tune(tmp_path, small(trials=6))
+        before = (tmp_path / LOOKS).read_bytes()
+        study = tune(tmp_path, resume="latest", trials=12)
+        assert facts(study) == facts(whole)
+        assert lines(study) == lines(whole)
+        assert (tmp_path / LOOKS).read_bytes().startswith(before)
+        assert study.config == whole.config
+        assert study.best.number == whole.best.number
+        with pytest.raises(RunError, match=r"must be at least 12, as before: .* Got 11 instead"):
+            tune(tmp_path, resume="latest", trials=11)
+
+    def test_it_is_not_extended_by_an_optuna_that_proposes_others(self, tmp_path):
+        study = tune(tmp_path, small(trials=1))
+        path = study.folder / "generations" / "0.json"
+        path.write_text(path.read_text().replace('"strategy.alpha": ', '"strategy.alpha": 1'))
+        with pytest.raises(RunError, match=r"0\.json: Optuna proposes other configurations"):
+            tune(tmp_path, resume="latest", trials=2)
+        assert [trial["number"] for trial in lines(study)] == [0]
+
     @pytest.mark.parametrize(
         ("stage", "number"),
         [
@@ -366,6 +397,36 @@ def test_run_searches_and_runs_the_best(tmp_path):
     with pytest.raises(RunError, match="the run 'mine' already exists"):
         rsc.run(small(trials=3), store=tmp_path, progress=False, run_id="mine")
     assert len(list((tmp_path / "studies").iterdir())) == 1  # it was said before the search
+
+
+def test_a_run_goes_on_with_its_search_that_was_extended_meanwhile(tmp_path, monkeypatch):
+    """Ctrl-C in the search; its trials are finished, and one more; then the run goes on."""
+    config = small(trials=2, folds=1, space={"strategy.alpha": [0.1, 1.0, 10.0, 100.0]})
+    options: dict[str, Any] = {"store": tmp_path, "progress": False, "engine": "inline"}
+    fit, calls = trial_jobs.FitJob.run, []
+
+    def stops(self, report):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        fit(self, report)
+
+    monkeypatch.setattr(trial_jobs.FitJob, "run", stops)
+    with pytest.raises(Interrupted, match=r"^interrupted in the search; .* rsc run --resume mine"):
+        rsc.run(config, run_id="mine", **options)
+    found = rsc.Run.open("mine", tmp_path)
+    assert (found.manifest.status, found.manifest.trial) == ("interrupted", "")
+    study = tune(tmp_path, resume=found.manifest.study, trials=3)
+    assert list(study.trials.index) == [0, 1, 2]
+    run = rsc.run(resume="mine", **options)
+    assert run.manifest.status == "complete"
+    assert run.manifest.trial == study.name_of(study.best.number)
+    assert run.config == study.config_of(study.best.number)
+    assert len(lines(study)) == 3
+    again = rsc.run(resume="mine", overrides={"evaluation.random_draws": 6}, **options)
+    assert again.unchanged == ("data_ingestion", "feature_engineering", "training")
+    with pytest.raises(RunError, match="'mine' keeps the search with which it began"):
+        rsc.run(resume="mine", overrides={"search.space.strategy.alpha": [1.0, 2.0]}, **options)
 
 
 class TestFailures:

@@ -66,12 +66,20 @@ class Search:
         Console for progress.
     engine : Engine, optional
         Engine of the trials; by default the fastest of this machine. The results are the same.
+    of_run : bool
+        Whether the search is part of a run, which then says how to go on after an interruption.
     """
 
-    def __init__(self, console: Any, engine: Engine | None = None) -> None:
-        self._console, self._engine = console, engine
+    def __init__(self, console: Any, engine: Engine | None = None, of_run: bool = False) -> None:
+        self._console, self._engine, self._of_run = console, engine, of_run
 
-    def start(self, config: RunConfig, runs_dir: Path, folder: Path | None = None) -> Path:
+    def start(
+        self,
+        config: RunConfig,
+        runs_dir: Path,
+        folder: Path | None = None,
+        name: str | None = None,
+    ) -> Path:
         """Create a study, run all trials, and return its folder.
 
         Parameters
@@ -82,15 +90,16 @@ class Search:
             Folder of the run store.
         folder : Path, optional
             Folder of the configuration file.
+        name : str, optional
+            Name of the study; by default, the time and a random suffix.
 
         Raises
         ------
         RscError
             If the search cannot go on; `Interrupted` after Ctrl-C or SIGTERM.
         """
-        require_optuna()
-        check_space(config)
-        with new_study(runs_dir) as study_dir:
+        require_search(config)
+        with new_study(runs_dir, name) as study_dir:
             record = StudyRecord(study_dir.name, __version__, jsonable(to_plain(config)))
             record.created = now()
             record.folder = str(folder.resolve()) if folder else ""
@@ -100,8 +109,17 @@ class Search:
             self._work(study_dir, record, config)
         return study_dir
 
-    def resume(self, study_dir: Path, config: RunConfig) -> Path:
+    def resume(self, study_dir: Path, config: RunConfig, trials: int | None = None) -> Path:
         """Run the trials of a study that are not finished, and return its folder.
+
+        Parameters
+        ----------
+        study_dir : Path
+            Folder of the study.
+        config : RunConfig
+            Configuration of the study.
+        trials : int, optional
+            Number of trials in all, at least that of before.
 
         Raises
         ------
@@ -110,6 +128,14 @@ class Search:
         """
         with locked(study_dir, "study"):
             record = load_study(study_dir)
+            if trials is not None:
+                config = with_trials(config, trials)
+                if trials < (asked := record.config["search"]["trials"]):
+                    raise RunError(
+                        f"the number of trials of the search {study_dir.name} must be at least "
+                        f"{asked}, as before: what was tried stays. Got {trials} instead."
+                    )
+                record.config = jsonable(to_plain(config))
             before, found = record.environment.get("kernel"), kernels.loaded()
             if before not in (None, found):
                 self._say(
@@ -186,7 +212,9 @@ class Search:
 
     def _work(self, study_dir: Path, record: StudyRecord, config: RunConfig) -> None:
         """Run what is missing of a study, whose record says how that ended."""
-        with open_log(study_dir, self._warn) as log, raised_interrupts(), one_thread():
+        # The log of a run says what it hears itself.
+        say = None if self._of_run else self._warn
+        with open_log(study_dir, say) as log, raised_interrupts(), one_thread():
             try:
                 record.package_version, record.environment = __version__, describe()
                 record.status = "running"
@@ -199,7 +227,10 @@ class Search:
                 record.save(study_dir)
                 log.info("search complete")
             except BaseException as error:
-                raise self._ended(error, study_dir, record, log) from error
+                ended = self._ended(error, study_dir, record, log)
+                if ended is error:
+                    raise  # with its own cause
+                raise ended from error
 
     def _ingest(self, study_dir: Path, record: StudyRecord, config: RunConfig, log: RunLog) -> None:
         """Load the data, and keep the bars before the first test bar; trials see no others."""
@@ -224,8 +255,11 @@ class Search:
         resume = command(study_dir, "tune", "--resume", study_dir.name)
         record.status, ended = "failed", error
         if isinstance(error, (KeyboardInterrupt, Interrupted)):
-            said = f" ({error})" if str(error) else ""
             record.status = "interrupted"
+        if self._of_run:
+            pass
+        elif record.status == "interrupted":
+            said = f" ({error})" if str(error) else ""
             ended = Interrupted(f"the search was interrupted{said}; continue with: {resume}")
         elif (full := files.full_disk(error)) is not None:
             said = str(error) if isinstance(error, RscError) else f"the search: {full.strerror}"
@@ -233,7 +267,7 @@ class Search:
         # A full disk blocks log and record, but the user still gets the message.
         with contextlib.suppress(OSError, RunError):
             expected = isinstance(error, (RscError, OSError, KeyboardInterrupt))
-            log.error(str(ended), raised=None if expected else error)
+            log.error(str(ended) or "interrupted", raised=None if expected else error)
             record.save(study_dir)
         return ended
 
@@ -242,6 +276,24 @@ class Search:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def require_search(config: RunConfig) -> None:
+    """Require what a search needs before it begins: Optuna, and a space that can be searched.
+
+    Raises
+    ------
+    ConfigError
+        If Optuna is not installed, or if a key or value of the space is wrong.
+    """
+    require_optuna()
+    check_space(config)
+
+
+def with_trials(config: RunConfig, trials: int) -> RunConfig:
+    """Return the configuration of a search with another number of trials."""
+    assert config.search is not None
+    return dataclasses.replace(config, search=dataclasses.replace(config.search, trials=trials))
 
 
 def bars_before_test(data: MarketData, config: RunConfig) -> MarketData:

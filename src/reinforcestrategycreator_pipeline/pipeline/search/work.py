@@ -120,12 +120,7 @@ class StudyWork:
         self, generation: int, numbers: range, finished: Sequence[FinishedTrial]
     ) -> list[FinishedTrial]:
         """Return the finished trials of a generation, in order; run those that are missing."""
-        path = self._dir / GENERATIONS / f"{generation}.json"
-        if path.is_file():
-            proposed = json.loads(path.read_text(encoding="utf-8"))
-        else:
-            proposed = self._proposer.propose(generation, len(numbers))
-            files.write_json(path, proposed)
+        proposed = self._proposed(generation, len(numbers))
         known = {trial.number: trial for trial in finished}
         alive = {n: p for n, p in zip(numbers, proposed, strict=True) if n not in known}
         ended = self._tried(alive)
@@ -140,6 +135,28 @@ class StudyWork:
         for number, trial in ended.items():
             self._keep(trial, number)
         return [{**known, **ended}[number] for number in numbers]
+
+    def _proposed(self, generation: int, size: int) -> list[dict[str, Any]]:
+        """Return the parameters of a generation as they are on disk; propose what is missing.
+
+        The last generation of a search may be incomplete. If the search is extended, it is proposed
+        again, as a whole: a proposal does not depend on how many come after it.
+        """
+        path = self._dir / GENERATIONS / f"{generation}.json"
+        known: list[dict[str, Any]] = []
+        if path.is_file():
+            known = json.loads(path.read_text(encoding="utf-8"))
+        if len(known) >= size:
+            return known
+        proposed = self._proposer.propose(generation, size)
+        if proposed[: len(known)] != known:
+            raise RunError(
+                f"{path}: Optuna proposes other configurations than it did, so this generation "
+                "cannot be extended. Use the version of Optuna with which the search began, or "
+                "start a new search."
+            )
+        files.write_json(path, proposed)
+        return proposed
 
     def _tried(self, parameters: Mapping[int, Mapping[str, Any]]) -> dict[int, FinishedTrial]:
         """Run trials to their ends, with what they vary by number."""
