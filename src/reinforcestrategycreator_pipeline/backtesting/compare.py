@@ -202,7 +202,7 @@ def log_growths(
     held : ndarray of float64, shape (k,)
         Target exposure before the first decision.
     drawn : ndarray of float64, shape (k, n)
-        Target exposures.
+        Target exposures of each account, decision by decision.
     costs : CostConfig
         Costs of trading and of holding positions.
     deposits : ndarray of float64, shape (k, n), or 0

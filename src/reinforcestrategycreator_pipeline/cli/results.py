@@ -19,7 +19,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 def show_results(
     console: Console, run_dir: Path, manifest: Manifest, unchanged: Collection[str] = ()
 ) -> None:
-    """Print a run's result table, verdict, decision, seconds per stage and the paths of its reports."""
+    """Print a run's result table, verdict, decision, seconds per stage and paths of its pages."""
     stages = [
         f"{name} {_outcome(record.status, record.seconds, name in unchanged)}"
         for name, record in manifest.stages.items()

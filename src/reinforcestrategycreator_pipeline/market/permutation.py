@@ -52,10 +52,11 @@ def slots_of(times: Annotated[Ints, "n"]) -> Annotated[Ints, "n"]:
         return np.zeros(n, dtype=np.int64)
     begins = np.concatenate([[True], gaps > _GAP * usual])
     starts = np.flatnonzero(begins)
-    place = np.arange(n) - starts[np.cumsum(begins) - 1]
+    place: Ints = np.arange(n) - starts[np.cumsum(begins) - 1]
     if place.max() + 1 <= DAY / usual:
-        return place.astype(np.int64)
-    return (times % DAY).astype(np.int64)
+        return place
+    of_day: Ints = times % DAY
+    return of_day
 
 
 def orders_of(
@@ -114,10 +115,9 @@ def chained(
     dict of str to ndarray, shapes (draws, n)
         Prices and volume.
     """
-    close = first * np.cumprod(moves["close"][orders], axis=1)
-    before = np.concatenate([np.full((len(orders), 1), first), close[:, :-1]], axis=1)
-    found = {name: before * moves[name][orders] for name in PRICES if name in moves}
-    found["close"] = close
+    close: F64 = first * moves["close"][orders].cumprod(axis=1)
+    before: F64 = np.concatenate([np.full((len(orders), 1), first), close[:, :-1]], axis=1)
+    found: dict[str, F64] = {k: before * moves[k][orders] for k in PRICES if k in moves}
     if "volume" in moves:
         found["volume"] = moves["volume"][orders]
-    return found
+    return found | {"close": close}

@@ -107,18 +107,18 @@ def chance_note(found: Chance) -> str:
     """Say what the test against chance did, and what it assumes."""
     moved = sum(window.weight > 0.0 for window in found.windows)
     text = (
-        f"The bars of each window were put into {found.draws:,} other orders: each bar's moves stay "
-        "together, and all assets' bars of one time; within a day, a bar only changes places with "
-        "the same bar of other days. Features were computed anew, and the window's policy, fixed "
-        "before its bars, decided and paid costs anew. If the order of bars says nothing, each "
-        "order is as likely as the one that came. Columns that are neither prices nor volume, such "
-        "as signals from outside, stay in their places: for them the test assumes that under "
+        f"The bars of each window were put into {found.draws:,} other orders: each bar's moves "
+        "stay together, and all assets' bars of one time; within a day, a bar only changes places "
+        "with the same bar of other days. Features were computed again, and the window's policy, "
+        "fixed before its bars, decided and paid costs again. If the order of bars says nothing, "
+        "each order is as likely as the one that came. Columns that are neither prices nor volume, "
+        "such as signals from outside, stay in their places: for them the test assumes that under "
         "chance they say nothing about the bars that follow."
     )
     if moved < len(found.windows):
         idle = len(found.windows) - moved
         what = "one window" if idle == 1 else f"{spelled(idle)} windows"
-        text += f" In {what} the policy held the same position in any order; that counts for nothing."
+        text += f" In {what} the policy held one position in any order: that counts for nothing."
     return text
 
 

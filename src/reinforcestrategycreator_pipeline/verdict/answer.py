@@ -93,7 +93,9 @@ class Answer:
                 "that always holds its baseline does: a test of its timing would be empty.",
             )
         times = _times(self.p)
-        said = [f"In other orders of the same bars, chance earned as much {times} (p {_p(self.p)})."]
+        said = [
+            f"In other orders of the same bars, chance earned as much {times} (p {_p(self.p)})."
+        ]
         if self.looks > 1:
             said.append(f"This counts all {self.looks:,} policies that were tried on these bars.")
         if self.sharpe is None:

@@ -20,16 +20,16 @@ from reinforcestrategycreator_pipeline.verdict.looks import (
     read_trials,
 )
 
-_MOST = 20  # policies to decide anew beside the judged one; further ones are only counted
+_MOST = 20  # policies to decide again beside the judged one; further ones are only counted
 
 
 class Family(NamedTuple):
-    """What was tried on some bars, beside the policies that are judged.
+    """Everything that was tried on some bars, beside the policies that are judged.
 
     Attributes
     ----------
     rivals : tuple of WalkForward
-        Policies whose files are still there, of the same windows: they can decide anew.
+        Policies whose files are still there, of the same windows: they can decide again.
     others : int
         Number of other policies and trials.
     """

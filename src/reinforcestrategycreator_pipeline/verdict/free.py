@@ -1,4 +1,4 @@
-"""What is free: constant positions, which need no skill."""
+"""Results that are free: those of constant positions, which need no skill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def free_sharpe(span: MarketSpan) -> dict[str, float]:
     Parameters
     ----------
     span : MarketSpan
-        Test bars.
+        Bars that judge the strategy.
 
     Returns
     -------

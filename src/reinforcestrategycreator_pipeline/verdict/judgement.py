@@ -49,10 +49,6 @@ class Judgement:
     excess : mapping of str to Excess
         The strategy's returns against those of buy and hold, by asset or ``"PORTFOLIO"``; empty
         without buy and hold.
-    answer : Answer or None
-        Whether the strategy has an edge; None if it was not tested against chance.
-    chance : Chance or None
-        The test against chance.
     notes : tuple of str
         What a reader must know of the result, one sentence each: that the policy is a fallback, or
         that its Sharpe ratio is too good to be true.
@@ -60,6 +56,10 @@ class Judgement:
         Checks of the strategy, and whether it is promoted.
     infos : mapping of str to MetricInfo
         Name, unit and definition of each metric, in the order of the tables.
+    answer : Answer or None
+        Whether the strategy has an edge; None if it was not tested against chance.
+    chance : Chance or None
+        The test against chance.
     """
 
     strategy: str
@@ -69,12 +69,12 @@ class Judgement:
     random_percentile: Mapping[str, float | None]
     decision: Decision
     excess: Mapping[str, Excess] = field(default_factory=dict)
-    answer: Answer | None = None
-    chance: Chance | None = None
     notes: tuple[str, ...] = ()
     infos: Mapping[str, MetricInfo] = field(
         default_factory=lambda: {metric.key: metric for metric in all_metrics()}
     )
+    answer: Answer | None = None
+    chance: Chance | None = None
 
     def value(self, asset: str, strategy: str, metric: str) -> MetricValue:
         """Return one metric; if it was not computed, a value that says so."""
@@ -131,10 +131,10 @@ class Judgement:
                 stored["random_percentile"],
                 Decision.from_json(stored["decision"]),
                 {asset: Excess.from_json(found) for asset, found in stored["excess"].items()},
-                stored["answer"] and Answer.from_json(stored["answer"]),
-                stored["chance"] and Chance.from_json(stored["chance"]),
                 tuple(stored["notes"]),
                 {info.key: info for info in infos},
+                stored["answer"] and Answer.from_json(stored["answer"]),
+                stored["chance"] and Chance.from_json(stored["chance"]),
             )
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -144,7 +144,7 @@ class Judgement:
 
 
 class Tested(NamedTuple):
-    """What the answer rests on, beside the strategy's own result; see `answer`."""
+    """Grounds of the answer, beside the strategy's own result; see `answer`."""
 
     chance: Chance
     p: float | None
@@ -172,7 +172,7 @@ def judge(
     thresholds : Thresholds
         Conditions for promotion.
     random_percentile : mapping of str to float or None
-        See `Judgement`.
+        Percentages as in `Judgement`.
     notes : tuple of str
         What a reader must know.
     tested : Tested, optional
@@ -209,9 +209,9 @@ def judge(
         random_percentile,
         decision,
         excess,
-        found,
-        tested and tested.chance,
         notes,
+        answer=found,
+        chance=tested and tested.chance,
     )
 
 

@@ -1,4 +1,4 @@
-"""A policy's growth on a window of bars in other orders: frozen, it decides anew on each."""
+"""The growth of a policy on a window of bars in other orders: frozen, it decides on each."""
 
 from __future__ import annotations
 
@@ -113,12 +113,15 @@ class PermutedWindow:
         Parameters
         ----------
         orders : ndarray of int64, shape (draws, len(times))
-            See `orders` and `as_it_was`.
+            Orders of `times`, as those of `orders` and `as_it_was`.
         """
         at_once = max(1, _ROWS * len(self.assets) // self.rows)
         parts = [orders[i : i + at_once] for i in range(0, len(orders), at_once)]
         return np.concatenate(
-            [np.mean([self._of_asset(each, part) for each in self.assets], axis=0) for part in parts]
+            [
+                np.mean([self._of_asset(each, part) for each in self.assets], axis=0)
+                for part in parts
+            ]
         )
 
     def _prefix(self, bars: AssetBars) -> int:

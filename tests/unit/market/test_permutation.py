@@ -66,7 +66,9 @@ def test_any_order_keeps_the_bars_and_the_last_close():
     np.testing.assert_allclose(turned["close"][:, -1], columns["close"][-1], rtol=1e-12)
     assert (turned["high"] >= np.maximum(turned["open"], turned["close"])).all()
     assert (turned["low"] <= np.minimum(turned["open"], turned["close"])).all()
-    before = np.concatenate([np.full((20, 1), columns["close"][6]), turned["close"][:, :-1]], axis=1)
+    before = np.concatenate(
+        [np.full((20, 1), columns["close"][6]), turned["close"][:, :-1]], axis=1
+    )
     for name in ("open", "high", "low", "close"):
         ratios = np.sort(turned[name] / before, axis=1)
         np.testing.assert_allclose(ratios, np.tile(np.sort(moves[name]), (20, 1)), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Policies against chance: what each order earns, what the p-value counts, and how often it errs."""
+"""Policies against chance: what each order earns, what a p-value counts, how often it errs."""
 
 import math
 from dataclasses import dataclass
@@ -89,7 +89,9 @@ def test_another_order_is_a_backtest_of_that_market(name):
                 if i is None or i == past:
                     continue
                 before = asset.columns["close"][i - 1]
-                bar = [close * asset.columns[x][i] / before for x in ("open", "high", "low", "close")]
+                bar = [
+                    close * asset.columns[x][i] / before for x in ("open", "high", "low", "close")
+                ]
                 rows.append([*bar, asset.columns["volume"][i]])
                 stamps.append(int(place))
                 close = bar[3]
@@ -215,7 +217,9 @@ def test_a_policy_counts_by_how_much_of_the_market_it_times():
 
 def test_equal_draws_and_saved_as_it_was():
     span = SPANS["missing bars"]
-    found = [against_chance(turns_of(span, 2), span, np.random.default_rng(4), LEVELS)[0] for _ in "ab"]
+    found = [
+        against_chance(turns_of(span, 2), span, np.random.default_rng(4), LEVELS)[0] for _ in "ab"
+    ]
     assert found[0] == found[1]
     assert Chance.from_json(found[0].to_json()) == found[0]
 
@@ -294,5 +298,3 @@ def test_an_edge_is_found():
         p.append(against_chance(turns_of(span, 2, feature=0), span, rng, (), most=99)[1])
     # The issue's own figure for these bars is 99%.
     assert (np.array(p) <= 0.05).mean() > 0.85
-
-
