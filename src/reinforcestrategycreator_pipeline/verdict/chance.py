@@ -131,7 +131,7 @@ def against_chance(
     most: int = DRAWS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Chance, float | None]:
-    """Hold policies against what they would have earned had their bars come in another order.
+    """Compare policies with themselves on the same bars in other orders.
 
     Parameters
     ----------
