@@ -218,6 +218,12 @@ class TestImportance:
         assert found == pytest.approx((h - 3) / 28)
         assert found > 0.5
 
+    def test_few_trials_make_fewer_groups(self):
+        """Two of three each, with the ranks 1 to 3 and 4 to 6: H = 27 / 7."""
+        values = [0.1, 0.2, 0.3, 7.0, 8.0, 9.0]
+        assert importance(self.ALPHA, values, values) == pytest.approx((27 / 7 - 1) / 4)
+        assert importance(("a", "b", "c"), ["a", "b", "c", "a", "b"], values[:5]) is None
+
     def test_noise_explains_nothing_and_one_extreme_value_neither(self):
         rng = np.random.default_rng(5)
         values, objectives = rng.uniform(0.0, 10.0, 200), rng.normal(size=200)
@@ -230,6 +236,7 @@ class TestImportance:
             ([], []),
             ([1.0], [1.0]),
             ([2.0, 2.0, 2.0], [1.0, 2.0, 3.0]),
+            ([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]),
             ([1.0, 2.0, 9.0], [1.0] * 3),
         ],
     )

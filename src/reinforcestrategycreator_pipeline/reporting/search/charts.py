@@ -57,7 +57,7 @@ def trial_map(data: SearchData, run_trial: int | None = None) -> list[Picture]:
     Parameters
     ----------
     data : SearchData
-        The search.
+        Data of the search.
     run_trial : int, optional
         Number of the trial whose configuration a run has.
     """

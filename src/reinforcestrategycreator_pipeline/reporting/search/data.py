@@ -25,7 +25,7 @@ STATES = ("complete", "pruned", "failed")
 
 @dataclass(frozen=True)
 class SearchData:
-    """What the pages show of a search.
+    """The content of a search, as the pages show it.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class SearchData:
 
     @cached_property
     def shares(self) -> dict[str, float | None]:
-        """How much the objective depends on each key, see `importance`; the largest first."""
+        """The share of the objective that each key explains, see `importance`; largest first."""
         ranked = [trial for trial in self.trials if trial.ranks]
         objectives = [trial.objective or 0.0 for trial in ranked]
         found = {
@@ -105,7 +105,7 @@ def best_of(trials: Iterable[FinishedTrial], maximizes: bool) -> FinishedTrial |
 
 
 def read_search(study_dir: Path) -> SearchData:
-    """Read what the pages show of a search.
+    """Read a search for its pages.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def render_study(data: SearchData, config_yaml: str) -> str:
     Parameters
     ----------
     data : SearchData
-        The search.
+        Data of the search.
     config_yaml : str
         Its resolved configuration, as YAML.
     """
