@@ -55,6 +55,31 @@ def facts(folder: Path) -> list[dict[str, Any]]:
     return [*({**trial, "seconds": 0} for trial in trials), *map(list, lines)]
 
 
+RUN = ("run", "-c", "search.yaml", "--run-id", "mine", "--engine", "inline")
+FEW = ("--set", "search.trials=3")
+
+
+def run_killed_and_resumed(
+    operations: Operations, folder: Path, whole: dict[str, Any], stop: int
+) -> None:
+    """Kill a run in its search, which has the first generation of the whole one; resume it."""
+    watch = operations.run(folder, *RUN, *FEW, stop=stop)
+    assert watch["code"] == -signal.SIGKILL
+    again = operations.run(folder, "run", "--resume", "mine", "--engine", "inline")
+    if again["code"] == 1:  # killed before there was a run
+        again = operations.run(folder, *RUN, *FEW)
+    assert again["code"] == 0, (watch["at"], again["err"])
+    store = folder / "runs"
+    [study] = (store / "studies").iterdir()
+    records = [json.loads((study / "trials" / str(n) / "trial.json").read_text()) for n in range(3)]
+    assert [{**trial, "seconds": 0} for trial in records] == whole["facts"][:3], watch["at"]
+    assert [t.number for t in read_trials(store / LOOKS)] == [0, 1, 2]
+    run = manifest(store / "mine")
+    best = max(records, key=lambda trial: trial["objectives"][-1])["number"]
+    assert (run["status"], run["trial"]) == ("complete", f"{study.name}/{best}")
+    assert (store / "latest").resolve() == (store / "mine").resolve()
+
+
 def tuning(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     program = "from reinforcestrategycreator_pipeline.cli import main; raise SystemExit(main())"
     return subprocess.Popen(
@@ -119,6 +144,23 @@ def test_a_search_that_is_killed_goes_on(
 ) -> None:
     stop = random.Random(time.strftime("%j")).randrange(whole["operations"])
     killed_and_resumed(operations, folder, whole, stop)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_in_its_search_goes_on_in_one_step(
+    operations: Operations, folder: Path, whole: dict[str, Any]
+) -> None:
+    """A third of the search's operations are in the first generation; the run itself has more."""
+    most = whole["operations"] // 3
+    for part in range(most if EVERY else 3):
+        stop = part
+        if not EVERY:
+            stop = random.Random(f"{time.strftime('%j')} {part}").randrange(most)
+        place = folder / str(stop)
+        place.mkdir(exist_ok=True)
+        (place / "search.yaml").write_text(SEARCH)
+        if not (place / "runs").exists():
+            run_killed_and_resumed(operations, place, whole, stop)
 
 
 @pytest.mark.slow
@@ -208,6 +250,29 @@ def test_ctrl_c_prints_the_command_that_goes_on(
     again = tuning(folder, "tune", "--resume", name, "--engine", "inline")
     again.communicate(timeout=120)
     assert facts(folder) == of_program
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_search_of_a_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = tuning(folder, *RUN)
+    assert process.stderr is not None
+    assert process.stderr.readline() == "run mine in runs/mine\n"
+    assert process.stderr.readline().startswith("search ")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = err.splitlines()[-1]
+    assert last == "error: interrupted in the search; continue with: rsc run --resume mine"
+    rsc = rsc_in(folder, monkeypatch, capsys)
+    assert "mine │ interrupted" in rsc("runs").out
+    said = rsc("run", "--resume", "mine", "--set", "seed=3")
+    assert (said.code, said.errors) == (
+        1,
+        ["error: the run 'mine' keeps the search with which it began, and all other keys until "
+         "that is complete. Continue it without changes, or start a new run."],
+    )  # fmt: skip
 
 
 def test_a_full_disk(folder: Path, of_program: list[dict[str, Any]]) -> None:

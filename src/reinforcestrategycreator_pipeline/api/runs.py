@@ -32,15 +32,17 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.fits import POLICY
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, RunOutcome
-from reinforcestrategycreator_pipeline.pipeline.search.space import trial_config
-from reinforcestrategycreator_pipeline.pipeline.search.studies import Search
-from reinforcestrategycreator_pipeline.pipeline.search.work import best_trial
+from reinforcestrategycreator_pipeline.pipeline.search.first import (
+    require_its_search,
+    search_first,
+)
+from reinforcestrategycreator_pipeline.pipeline.search.studies import Search, require_search
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
-from reinforcestrategycreator_pipeline.runs.folder import RUNS, check_free, command, find_run
+from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.runs.studies import find_trial, load_study
 from reinforcestrategycreator_pipeline.tracking.base import Tracker, track_all
@@ -94,7 +96,8 @@ def run(
     run_id : str, optional
         Name of the new run; the time by default.
     resume : str, optional
-        Continue this run: its id, a path, or ``"latest"``. It keeps its configuration; with
+        Continue this run: its id, a path, or ``"latest"``. A run that begins with a search goes on
+        with that, too. It keeps its configuration; with
         `seed`, `bars` or `overrides`, only the stages that depend on what changed run again.
     restart : str, optional
         With `resume`: run this stage from its beginning, without its checkpoints.
@@ -129,7 +132,6 @@ def run(
     chosen = None if engine is None else ENGINES.build(engine)
     console, runs_dir = progress_console(progress), Path(store)
     runner = partial(_runner, chosen, console)
-    search = Search(console, chosen)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and quick:
@@ -146,7 +148,7 @@ def run(
         study_dir, number = find_trial(runs_dir, from_trial)
         with opened(study_dir, trust) as complete:
             warn_of_kernel(complete)
-            found = search.repeat(study_dir, number, complete)
+            found = Search(console, chosen).repeat(study_dir, number, complete)
             outcome = _run_trial(runner, study_dir, number, found, runs_dir, run_id)
         return Run(outcome.run_dir, outcome.unchanged, trust)
     with resolved(config, arguments, overrides, store, resume, trust) as complete:
@@ -156,23 +158,21 @@ def run(
         if quick and hasattr(complete.strategy, "quick"):
             complete = replace(complete, strategy=complete.strategy.quick())
         if resume is not None:
-            outcome = runner(complete).resume(find_run(runs_dir, str(resume)), complete, restart)
-        elif complete.search is not None:
-            if run_id is not None:
-                check_free(runs_dir, run_id)
-            study_dir = search.start(complete, runs_dir, folder)
-            best = best_trial(study_dir, complete.search)
-            found = trial_config(to_plain(complete), best.parameters)
-            outcome = _run_trial(runner, study_dir, best.number, found, runs_dir, run_id)
+            run_dir = find_run(runs_dir, str(resume))
+            require_its_search(complete, load_manifest(run_dir))
+            outcome = runner(complete).resume(run_dir, complete, restart)
         else:
             outcome = runner(complete).start(complete, runs_dir, run_id, folder)
     return Run(outcome.run_dir, outcome.unchanged, trust)
 
 
 def _runner(engine: Any, console: Any, config: RunConfig) -> Runner:
-    """Return the runner of a configuration, whose trackers it calls at the end."""
-    at_end = partial(_finish, trackers=config.tracking, console=console)
-    return Runner(build_stages(engine), ARTIFACTS, console, at_end)
+    """Return the runner of a configuration, which searches first and calls trackers at the end."""
+    at_end, choose = partial(_finish, trackers=config.tracking, console=console), None
+    if config.search is not None:
+        require_search(config)
+        choose = partial(search_first, Search(console, engine, of_run=True))
+    return Runner(build_stages(engine), ARTIFACTS, console, at_end, choose)
 
 
 def _finish(run_dir: Path, trackers: Sequence[Tracker], console: Any) -> None:

@@ -80,6 +80,9 @@ class Runner:
         Console for progress.
     at_end : callable, optional
         Called with the run's folder after the last stage, before the run is complete.
+    choose : callable, optional
+        ``choose(run_dir, manifest, config)``, called before the first stage; returns the
+        configuration that the stages have. What it changes in the manifest is written with that.
     """
 
     def __init__(
@@ -88,9 +91,10 @@ class Runner:
         artifacts: Mapping[str, str],
         console: Any,
         at_end: Callable[[Path], None] | None = None,
+        choose: Callable[[Path, Manifest, Any], Any] | None = None,
     ) -> None:
         check_wiring(stages, artifacts)
-        self._at_end = at_end
+        self._at_end, self._choose = at_end, choose
         self._stages = tuple(stages)
         self._artifacts = dict(artifacts)
         self._console = console
@@ -217,6 +221,10 @@ class Runner:
                     soft_wrap=True,
                 )
                 log.info("run", run_id=manifest.run_id, resumed=bool(manifest.resumed))
+                if self._choose is not None:
+                    where = "in the search"
+                    config = self._choose(run_dir, manifest, config)
+                    self._configure(run_dir, manifest, config)
                 run = RunInHand(config, run_dir, manifest, self._artifacts, log, self._console)
                 for current in self._stages:
                     where = f"in stage {current.name}"

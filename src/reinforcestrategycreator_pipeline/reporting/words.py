@@ -93,13 +93,6 @@ def hold_note(found: Excess | None) -> str:
     )
 
 
-WINDOWS_NOTE = (
-    "Each window's policy learned only from bars before those that judge it; the account goes on "
-    "from one window to the next. The deployed policy has learned from all bars, and none of this "
-    "report judges it."
-)
-
-
 def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float, windows: int) -> str:
     what = f"{spelled(windows)} windows of one history".capitalize()
     what = "One test split" if windows <= 1 else what

@@ -117,6 +117,8 @@ class Manifest:
     trial : str
         Name of the trial whose configuration the run has, ``STUDY/NUMBER``; empty if a search did
         not choose it.
+    study : str
+        Name of the search with which the run began; empty if it began with none.
     """
 
     run_id: str
@@ -132,6 +134,7 @@ class Manifest:
     folder: str = ""
     config_files: list[str] = field(default_factory=list)
     trial: str = ""
+    study: str = ""
 
     def save(self, run_dir: Path) -> None:
         """Write the manifest into the run's folder, sealed, atomically."""

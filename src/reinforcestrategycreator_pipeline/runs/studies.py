@@ -34,6 +34,7 @@ JOURNAL = "journal.log"
 """The finished trials, for Optuna's tools."""
 GENERATIONS, MARKETS, TRIALS = "generations", "markets", "trials"
 """Folders of the parameters, by generation; of features and windows; and of the trials."""
+STUDY_REPORT = "report.html"
 FORMAT = 1
 
 
@@ -104,8 +105,15 @@ def load_study(study_dir: Path) -> StudyRecord:
 
 
 @contextmanager
-def new_study(runs_dir: Path) -> Iterator[Path]:
+def new_study(runs_dir: Path, name: str | None = None) -> Iterator[Path]:
     """Create the folder of a new study and lock it.
+
+    Parameters
+    ----------
+    runs_dir : Path
+        Folder of the run store.
+    name : str, optional
+        Name of the study; by default, the time and a random suffix.
 
     Raises
     ------
@@ -115,7 +123,7 @@ def new_study(runs_dir: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         with store_locked(runs_dir):
             _sweep(runs_dir / STUDIES)
-            study_dir = runs_dir / STUDIES / new_run_id()
+            study_dir = runs_dir / STUDIES / (name or new_run_id())
             try:
                 study_dir.mkdir(parents=True)
             except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -16,10 +17,10 @@ import pytest
 
 import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline.errors import ConfigError, Interrupted, RunError
+from reinforcestrategycreator_pipeline.experiments.trials import FinishedTrial, better
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.pipeline.search import trials as trial_jobs
 from reinforcestrategycreator_pipeline.pipeline.search import work
-from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial, better
 from reinforcestrategycreator_pipeline.runs.folder import list_runs
 from reinforcestrategycreator_pipeline.verdict.looks import LOOKS, count_looks, read_trials
 
@@ -120,6 +121,13 @@ class TestStudy:
     def test_nothing_of_a_finished_trial_is_kept_but_its_returns(self, whole):
         kept = {p.name for p in (whole.folder / "trials").rglob("*") if p.is_file()}
         assert kept == {"trial.json", "returns.parquet"}
+
+    def test_it_has_a_page(self, whole):
+        page = (whole.folder / "report.html").read_text("utf-8")
+        assert f"<title>Search {whole.id}</title>" in page
+        assert (
+            page.count('data-chart="search-') == 5
+        )  # two keys, both together, in order, inner windows
 
     def test_features_are_computed_once(self, whole):
         assert len(list((whole.folder / "markets").iterdir())) <= 5
@@ -335,6 +343,13 @@ class TestRepeat:
         assert "12 configurations were tried by a search" in (
             run.folder / "evaluation" / "report.md"
         ).read_text(encoding="utf-8")
+        page = (run.folder / "evaluation" / "report.html").read_text("utf-8")
+        [link] = re.findall(r'<a href="(\.\.[^"]*)"', page)
+        assert (
+            (run.folder / "evaluation" / link)
+            .resolve()
+            .samefile(store / "studies" / whole.id / "report.html")
+        )
         assert not [p for p in (store / "studies" / whole.id).iterdir() if p.name[0] == "." and
                     p.suffix == ".tmp"]  # fmt: skip
 
@@ -397,6 +412,36 @@ def test_run_searches_and_runs_the_best(tmp_path):
     with pytest.raises(RunError, match="the run 'mine' already exists"):
         rsc.run(small(trials=3), store=tmp_path, progress=False, run_id="mine")
     assert len(list((tmp_path / "studies").iterdir())) == 1  # it was said before the search
+
+
+def test_a_run_goes_on_with_its_search_that_was_extended_meanwhile(tmp_path, monkeypatch):
+    """Ctrl-C in the search; its trials are finished, and one more; then the run goes on."""
+    config = small(trials=2, folds=1, space={"strategy.alpha": [0.1, 1.0, 10.0, 100.0]})
+    options: dict[str, Any] = {"store": tmp_path, "progress": False, "engine": "inline"}
+    fit, calls = trial_jobs.FitJob.run, []
+
+    def stops(self, report):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        fit(self, report)
+
+    monkeypatch.setattr(trial_jobs.FitJob, "run", stops)
+    with pytest.raises(Interrupted, match=r"^interrupted in the search; .* rsc run --resume mine"):
+        rsc.run(config, run_id="mine", **options)
+    found = rsc.Run.open("mine", tmp_path)
+    assert (found.manifest.status, found.manifest.trial) == ("interrupted", "")
+    study = tune(tmp_path, resume=found.manifest.study, trials=3)
+    assert list(study.trials.index) == [0, 1, 2]
+    run = rsc.run(resume="mine", **options)
+    assert run.manifest.status == "complete"
+    assert run.manifest.trial == study.name_of(study.best.number)
+    assert run.config == study.config_of(study.best.number)
+    assert len(lines(study)) == 3
+    again = rsc.run(resume="mine", overrides={"evaluation.random_draws": 6}, **options)
+    assert again.unchanged == ("data_ingestion", "feature_engineering", "training")
+    with pytest.raises(RunError, match="'mine' keeps the search with which it began"):
+        rsc.run(resume="mine", overrides={"search.space.strategy.alpha": [1.0, 2.0]}, **options)
 
 
 class TestFailures:

@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.errors import (
 from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import require_optuna
+from reinforcestrategycreator_pipeline.experiments.trials import FinishedTrial
 from reinforcestrategycreator_pipeline.interrupts import raised_interrupts
 from reinforcestrategycreator_pipeline.kernels import one_thread
 from reinforcestrategycreator_pipeline.market.bars import MarketData, write_bars
@@ -30,9 +31,9 @@ from reinforcestrategycreator_pipeline.market.windows import windows_of
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import module_folders
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
-from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial
 from reinforcestrategycreator_pipeline.pipeline.search.space import check_space, trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.trials import TrialJob
 from reinforcestrategycreator_pipeline.pipeline.search.work import (
@@ -66,12 +67,20 @@ class Search:
         Console for progress.
     engine : Engine, optional
         Engine of the trials; by default the fastest of this machine. The results are the same.
+    of_run : bool
+        Whether the search is part of a run, which then says how to go on after an interruption.
     """
 
-    def __init__(self, console: Any, engine: Engine | None = None) -> None:
-        self._console, self._engine = console, engine
+    def __init__(self, console: Any, engine: Engine | None = None, of_run: bool = False) -> None:
+        self._console, self._engine, self._of_run = console, engine, of_run
 
-    def start(self, config: RunConfig, runs_dir: Path, folder: Path | None = None) -> Path:
+    def start(
+        self,
+        config: RunConfig,
+        runs_dir: Path,
+        folder: Path | None = None,
+        name: str | None = None,
+    ) -> Path:
         """Create a study, run all trials, and return its folder.
 
         Parameters
@@ -82,15 +91,16 @@ class Search:
             Folder of the run store.
         folder : Path, optional
             Folder of the configuration file.
+        name : str, optional
+            Name of the study; by default, the time and a random suffix.
 
         Raises
         ------
         RscError
             If the search cannot go on; `Interrupted` after Ctrl-C or SIGTERM.
         """
-        require_optuna()
-        check_space(config)
-        with new_study(runs_dir) as study_dir:
+        require_search(config)
+        with new_study(runs_dir, name) as study_dir:
             record = StudyRecord(study_dir.name, __version__, jsonable(to_plain(config)))
             record.created = now()
             record.folder = str(folder.resolve()) if folder else ""
@@ -203,7 +213,9 @@ class Search:
 
     def _work(self, study_dir: Path, record: StudyRecord, config: RunConfig) -> None:
         """Run what is missing of a study, whose record says how that ended."""
-        with open_log(study_dir, self._warn) as log, raised_interrupts(), one_thread():
+        # The log of a run says what it hears itself.
+        say = None if self._of_run else self._warn
+        with open_log(study_dir, say) as log, raised_interrupts(), one_thread():
             try:
                 record.package_version, record.environment = __version__, describe()
                 record.status = "running"
@@ -214,9 +226,18 @@ class Search:
                     StudyWork(study_dir, record, config, self._engine, bars, log).run()
                 record.status = "complete"
                 record.save(study_dir)
+                self._page(study_dir, config)
                 log.info("search complete")
             except BaseException as error:
-                raise self._ended(error, study_dir, record, log) from error
+                ended = self._ended(error, study_dir, record, log)
+                if ended is error:
+                    raise  # with its own cause
+                raise ended from error
+
+    def _page(self, study_dir: Path, config: RunConfig) -> None:
+        from reinforcestrategycreator_pipeline.reporting.search.page import write_study_page
+
+        write_study_page(study_dir, config_to_yaml(config))
 
     def _ingest(self, study_dir: Path, record: StudyRecord, config: RunConfig, log: RunLog) -> None:
         """Load the data, and keep the bars before the first test bar; trials see no others."""
@@ -241,8 +262,11 @@ class Search:
         resume = command(study_dir, "tune", "--resume", study_dir.name)
         record.status, ended = "failed", error
         if isinstance(error, (KeyboardInterrupt, Interrupted)):
-            said = f" ({error})" if str(error) else ""
             record.status = "interrupted"
+        if self._of_run:
+            pass
+        elif record.status == "interrupted":
+            said = f" ({error})" if str(error) else ""
             ended = Interrupted(f"the search was interrupted{said}; continue with: {resume}")
         elif (full := files.full_disk(error)) is not None:
             said = str(error) if isinstance(error, RscError) else f"the search: {full.strerror}"
@@ -250,7 +274,7 @@ class Search:
         # A full disk blocks log and record, but the user still gets the message.
         with contextlib.suppress(OSError, RunError):
             expected = isinstance(error, (RscError, OSError, KeyboardInterrupt))
-            log.error(str(ended), raised=None if expected else error)
+            log.error(str(ended) or "interrupted", raised=None if expected else error)
             record.save(study_dir)
         return ended
 
@@ -259,6 +283,18 @@ class Search:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def require_search(config: RunConfig) -> None:
+    """Require what a search needs before it begins: Optuna, and a space that can be searched.
+
+    Raises
+    ------
+    ConfigError
+        If Optuna is not installed, or if a key or value of the space is wrong.
+    """
+    require_optuna()
+    check_space(config)
 
 
 def with_trials(config: RunConfig, trials: int) -> RunConfig:
