@@ -15,12 +15,16 @@ from reinforcestrategycreator_pipeline.api.opened import opened
 from reinforcestrategycreator_pipeline.api.runs import arguments_of, resolved, warn_of_kernel
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
+from reinforcestrategycreator_pipeline.experiments.trials import (
+    FinishedTrial,
+    finished_trials,
+    trial_dir,
+)
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial, trial_dir
 from reinforcestrategycreator_pipeline.pipeline.search.space import trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.studies import Search, with_trials
 from reinforcestrategycreator_pipeline.pipeline.search.trials import RETURNS, read_returns
-from reinforcestrategycreator_pipeline.pipeline.search.work import best_trial, finished_trials
+from reinforcestrategycreator_pipeline.pipeline.search.work import best_trial
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
 from reinforcestrategycreator_pipeline.runs.studies import (
     StudyRecord,

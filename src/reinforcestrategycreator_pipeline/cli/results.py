@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML, REPORT_MD
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest
+from reinforcestrategycreator_pipeline.runs.studies import STUDY_REPORT
 
 
 def show_results(
@@ -79,6 +80,8 @@ def show_study(console: Console, study: Any) -> None:
         lines.append(("run it", study.run_command(int(rows[0]["trial"]))))
     else:
         lines.append(("best", "none: the objective of no trial is defined"))
+    if (study.folder / STUDY_REPORT).is_file():
+        lines.append(("report", str(study.folder / STUDY_REPORT)))
     for label, text in lines:
         console.print(Text.assemble((f"{label:<10}", "bold"), text), soft_wrap=True)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.confidence import confidence_note, says
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
@@ -46,7 +46,7 @@ class Contents:
     tiles: list[Tile]
     assets: list[AssetContents]
     overview: tuple[list[str], list[tuple[str, list[tables.Cell]]]]
-    windows: list[tables.WindowRow]
+    windows: list[windows.WindowRow]
     strategies: Rows
     facts: Rows
     provenance: Rows
@@ -79,7 +79,7 @@ def contents(data: ReportData) -> Contents:
         tiles=tiles(data),
         assets=assets,
         overview=tables.overview(data),
-        windows=tables.window_rows(data),
+        windows=windows.window_rows(data),
         strategies=[(name, note) for name, note in notes if note],
         facts=tables.run_facts(data),
         provenance=tables.facts(data.provenance),

@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.base import MetricInf
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import nearest
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
+from reinforcestrategycreator_pipeline.reporting.search.data import SearchData
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import Looked
 
@@ -54,12 +55,15 @@ class WindowFacts:
         Sentence that its policy is a fallback; empty if it is none.
     screening : Screening or None
         What a screening of the features found, if there was one.
+    agents : int or None
+        Number of agents that were trained; None if the strategy has no agents.
     """
 
     fitted: tuple[pd.Timestamp, pd.Timestamp]
     judged: tuple[pd.Timestamp, pd.Timestamp]
     fallback: str = ""
     screening: Screening | None = None
+    agents: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +126,10 @@ class ReportData:
         Duration of each completed stage, in seconds.
     looks : Looked or None
         How often the test bars were evaluated, if a store knows.
+    trial : str
+        Name of the trial whose configuration the run has, ``STUDY/NUMBER``; empty if it has none.
+    search : SearchData or None
+        The search of that trial, if its folder can be read.
     """
 
     run_id: str
@@ -151,6 +159,8 @@ class ReportData:
     best_step: int | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     looks: Looked | None = None
+    trial: str = ""
+    search: SearchData | None = None
 
     def __post_init__(self) -> None:
         if not self.results:
@@ -167,6 +177,11 @@ class ReportData:
     def walks(self) -> bool:
         """Whether several windows judge the strategy, and another policy is deployed."""
         return len(self.windows) > 1
+
+    @property
+    def trial_number(self) -> int | None:
+        """The number of the trial whose configuration the run has; None if it has none."""
+        return int(self.trial.rpartition("/")[2]) if self.trial else None
 
     @property
     def policy(self) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -13,10 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
-from reinforcestrategycreator_pipeline.reporting.words import WINDOWS_NOTE
+from reinforcestrategycreator_pipeline.reporting.search.charts import figures_of, trial_map
+from reinforcestrategycreator_pipeline.reporting.search.words import (
+    MAP_NOTE,
+    search_link,
+    search_note,
+)
 
 # The strongest tint of the monthly table stands for these returns.
 _FULL_HEAT = {"month": 0.12, "year": 0.40}
@@ -39,27 +45,50 @@ def render_html(page: Contents) -> str:
     str
         The page, about 5 MB, nearly all of it Plotly's script.
     """
+    charts, data = draw_charts(page.data), page.data
+    pictures = trial_map(data.search, data.trial_number) if data.search else []
+    payload = charts.payload
+    return render_page(
+        "template.html.j2",
+        {**payload, "run": {**payload["run"], **figures_of(pictures)}},
+        page=page,
+        data=data,
+        decision=data.judgement.decision,
+        assets=page.assets,
+        sections=charts.sections,
+        months=tables.MONTHS,
+        window_columns=windows.columns(data),
+        window_table_note=windows.note(data),
+        windows_note=windows.WINDOWS_NOTE,
+        full_heat=_FULL_HEAT,
+        search_note=search_note(data.trial, data.search),
+        search_link=search_link(data.trial),
+        pictures=pictures,
+        map_note=MAP_NOTE,
+    )
+
+
+def render_page(template: str, payload: Mapping[str, Any], **values: Any) -> str:
+    """Return a page that loads no other resource; see `render_html`.
+
+    Parameters
+    ----------
+    template : str
+        Name of a template that extends ``base.html.j2``.
+    payload : mapping
+        Data for the page's script: ``times``, ``assets`` and ``run``, see `DrawnCharts`.
+    **values
+        Values for the template.
+    """
     plotly, script = get_plotlyjs(), _source("report.js")
-    charts = draw_charts(page.data)
-    return (
-        _environment()
-        .get_template("template.html.j2")
-        .render(
-            page=page,
-            data=page.data,
-            decision=page.data.judgement.decision,
-            assets=page.assets,
-            sections=charts.sections,
-            months=tables.MONTHS,
-            window_figures=tables.WINDOW_FIGURES,
-            windows_note=WINDOWS_NOTE,
-            full_heat=_FULL_HEAT,
-            style=Markup(_source("report.css")),
-            plotly=Markup(plotly),
-            script=Markup(script),
-            payload=script_json(charts.payload),
-            script_hashes=Markup(f"'{_csp_hash(plotly)}' '{_csp_hash(script)}'"),
-        )
+    page = _environment().get_template(template)
+    return page.render(
+        **values,
+        style=Markup(_source("report.css")),
+        plotly=Markup(plotly),
+        script=Markup(script),
+        payload=script_json(payload),
+        script_hashes=Markup(f"'{_csp_hash(plotly)}' '{_csp_hash(script)}'"),
     )
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.search.words import (
+    search_link,
+    search_note,
+    trial_rows,
+)
 from reinforcestrategycreator_pipeline.reporting.words import (
     STAGES_NOTE,
-    WINDOWS_NOTE,
     floor_note,
     screening_note,
 )
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 
+_TRIALS_SHOWN = 5
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -43,14 +48,19 @@ def render_markdown(page: Contents) -> str:
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
         parts += [f"## {plain(data.policy)} by asset", table(["Asset", *columns], rows)]
     if page.windows:
-        rows = [[w.number, w.fitted, w.judged, w.bars, *w.figures, w.policy] for w in page.windows]
-        heading = ["Window", "Fitted on", "Judged on", "Bars", *tables.WINDOW_FIGURES, "Policy"]
-        parts += ["## Windows", WINDOWS_NOTE, table(heading, rows)]
+        rows = [
+            [w.number, w.fitted, w.judged, w.bars, *w.figures, w.policy, *w.agents]
+            for w in page.windows
+        ]
+        heading = ["Window", "Fitted on", "Judged on", "Bars", *windows.columns(data)]
+        parts += ["## Windows", windows.note(data), table(heading, rows)]
     parts += ["## Monthly returns", _months(page.assets[0].months)]
     if page.assets[0].says:
         notes = [f"- {plain(asset.name)}: {plain(asset.confidence)}" for asset in page.assets]
         parts += ["## Confidence", "\n".join(notes)]
     parts += ["## Training", _training(data), _agreement(data)]
+    if data.trial:
+        parts += ["## The search", _search(data)]
     parts += ["## Run", table(["Item", "Value"], page.facts)]
     parts += ["## Data", "\n".join(f"- {plain(note)}" for note in data.notes) or "No notes."]
     if page.provenance:
@@ -112,6 +122,20 @@ def _training(data: ReportData) -> str:
     if data.stages:
         text += f" {STAGES_NOTE}"
     return f"{text} {plain(floor_note(data.loss_floor))}"
+
+
+def _search(data: ReportData) -> str:
+    """Return the search of the run's trial in a sentence, and its best trials."""
+    note = plain(search_note(data.trial, data.search))
+    if data.search is None:
+        return note
+    heading = ["Trial", data.search.metric.label, *data.search.search.space]
+    rows = [
+        [str(row.number), row.objective, *row.parameters]
+        for row in trial_rows(data.search, _TRIALS_SHOWN)
+    ]
+    link = f"[The report of the search]({search_link(data.trial)}) has every trial."
+    return f"{note} {link}\n\n{table(heading, rows)}"
 
 
 def _agreement(data: ReportData) -> str:

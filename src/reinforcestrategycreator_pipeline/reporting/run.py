@@ -12,11 +12,12 @@ import pandas as pd
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
-from reinforcestrategycreator_pipeline.errors import RunError
+from reinforcestrategycreator_pipeline.errors import RscError, RunError
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import Windows
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, WindowFacts
+from reinforcestrategycreator_pipeline.reporting.search.data import SearchData, read_search
 from reinforcestrategycreator_pipeline.runs.artifacts import (
     ARTIFACTS,
     CONFIG,
@@ -25,6 +26,7 @@ from reinforcestrategycreator_pipeline.runs.artifacts import (
 )
 from reinforcestrategycreator_pipeline.runs.folder import resume_command
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
+from reinforcestrategycreator_pipeline.runs.studies import find_trial
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
@@ -86,6 +88,8 @@ def read_run(run_dir: Path) -> ReportData:
         screening=_screening(training),
         best_step=None if training.get("fallback") else training.get("best_step"),
         looks=count_looks(run_dir),
+        trial=manifest.trial,
+        search=_search(run_dir, manifest.trial),
         stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
     )
 
@@ -112,9 +116,20 @@ def _windows(windows: Windows, fits: Path) -> list[WindowFacts]:
                 (test.start, test.end),
                 str(summary.get("fallback", "")),
                 _screening(summary),
+                summary.get("agents"),
             )
         )
     return found
+
+
+def _search(run_dir: Path, trial: str) -> SearchData | None:
+    """Return the search of a run's trial; None if there is none, or its folder is not here."""
+    if not trial:
+        return None
+    try:
+        return read_search(find_trial(run_dir.parent, trial)[0])
+    except RscError:  # the report of the run stands without it, and says that it is missing
+        return None
 
 
 def _screening(training: dict[str, Any]) -> Screening | None:

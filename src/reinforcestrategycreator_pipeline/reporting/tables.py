@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import (
     StrategyResult,
 )
 from reinforcestrategycreator_pipeline.reporting.confidence import TERMS, says, z_of
-from reinforcestrategycreator_pipeline.reporting.data import ReportData, WindowFacts, stamp_texts
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.reporting.words import portfolio_note
 
 TRADES_SHOWN = 100
@@ -165,67 +164,6 @@ def shown_trades(result: StrategyResult, limit: int = TRADES_SHOWN) -> list[dict
     for name in ("entry_time", "exit_time"):
         columns[name] = stamp_texts(pd.DatetimeIndex(trades[name]), result.timestamps)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-class WindowRow(NamedTuple):
-    """One window of a walk forward, on the portfolio: formatted texts, and what the policy is."""
-
-    number: str
-    fitted: str
-    judged: str
-    bars: str
-    figures: tuple[str, ...]
-    policy: str
-
-
-WINDOW_FIGURES = ("Return", "Sharpe ratio", "Buy and hold", "Trades")
-
-
-def window_rows(data: ReportData) -> list[WindowRow]:
-    """Return the result of each window; nothing if there is only one.
-
-    A window's account begins with the equity at its first close, and ends with that at the first
-    close of the next window: the returns of all windows compound to that of the whole.
-    """
-    if not data.walks:
-        return []
-    asset = data.assets[0]
-    results = data.results[asset]
-    own, hold = results[data.policy], results.get(BUY_AND_HOLD)
-    starts = own.timestamps.searchsorted(pd.DatetimeIndex([w.judged[0] for w in data.windows]))
-    ends = [*starts[1:].tolist(), len(own.equity) - 1]
-    rows = []
-    for number, (window, start, end) in enumerate(
-        zip(data.windows, starts.tolist(), ends, strict=True), 1
-    ):
-        part = slice(start, end + 1)
-        returns = np.diff(own.equity[part]) / own.equity[part][:-1]
-        sd = returns.std(ddof=1) if len(returns) > 1 else 0.0
-        periods = data.judgement.periods_per_year[asset]
-        sharpe = f"{returns.mean() / sd * math.sqrt(periods):.2f}" if sd > 0 else "—"
-        inside = own.timestamps[start], own.timestamps[end]
-        entered = pd.DatetimeIndex(own.trades["entry_time"])
-        count = int(((entered > inside[0]) & (entered <= inside[1])).sum())
-        held = "—" if hold is None else f"{hold.equity[end] / hold.equity[start] - 1.0:+.1%}"
-        figures = (f"{own.equity[end] / own.equity[start] - 1.0:+.1%}", sharpe, held, f"{count:,}")
-        texts = [
-            stamp_texts(pd.DatetimeIndex(x), own.timestamps) for x in (window.fitted, window.judged)
-        ]
-        fitted, judged = (f"{a} to {b}" for a, b in texts)
-        rows.append(
-            WindowRow(str(number), fitted, judged, f"{end - start:,}", figures, _kind(window))
-        )
-    return rows
-
-
-def _kind(window: WindowFacts) -> str:
-    """Return what the policy of a window is, in a few words."""
-    if window.fallback:
-        return "fallback"
-    if window.screening is None:
-        return "learned"
-    used = window.screening.used
-    return f"reads {len(used)} of {len(window.screening.agreement)} features"
 
 
 def facts(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

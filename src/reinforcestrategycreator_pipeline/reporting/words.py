@@ -96,13 +96,6 @@ def hold_note(found: Excess | None) -> str:
     )
 
 
-WINDOWS_NOTE = (
-    "Each window's policy learned only from bars before those that judge it; the account goes on "
-    "from one window to the next. The deployed policy has learned from all bars, and none of this "
-    "report judges it."
-)
-
-
 def chance_note(found: Chance) -> str:
     """Say what the test against chance did, and what it assumes."""
     moved = sum(window.weight > 0.0 for window in found.windows)

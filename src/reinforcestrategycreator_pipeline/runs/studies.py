@@ -34,6 +34,7 @@ JOURNAL = "journal.log"
 """The finished trials, for Optuna's tools."""
 GENERATIONS, MARKETS, TRIALS = "generations", "markets", "trials"
 """Folders of the parameters, by generation; of features and windows; and of the trials."""
+STUDY_REPORT = "report.html"
 FORMAT = 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -16,10 +17,10 @@ import pytest
 
 import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline.errors import ConfigError, Interrupted, RunError
+from reinforcestrategycreator_pipeline.experiments.trials import FinishedTrial, better
 from reinforcestrategycreator_pipeline.market.sources.catalog import build_source
 from reinforcestrategycreator_pipeline.pipeline.search import trials as trial_jobs
 from reinforcestrategycreator_pipeline.pipeline.search import work
-from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial, better
 from reinforcestrategycreator_pipeline.runs.folder import list_runs
 from reinforcestrategycreator_pipeline.verdict.looks import LOOKS, count_looks, read_trials
 
@@ -120,6 +121,13 @@ class TestStudy:
     def test_nothing_of_a_finished_trial_is_kept_but_its_returns(self, whole):
         kept = {p.name for p in (whole.folder / "trials").rglob("*") if p.is_file()}
         assert kept == {"trial.json", "returns.parquet"}
+
+    def test_it_has_a_page(self, whole):
+        page = (whole.folder / "report.html").read_text("utf-8")
+        assert f"<title>Search {whole.id}</title>" in page
+        assert (
+            page.count('data-chart="search-') == 5
+        )  # two keys, both together, in order, inner windows
 
     def test_features_are_computed_once(self, whole):
         assert len(list((whole.folder / "markets").iterdir())) <= 5
@@ -335,6 +343,13 @@ class TestRepeat:
         assert "12 configurations were tried by a search" in (
             run.folder / "evaluation" / "report.md"
         ).read_text(encoding="utf-8")
+        page = (run.folder / "evaluation" / "report.html").read_text("utf-8")
+        [link] = re.findall(r'<a href="(\.\.[^"]*)"', page)
+        assert (
+            (run.folder / "evaluation" / link)
+            .resolve()
+            .samefile(store / "studies" / whole.id / "report.html")
+        )
         assert not [p for p in (store / "studies" / whole.id).iterdir() if p.name[0] == "." and
                     p.suffix == ".tmp"]  # fmt: skip
 

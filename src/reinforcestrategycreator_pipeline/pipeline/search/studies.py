@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.errors import (
 from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import require_optuna
+from reinforcestrategycreator_pipeline.experiments.trials import FinishedTrial
 from reinforcestrategycreator_pipeline.interrupts import raised_interrupts
 from reinforcestrategycreator_pipeline.kernels import one_thread
 from reinforcestrategycreator_pipeline.market.bars import MarketData, write_bars
@@ -30,9 +31,9 @@ from reinforcestrategycreator_pipeline.market.windows import windows_of
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import module_folders
+from reinforcestrategycreator_pipeline.pipeline.config.writing import config_to_yaml
 from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
-from reinforcestrategycreator_pipeline.pipeline.search.records import FinishedTrial
 from reinforcestrategycreator_pipeline.pipeline.search.space import check_space, trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.trials import TrialJob
 from reinforcestrategycreator_pipeline.pipeline.search.work import (
@@ -225,12 +226,18 @@ class Search:
                     StudyWork(study_dir, record, config, self._engine, bars, log).run()
                 record.status = "complete"
                 record.save(study_dir)
+                self._page(study_dir, config)
                 log.info("search complete")
             except BaseException as error:
                 ended = self._ended(error, study_dir, record, log)
                 if ended is error:
                     raise  # with its own cause
                 raise ended from error
+
+    def _page(self, study_dir: Path, config: RunConfig) -> None:
+        from reinforcestrategycreator_pipeline.reporting.search.page import write_study_page
+
+        write_study_page(study_dir, config_to_yaml(config))
 
     def _ingest(self, study_dir: Path, record: StudyRecord, config: RunConfig, log: RunLog) -> None:
         """Load the data, and keep the bars before the first test bar; trials see no others."""

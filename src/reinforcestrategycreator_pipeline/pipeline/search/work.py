@@ -9,7 +9,7 @@ generation, from the earlier generations: it does not depend on how many jobs ru
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,17 @@ from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import Proposer
 from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
+from reinforcestrategycreator_pipeline.experiments.trials import (
+    FinishedTrial,
+    better,
+    finished_trials,
+    trial_dir,
+)
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
-from reinforcestrategycreator_pipeline.pipeline.search.records import (
-    FinishedTrial,
-    better,
-    trial_dir,
-)
 from reinforcestrategycreator_pipeline.pipeline.search.space import inner_split, trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.trials import (
     FITS,
@@ -298,13 +299,6 @@ def trial_job(
     """Return the job of a trial up to an inner window."""
     folder = trial_dir(study_dir, number)
     return TrialJob(f"trial {number}", config, market.paths, folder, windows, metric)
-
-
-def finished_trials(study_dir: Path, most: int) -> Iterator[FinishedTrial]:
-    """Yield the finished trials of a study, whose numbers are below `most`, in order."""
-    for number in range(most):
-        if (trial := FinishedTrial.read(study_dir, number)) is not None:
-            yield trial
 
 
 def best_trial(study_dir: Path, search: SearchConfig) -> FinishedTrial:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,13 @@ class FinishedTrial:
 def trial_dir(study_dir: Path, number: int) -> Path:
     """Return the folder of a trial."""
     return study_dir / TRIALS / str(number)
+
+
+def finished_trials(study_dir: Path, most: int) -> Iterator[FinishedTrial]:
+    """Yield the finished trials of a study, whose numbers are below `most`, in order."""
+    for number in range(most):
+        if (trial := FinishedTrial.read(study_dir, number)) is not None:
+            yield trial
 
 
 def better(a: FinishedTrial, b: FinishedTrial | None, maximizes: bool) -> FinishedTrial | None:
