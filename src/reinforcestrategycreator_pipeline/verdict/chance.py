@@ -22,6 +22,7 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
+from reinforcestrategycreator_pipeline.statistics.combine import permutation_p, stouffer
 from reinforcestrategycreator_pipeline.statistics.stepdown import adjusted_p_values
 from reinforcestrategycreator_pipeline.verdict.permuted import Entered, PermutedWindow
 
@@ -198,10 +199,8 @@ def _studentized(chance: Chance, own: F64, drawn: Annotated[F64, "w d"]) -> Anno
 
 
 def _combined(windows: list[PermutedWindow], own: F64, drawn: Annotated[F64, "w d"]) -> Chance:
-    draws, found = drawn.shape[1], []
+    found = []
     for window, growth, others in zip(windows, own.tolist(), drawn, strict=True):
-        above = int((others > growth + _SAME).sum())
-        same = int((np.abs(others - growth) <= _SAME).sum())
         sd = float(others.std(ddof=1))
         usual = window.volatility / math.sqrt(len(window.times))
         ends = [np.datetime_as_string(t.astype("M8[ns]"), "s") + "Z" for t in window.times[[0, -1]]]
@@ -212,14 +211,17 @@ def _combined(windows: list[PermutedWindow], own: F64, drawn: Annotated[F64, "w 
                 growth,
                 float(others.mean()),
                 sd,
-                (above + 0.5 * (same + 1)) / (draws + 1),
+                permutation_p(growth, others, uniform=0.5),
                 sd / usual if sd > window.idle + _SAME else 0.0,
             )
         )
-    total = math.sqrt(sum(w.weight**2 for w in found))
-    z = sum(w.weight * -_normal.inv_cdf(w.p) for w in found) / total if total else None
-    p = None if z is None else _normal.cdf(-z)
-    return Chance(tuple(found), draws, z, p, tuple(drawn.sum(axis=0).tolist()))
+    active = [window for window in found if window.weight]
+    p = z = None
+    if active:
+        weights = np.array([window.weight for window in active])
+        p = stouffer(np.array([window.p for window in active]), weights)
+        z = -_normal.inv_cdf(p)
+    return Chance(tuple(found), drawn.shape[1], z, p, tuple(drawn.sum(axis=0).tolist()))
 
 
 def _is_clear(found: Chance, levels: tuple[float, ...]) -> bool:
