@@ -183,9 +183,9 @@ def deflated_sharpe(
 ) -> float:
     """Return the probabilistic Sharpe ratio against the expected maximum of the trials.
 
-    It is reported and decides nothing: a limit of 95% lets 0.3% of noise pass where 5% are
-    allowed, since the best of the trials need not only reach their expected maximum, but exceed it
-    significantly.
+    It is reported and decides nothing: a limit of 95% lets the best of 24 trials of noise pass in
+    0.1% of samples (2% if the trials correlate by 0.5), where 5% are allowed, since it must not
+    only reach the expected maximum, but exceed it significantly.
 
     Parameters
     ----------
