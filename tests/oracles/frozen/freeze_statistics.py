@@ -1,6 +1,6 @@
 """Write the statistics of foreign packages: ``python tests/oracles/frozen/freeze_statistics.py``.
 
-It needs the extra `oracles`.
+It needs the extra `oracles`, and then `pip install --no-deps rliable`, whose arch is an older one.
 """
 
 from __future__ import annotations

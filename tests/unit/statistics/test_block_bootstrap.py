@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.statistics.block_bootstrap import block_counts
+from reinforcestrategycreator_pipeline.statistics.block_bootstrap import (
+    Blocks,
+    block_counts,
+    counts_of,
+    draw_blocks,
+    sums_of,
+)
 
 
 class Script:
@@ -78,3 +84,48 @@ def test_blocks_are_as_long_as_they_should_be(mean_block):
 def test_equal_seeds_equal_counts():
     one, same, other = (block_counts(np.random.default_rng(s), 50, 5.0) for s in (1, 1, 2))
     assert one.tolist() == same.tolist() != other.tolist()
+
+
+def test_counts_and_sums_of_blocks_by_hand():
+    """Times 3 4 0 1 and 2 in the first draw; 1 2, 4 and 0 1 in the second."""
+    draw, start, length = map(np.array, ([0, 0, 1, 1, 1], [3, 2, 1, 4, 0], [4, 1, 2, 1, 2]))
+    blocks = Blocks(draw, start, length, 5, 2)
+    assert counts_of(blocks).tolist() == [[1, 1, 1, 1, 1], [1, 2, 1, 0, 1]]
+    values = np.array([1.0, 10.0, 100.0, 1_000.0, 10_000.0])
+    assert sums_of(values, blocks).tolist() == [11_011.0, 100.0, 110.0, 10_000.0, 11.0]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+@pytest.mark.parametrize("mean_block", [1.0, 3.5, 1000.0])
+def test_every_draw_has_as_many_times_as_there_are(n, mean_block):
+    blocks = draw_blocks(np.random.default_rng(n), n, mean_block, 20)
+    assert np.bincount(blocks.draw, blocks.length).tolist() == [n] * 20
+    assert (np.diff(blocks.draw) >= 0).all()
+    assert blocks.length.min() >= 1
+    assert (blocks.start.min(), blocks.start.max() < n) >= (0, True)
+    counts = counts_of(blocks)
+    assert counts.sum(axis=1).tolist() == [n] * 20
+    assert counts.min() >= 0
+
+
+@pytest.mark.parametrize("mean_block", [1.0, 4.0, 10.0, 300.0])
+def test_many_draws_have_the_blocks_of_one(mean_block):
+    """The lags of `test_blocks_are_as_long_as_they_should_be`, in its exact form for any length.
+
+    The covariance of the counts k apart on a circle of n is (1 - k/n) (1 - p)^k + (k/n)
+    (1 - p)^(n - k) less its mean over all lags (Politis and Romano 1994, lemma 1).
+    """
+    n, k = 60, np.arange(60)
+    counts = counts_of(draw_blocks(np.random.default_rng(1), n, mean_block, 20_000)) - 1.0
+    assert np.abs(counts.mean(axis=0)).max() < 4.5 * counts.std() / np.sqrt(20_000)
+    stay = 1.0 - 1.0 / mean_block
+    exact = (1.0 - k / n) * stay**k + k / n * stay ** (n - k)
+    found = [(counts * np.roll(counts, -lag, axis=1)).mean() for lag in k.tolist()]
+    np.testing.assert_allclose(found, exact - exact.mean(), atol=0.015)
+
+
+def test_equal_seeds_equal_blocks():
+    one, same, other = (
+        counts_of(draw_blocks(np.random.default_rng(s), 50, 5.0, 3)).tolist() for s in (1, 1, 2)
+    )
+    assert one == same != other
