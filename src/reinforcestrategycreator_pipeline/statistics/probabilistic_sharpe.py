@@ -4,7 +4,7 @@ Sharpe ratios are per observation, not annualized: mean over standard deviation 
 Kurtosis is Pearson's, 3 for the normal distribution; skewness and kurtosis have divisor n. The
 variance of a ratio is the one **at the null**, the benchmark's ratio, as in every test. Bailey and
 López de Prado (2012, 2014) took it at the observed ratio, as most packages do: losses then widen
-the interval around a gain. On their later example (ratio .456, 24 observations, skewness -2.448,
+the interval around a gain. On one example (ratio .456, 24 observations, skewness -2.448,
 kurtosis 10.164) that says 91% where the null's says 99%.
 """
 
