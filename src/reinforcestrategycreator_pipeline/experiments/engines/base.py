@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, cast
 
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
@@ -47,6 +48,22 @@ class Engine(Protocol):
             other jobs are interrupted. Its cause holds the traceback of the worker.
         """
         ...
+
+
+def kept(engine: Engine) -> AbstractContextManager[Engine]:
+    """Return a context with an engine for batch after batch, which starts its workers only once.
+
+    An engine offers that by a method ``kept()``, which returns such a context. Any other is used as
+    it is.
+
+    Parameters
+    ----------
+    engine : Engine
+        Engine of all batches.
+    """
+    offered: Any = getattr(engine, "kept", None)
+    found = nullcontext(engine) if offered is None else offered()
+    return cast("AbstractContextManager[Engine]", found)
 
 
 def lost_too_often(job: str, how: str) -> RunError:

@@ -53,9 +53,9 @@ class Ray:
         todo = deque(pending(jobs, listener))
         if not todo:
             return
-        with needs("distributed", "the engine 'ray'"):
-            import ray
-            from ray.exceptions import RayError
+        ray = _required()
+        from ray.exceptions import RayError
+
         with _connected(ray, self.address), deferred_interrupts() as stop:
             tasks = RayTasks(ray, listener)
             try:
@@ -70,6 +70,19 @@ class Ray:
                 raise cluster_error("the Ray cluster failed", error) from error
             except KeyboardInterrupt:
                 raise KeyboardInterrupt("; ".join(tasks.said)) from None
+
+    @contextmanager
+    def kept(self) -> Iterator[Ray]:
+        """Stay connected, or keep the cluster of this machine, from batch to batch; see `kept`."""
+        with _connected(_required(), self.address):
+            yield self
+
+
+def _required() -> Any:
+    """Return the package Ray, which an extra brings."""
+    with needs("distributed", "the engine 'ray'"):
+        import ray
+    return ray
 
 
 def _require_answer(address: str) -> None:
