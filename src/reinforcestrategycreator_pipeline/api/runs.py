@@ -30,7 +30,6 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
-from reinforcestrategycreator_pipeline.pipeline.fits import POLICY
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, RunOutcome
 from reinforcestrategycreator_pipeline.pipeline.search.first import (
     require_its_search,
@@ -41,7 +40,7 @@ from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS,
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
-from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
+from reinforcestrategycreator_pipeline.runs.artifacts import POLICY, REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.runs.studies import find_trial, load_study
@@ -52,6 +51,7 @@ from reinforcestrategycreator_pipeline.trust import (
     load_module,
     remembered,
 )
+from reinforcestrategycreator_pipeline.verdict.answer import Answer
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Metrics
 from reinforcestrategycreator_pipeline.verdict.looks import Look, looks_at
@@ -354,6 +354,11 @@ class Run(Outcome):
         return Judgement.read(self._artifact("metrics"))
 
     @property
+    def answer(self) -> Answer | None:
+        """Whether there is an edge, as text with the reasons; None of runs before version 0.8."""
+        return self.judgement.answer
+
+    @property
     def verdict(self) -> Decision:
         """The decision on promotion; as text, its sentences; `Decision.first` is the first one."""
         return self.judgement.decision
@@ -370,8 +375,8 @@ class Run(Outcome):
 
     @property
     def headline(self) -> str:
-        """The verdict's sentence."""
-        return self.verdict.sentence
+        """The answer with its reasons, and the decision."""
+        return f"{self.answer} {self.verdict}" if self.answer else str(self.verdict)
 
     @property
     def strategy(self) -> str:  # type: ignore[override]
