@@ -14,6 +14,7 @@ from reinforcestrategycreator_pipeline.api.console import progress_console
 from reinforcestrategycreator_pipeline.api.opened import opened
 from reinforcestrategycreator_pipeline.api.runs import arguments_of, resolved, warn_of_kernel
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
+from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
 from reinforcestrategycreator_pipeline.experiments.trials import (
     FinishedTrial,
@@ -94,10 +95,13 @@ def tune(
         if config is not None or seed is not None or overrides:
             raise RunError("resume keeps the configuration of the search: pass no other.")
         study_dir = find_study(Path(store), resume)
-        with opened(study_dir, trust) as complete:
+        with opened(study_dir, trust) as complete, kept_open(chosen):
             warn_of_kernel(complete)
             return Study(search.resume(study_dir, complete, trials))
-    with resolved(config, arguments, overrides, store, None, trust) as complete:
+    with (
+        resolved(config, arguments, overrides, store, None, trust) as complete,
+        kept_open(chosen),
+    ):
         if complete.search is None:
             raise ConfigError(
                 "the configuration has no search. Say what to vary, for example: --set "

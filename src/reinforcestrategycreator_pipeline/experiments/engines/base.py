@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from reinforcestrategycreator_pipeline.errors import RunError
@@ -47,6 +48,16 @@ class Engine(Protocol):
             other jobs are interrupted. Its cause holds the traceback of the worker.
         """
         ...
+
+
+def kept_open(engine: Engine | None) -> AbstractContextManager[object]:
+    """Return a context for several batches, in which an engine keeps what they share.
+
+    An engine that has something to keep, such as a connection, has a method ``opened`` that returns
+    the context; none has to have it.
+    """
+    method = getattr(engine, "opened", None)
+    return nullcontext() if method is None else method()
 
 
 def lost_too_often(job: str, how: str) -> RunError:
