@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.api.outcome import Outcome
 from reinforcestrategycreator_pipeline.backtesting.results import Results
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
+from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
@@ -131,7 +132,6 @@ def run(
     arguments = arguments_of(seed, bars)
     chosen = None if engine is None else ENGINES.build(engine)
     console, runs_dir = progress_console(progress), Path(store)
-    runner = partial(_runner, chosen, console)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and quick:
@@ -146,12 +146,17 @@ def run(
         if (config, seed, resume) != (None, None, None) or overrides or quick:
             raise RunError("from_trial runs the configuration of the trial: pass no other.")
         study_dir, number = find_trial(runs_dir, from_trial)
-        with opened(study_dir, trust) as complete:
+        with opened(study_dir, trust) as complete, kept_open(chosen) as kept:
             warn_of_kernel(complete)
-            found = Search(console, chosen).repeat(study_dir, number, complete)
+            found = Search(console, kept).repeat(study_dir, number, complete)
+            runner = partial(_runner, kept, console)
             outcome = _run_trial(runner, study_dir, number, found, runs_dir, run_id)
         return Run(outcome.run_dir, outcome.unchanged, trust)
-    with resolved(config, arguments, overrides, store, resume, trust) as complete:
+    with (
+        resolved(config, arguments, overrides, store, resume, trust) as complete,
+        kept_open(chosen) as kept,
+    ):
+        runner = partial(_runner, kept, console)
         warn_of_kernel(complete)
         file = Path(config) if isinstance(config, (str, Path)) else None
         folder = file.parent if file else None

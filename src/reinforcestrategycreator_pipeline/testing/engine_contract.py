@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, Interrupted, RunError
-from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, kept
+from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener, Report
 from reinforcestrategycreator_pipeline.files import sha256_file, write_text
@@ -232,8 +232,8 @@ class EngineContract:
         assert good.result.read_text() == "kept"
         assert (tmp_path / "bad.result").read_text() == "bad"
 
-    def test_it_can_be_kept_for_batch_after_batch(self, engine, tmp_path):
-        with kept(engine) as same:
+    def test_it_can_be_kept_open_for_batch_after_batch(self, engine, tmp_path):
+        with kept_open(engine) as same:
             same.run([CountingJob(name, tmp_path) for name in ("a", "b")], Listener())
             with pytest.raises(ConfigError):
                 same.run([RaisingJob("bad", tmp_path, "config")], Listener())

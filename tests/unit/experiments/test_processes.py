@@ -22,7 +22,7 @@ from engine_jobs import Holding, Killed, Noisy, Patient, Raising, Stubborn
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError, blame
 from reinforcestrategycreator_pipeline.experiments.engines import crew
-from reinforcestrategycreator_pipeline.experiments.engines.base import kept
+from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
 from reinforcestrategycreator_pipeline.experiments.engines.processes import Processes, processors
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener
@@ -443,7 +443,7 @@ def worked(folder: Path, name: str) -> int:
 
 
 def test_kept_workers_stay_for_the_next_batch_and_end_with_the_last(tmp_path: Path) -> None:
-    with kept(Processes(1)) as engine:
+    with kept_open(Processes(1)) as engine:
         for name in "abc":
             engine.run([Killed(name, tmp_path, 0)], Listener())
         assert lives(worked(tmp_path, "a"))
@@ -453,7 +453,7 @@ def test_kept_workers_stay_for_the_next_batch_and_end_with_the_last(tmp_path: Pa
 
 def test_a_kept_worker_that_went_between_two_batches_is_no_loss(tmp_path: Path) -> None:
     heard = Recorder()
-    with kept(Processes(1)) as engine:
+    with kept_open(Processes(1)) as engine:
         engine.run([Killed("a", tmp_path, 0)], heard)
         os.kill(worked(tmp_path, "a"), signal.SIGKILL)
         assert eventually(lambda: not lives(worked(tmp_path, "a")))
@@ -466,7 +466,7 @@ def test_workers_do_not_outlive_a_change_of_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other").mkdir()
-    with kept(Processes(1)) as engine:
+    with kept_open(Processes(1)) as engine:
         engine.run([Killed("a", tmp_path, 0)], Listener())
         monkeypatch.chdir(tmp_path / "other")
         engine.run([Killed("b", Path(), 0)], Listener())  # its folder is the current one
@@ -476,7 +476,7 @@ def test_workers_do_not_outlive_a_change_of_this_process(
 
 def test_kept_workers_end_when_an_exception_leaves_the_context(tmp_path: Path) -> None:
     def fails() -> None:
-        with kept(Processes(1)) as engine:
+        with kept_open(Processes(1)) as engine:
             engine.run([Killed("a", tmp_path, 0)], Listener())
             raise ZeroDivisionError
 

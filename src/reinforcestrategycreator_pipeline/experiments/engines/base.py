@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
@@ -50,20 +50,18 @@ class Engine(Protocol):
         ...
 
 
-def kept(engine: Engine) -> AbstractContextManager[Engine]:
-    """Return a context with an engine for batch after batch, which starts its workers only once.
+_E = TypeVar("_E", bound=Engine | None)
 
-    An engine offers that by a method ``kept()``, which returns such a context. Any other is used as
-    it is.
 
-    Parameters
-    ----------
-    engine : Engine
-        Engine of all batches.
+def kept_open(engine: _E) -> AbstractContextManager[_E]:
+    """Return a context with an engine for several batches, which keeps what they share.
+
+    An engine that has something to keep, such as workers or a connection, has a method ``opened``
+    that returns the context; none has to have it, and then the context has the engine itself.
     """
-    offered: Any = getattr(engine, "kept", None)
-    found = nullcontext(engine) if offered is None else offered()
-    return cast("AbstractContextManager[Engine]", found)
+    method = getattr(engine, "opened", None)
+    found = nullcontext(engine) if method is None else method()
+    return cast("AbstractContextManager[_E]", found)
 
 
 def lost_too_often(job: str, how: str) -> RunError:

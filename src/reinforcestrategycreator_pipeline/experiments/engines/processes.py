@@ -35,11 +35,11 @@ class Processes:
 
     def run(self, jobs: Iterable[Job], listener: Listener) -> None:
         """Run every job that has no result yet; see `Engine.run`."""
-        with self.kept() as crew:
+        with self.opened() as crew:
             crew.run(jobs, listener)
 
-    def kept(self) -> Crew:
-        """Return a context with an engine whose workers stay for the next batch; see `kept`."""
+    def opened(self) -> Crew:
+        """Return a context with an engine whose workers stay for the next batch."""
         return Crew(self.workers or processors())
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
-from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, kept
+from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, kept_open
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import Proposer
 from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
@@ -220,7 +220,7 @@ class StudyWork:
         if self._engine is None:
             most = min(self._search.generation, self._search.trials)
             engine = engine_for(self._config, most, self._chosen)
-            self._engine = self._context.enter_context(kept(engine))
+            self._engine = self._context.enter_context(kept_open(engine))
         self._engine.run(jobs, _Heard(self._bars, self._log, ended))
 
     def _keep(self, trial: FinishedTrial, number: int) -> None:
