@@ -33,7 +33,7 @@ from small_runs import (
 
 from reinforcestrategycreator_pipeline.cli import main
 from reinforcestrategycreator_pipeline.cli.entry import one_line
-from reinforcestrategycreator_pipeline.files import seal
+from reinforcestrategycreator_pipeline.files import sealed_text
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 
 LONGEST = 600
@@ -771,7 +771,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
     def edit(run_dir: Path) -> None:
         found = manifest(run_dir)
         change(found)
-        (run_dir / "manifest.json").write_text(json.dumps({**found, "seal": seal(found)}))
+        (run_dir / "manifest.json").write_text(sealed_text(found))
 
     return edit
 
