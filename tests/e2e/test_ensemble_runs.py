@@ -42,7 +42,7 @@ def test_a_planted_signal_is_found_and_what_the_agents_agree_on_is_said(rsc: Rsc
     for run_id in ("one", "two"):
         said = rsc("run", "-c", "edge.yaml", "--run-id", run_id)
         assert (said.code, said.errors) == (0, [])
-    assert "verdict   Promoted. All five checks passed." in said.out
+    assert "decision  Promoted. All five checks passed." in said.out
     one, two = Path("runs/one"), Path("runs/two")
     assert statuses(one) == ["complete"] * 6
     for name in REPEATABLE:

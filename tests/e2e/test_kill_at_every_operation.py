@@ -31,8 +31,7 @@ deployment:
     min_sharpe: null
     max_drawdown: null
     min_trades: 0
-    beat_buy_and_hold: false
-    max_excess_p: null
+    evidence: null
 """
 START = ("run", "-c", "quick.yaml", "--run-id", "mine")
 RESUME = ("run", "--resume", "mine")

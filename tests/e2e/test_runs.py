@@ -199,7 +199,7 @@ def test_what_a_run_says_in_words_is_not_in_its_manifest(rsc: Rsc) -> None:
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     summary = manifest(Path("runs/mine"))["stages"]["evaluation"]["summary"]
     figures = summary.pop("figures")
-    assert summary == {"strategy": "DQN", "promoted": False}
+    assert summary == {"strategy": "DQN", "promoted": False, "answer": "not tested"}
     stored = json.loads(Path("runs/mine/evaluation/metrics.json").read_text("utf-8"))
     own = stored["metrics"]["PORTFOLIO"]["DQN"]
     assert figures == {key: value["value"] for key, value in own.items()}
@@ -241,7 +241,7 @@ def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:
     said = rsc("run", "--resume", "mine", "--set", "deployment.thresholds.min_sharpe=1000")
     assert said.code == 0
     assert unchanged(said) == list(STAGES[:3])
-    assert "checks failed: Sharpe ratio " in said.out
+    assert "checks failed: evidence of an edge " in said.out
     assert "(minimum 1,000.00)" in said.out
     after = files(run_dir)
     for name, state in before.items():
@@ -294,7 +294,7 @@ def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
 def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc) -> None:
     said = rsc("run", "-c", "edge.yaml", "--run-id", "edge")
     assert said.code == 0
-    assert "verdict   Promoted. " in said.out
+    assert "decision  Promoted. " in said.out
     link = Path("runs/promoted")
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
@@ -303,14 +303,14 @@ def test_a_policy_that_passes_is_promoted_and_one_that_does_not_is_not(rsc: Rsc)
     assert promoted == hash_artifact(Path("runs/edge/deployment/package"))
     assert load_package(link).positions == (-1.0, 0.0, 1.0)
     assert promotion_of("edge") == [True] * 4
-    assert "Promoted. All five checks passed." in report("edge")
+    assert "Promoted. All four checks passed." in report("edge")
 
     # No edge, no promotion: a result, not an error; and what was promoted stays.
     said = rsc(
         "run", "-c", "quick.yaml", "--set", "strategy.training.steps=200", "--run-id", "walk"
     )
     assert said.code == 0
-    assert "verdict   Not promoted. " in said.out
+    assert "decision  Not promoted. " in said.out
     assert promotion_of("walk") == [False] * 4
     assert "Not promoted. " in report("walk")
     assert hash_artifact(link) == promoted
@@ -368,8 +368,8 @@ def promotion_of(run: str) -> list[bool]:
 
 def test_a_decision_on_bars_already_seen_names_the_first(rsc: Rsc) -> None:
     """Thresholds that are softened after the look: in report, manifest, card, `Run`, terminal."""
-    nothing = "{min_sharpe: null, max_drawdown: null, min_trades: 0, beat_buy_and_hold: false"
-    soft = ["--set", f"deployment.thresholds={nothing}, max_excess_p: null}}"]
+    nothing = "{evidence: null, min_sharpe: null, max_drawdown: null, min_trades: 0}"
+    soft = ["--set", f"deployment.thresholds={nothing}"]
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     assert Run.open("mine").verdict.first is None
     again = "Judged again on bars already seen, with other thresholds; the first decision was: not "
@@ -391,7 +391,7 @@ def test_a_decision_on_bars_already_seen_names_the_first(rsc: Rsc) -> None:
         assert all(f"{again}promoted (run mine)." in text for text in places(name))
         assert "The first decision (run mine): Not promoted. " in report(name)
         page = (Path("runs") / name / "evaluation/report.html").read_text("utf-8")
-        assert "<h1>Promoted, on bars already seen: " in page
+        assert ", on bars already seen: " in page
         assert "yes, on bars already seen" in rsc("runs").out
         first = Run.open(name).verdict.first
         assert (first.run, first.promoted, first.changed) == ("mine", False, ("other thresholds",))

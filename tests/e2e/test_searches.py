@@ -22,6 +22,7 @@ import pytest
 from operations import Operations
 from small_runs import environment, manifest, rsc_in
 
+from reinforcestrategycreator_pipeline.experiments.engines import crew
 from reinforcestrategycreator_pipeline.verdict.looks import LOOKS, read, read_trials
 
 SEARCH = """\
@@ -343,6 +344,23 @@ def trend(bars, window: int = 5):
 
 
 @pytest.mark.slow
+def test_the_workers_of_a_search_are_started_once(
+    folder: Path, monkeypatch: Any, capsys: Any, of_program: list[dict[str, Any]]
+) -> None:
+    started = []
+
+    class Counted(crew.WorkerProcess):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+
+    monkeypatch.setattr(crew, "WorkerProcess", Counted)
+    said = rsc_in(folder, monkeypatch, capsys)("tune", "-c", "search.yaml", "--workers", "2")
+    assert (said.code, said.errors) == (0, [])
+    assert len(started) == 2  # of three generations, in up to three batches each
+    assert len(facts(folder)) == len(of_program)
+
+
 def test_a_search_over_a_parameter_of_the_users_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

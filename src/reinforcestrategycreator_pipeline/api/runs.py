@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.api.outcome import Outcome
 from reinforcestrategycreator_pipeline.backtesting.results import Results
 from reinforcestrategycreator_pipeline.backtesting.store import read_results
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
+from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.bars import read_bars as read_stored_bars
@@ -30,7 +31,6 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
-from reinforcestrategycreator_pipeline.pipeline.fits import POLICY
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner, RunOutcome
 from reinforcestrategycreator_pipeline.pipeline.search.first import (
     require_its_search,
@@ -41,7 +41,7 @@ from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS,
 from reinforcestrategycreator_pipeline.pipeline.stages.data_ingestion import data_warnings
 from reinforcestrategycreator_pipeline.policies.base import Policy, load_policy
 from reinforcestrategycreator_pipeline.reporting.run import keep_current
-from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
+from reinforcestrategycreator_pipeline.runs.artifacts import POLICY, REPORT_HTML
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, find_run
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.runs.studies import find_trial, load_study
@@ -52,6 +52,7 @@ from reinforcestrategycreator_pipeline.trust import (
     load_module,
     remembered,
 )
+from reinforcestrategycreator_pipeline.verdict.answer import Answer
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Metrics
 from reinforcestrategycreator_pipeline.verdict.looks import Look, looks_at
@@ -131,7 +132,6 @@ def run(
     arguments = arguments_of(seed, bars)
     chosen = None if engine is None else ENGINES.build(engine)
     console, runs_dir = progress_console(progress), Path(store)
-    runner = partial(_runner, chosen, console)
     if restart is not None and resume is None:
         raise RunError("restart needs resume: it is a stage of that run.")
     if resume is not None and quick:
@@ -146,12 +146,17 @@ def run(
         if (config, seed, resume) != (None, None, None) or overrides or quick:
             raise RunError("from_trial runs the configuration of the trial: pass no other.")
         study_dir, number = find_trial(runs_dir, from_trial)
-        with opened(study_dir, trust) as complete:
+        with opened(study_dir, trust) as complete, kept_open(chosen) as kept:
             warn_of_kernel(complete)
-            found = Search(console, chosen).repeat(study_dir, number, complete)
+            found = Search(console, kept).repeat(study_dir, number, complete)
+            runner = partial(_runner, kept, console)
             outcome = _run_trial(runner, study_dir, number, found, runs_dir, run_id)
         return Run(outcome.run_dir, outcome.unchanged, trust)
-    with resolved(config, arguments, overrides, store, resume, trust) as complete:
+    with (
+        resolved(config, arguments, overrides, store, resume, trust) as complete,
+        kept_open(chosen) as kept,
+    ):
+        runner = partial(_runner, kept, console)
         warn_of_kernel(complete)
         file = Path(config) if isinstance(config, (str, Path)) else None
         folder = file.parent if file else None
@@ -354,6 +359,11 @@ class Run(Outcome):
         return Judgement.read(self._artifact("metrics"))
 
     @property
+    def answer(self) -> Answer | None:
+        """Whether there is an edge, as text with the reasons; None of runs before version 0.8."""
+        return self.judgement.answer
+
+    @property
     def verdict(self) -> Decision:
         """The decision on promotion; as text, its sentences; `Decision.first` is the first one."""
         return self.judgement.decision
@@ -370,8 +380,8 @@ class Run(Outcome):
 
     @property
     def headline(self) -> str:
-        """The verdict's sentence."""
-        return self.verdict.sentence
+        """The answer with its reasons, and the decision."""
+        return f"{self.answer} {self.verdict}" if self.answer else str(self.verdict)
 
     @property
     def strategy(self) -> str:  # type: ignore[override]

@@ -14,6 +14,7 @@ from reinforcestrategycreator_pipeline.api.console import progress_console
 from reinforcestrategycreator_pipeline.api.opened import opened
 from reinforcestrategycreator_pipeline.api.runs import arguments_of, resolved, warn_of_kernel
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
+from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
 from reinforcestrategycreator_pipeline.experiments.trials import (
     FinishedTrial,
@@ -89,15 +90,18 @@ def tune(
     """
     chosen = None if engine is None else ENGINES.build(engine)
     arguments = arguments_of(seed, bars)
-    search = Search(progress_console(progress), chosen)
+    console = progress_console(progress)
     if resume is not None:
         if config is not None or seed is not None or overrides:
             raise RunError("resume keeps the configuration of the search: pass no other.")
         study_dir = find_study(Path(store), resume)
-        with opened(study_dir, trust) as complete:
+        with opened(study_dir, trust) as complete, kept_open(chosen) as kept:
             warn_of_kernel(complete)
-            return Study(search.resume(study_dir, complete, trials))
-    with resolved(config, arguments, overrides, store, None, trust) as complete:
+            return Study(Search(console, kept).resume(study_dir, complete, trials))
+    with (
+        resolved(config, arguments, overrides, store, None, trust) as complete,
+        kept_open(chosen) as kept,
+    ):
         if complete.search is None:
             raise ConfigError(
                 "the configuration has no search. Say what to vary, for example: --set "
@@ -107,7 +111,8 @@ def tune(
             complete = with_trials(complete, trials)
         warn_of_kernel(complete)
         file = Path(config) if isinstance(config, (str, Path)) else None
-        return Study(search.start(complete, Path(store), file.parent if file else None))
+        folder = file.parent if file else None
+        return Study(Search(console, kept).start(complete, Path(store), folder))
 
 
 class Study:

@@ -12,7 +12,7 @@ from reinforcestrategycreator_pipeline.backtesting.rebalancing import deposits_o
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
-from reinforcestrategycreator_pipeline.execution.accounting import bar_outcome
+from reinforcestrategycreator_pipeline.execution.accounting import BarPrices, bar_outcome
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.seeding import Seeds
@@ -182,10 +182,36 @@ def ends_of(bars: AssetBars, drawn: F64, costs: CostConfig, deposits: F64 | floa
     ndarray of float64, shape (k,)
         Multiples of the money at the start, > 0.
     """
-    previous = np.concatenate([np.zeros((len(drawn), 1)), drawn[:, :-1]], axis=1)
-    outcome = bar_outcome(bars.prices, previous, drawn, costs, deposits)
+    ends: F64 = np.exp(log_growths(bars.prices, np.zeros(len(drawn)), drawn, costs, deposits))
+    return ends
+
+
+def log_growths(
+    prices: BarPrices,
+    held: Annotated[F64, "k"],
+    drawn: Annotated[F64, "k n"],
+    costs: CostConfig,
+    deposits: F64 | float = 0.0,
+) -> Annotated[F64, "k"]:
+    """Return the log growth of accounts over all bars, one a row.
+
+    Parameters
+    ----------
+    prices : BarPrices
+        Prices around each decision; arrays that broadcast to (k, n).
+    held : ndarray of float64, shape (k,)
+        Target exposure before the first decision.
+    drawn : ndarray of float64, shape (k, n)
+        Target exposures of each account, decision by decision.
+    costs : CostConfig
+        Costs of trading and of holding positions.
+    deposits : ndarray of float64, shape (k, n), or 0
+        As in `ends_of`.
+    """
+    previous = np.concatenate([held[:, None], drawn[:, :-1]], axis=1)
+    outcome = bar_outcome(prices, previous, drawn, costs, deposits)
     alive = ~np.logical_or.accumulate(outcome.ruined, axis=1)
     # A ruined account keeps what the bar of its ruin left.
     alive = np.concatenate([np.ones((len(drawn), 1), dtype=bool), alive[:, :-1]], axis=1)
-    ends: F64 = np.exp(np.where(alive, np.log(outcome.growth), 0.0).sum(axis=1))
-    return ends
+    growths: F64 = np.where(alive, np.log(outcome.growth), 0.0).sum(axis=1)
+    return growths

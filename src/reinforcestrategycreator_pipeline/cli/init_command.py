@@ -55,7 +55,7 @@ strategy:
 deployment:
   thresholds:                  # what the test result must reach to be promoted
     min_sharpe: 0.5
-    beat_buy_and_hold: true
+    evidence: strong
 """
 
 

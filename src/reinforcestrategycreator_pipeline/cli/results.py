@@ -20,7 +20,7 @@ from reinforcestrategycreator_pipeline.runs.studies import STUDY_REPORT
 def show_results(
     console: Console, run_dir: Path, manifest: Manifest, unchanged: Collection[str] = ()
 ) -> None:
-    """Print a run's result table, verdict, seconds per stage and the paths of its reports."""
+    """Print a run's result table, verdict, decision, seconds per stage and paths of its pages."""
     stages = [
         f"{name} {_outcome(record.status, record.seconds, name in unchanged)}"
         for name, record in manifest.stages.items()
@@ -33,7 +33,9 @@ def show_results(
 
         judgement = Judgement.read(metrics)
         console.print(result_table(_rows(judgement)))
-        lines.append(("verdict", judgement.decision.sentence))
+        if judgement.answer is not None:
+            lines.append(("verdict", str(judgement.answer)))
+        lines.append(("decision", judgement.decision.sentence))
         lines += [("note", note) for note in judgement.notes]
         if (looked := count_looks(run_dir)) is not None and not looked.alone:
             lines.append(("looks", str(looked)))

@@ -50,6 +50,19 @@ def follow(
     return path
 
 
+def follow_all(
+    choices: Annotated[Ints, "tables decisions positions"], starts: Annotated[Ints, "tables"]
+) -> Annotated[Ints, "tables decisions"]:
+    """Follow many tables of decisions at once; see `follow`."""
+    rows = np.arange(len(choices))
+    paths = np.empty(choices.shape[:2], dtype=np.int64)
+    held = starts
+    for t in range(choices.shape[1]):
+        held = choices[rows, t, held]
+        paths[:, t] = held
+    return paths
+
+
 def toward(n: int, baseline: int) -> Annotated[Bools, "{n} {n}"]:
     """Return whether a move from target h to q leads towards a baseline, without passing it.
 

@@ -17,11 +17,12 @@ from reinforcestrategycreator_pipeline.pipeline.config.loading import load_confi
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.spans import Spans
 from reinforcestrategycreator_pipeline.policies.base import Row, Work
+from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 from reinforcestrategycreator_pipeline.seeding import Seeds
 from reinforcestrategycreator_pipeline.storage.tensor_files import read_tensors
 
 CONFIG = ("seed", "imports", "trading", "strategy")
-POLICY, HISTORY, SUMMARY = "policy.safetensors", "history.csv", "summary.json"
+HISTORY, SUMMARY = "history.csv", "summary.json"
 
 
 @dataclass(frozen=True)

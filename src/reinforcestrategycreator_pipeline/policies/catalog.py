@@ -30,6 +30,7 @@ BENCHMARKS = (
     baselines.BuyAndHold(),
     baselines.Flat(),
     baselines.MovingAverageCrossover(),
+    linear.Linear(),
     oracle.Oracle(),
 )
 """Default benchmarks that a policy is compared with."""

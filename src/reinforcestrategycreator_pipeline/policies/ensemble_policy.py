@@ -136,6 +136,10 @@ class EnsemblePolicy(Policy):
         """Return the decisions; see `Policy.choose`."""
         return self._best(*self.advantages(features))
 
+    def choose_fast(self, features: Features, bars: Columns) -> Choices:
+        """Return the decisions, from products over all rows; see `Policy.choose_fast`."""
+        return self._best(*self._advantages(self._values(features, together=True)))
+
     def confidence(self, features: Features, bars: Columns) -> Confidence:
         """Return how sure the agents are of the decisions; see `Policy.confidence`."""
         mean, sd = self.advantages(features)
@@ -148,7 +152,6 @@ class EnsemblePolicy(Policy):
         best: Ints = (mean - self.kappa * (doubted * sd)).argmax(axis=2)
         return best
 
-    @np.errstate(over="ignore", invalid="ignore")  # checked
     def values(self, features: F64) -> Array:
         """Return the value of holding each target, by agent.
 
@@ -167,15 +170,22 @@ class EnsemblePolicy(Policy):
         NonFiniteError
             If a feature or a value is not finite.
         """
+        return self._values(features)
+
+    @np.errstate(over="ignore", invalid="ignore")  # checked
+    def _values(self, features: F64, together: bool = False) -> Array:
         network = self.networks[0]
         scaled = self.scaler.transform(self._checked(features), np.float32)
-        rows = np.ascontiguousarray(scaled, network.dtype)[:, None, None, :]
-        shape = (len(rows), len(self.networks), *rows.shape[2:])
-        u: Array = apply(network.spec, self.weights, np.broadcast_to(rows, shape))[:, :, 0, :, 0]
+        rows = np.ascontiguousarray(scaled, network.dtype)
+        if together:
+            u: Array = apply(network.spec, self.weights, rows[None])[..., 0].transpose(1, 0, 2)
+        else:
+            shape = (len(rows), len(self.networks), 1, rows.shape[1])
+            each = np.broadcast_to(rows[:, None, None, :], shape)
+            u = apply(network.spec, self.weights, each)[:, :, 0, :, 0]
         _require_finite(u)
         return u
 
-    @np.errstate(over="ignore", invalid="ignore")  # checked
     def advantages(self, features: F64) -> tuple[F64, F64]:
         """Return the mean advantage over staying, net of costs, and its spread over the agents.
 
@@ -194,7 +204,11 @@ class EnsemblePolicy(Policy):
         NonFiniteError
             If a feature, a value or the spread is not finite.
         """
-        u = self.values(features).astype(np.float64)
+        return self._advantages(self._values(features))
+
+    @np.errstate(over="ignore", invalid="ignore")  # checked
+    def _advantages(self, values: Array) -> tuple[F64, F64]:
+        u = values.astype(np.float64)
         agents = len(self.networks)
         each = u[:, :, None, :] - u[:, :, :, None]
         # Sums over a leading axis are made in one order, whatever the number of rows.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,24 @@ from reinforcestrategycreator_pipeline.policies.base import (
     Work,
 )
 from reinforcestrategycreator_pipeline.seeding import Seeds
+
+
+class Turn(NamedTuple):
+    """One policy's bars of an asset.
+
+    Attributes
+    ----------
+    number : int
+        Index of the policy's window.
+    policy : Policy
+        Policy that decides.
+    bars : AssetBars
+        Its bars, from the first at whose close it decides to the one that its last decision fills.
+    """
+
+    number: int
+    policy: Policy
+    bars: AssetBars
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +56,7 @@ class WalkForward:
 
     def table(self, asset: AssetBars) -> Ints:
         """Return the decisions from each previous target, shape (T - 1, n); see `Policy.table`."""
-        return np.concatenate([policy.table(part) for policy, part in self._turns(asset)])
+        return np.concatenate([turn.policy.table(turn.bars) for turn in self.turns(asset)])
 
     def targets(self, asset: AssetBars) -> F64:
         """Return the target exposures of every bar but the last, starting flat, shape (T - 1,)."""
@@ -53,9 +72,9 @@ class WalkForward:
             Each of shape (T - 1,); None if no policy says.
         """
         parts = []
-        for policy, part in self._turns(asset):
-            nothing = np.full((len(part.times) - 1, len(policy.positions)), np.nan)
-            parts.append(policy.confidence_table(part) or Confidence(nothing, nothing))
+        for _, policy, bars in self.turns(asset):
+            nothing = np.full((len(bars.times) - 1, len(policy.positions)), np.nan)
+            parts.append(policy.confidence_table(bars) or Confidence(nothing, nothing))
         sure = Confidence(*(np.concatenate(x) for x in zip(*parts, strict=True)))
         if np.isnan(sure.advantage_bps).all():
             return None
@@ -68,17 +87,20 @@ class WalkForward:
         n = len(self.policies)
         return newest if n == 1 else f"{n} policies in turn; the newest: {newest}"
 
-    def _turns(self, asset: AssetBars) -> Iterator[tuple[Policy, AssetBars]]:
+    def turns(self, asset: AssetBars) -> Iterator[Turn]:
         """Yield every policy that decides for an asset, and its bars, the next fill included."""
         n = len(asset.times) - 1
         past = len(asset.columns["close"]) - len(asset.times)
         turns = [0, *np.searchsorted(asset.times[:n], self.starts[1:]).tolist(), n]
-        for policy, start, stop in zip(self.policies, turns, turns[1:], strict=False):
+        for number, (policy, start, stop) in enumerate(
+            zip(self.policies, turns, turns[1:], strict=False)
+        ):
             if start == stop:  # the asset has no bars then
                 continue
             rows = slice(start, stop + 1)
             columns = {name: x[: past + stop + 1] for name, x in asset.columns.items()}
-            yield (
+            yield Turn(
+                number,
                 policy,
                 replace(
                     asset,

@@ -51,10 +51,12 @@ def compose_model_card(data: ReportData) -> str:
     days = {name: (start.date(), end.date()) for name, (start, end) in data.spans.items()}
     confidence = confidence_note(data.results[data.assets[0]][data.policy])
     verdict, _, reason = decision.sentence.partition(". ")
+    answer = data.judgement.answer
     parts = [
         f"# Model card: {plain(data.run_id)}",
         f"The policy {plain(data.policy)} chooses a target exposure at each bar's close, to be "
         "traded at the next open. It is a research result, not investment advice.",
+        f"**{answer.finding}.** {plain(' '.join(answer.reasons))}" if answer else "",
         f"**{verdict}.** {plain(reason)}",
         "\n".join(f"- {plain(note)}" for note in data.judgement.notes),
         "## Description",

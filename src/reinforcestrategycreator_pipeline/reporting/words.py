@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, 
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance, rebalancing_bars
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
+from reinforcestrategycreator_pipeline.verdict.chance import Chance
 from reinforcestrategycreator_pipeline.verdict.decision import spelled
 
 
@@ -59,6 +60,8 @@ def verdict(data: ReportData) -> Verdict:
         f"{beside('annual_return')}; its Sharpe ratio was {_text(data, 'sharpe', sharpe)}"
         f"{beside('sharpe')}."
     )
+    if data.judgement.answer is not None:
+        finding = f"{data.judgement.answer} {finding}"
     if data.decided:
         finding += f" {data.judgement.decision.sentence}"
     periods = data.judgement.periods_per_year[asset]
@@ -91,6 +94,25 @@ def hold_note(found: Excess | None) -> str:
         f"{text}; its beta is {found.beta.value:.2f}, its alpha {found.alpha.value:+.2%} a year "
         f"(standard error {found.alpha.error:.2%})."
     )
+
+
+def chance_note(found: Chance) -> str:
+    """Say what the test against chance did, and what it assumes."""
+    moved = sum(window.weight > 0.0 for window in found.windows)
+    text = (
+        f"The bars of each window were put into {found.draws:,} other orders: each bar's moves "
+        "stay together, and all assets' bars of one time; within a day, a bar only changes places "
+        "with the same bar of other days. Features were computed again, and the window's policy, "
+        "fixed before its bars, decided and paid costs again. If the order of bars says nothing, "
+        "each order is as likely as the one that came. Columns that are neither prices nor volume, "
+        "such as signals from outside, stay in their places: for them the test assumes that under "
+        "chance they say nothing about the bars that follow."
+    )
+    if moved < len(found.windows):
+        idle = len(found.windows) - moved
+        what = "one window" if idle == 1 else f"{spelled(idle)} windows"
+        text += f" In {what} the policy held one position in any order: that counts for nothing."
+    return text
 
 
 def _caveat(sharpe: MetricValue, bars: int, periods_per_year: float, windows: int) -> str:

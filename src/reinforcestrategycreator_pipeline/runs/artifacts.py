@@ -19,6 +19,7 @@ ARTIFACTS = {
     "package": "deployment/package",
     "paper": "deployment/paper_trading.json",
 }
+POLICY = "policy.safetensors"  # of each window in "fits"
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
 LOG = "log.jsonl"

@@ -23,7 +23,7 @@ def interquartile_mean(scores: Annotated[F64, "seeds"]) -> float:
     References
     ----------
     Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice,
-    section 4.3.
+    Advances in Neural Information Processing Systems 34.
     """
     out = len(scores) // 4
     return float(np.sort(scores)[out : len(scores) - out].mean())
@@ -50,7 +50,7 @@ def probability_of_improvement(
     References
     ----------
     Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice,
-    section 4.3.
+    Advances in Neural Information Processing Systems 34.
     """
     difference = scores[:, None] - others
     return float((0.5 + 0.5 * np.sign(difference)).mean())

@@ -33,7 +33,7 @@ def optimal_block_length(values: Annotated[F64, "n"]) -> float:
     References
     ----------
     Politis and White (2004), Automatic Block-Length Selection for the Dependent Bootstrap,
-    Econometric Reviews 23(1), section 3. Patton, Politis and White (2009), Correction to the same,
+    Econometric Reviews 23(1). Patton, Politis and White (2009), Correction to the same,
     Econometric Reviews 28(4), for D. Details are those of Patton's program and of
     ``arch.bootstrap.optimal_block_length``, column ``stationary``.
     """

@@ -48,8 +48,8 @@ def permutation_p(own: float, drawn: Annotated[F64, "draws"], uniform: float = 1
     References
     ----------
     Phipson and Smyth (2010), Permutation P-values Should Never Be Zero, Statistical Applications in
-    Genetics and Molecular Biology 9(1), eq. 2. Vovk, Gammerman and Shafer (2005), Algorithmic
-    Learning in a Random World, eq. 2.20, for ties.
+    Genetics and Molecular Biology 9(1). Vovk, Gammerman and Shafer (2005), Algorithmic
+    Learning in a Random World, chapter 2, for ties.
     """
     if not len(drawn) or not (math.isfinite(own) and np.isfinite(drawn).all()):
         raise ValueError("a permutation test needs at least one draw, and finite statistics")

@@ -58,7 +58,7 @@ def probability_of_overfitting(excess: Annotated[F64, "n m"], blocks: int = 16) 
     References
     ----------
     Bailey, Borwein, López de Prado and Zhu (2017), The Probability of Backtest Overfitting, Journal
-    of Computational Finance 20(4), section 3.
+    of Computational Finance 20(4).
     """
     n, m = excess.shape
     if m > n:

@@ -4,7 +4,7 @@ Sharpe ratios are per observation, not annualized: mean over standard deviation 
 Kurtosis is Pearson's, 3 for the normal distribution; skewness and kurtosis have divisor n. The
 variance of a ratio is the one **at the null**, the benchmark's ratio, as in every test. Bailey and
 López de Prado (2012, 2014) took it at the observed ratio, as most packages do: losses then widen
-the interval around a gain. On their later example (ratio .456, 24 observations, skewness -2.448,
+the interval around a gain. On one example (ratio .456, 24 observations, skewness -2.448,
 kurtosis 10.164) that says 91% where the null's says 99%.
 """
 
@@ -183,9 +183,9 @@ def deflated_sharpe(
 ) -> float:
     """Return the probabilistic Sharpe ratio against the expected maximum of the trials.
 
-    It is reported and decides nothing: a limit of 95% lets 0.3% of noise pass where 5% are
-    allowed, since the best of the trials need not only reach their expected maximum, but exceed it
-    significantly.
+    It is reported and decides nothing: a limit of 95% lets the best of 24 trials of noise pass in
+    0.1% of samples (2% if the trials correlate by 0.5), where 5% are allowed, since it must not
+    only reach the expected maximum, but exceed it significantly.
 
     Parameters
     ----------

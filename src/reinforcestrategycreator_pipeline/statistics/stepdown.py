@@ -49,9 +49,9 @@ def adjusted_p_values(
     References
     ----------
     Romano and Wolf (2005), Stepwise Multiple Testing as Formalized Data Snooping, Econometrica
-    73(4), algorithms 3.1 and 4.1. Romano and Wolf (2016), Efficient Computation of Adjusted
+    73(4). Romano and Wolf (2016), Efficient Computation of Adjusted
     P-values for Resampling-based Stepdown Multiple Testing, Statistics and Probability Letters
-    113, algorithm 4.2.
+    113.
     """
     if not len(drawn) or not (np.isfinite(own).all() and np.isfinite(drawn).all()):
         raise ValueError("a stepdown test needs at least one draw, and finite statistics")

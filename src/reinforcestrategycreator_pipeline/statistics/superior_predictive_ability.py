@@ -66,7 +66,7 @@ def superior_predictive_ability(
     References
     ----------
     Hansen (2005), A Test for Superior Predictive Ability, Journal of Business and Economic
-    Statistics 23(4), sections 2.3 and 3. White (2000), A Reality Check for Data Snooping,
+    Statistics 23(4). White (2000), A Reality Check for Data Snooping,
     Econometrica 68(5), does not studentize: its maximum is that of the most volatile trial, and so
     is that of ``arch.bootstrap.SPA`` 8.0.0 whatever its flag says.
     """

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, Interrupted, RunError
-from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
+from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener, Report
 from reinforcestrategycreator_pipeline.files import sha256_file, write_text
@@ -231,6 +231,17 @@ class EngineContract:
         engine.run([good, CountingJob("bad", tmp_path)], Listener())
         assert good.result.read_text() == "kept"
         assert (tmp_path / "bad.result").read_text() == "bad"
+
+    def test_it_can_be_kept_open_for_batch_after_batch(self, engine, tmp_path):
+        with kept_open(engine) as same:
+            same.run([CountingJob(name, tmp_path) for name in ("a", "b")], Listener())
+            with pytest.raises(ConfigError):
+                same.run([RaisingJob("bad", tmp_path, "config")], Listener())
+            heard = Recorder()
+            same.run([CountingJob(name, tmp_path) for name in ("b", "c")], heard)
+        assert all((tmp_path / f"{name}.result").read_text() == name for name in "abc")
+        assert heard.of("b") == [("ended",)]
+        assert [event[0] for event in heard.of("c")] == ["began", "say", "log", "ended"]
 
     def test_a_job_that_leaves_no_result_is_an_error(self, engine, tmp_path):
         with pytest.raises(RunError, match=r"^job 'lazy' ended, but its result is not there"):

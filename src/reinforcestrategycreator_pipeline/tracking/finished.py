@@ -92,6 +92,11 @@ class FinishedRun:
         return str(self.stored["strategy"])
 
     @property
+    def trial(self) -> str:
+        """Name of the trial whose configuration the run has, ``STUDY/NUMBER``; empty if none."""
+        return self.manifest.trial
+
+    @property
     def promoted(self) -> bool:
         """Whether the strategy was promoted."""
         return bool(self.stored["decision"]["promoted"])

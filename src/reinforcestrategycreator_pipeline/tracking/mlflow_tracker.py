@@ -136,7 +136,8 @@ def _found(client: Any, experiment: str, run: FinishedRun) -> Any:
 def _tags(run: FinishedRun) -> dict[str, str]:
     manifest = run.manifest
     chosen = manifest.config["strategy"]
-    return {
+    trial = {"rsc.trial": run.trial} if run.trial else {}
+    return trial | {
         _CREATED: manifest.created,
         "rsc.run_id": manifest.run_id,
         "rsc.version": manifest.package_version,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from reinforcestrategycreator_pipeline.backtesting.excess import Excess, excess_over
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
@@ -19,6 +20,8 @@ from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, 
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.files import write_json
 from reinforcestrategycreator_pipeline.statistics.sharpe import incredible_sharpe
+from reinforcestrategycreator_pipeline.verdict.answer import Answer, answer
+from reinforcestrategycreator_pipeline.verdict.chance import Chance
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
@@ -53,6 +56,10 @@ class Judgement:
         Checks of the strategy, and whether it is promoted.
     infos : mapping of str to MetricInfo
         Name, unit and definition of each metric, in the order of the tables.
+    answer : Answer or None
+        Whether the strategy has an edge; None if it was not tested against chance.
+    chance : Chance or None
+        The test against chance.
     """
 
     strategy: str
@@ -66,6 +73,8 @@ class Judgement:
     infos: Mapping[str, MetricInfo] = field(
         default_factory=lambda: {metric.key: metric for metric in all_metrics()}
     )
+    answer: Answer | None = None
+    chance: Chance | None = None
 
     def value(self, asset: str, strategy: str, metric: str) -> MetricValue:
         """Return one metric; if it was not computed, a value that says so."""
@@ -78,9 +87,11 @@ class Judgement:
             "strategy": self.strategy,
             "description": self.description,
             "periods_per_year": dict(self.periods_per_year),
+            "answer": self.answer and self.answer.to_json(),
             "decision": self.decision.to_json(),
             "notes": list(self.notes),
             "random_percentile": dict(self.random_percentile),
+            "chance": self.chance and self.chance.to_json(),
             "excess": {asset: found.to_json() for asset, found in self.excess.items()},
             "metrics": {
                 asset: {
@@ -122,12 +133,23 @@ class Judgement:
                 {asset: Excess.from_json(found) for asset, found in stored["excess"].items()},
                 tuple(stored["notes"]),
                 {info.key: info for info in infos},
+                stored["answer"] and Answer.from_json(stored["answer"]),
+                stored["chance"] and Chance.from_json(stored["chance"]),
             )
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             text = f"is damaged or of another version ({type(error).__name__}: {error})"
             raise RunError(f"{path}: {text}.") from error
+
+
+class Tested(NamedTuple):
+    """Grounds of the answer, beside the strategy's own result; see `answer`."""
+
+    chance: Chance
+    p: float | None
+    looks: int
+    free: Mapping[str, float]
 
 
 def judge(
@@ -137,8 +159,25 @@ def judge(
     thresholds: Thresholds,
     random_percentile: Mapping[str, float | None],
     notes: tuple[str, ...] = (),
+    tested: Tested | None = None,
 ) -> Judgement:
-    """Compute all metrics of all results, and check the strategy's portfolio for promotion."""
+    """Compute all metrics of all results, answer, and check the strategy for promotion.
+
+    Parameters
+    ----------
+    results : mapping of str to mapping of str to StrategyResult
+        Results by asset or ``"PORTFOLIO"``, then by strategy.
+    strategy, description : str
+        Name of the judged strategy, and one line on it.
+    thresholds : Thresholds
+        Conditions for promotion.
+    random_percentile : mapping of str to float or None
+        Percentages as in `Judgement`.
+    notes : tuple of str
+        What a reader must know.
+    tested : Tested, optional
+        Test against chance, and the Sharpe ratios of what is free; without it there is no answer.
+    """
     periods = {
         asset: infer_periods_per_year(strategies[strategy].timestamps)
         for asset, strategies in results.items()
@@ -149,15 +188,30 @@ def judge(
     }
     excess = compare_with_hold(results, strategy, periods)
     portfolio = metrics[PORTFOLIO]
+    found = None
+    if tested is not None:
+        bars = len(results[PORTFOLIO][strategy].exposure)
+        sharpe = portfolio[strategy].get("sharpe", MetricValue(None, "not computed")).value
+        found = answer(*tested, sharpe, bars, periods[PORTFOLIO])
     decision = decide(
         thresholds,
         portfolio[strategy],
         portfolio.get(BUY_AND_HOLD, {}),
         excess.get(PORTFOLIO),
+        found,
     )
     notes += too_good(metrics, strategy, periods)
     return Judgement(
-        strategy, description, periods, metrics, random_percentile, decision, excess, notes
+        strategy,
+        description,
+        periods,
+        metrics,
+        random_percentile,
+        decision,
+        excess,
+        notes,
+        answer=found,
+        chance=tested and tested.chance,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
@@ -17,6 +17,7 @@ from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Lt, Strict
 from reinforcestrategycreator_pipeline.errors import at
 from reinforcestrategycreator_pipeline.limits import Bars, Signed
 from reinforcestrategycreator_pipeline.registry import NameOf
+from reinforcestrategycreator_pipeline.verdict.answer import Answer
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 
 Values = Mapping[str, MetricValue]
@@ -26,10 +27,12 @@ _PROPER = ("Calmar", "Sharpe", "Sortino")
 
 @dataclass(frozen=True)
 class Thresholds(Strict):
-    """Conditions on the portfolio's result on the test bars, net of costs.
+    """Conditions for promotion: the evidence, and the portfolio's result on the test bars.
 
     Attributes
     ----------
+    evidence : "strong", "weak" or None
+        Least evidence of an edge; see `Answer`. None disables the check.
     min_sharpe : float or None
         Minimum annualized Sharpe ratio; None disables the check.
     max_drawdown : float or None
@@ -37,7 +40,7 @@ class Thresholds(Strict):
     min_trades : int
         Minimum number of round trips, >= 0: a result of two trades proves nothing.
     beat_buy_and_hold : bool
-        Whether the total return must exceed that of buy and hold on the same bars at the same
+        Whether the total return, too, must exceed that of buy and hold on the same bars at the same
         costs.
     max_excess_p : float or None
         Maximum one-sided p-value of the mean excess over buy and hold, in (0, 1); see
@@ -47,11 +50,12 @@ class Thresholds(Strict):
         0.1 is 10%, and a drawdown is negative.
     """
 
+    evidence: Literal["strong", "weak"] | None = "strong"
     min_sharpe: Annotated[float, Ge(-1_000), Le(1_000)] | None = 0.5
     max_drawdown: Annotated[float, Gt(0), Le(1)] | None = 0.5
     min_trades: Bars = 10
-    beat_buy_and_hold: bool = True
-    max_excess_p: Annotated[float, Gt(0), Lt(1)] | None = 0.05
+    beat_buy_and_hold: bool = False
+    max_excess_p: Annotated[float, Gt(0), Lt(1)] | None = None
     minimum: Mapping[Metric, Signed] = field(default_factory=dict)
     maximum: Mapping[Metric, Signed] = field(default_factory=dict)
 
@@ -68,6 +72,7 @@ def decide(
     own: Values,
     buy_and_hold: Values,
     excess: Excess | None,
+    found: Answer | None = None,
 ) -> Decision:
     """Check test results against the thresholds.
 
@@ -79,6 +84,8 @@ def decide(
         Metrics of the strategy and of buy and hold, on the portfolio.
     excess : Excess or None
         The strategy's returns against those of buy and hold; None if not computed.
+    found : Answer or None
+        Evidence of an edge; None if not computed.
 
     Returns
     -------
@@ -86,6 +93,8 @@ def decide(
         One check for each condition that is set, in a fixed order.
     """
     checks = []
+    if thresholds.evidence is not None:
+        checks.append(_evidence(thresholds.evidence, found))
     if thresholds.min_sharpe is not None:
         checks.append(_bound("sharpe", thresholds.min_sharpe, own))
     if thresholds.max_drawdown is not None:
@@ -129,6 +138,16 @@ def _beats(own: Values, hold: Values) -> Check:
         value = _text(metric.unit, found, bar.value, passed)
     phrase = _phrase(metric.label, value, f"buy and hold: {bound}")
     return Check(metric.label, f"above buy and hold ({bound})", value, passed, phrase)
+
+
+def _evidence(least: Literal["strong", "weak"], found: Answer | None) -> Check:
+    name, rule = "Evidence of an edge", "strong" if least == "strong" else "weak or strong"
+    if found is None:
+        value = "undefined (not computed)"
+        return Check(name, rule, value, False, _phrase(name, value, f"minimum {least}"))
+    value = found.level if found.p is None else f"{found.level} (p {found.p:.2g})"
+    passed = found.level in ("strong", least)
+    return Check(name, rule, value, passed, _phrase(name, value, f"minimum {least}"))
 
 
 def _excess(limit: float, found: Excess) -> Check:

@@ -93,7 +93,7 @@ def test_run_shows_the_result(rsc: Rsc) -> None:
     assert lines[2].startswith("dqn [bold]")  # a name is text, not markup
     assert lines[4] == "run       mine: complete"
     assert re.match(r"stages    data \d+\.\d s, training \d", lines[5])
-    assert lines[6] == "verdict   Promoted. The only check passed."
+    assert lines[6] == "decision  Promoted. The only check passed."
     assert lines[7:] == ["report    runs/mine/evaluation/report.html"]
     assert "[3/3] evaluation: done" in result.err
     assert "\x1b" not in result.out + result.err
@@ -116,7 +116,7 @@ def test_resume(rsc: Rsc, monkeypatch) -> None:
     assert "stages    data unchanged, training unchanged, evaluation unchanged" in result.out
     result = rsc("run", "--resume", "runs/mine", "--set", "report.threshold=100")
     assert re.search(r"data unchanged, training unchanged, evaluation \d+\.\d s", result.out)
-    assert "verdict   Not promoted. The only check failed: the sum 3." in result.out
+    assert "decision  Not promoted. The only check failed: the sum 3." in result.out
     assert result.code == 0  # not to promote is a result, not an error
 
 

@@ -14,7 +14,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     blocks = [s for s in snippets(PAGE) if s.language == "python"]
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")

@@ -22,6 +22,7 @@ from engine_jobs import Holding, Killed, Noisy, Patient, Raising, Stubborn
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError, blame
 from reinforcestrategycreator_pipeline.experiments.engines import crew
+from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
 from reinforcestrategycreator_pipeline.experiments.engines.processes import Processes, processors
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener
@@ -434,6 +435,54 @@ def test_no_more_jobs_at_once_than_workers(tmp_path: Path) -> None:
     Processes(2).run([Killed(f"job{k}", tmp_path, 0) for k in range(12)], heard)
     assert (heard.now, heard.most) == (0, 2)
     assert len(set(workers(tmp_path))) == 2  # they are used again
+
+
+def worked(folder: Path, name: str) -> int:
+    """Return the worker that ran a job."""
+    return int((folder / f"{name}.attempt0").read_text())
+
+
+def test_kept_workers_stay_for_the_next_batch_and_end_with_the_last(tmp_path: Path) -> None:
+    with kept_open(Processes(1)) as engine:
+        for name in "abc":
+            engine.run([Killed(name, tmp_path, 0)], Listener())
+        assert lives(worked(tmp_path, "a"))
+    assert len({worked(tmp_path, name) for name in "abc"}) == 1
+    assert not lives(worked(tmp_path, "a"))
+
+
+def test_a_kept_worker_that_went_between_two_batches_is_no_loss(tmp_path: Path) -> None:
+    heard = Recorder()
+    with kept_open(Processes(1)) as engine:
+        engine.run([Killed("a", tmp_path, 0)], heard)
+        os.kill(worked(tmp_path, "a"), signal.SIGKILL)
+        assert eventually(lambda: not lives(worked(tmp_path, "a")))
+        engine.run([Killed("b", tmp_path, 0)], heard)
+    assert worked(tmp_path, "b") != worked(tmp_path, "a")
+    assert heard.of("b") == [("began",), ("ended",)]
+
+
+def test_workers_do_not_outlive_a_change_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    with kept_open(Processes(1)) as engine:
+        engine.run([Killed("a", tmp_path, 0)], Listener())
+        monkeypatch.chdir(tmp_path / "other")
+        engine.run([Killed("b", Path(), 0)], Listener())  # its folder is the current one
+    assert worked(tmp_path / "other", "b") != worked(tmp_path, "a")
+    assert not lives(worked(tmp_path, "a"))
+
+
+def test_kept_workers_end_when_an_exception_leaves_the_context(tmp_path: Path) -> None:
+    def fails() -> None:
+        with kept_open(Processes(1)) as engine:
+            engine.run([Killed("a", tmp_path, 0)], Listener())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert not lives(worked(tmp_path, "a"))
 
 
 @pytest.mark.slow

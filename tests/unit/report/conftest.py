@@ -12,6 +12,8 @@ import pytest
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import compute_metrics
 from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS, StrategyResult
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening
+from reinforcestrategycreator_pipeline.verdict.answer import Answer
+from reinforcestrategycreator_pipeline.verdict.chance import Chance, WindowChance
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
@@ -213,6 +215,14 @@ def with_screening(data, agreement=(("rsi_14", 0.25), ("<fast>", 1.0)), needed=0
     return replace(data, stages=stages, screening=Screening(dict(agreement), needed, relevance))
 
 
+def with_chance(data, p=0.24):
+    """Return the report of a policy that was tested against chance."""
+    window = WindowChance("2020-01-31T00:00:00Z", "2020-03-31T00:00:00Z", 0.1, 0.05, 0.06, p, 3.0)
+    chance = Chance((window,), 4, 0.7, p, (0.02, 0.12, -0.03, 0.09))
+    answer = Answer("no evidence", p, 1, 0.7, 0.4, "always 1", 500, 4000, 1.4)
+    return replace(data, judgement=replace(data.judgement, answer=answer, chance=chance))
+
+
 @pytest.fixture(scope="session")
 def report_kit():
     """The builders, for tests that need a variation."""
@@ -220,6 +230,7 @@ def report_kit():
         build=build_report,
         with_confidence=with_confidence,
         with_screening=with_screening,
+        with_chance=with_chance,
         simulate=simulate,
         trades_frame=trades_frame,
         judged=judged,

@@ -133,6 +133,7 @@ def scripts_of(page):
 def test_every_registered_chart_is_in_the_page(report_kit, report_data):
     """The page's places and the script's figures have the same names: a new chart is seen here."""
     report_data = report_kit.with_screening(report_kit.with_confidence(report_data))
+    report_data = report_kit.with_chance(report_data)
     page = Page(render_html(report_data))
     payload = json.loads(page.scripts[0])
     places = {a["data-chart"]: a for _, a in page.elements if "data-chart" in a}
@@ -395,3 +396,17 @@ def test_the_equity_chart_says_whether_the_portfolio_is_rebalanced(report_kit):
         caption = CHARTS.get("equity").caption_of(changed, "PORTFOLIO")
         assert f"{said} rebalanced {words}." in caption
     assert said not in CHARTS.get("equity").caption_of(data, "IBM")
+
+
+def test_the_answer_comes_first_and_the_test_against_chance_is_drawn(report_kit, report_data):
+    data = report_kit.with_chance(report_data)
+    html = render_html(data)
+    page = Page(html)
+    assert "<h1>No evidence of an edge: " in html
+    finding = html[html.index('class="finding"') :]
+    assert finding.index("In other orders of the same bars") < finding.index("annual return on")
+    drawn = json.loads(page.scripts[0])["run"]["chance"]
+    assert sum(drawn["data"][0]["y"]) == 4
+    assert drawn["layout"]["shapes"][0]["x0"] == 0.1
+    assert drawn["layout"]["annotations"][0]["text"] == "the policy, p 0.24"
+    assert "were put into 4 other orders" in html

@@ -101,6 +101,14 @@ def test_two_keys_together_show_the_objective_as_color(data):
     drawn = traces(pair)
     assert drawn["complete"]["marker"]["color"] == [0.5, 2.0, 1.0]
     assert "best" in drawn
+    names = {"strategy.name": SPACE["strategy.name"], "b": [0, 1]}
+    both = [
+        FinishedTrial(n, "complete", {"strategy.name": "linear", "b": 0}, "", (n,), {}, "", "", 1.0)
+        for n in range(64)
+    ]
+    [*_, pair] = trial_map(search(tuple(both), space=names))
+    places = [np.array(traces(pair)["complete"][axis]) for axis in "xy"]
+    assert abs(np.corrcoef(places)[0, 1]) < 0.1  # not along a line
     one = search(space={"strategy.alpha": SPACE["strategy.alpha"]})
     assert len(trial_map(one)) == 1
 
@@ -122,10 +130,13 @@ def test_the_best_so_far_goes_up_by_complete_trials_only(data):
 
 def test_the_inner_windows_of_each_trial(data):
     drawn = traces(inner_windows(data))
-    assert drawn["trials"]["x"] == [1, 2, None, 1, 2, None, 1, None, 1, 2, None, 1, 2, None]
-    assert drawn["trials"]["y"][:6] == [1.0, 0.5, None, 0.2, 2.0, None]
+    assert drawn["trials"]["x"] == [1, 2, None, 1, 2, None, 1, 2, None, 1, 2, None, 1, None]
+    assert drawn["trials"]["y"][:6] == [0.2, 2.0, None, 0.3, 1.0, None]
     assert drawn["best"]["y"] == [0.2, 2.0]
     assert inner_windows(search(folds=1)) is None
+    many = inner_windows(search(tuple(replace(TRIALS[0], number=n) for n in range(120))))
+    assert traces(many)["trials"]["x"].count(None) == 100
+    assert many.caption.endswith("Drawn are the first 100 trials of the table.")
 
 
 def test_the_table_has_the_best_first(data, page):

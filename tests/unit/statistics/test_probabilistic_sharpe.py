@@ -16,8 +16,7 @@ from reinforcestrategycreator_pipeline.statistics.probabilistic_sharpe import (
 )
 
 SHARPE, N = 0.036 / 0.079, 24
-"""Monthly returns of a hedge fund (López de Prado, Lipton and Zoonekynd 2025)."""
-FUND = Shape(-2.448, 10.164)
+SKEWED = Shape(-2.448, 10.164)
 
 
 def phi(z):
@@ -29,7 +28,7 @@ def phi(z):
     [(0.0, 0.9872, 0.9391, 7.909), (0.2, 0.9658, 0.9005, 11.863)],
 )
 def test_the_papers_example(autocorrelation, at_0, at_10, record):
-    shape = FUND._replace(autocorrelation=autocorrelation)
+    shape = SKEWED._replace(autocorrelation=autocorrelation)
     assert probabilistic_sharpe(SHARPE, N, shape=shape) == pytest.approx(at_0, abs=5e-5)
     assert probabilistic_sharpe(SHARPE, N, 0.1, shape) == pytest.approx(at_10, abs=5e-5)
     assert minimum_track_record(SHARPE, 0.0, shape, 0.1) == pytest.approx(record, abs=5e-4)
@@ -37,12 +36,12 @@ def test_the_papers_example(autocorrelation, at_0, at_10, record):
 
 def test_the_other_convention_gives_other_figures():
     """The variance at the observed ratio, and n - 1: .9127, and one more than V (z / S)^2."""
-    observed = sharpe_variance(SHARPE, N - 1, FUND)
+    observed = sharpe_variance(SHARPE, N - 1, SKEWED)
     assert phi(SHARPE / math.sqrt(observed)) == pytest.approx(0.9127, abs=5e-5)
     z = 1.2815515655446004
-    record = 1 + sharpe_variance(SHARPE, 1, FUND) * (z / SHARPE) ** 2
+    record = 1 + sharpe_variance(SHARPE, 1, SKEWED) * (z / SHARPE) ** 2
     assert record == pytest.approx(21.494, abs=2e-3)
-    assert probabilistic_sharpe(SHARPE, N, shape=FUND) > 0.98
+    assert probabilistic_sharpe(SHARPE, N, shape=SKEWED) > 0.98
 
 
 def test_the_expected_maximum_of_the_paper():
@@ -88,9 +87,11 @@ def test_limits():
 
 
 def test_deflated_is_probabilistic_against_the_maximum():
-    found = deflated_sharpe(SHARPE, N, 10, 0.1, FUND)
-    assert found == probabilistic_sharpe(SHARPE, N, 0.49793170320847435, FUND)
-    assert deflated_sharpe(SHARPE, N, 1, 0.1, FUND) == probabilistic_sharpe(SHARPE, N, 0.0, FUND)
+    found = deflated_sharpe(SHARPE, N, 10, 0.1, SKEWED)
+    assert found == probabilistic_sharpe(SHARPE, N, 0.49793170320847435, SKEWED)
+    assert deflated_sharpe(SHARPE, N, 1, 0.1, SKEWED) == probabilistic_sharpe(
+        SHARPE, N, 0.0, SKEWED
+    )
 
 
 def test_autocorrelated_noise_passes_often_without_its_term():

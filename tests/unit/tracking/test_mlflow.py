@@ -145,7 +145,13 @@ class TestMLflow(TrackerContract):
         changed = Path(shutil.copytree(run_dir, tmp_path / "runs" / run_dir.name))
         tracker.log(changed)
         [before] = runs_in(uri)
-        checks = {"min_sharpe": None, "max_drawdown": None, "min_trades": 0, "max_excess_p": None}
+        checks = {
+            "evidence": None,
+            "min_sharpe": None,
+            "max_drawdown": None,
+            "min_trades": 0,
+            "max_excess_p": None,
+        }
         thresholds = {"deployment.thresholds": {**checks, "beat_buy_and_hold": False}}
         again = run(resume=changed.name, store=changed.parent, overrides=thresholds, progress=False)
         assert again.verdict.promoted

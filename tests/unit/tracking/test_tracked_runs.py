@@ -12,7 +12,9 @@ import reinforcestrategycreator_pipeline as rsc
 from reinforcestrategycreator_pipeline.api.tracking import track
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.testing.tracker_contract import SMALL
+from reinforcestrategycreator_pipeline.tracking import mlflow_tracker
 from reinforcestrategycreator_pipeline.tracking.base import track_all
+from reinforcestrategycreator_pipeline.tracking.finished import FinishedRun
 
 
 @dataclass(frozen=True)
@@ -115,3 +117,50 @@ def test_what_the_configuration_says_of_a_tracker_is_kept(tmp_path, monkeypatch)
 def test_a_run_that_is_not_finished_is_not_tracked(finished, tmp_path) -> None:
     with pytest.raises(RunError, match="no such file"):
         list(track(tmp_path, "tensorboard"))
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Write the name of the run, its trial and what that varied to a file."""
+
+    path: str
+
+    def log(self, run_dir: Path) -> str:
+        run = FinishedRun.read(run_dir)
+        with Path(self.path).open("a", encoding="utf-8") as file:
+            file.write(f"{run_dir.name} {run.trial} {run.config['strategy']['alpha']}\n")
+        return "written"
+
+
+def test_a_tracker_gets_the_run_of_the_chosen_trial_and_no_trial(tmp_path) -> None:
+    written = tmp_path / "written.txt"
+    config = {
+        "data": {"source": "synthetic", "params": {"n_bars": 300}},
+        "features": {"columns": [{"name": "returns", "horizons": [1]}], "audit_cuts": 0},
+        "split": {"kind": "single"},
+        "strategy": {"name": "linear"},
+        "evaluation": {"random_draws": 5},
+        "search": {
+            "trials": 2,
+            "folds": 1,
+            "metric": "total_return",
+            "space": {"strategy.alpha": [0.5, 2.0]},
+        },
+        "tracking": [Trials(str(written))],
+    }
+    options = {"store": tmp_path / "runs", "engine": "inline", "progress": False}
+    made = rsc.run(config, run_id="searched", **options)
+    best = made.config["strategy"]["alpha"]
+    # One line: a trial is no run.
+    assert written.read_text("utf-8") == f"searched {made.manifest.trial} {best}\n"
+    tags = mlflow_tracker._tags(FinishedRun.read(made.folder))
+    assert (tags["rsc.trial"], tags["rsc.run_id"]) == (made.manifest.trial, "searched")
+    study = rsc.Study.open(made.manifest.study, tmp_path / "runs")
+    assert len(study.trials) == 2
+    rsc.run(from_trial=study.name_of(1), run_id="alone", **options)
+    own = study.config_of(1)["strategy"]["alpha"]
+    assert written.read_text("utf-8").splitlines()[1:] == [f"alone {study.name_of(1)} {own}"]
+
+
+def test_a_run_of_no_search_has_no_tag_of_a_trial(finished) -> None:
+    assert "rsc.trial" not in mlflow_tracker._tags(FinishedRun.read(finished.folder))

@@ -7,6 +7,7 @@ from reinforcestrategycreator_pipeline.backtesting.excess import Excess
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MetricValue
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.statistics.newey_west import Estimate
+from reinforcestrategycreator_pipeline.verdict.answer import Answer
 from reinforcestrategycreator_pipeline.verdict.decision import Check, Decision, Earlier
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
@@ -24,14 +25,29 @@ def excess(p, value=0.01):
     return Excess(Estimate(value, 0.03, p))
 
 
-def of(metrics=GOOD, hold=HOLD, excess=ABOVE, **thresholds):
-    decision = decide(Thresholds(**thresholds), metrics, hold, excess)
+ALL = {"beat_buy_and_hold": True, "max_excess_p": 0.05}
+
+
+def found(level="strong", p=0.01):
+    return Answer(level, p, 1, 0.9, 0.4, "cash", 1000, 500, 1.2)
+
+
+def of(metrics=GOOD, hold=HOLD, excess=ABOVE, evidence="strong", answer=None, **thresholds):
+    thresholds = Thresholds(evidence=evidence, **{**ALL, **thresholds})
+    decision = decide(thresholds, metrics, hold, excess, answer or found())
     return {c.name: c for c in decision.checks}
 
 
 def test_a_good_result_passes_every_condition():
-    decision = decide(Thresholds(), GOOD, HOLD, ABOVE)
+    decision = decide(Thresholds(**ALL), GOOD, HOLD, ABOVE, found())
     assert decision.checks == (
+        Check(
+            "Evidence of an edge",
+            "strong",
+            "strong (p 0.01)",
+            True,
+            "evidence of an edge strong (p 0.01; minimum strong)",
+        ),
         Check("Sharpe ratio", "at least 0.50", "0.90", True, "Sharpe ratio 0.90 (minimum 0.50)"),
         Check(
             "Max drawdown", "at most 50.00%", "12.00%", True, "max drawdown 12.00% (maximum 50.00%)"
@@ -53,7 +69,7 @@ def test_a_good_result_passes_every_condition():
         ),
     )
     assert decision.promoted
-    assert decision.sentence == "Promoted. All five checks passed."
+    assert decision.sentence == "Promoted. All six checks passed."
     assert decision.reasons == ""
     assert Decision.from_json(json.loads(json.dumps(decision.to_json()))) == decision
 
@@ -66,11 +82,16 @@ def test_a_decision_states_what_failed_beside_its_limit():
         "total_return": MetricValue(0.0741),
     }
     decision = decide(
-        Thresholds(), own, {"total_return": MetricValue(0.4697)}, excess(0.987, -0.14)
+        Thresholds(**ALL),
+        own,
+        {"total_return": MetricValue(0.4697)},
+        excess(0.987, -0.14),
+        found("no evidence", 0.4),
     )
     assert not decision.promoted
     assert decision.sentence == (
-        "Not promoted. Three of five checks failed: Sharpe ratio 0.32 (minimum 0.50); "
+        "Not promoted. Four of six checks failed: evidence of an edge no evidence (p 0.4; minimum "
+        "strong); Sharpe ratio 0.32 (minimum 0.50); "
         "total return 7.41% (buy and hold: 46.97%); "
         "excess over buy and hold -14.00% a year, p 0.99 (maximum 0.05)."
     )
@@ -78,8 +99,9 @@ def test_a_decision_states_what_failed_beside_its_limit():
 
 def test_a_decision_says_what_is_undefined():
     own = {**GOOD, "sharpe": MetricValue(None, "zero variance")}
-    assert decide(Thresholds(), own, {}, None).sentence == (
-        "Not promoted. Three of five checks failed: "
+    assert decide(Thresholds(**ALL), own, {}, None).sentence == (
+        "Not promoted. Four of six checks failed: "
+        "evidence of an edge undefined (not computed; minimum strong); "
         "Sharpe ratio undefined (zero variance; minimum 0.50); "
         "total return 31.00% (buy and hold: undefined, not computed); "
         "excess over buy and hold undefined (not computed; maximum 0.05)."
@@ -117,11 +139,11 @@ def test_a_decision_on_bars_already_seen_names_the_first():
 
 def test_any_metric_may_be_a_threshold():
     metrics = {**GOOD, "turnover": MetricValue(12.0), "win_rate": MetricValue(None, "no trades")}
-    found = of(metrics, minimum={"win_rate": 0.5}, maximum={"turnover": 10, "max_drawdown": -0.1})
-    assert found["Win rate"][:4] == ("Win rate", "at least 50.00%", "undefined (no trades)", False)
-    assert found["Win rate"].phrase == "win rate undefined (no trades; minimum 50.00%)"
-    assert found["Turnover a year"][:4] == ("Turnover a year", "at most 10.00x", "12.00x", False)
-    assert found["Turnover a year"].phrase == "turnover a year 12.00x (maximum 10.00x)"
+    checks = of(metrics, minimum={"win_rate": 0.5}, maximum={"turnover": 10, "max_drawdown": -0.1})
+    assert checks["Win rate"][:4] == ("Win rate", "at least 50.00%", "undefined (no trades)", False)
+    assert checks["Win rate"].phrase == "win rate undefined (no trades; minimum 50.00%)"
+    assert checks["Turnover a year"][:4] == ("Turnover a year", "at most 10.00x", "12.00x", False)
+    assert checks["Turnover a year"].phrase == "turnover a year 12.00x (maximum 10.00x)"
     with pytest.raises(ConfigError, match="unknown metric 'trunover'"):
         Thresholds(minimum={"trunover": 1.0})
     with pytest.raises(ConfigError, match=r"maximum\.turnover parameter of Thresholds must"):
@@ -154,6 +176,25 @@ def test_one_condition_that_fails_is_enough(changes, name, value):
     assert [c.name for c in checks.values() if not c.passed] == [name]
 
 
+@pytest.mark.parametrize(
+    ("level", "p", "strong", "weak"),
+    [
+        ("strong", 0.05, True, True),
+        ("weak", 0.06, False, True),
+        ("eaten by costs", 0.001, False, False),
+        ("no evidence", 0.5, False, False),
+        ("not enough data", 0.5, False, False),
+        ("not tested", None, False, False),
+    ],
+)
+def test_the_evidence_decides(level, p, strong, weak):
+    for least, passed in (("strong", strong), ("weak", weak)):
+        check = of(evidence=least, answer=found(level, p))["Evidence of an edge"]
+        assert check.passed == passed
+        assert check.value.startswith(level)
+    assert "Evidence of an edge" not in of(evidence=None, answer=found(level, p))
+
+
 @pytest.mark.parametrize("key", ["sharpe", "max_drawdown", "trades", "total_return"])
 def test_what_is_undefined_fails_and_says_why(key):
     undefined = {**GOOD, key: MetricValue(None, "no trades")}
@@ -165,9 +206,9 @@ def test_what_is_undefined_fails_and_says_why(key):
 
 @pytest.mark.parametrize("hold", [{}, {"total_return": MetricValue(None, "x")}])
 def test_a_benchmark_that_is_missing_is_not_beaten(hold):
-    found = of(hold=hold)["Total return"]
-    assert not found.passed
-    assert "above buy and hold (undefined, " in found.rule
+    check = of(hold=hold)["Total return"]
+    assert not check.passed
+    assert "above buy and hold (undefined, " in check.rule
 
 
 def test_limits_are_met_by_their_own_value_but_a_benchmark_must_be_beaten():
@@ -193,11 +234,12 @@ def test_rounding_never_hides_why_a_condition_failed():
     assert checks["Max drawdown"].value.startswith("50.0001")
     assert checks["Total return"].value == "25.00%"  # equal to its bound, which is to be exceeded
     assert checks["Excess over buy and hold"].value == "1.00% a year, p 0.0501"
-    assert not any(c.passed for c in checks.values() if c.name != "Trades")
+    passed = [c.name for c in checks.values() if c.passed]
+    assert passed == ["Evidence of an edge", "Trades"]
 
 
 def test_what_is_not_set_is_not_looked_at():
-    nothing = Thresholds(None, None, 0, False, None)
+    nothing = Thresholds(None, None, None, 0)
     decision = decide(nothing, {"trades": MetricValue(0.0)}, {}, None)
     assert [c.name for c in decision.checks] == ["Trades"]
     assert decision.promoted
@@ -217,6 +259,7 @@ def test_what_is_not_set_is_not_looked_at():
         ({"max_excess_p": 0.0}, "max_excess_p"),
         ({"max_excess_p": 5}, "max_excess_p"),
         ({"max_excess_p": True}, "max_excess_p"),
+        ({"evidence": "some"}, "evidence"),
     ],
 )
 def test_wrong_thresholds_are_refused(changes, name):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar, cast
 
 from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
@@ -47,6 +48,20 @@ class Engine(Protocol):
             other jobs are interrupted. Its cause holds the traceback of the worker.
         """
         ...
+
+
+_E = TypeVar("_E", bound=Engine | None)
+
+
+def kept_open(engine: _E) -> AbstractContextManager[_E]:
+    """Return a context with an engine for several batches, which keeps what they share.
+
+    An engine that has something to keep, such as workers or a connection, has a method ``opened``
+    that returns the context; none has to have it, and then the context has the engine itself.
+    """
+    method = getattr(engine, "opened", None)
+    found = nullcontext(engine) if method is None else method()
+    return cast("AbstractContextManager[_E]", found)
 
 
 def lost_too_often(job: str, how: str) -> RunError:

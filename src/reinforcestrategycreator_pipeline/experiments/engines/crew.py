@@ -1,11 +1,14 @@
-"""The workers of one batch of jobs: begun as they are needed, replaced when lost, and ended."""
+"""The workers of an engine: begun as they are needed, replaced when lost, and ended together."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
 from multiprocessing.connection import wait
 from types import TracebackType
+from typing import Any
 
 from reinforcestrategycreator_pipeline import kernels
 from reinforcestrategycreator_pipeline.experiments.engines.base import (
@@ -17,55 +20,91 @@ from reinforcestrategycreator_pipeline.experiments.engines.base import (
 from reinforcestrategycreator_pipeline.experiments.engines.failures import unpack
 from reinforcestrategycreator_pipeline.experiments.engines.setting import Outcome, Setting
 from reinforcestrategycreator_pipeline.experiments.engines.worker_process import WorkerProcess
-from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener, deliver, finish
+from reinforcestrategycreator_pipeline.experiments.jobs import (
+    Job,
+    Listener,
+    deliver,
+    finish,
+    pending,
+)
+from reinforcestrategycreator_pipeline.interrupts import StopRequest, deferred_interrupts
 
 _LEAVING = 5.0  # seconds that an idle worker has to end
 
 
 class Crew:
-    """A context that holds up to `size` workers, and leaves none behind.
-
-    When an exception leaves the context, the jobs are interrupted and have `GRACE` seconds.
+    """An engine and a context: its workers stay for the next batch, and none outlives the context.
 
     Parameters
     ----------
     size : int
-        Maximum number of workers, >= 1.
-    listener : Listener
-        Receives what the jobs report.
-
-    Attributes
-    ----------
-    lost : list of Job
-        Jobs to be given again.
-    said : list of str
-        What jobs said about their interruption.
+        Maximum number of workers, >= 1. No more are started than there are jobs at once.
     """
 
-    def __init__(self, size: int, listener: Listener) -> None:
-        self._size, self._listener = size, listener
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._workers: list[WorkerProcess] = []
-        self._losses: Counter[str] = Counter()
-        self._stopping = False
-        self.lost: list[Job] = []
-        self.said: list[str] = []
+        self._made_for: Any = None  # the state of this process that the workers have
+        self._begin(Listener())
 
     def __enter__(self) -> Crew:
-        self._setting, self._environment = Setting.here(), kernels.environment()
         return self
 
+    def run(self, jobs: Iterable[Job], listener: Listener) -> None:
+        """Run every job that has no result yet; see `Engine.run`."""
+        todo = deque(pending(jobs, listener))
+        if not todo:
+            return
+        self._begin(listener)
+        # A signal in the middle of a message, or of the start of a worker, would leave a mess.
+        with deferred_interrupts() as stop:
+            try:
+                self._muster()
+                try:
+                    self._work(todo, stop)
+                except BaseException:
+                    self._interrupt()
+                    raise
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("; ".join(self._said)) from None
+
+    def _begin(self, listener: Listener) -> None:
+        self._listener = listener
+        self._losses: Counter[str] = Counter()
+        self._lost: list[Job] = []
+        self._said: list[str] = []
+        self._stopping = False
+
+    def _muster(self) -> None:
+        """End workers that are gone, and all if this process has changed since they began."""
+        for worker in list(self._workers):
+            if None in worker.messages():
+                self._lose(worker)
+        setting, environment = Setting.here(), kernels.environment()
+        now = (setting, environment, tuple(sys.path))
+        if self._made_for != now:
+            self._leave()
+        self._made_for, self._setting, self._environment = now, setting, environment
+
+    def _work(self, todo: deque[Job], stop: StopRequest) -> None:
+        while todo or self._busy:
+            if stop:
+                raise KeyboardInterrupt
+            while todo and self._has_room:
+                self._give(todo.popleft())
+            self._attend()
+            todo.extendleft(self._lost)
+            self._lost.clear()
+
     @property
-    def busy(self) -> bool:
-        """Whether a job is running."""
+    def _busy(self) -> bool:
         return any(worker.job is not None for worker in self._workers)
 
     @property
-    def has_room(self) -> bool:
-        """Whether another job can be given."""
+    def _has_room(self) -> bool:
         return len(self._workers) < self._size or any(w.job is None for w in self._workers)
 
-    def give(self, job: Job) -> None:
-        """Have a worker run a job."""
+    def _give(self, job: Job) -> None:
         worker = next((w for w in self._workers if w.job is None), None)
         if worker is None:
             worker = WorkerProcess(self._setting, self._environment)
@@ -73,7 +112,7 @@ class Crew:
         self._listener.began(job.name)
         worker.give(job)
 
-    def attend(self) -> None:
+    def _attend(self) -> None:
         """Wait a moment for messages of the workers, and pass them on.
 
         Raises
@@ -98,7 +137,7 @@ class Crew:
         assert job is not None
         if self._stopping:
             if outcome.interrupted:
-                self.said.append(f"{job.name}: {outcome.interrupted}")
+                self._said.append(f"{job.name}: {outcome.interrupted}")
         elif outcome.failure is not None:
             raise unpack(outcome.failure, job.name)
         elif outcome.interrupted is not None:  # by somebody else
@@ -117,7 +156,7 @@ class Crew:
         if self._losses[job.name] > RETRIES:
             raise lost_too_often(job.name, how)
         self._listener.say(job.name, f"its worker was lost by {how}; the job is done again")
-        self.lost.append(job)
+        self._lost.append(job)
 
     def __exit__(
         self,
@@ -125,25 +164,40 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        with deferred_interrupts() as stop:
+            self._leave()
+        if stop and error is None:
+            raise KeyboardInterrupt
+
+    def _leave(self) -> None:
+        """End the workers, which have no jobs."""
         patience = _LEAVING
         try:
-            if error is None:
-                for worker in self._workers:
-                    worker.leave()
-            else:
-                self._interrupt()
+            for worker in self._workers:
+                worker.leave()
         except BaseException:
             patience = 0.0
             raise
         finally:
-            for worker in self._workers:
-                worker.end(patience if worker.job is None else 0.0)
-            self._workers.clear()
+            self._end(patience)
 
     def _interrupt(self) -> None:
+        """Interrupt the jobs, which have `GRACE` seconds, and end the workers."""
         self._stopping = True
+        patience = _LEAVING
+        try:
+            for worker in self._workers:
+                worker.interrupt()
+            end = time.monotonic() + GRACE
+            while self._busy and time.monotonic() < end:
+                self._attend()
+        except BaseException:
+            patience = 0.0
+            raise
+        finally:
+            self._end(patience)
+
+    def _end(self, patience: float) -> None:
         for worker in self._workers:
-            worker.interrupt()
-        end = time.monotonic() + GRACE
-        while self.busy and time.monotonic() < end:
-            self.attend()
+            worker.end(patience if worker.job is None else 0.0)
+        self._workers.clear()

@@ -7,7 +7,6 @@ The workers are interpreters of their own that load the same kernels and modules
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,8 +14,7 @@ from typing import Annotated
 from reinforcestrategycreator_pipeline.checks import Ge, Le
 from reinforcestrategycreator_pipeline.experiments.engines.base import ENGINES
 from reinforcestrategycreator_pipeline.experiments.engines.crew import Crew
-from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener, pending
-from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
+from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 
 MOST_WORKERS = 1_000
 
@@ -37,25 +35,12 @@ class Processes:
 
     def run(self, jobs: Iterable[Job], listener: Listener) -> None:
         """Run every job that has no result yet; see `Engine.run`."""
-        todo = deque(pending(jobs, listener))
-        if not todo:
-            return
-        size = min(self.workers or processors(), len(todo))
-        crew = Crew(size, listener)
-        # A signal in the middle of a message, or of the start of a worker, would leave a mess.
-        with deferred_interrupts() as stop:
-            try:
-                with crew:
-                    while todo or crew.busy:
-                        if stop:
-                            raise KeyboardInterrupt
-                        while todo and crew.has_room:
-                            crew.give(todo.popleft())
-                        crew.attend()
-                        todo.extendleft(crew.lost)
-                        crew.lost.clear()
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt("; ".join(crew.said)) from None
+        with self.opened() as crew:
+            crew.run(jobs, listener)
+
+    def opened(self) -> Crew:
+        """Return a context with an engine whose workers stay for the next batch."""
+        return Crew(self.workers or processors())
 
 
 def processors() -> int:

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ from reinforcestrategycreator_pipeline.interrupts import deferred_interrupts
 
 _ADDRESS = re.compile(r"[^/\s]+:\d{1,5}")
 _PATIENCE = 10.0  # seconds to wait for a connection
+_KEPT: list[ExitStack] = []
+"""The open contexts of `Ray.opened`: a process has one connection, whatever engines it has."""
 
 
 @ENGINES.register("ray")
@@ -38,7 +40,8 @@ class Ray:
     ----------
     address : str or None
         Address of the cluster, such as ``"10.0.0.5:6379"``; ``"auto"`` for the one to which this
-        machine belongs. By default, a cluster is started on this machine and ended with the batch.
+        machine belongs. By default, a cluster is started on this machine and ended with the batch,
+        or with the search or run to which it belongs.
         Where the program has called ``ray.init`` itself, that cluster is used.
     """
 
@@ -47,6 +50,16 @@ class Ray:
     def __post_init__(self) -> None:
         known = self.address in (None, "auto") or _ADDRESS.fullmatch(str(self.address))
         require(bool(known), "Ray", "address", 'must be "host:port" or "auto"', self.address)
+
+    @contextmanager
+    def opened(self) -> Iterator[Ray]:
+        """Keep the connection that the first batch makes for the batches after it."""
+        with ExitStack() as stack:
+            _KEPT.append(stack)
+            try:
+                yield self
+            finally:
+                _KEPT.remove(stack)
 
     def run(self, jobs: Iterable[Job], listener: Listener) -> None:
         """Run every job that has no result yet; see `Engine.run`."""
@@ -87,7 +100,10 @@ def _require_answer(address: str) -> None:
 
 @contextmanager
 def _connected(ray: Any, address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one, unless the program is connected already."""
+    """Connect to a cluster, or start one, unless the program is connected already.
+
+    Afterwards the connection ends, unless `Ray.opened` keeps it.
+    """
     if ray.is_initialized():
         yield
         return
@@ -105,6 +121,10 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
             if address is not None:
                 what = f"no Ray cluster answers at {address!r}"
             raise cluster_error(what, error) from error
+    if _KEPT:
+        _KEPT[-1].callback(ray.shutdown)
+        yield
+        return
     try:
         yield
     finally:

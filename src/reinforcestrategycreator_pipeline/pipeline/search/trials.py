@@ -36,11 +36,12 @@ from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import Span
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, POLICY, FitJob
+from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, FitJob
 from reinforcestrategycreator_pipeline.pipeline.spans import Spans
 from reinforcestrategycreator_pipeline.pipeline.stages.feature_engineering import engineer
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
+from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 from reinforcestrategycreator_pipeline.verdict.looks import sketch
 

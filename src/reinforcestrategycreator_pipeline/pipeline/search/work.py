@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
-from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
+from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, kept_open
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import Proposer
 from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
@@ -86,7 +87,8 @@ class StudyWork:
         log: RunLog,
     ) -> None:
         assert config.search is not None
-        self._dir, self._record, self._engine = study_dir, record, engine
+        self._dir, self._record, self._chosen = study_dir, record, engine
+        self._engine: Engine | None = None  # with the workers of all batches, once there is one
         self._search: SearchConfig = config.search
         self._config: dict[str, Any] = to_plain(config)
         self._bars, self._log = bars, log
@@ -108,14 +110,15 @@ class StudyWork:
         self._proposer = Proposer(self._search, seeds, self._dir / JOURNAL)
         size, total = self._search.generation, self._search.trials
         self._show()
-        for generation, first in enumerate(range(0, total, size)):
-            numbers = range(first, min(first + size, total))
-            finished = [FinishedTrial.read(self._dir, number) for number in numbers]
-            trials = [trial for trial in finished if trial is not None]
-            if len(trials) < len(numbers):
-                trials = self._generation(generation, numbers, trials)
-            for trial in trials:
-                self._finish(trial)
+        with ExitStack() as self._context:
+            for generation, first in enumerate(range(0, total, size)):
+                numbers = range(first, min(first + size, total))
+                finished = [FinishedTrial.read(self._dir, number) for number in numbers]
+                trials = [trial for trial in finished if trial is not None]
+                if len(trials) < len(numbers):
+                    trials = self._generation(generation, numbers, trials)
+                for trial in trials:
+                    self._finish(trial)
 
     def _generation(
         self, generation: int, numbers: range, finished: Sequence[FinishedTrial]
@@ -214,9 +217,11 @@ class StudyWork:
             self._done += part
             self._show()
 
-        todo = list(jobs)
-        heard = _Heard(self._bars, self._log, ended)
-        engine_for(self._config, len(todo), self._engine).run(todo, heard)
+        if self._engine is None:
+            most = min(self._search.generation, self._search.trials)
+            engine = engine_for(self._config, most, self._chosen)
+            self._engine = self._context.enter_context(kept_open(engine))
+        self._engine.run(jobs, _Heard(self._bars, self._log, ended))
 
     def _keep(self, trial: FinishedTrial, number: int) -> None:
         """Write what remains of a trial: its returns, its line in the ledger, its record."""

@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
-from reinforcestrategycreator_pipeline.pipeline.fits import POLICY, SUMMARY
+from reinforcestrategycreator_pipeline.pipeline.fits import SUMMARY
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
@@ -24,9 +24,14 @@ from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward, fit_in_turn
 from reinforcestrategycreator_pipeline.reporting.run import render_run
+from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest, now
 from reinforcestrategycreator_pipeline.seeding import Seeds
-from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, judge
+from reinforcestrategycreator_pipeline.verdict.answer import STRONG, WEAK
+from reinforcestrategycreator_pipeline.verdict.chance import against_chance
+from reinforcestrategycreator_pipeline.verdict.family import family_of
+from reinforcestrategycreator_pipeline.verdict.free import free_sharpe
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Tested, judge
 from reinforcestrategycreator_pipeline.verdict.looks import (
     Look,
     fingerprint,
@@ -71,7 +76,9 @@ class Evaluation:
                 own_seeds = seeds.within(f"benchmarks/{label}")
                 policies[label] = fit_in_turn(rival, windows, starts, own_seeds)
                 bars.show("benchmarks", done, len(rivals))
-        results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
+            results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
+            hashes = [sha256_file(fit / POLICY) for fit in fits]
+            tested = test_chance(context, turns, test, hashes, bars)
         judgement = judge(
             results,
             judged,
@@ -79,9 +86,10 @@ class Evaluation:
             config.deployment.thresholds,
             percentile,
             fallbacks(fits),
+            tested,
         )
         # Recorded before anybody can see it: a look counts whatever becomes of the run.
-        look = look_of(context, test, judgement, [sha256_file(fit / POLICY) for fit in fits])
+        look = look_of(context, test, judgement, hashes)
         sealed = seal(judgement.decision, look, known(context.run_dir)[0])
         judgement = replace(judgement, decision=sealed)
         record(context.run_dir, look)
@@ -92,6 +100,7 @@ class Evaluation:
         write_text(context.path("equity"), bars_table(results).to_csv(index=False))
         context.summary["strategy"] = judged
         context.summary["promoted"] = judgement.decision.promoted
+        context.summary["answer"] = judgement.answer and judgement.answer.level
         own = judgement.metrics[PORTFOLIO][judged]
         context.summary["figures"] = {key: found.value for key, found in own.items()}
         if sealed.first:
@@ -103,6 +112,28 @@ class Evaluation:
     def published(self, context: StageContext) -> None:
         """Render the report from the run's folder."""
         render_run(context.run_dir)
+
+
+def test_chance(
+    context: StageContext, turns: WalkForward, test: MarketSpan, hashes: list[str], bars: Bars
+) -> Tested:
+    """Hold the policies, and all others that were tried on these bars, against chance."""
+    family = family_of(
+        context.run_dir,
+        _sketch(test),
+        [asset.symbol for asset in test.assets],
+        fingerprint(hashes),
+        turns.starts,
+    )
+    chance, p = against_chance(
+        turns,
+        test,
+        Seeds(context.seed).generator("verdict/orders"),
+        (STRONG, WEAK),
+        family.rivals,
+        progress=lambda done, total: bars.show("orders of bars", done, total),
+    )
+    return Tested(chance, family.adjusted(p), family.size, free_sharpe(test))
 
 
 def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
@@ -119,6 +150,10 @@ def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
         which = f"Windows {', '.join(others)} and {last}" if others else f"Window {last}"
         found.append(f"{which} of {len(fits)}: {said}")
     return tuple(found)
+
+
+def _sketch(test: MarketSpan) -> tuple[str, ...]:
+    return sketch([a.times for a in test.assets], [a.close for a in test.assets])
 
 
 def look_of(
@@ -147,7 +182,7 @@ def look_of(
         end=max(a.timestamps[-1] for a in test.assets).isoformat(),
         symbols=tuple(bars),
         conditions={name: fingerprint(part) for name, part in conditions.items()},
-        bars=sketch([a.times for a in test.assets], [a.close for a in test.assets]),
+        bars=_sketch(test),
         figures={key: own[key].value for key in MAIN_METRICS},
         promoted=judgement.decision.promoted,
         sentence=judgement.decision.sentence,

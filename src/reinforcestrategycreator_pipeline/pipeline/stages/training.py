@@ -12,10 +12,11 @@ from reinforcestrategycreator_pipeline.market.windows import Windows
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.engines import engine_for
-from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, HISTORY, POLICY, SUMMARY, FitJob
+from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, HISTORY, SUMMARY, FitJob
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 
 ALONE = "training"
 OF_DEPLOYED = {"policy": POLICY, "history": HISTORY, "training_summary": SUMMARY}

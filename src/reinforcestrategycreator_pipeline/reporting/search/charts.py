@@ -19,6 +19,8 @@ from reinforcestrategycreator_pipeline.reporting.search.points import (
     points,
 )
 
+_MOST_LINES = 100
+
 
 class Picture(NamedTuple):
     """A chart with its place in the page.
@@ -98,7 +100,8 @@ def _objective(data: SearchData) -> dict[str, Any]:
 
 def _pair(data: SearchData, run_trial: int | None) -> Picture:
     first, second = list(data.shares)[:2]
-    x, y = (KeyAxis(key, data.search.space[key]) for key in (first, second))
+    x = KeyAxis(first, data.search.space[first])
+    y = KeyAxis(second, data.search.space[second], vertical=True)
     ranked = [trial for trial in data.trials if trial.ranks]
     label = data.metric.label
     percent = ".1%" if data.metric.unit == "percent" else ".3~g"
@@ -155,9 +158,13 @@ def in_order(data: SearchData) -> Picture | None:
 
 def inner_windows(data: SearchData) -> Picture | None:
     """Return the chart of the objectives up to each inner window; None if there is only one."""
-    tried = [t for t in data.trials if any(value is not None for value in t.objectives)]
+    tried = [t for t in data.ordered if any(value is not None for value in t.objectives)]
     if data.search.folds < 2 or not tried:
         return None
+    caption = "Each figure is that of the stitched out-of-sample part up to the window."
+    if len(tried) > _MOST_LINES:
+        tried = tried[:_MOST_LINES]
+        caption += f" Drawn are the first {_MOST_LINES} trials of the table."
     steps: list[int | None] = []
     values: list[float] = []
     for trial in tried:
@@ -174,7 +181,7 @@ def inner_windows(data: SearchData) -> Picture | None:
         "search-windows",
         "Inner windows",
         f"{data.metric.label} of each trial up to each inner window",
-        "Each figure is that of the stitched out-of-sample part up to the window, on one account.",
+        caption,
         {"data": traces, "layout": {"xaxis": xaxis, "yaxis": _objective(data)}},
         height=320,
     )

@@ -15,7 +15,9 @@ from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, 
 from reinforcestrategycreator_pipeline.reporting.search.data import SearchData
 
 _CHOICE, _TITLE = 14, 40  # characters of a choice and of a key beside an axis
-_SHIFT = 0.6180339887498949  # multiples of it, modulo 1, are evenly spread
+# Multiples of these, modulo 1, fill a square evenly: the plastic number to the powers -1 and -2.
+_SHIFT_X, _SHIFT_Y = 0.7548776662466927, 0.5698402909980532
+_MANY = 300  # trials, of which the points are smaller
 _WIDTH = 0.5  # of the points of one choice, in distances between two choices
 
 Place = Callable[[FinishedTrial], float]
@@ -31,9 +33,10 @@ class Group(NamedTuple):
 
 def plain_groups(data: SearchData) -> list[Group]:
     """Return the complete trials and those that ended early."""
-    hollow = {"size": 7, "symbol": "circle-open", "color": "--c-other", "line": {"width": 1.3}}
+    size = 8 if len(data.trials) <= _MANY else 4.5
+    hollow = {"size": size - 1, "symbol": "circle-open", "color": "--c-other"}
     looks = {
-        "complete": ("complete", {"size": 8, "color": "--c-policy", "opacity": 0.75}),
+        "complete": ("complete", {"size": size, "color": "--c-policy", "opacity": 0.75}),
         "pruned": ("ended early", hollow),
     }
     return [
@@ -61,10 +64,13 @@ class KeyAxis:
         Dotted key of the configuration.
     given : Range or tuple
         The values that the search chooses from.
+    vertical : bool
+        Whether it is the y axis, on which the points of a choice are spread in another order.
     """
 
-    def __init__(self, key: str, given: Range | Listed) -> None:
+    def __init__(self, key: str, given: Range | Listed, vertical: bool = False) -> None:
         self._key, self._given = key, given
+        self._shift = _SHIFT_Y if vertical else _SHIFT_X
         self.layout: dict[str, Any] = {"title": {"text": short_key(key)}}
         if not isinstance(given, Range):
             texts = [c if isinstance(c, str) else json.dumps(c) for c in given]
@@ -85,7 +91,7 @@ class KeyAxis:
         if isinstance(self._given, Range):
             return float(value)
         choices = [json.dumps(choice) for choice in self._given]
-        shift = (trial.number * _SHIFT) % 1.0 - 0.5
+        shift = (trial.number * self._shift) % 1.0 - 0.5
         return choices.index(json.dumps(value)) + shift * _WIDTH
 
 

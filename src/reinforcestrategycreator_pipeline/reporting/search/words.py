@@ -31,7 +31,7 @@ CAVEAT = (
 MAP_NOTE = (
     "Each point is a trial at the value that it tried: filled if it is complete, hollow if it "
     "ended early and has fewer inner windows, a star for the best. Trials of one choice are spread "
-    "sideways; those that failed have no figure. Keys that explain more come first."
+    "a little; those that failed have no figure. Keys that explain more come first."
 )
 
 

@@ -1,0 +1,63 @@
+"""The chart of the test against chance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
+from reinforcestrategycreator_pipeline.reporting.charts.plotting import (
+    Figure,
+    label,
+    numbers,
+    rule,
+)
+from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.words import chance_note
+
+_BINS = 40
+
+
+def _caption(data: ReportData, _: str) -> str:
+    found = data.judgement.chance
+    return "" if found is None else chance_note(found)
+
+
+@chart(
+    "chance",
+    "Histogram of the policy's growth on its bars in other orders",
+    "Against chance",
+    caption=_caption,
+    per="run",
+    height=300,
+    wide=True,
+)
+def chance_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
+    """Draw the distribution of log growth in other orders of the bars, and the policy's own."""
+    found = data.judgement.chance
+    if found is None or found.p is None:
+        return None
+    drawn = np.array(found.drawn)
+    low, high = min(drawn.min(), found.growth), max(drawn.max(), found.growth)
+    margin = 0.05 * max(high - low, 1e-6)
+    edges = np.linspace(low - margin, high + margin, _BINS + 1)
+    counts = np.histogram(drawn, edges)[0]
+    bars: Figure = {
+        "type": "bar",
+        "x": numbers((edges[1:] + edges[:-1]) / 2),
+        "y": numbers(counts),
+        "name": "other orders",
+        "marker": {"color": "--c-hold"},
+        "hovertemplate": "%{x:.3f}: %{y} orders",
+    }
+    right = found.growth > (low + high) / 2
+    own = label(found.growth, f"the policy, p {found.p:.2g}")
+    own |= {"xanchor": "right", "xshift": -4} if right else {}
+    layout = {
+        "xaxis": {"title": {"text": "log growth net of costs, mean of the assets, all windows"}},
+        "yaxis": {"title": {"text": "orders"}},
+        "bargap": 0.05,
+        "showlegend": False,
+        "shapes": [rule(found.growth) | {"line": {"color": "--c-policy", "width": 2.5}}],
+        "annotations": [own],
+    }
+    return {"data": [bars], "layout": layout}

@@ -1,0 +1,238 @@
+"""The test against chance: the frozen policies of a walk-forward on their bars in other orders.
+
+Each window's policy was fixed before its bars. If the order of these bars says nothing, every order
+is as likely as the one that came, so the share of orders in which the policy earns as much is a
+p-value, whatever the learner did, and those of the windows are independent. Stouffer's method
+combines them; a window counts by how much of the market's moves its policy left to timing.
+
+Where a policy would have earned about the same in any order, as one that never changes its
+position, it did not take part, and nothing is known of its timing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Annotated, Any
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
+from reinforcestrategycreator_pipeline.statistics.combine import permutation_p, stouffer
+from reinforcestrategycreator_pipeline.statistics.stepdown import adjusted_p_values
+from reinforcestrategycreator_pipeline.verdict.permuted import Entered, PermutedWindow
+
+DRAWS = 500
+"""Largest number of orders."""
+_FIRST = 100  # orders before the answer can be clear, and in each further step
+_CLEAR = 3.0  # standard errors from every threshold
+_MOST_ROWS = 5_000_000  # of bars in other orders, beyond which there are fewer orders
+_SAME = 1e-12  # growth that differs by less is the same but for rounding
+
+_normal = NormalDist()
+
+
+@dataclass(frozen=True)
+class WindowChance:
+    """One window's policy against chance.
+
+    Attributes
+    ----------
+    start, end : str
+        First and last close of the bars that were put into other orders, UTC, ISO 8601.
+    growth : float
+        Log growth net of costs, the mean over the assets.
+    mean, sd : float
+        Mean and standard deviation of the log growth in other orders.
+    p : float
+        Share of the orders, this one included, with as much growth; equal ones count one half.
+    weight : float
+        Weight in the combination, >= 0: the standard deviation in bars of the market. It is 0 if
+        the order of bars changes no more than one bar would.
+    """
+
+    start: str
+    end: str
+    growth: float
+    mean: float
+    sd: float
+    p: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The policies of all windows against chance.
+
+    Attributes
+    ----------
+    windows : tuple of WindowChance
+        The windows in order of time.
+    draws : int
+        Number of orders of each window's bars, its own not included.
+    z, p : float or None
+        Stouffer's combination of the windows and its one-sided p-value; None if the order changes
+        nothing in any window.
+    drawn : tuple of float
+        Log growth over all windows in other orders.
+    """
+
+    windows: tuple[WindowChance, ...]
+    draws: int
+    z: float | None
+    p: float | None
+    drawn: tuple[float, ...]
+
+    @property
+    def growth(self) -> float:
+        """Log growth over all windows, the mean over the assets."""
+        return sum(window.growth for window in self.windows)
+
+    @property
+    def skill(self) -> float:
+        """Log growth over all windows above the mean of other orders: what the timing earned."""
+        return sum(window.growth - window.mean for window in self.windows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a mapping for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Chance:
+        """Restore from the result of `to_json`."""
+        windows = tuple(WindowChance(**window) for window in found["windows"])
+        return cls(**{**found, "windows": windows, "drawn": tuple(found["drawn"])})
+
+
+def windows_of_turns(policies: WalkForward, span: MarketSpan) -> list[PermutedWindow]:
+    """Return the bars of each window that decided something, ready to be put into other orders."""
+    entered: dict[int, list[Entered]] = {}
+    chosen = {}
+    for asset in span.assets:
+        path = np.searchsorted(policies.policies[0].positions, policies.targets(asset))
+        done, held = 0, policies.policies[0].flat
+        for number, policy, bars in policies.turns(asset):
+            entered.setdefault(number, []).append(Entered(bars, held))
+            chosen[number] = policy
+            done += len(bars.times) - 1
+            held = int(path[done - 1])
+    return [PermutedWindow(entered[k], chosen[k], span.rules.costs) for k in sorted(entered)]
+
+
+def against_chance(
+    policies: WalkForward,
+    span: MarketSpan,
+    rng: np.random.Generator,
+    levels: tuple[float, ...],
+    rivals: Sequence[WalkForward] = (),
+    most: int = DRAWS,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Chance, float | None]:
+    """Compare policies with themselves on the same bars in other orders.
+
+    Parameters
+    ----------
+    policies : WalkForward
+        The windows' policies, each fitted before its bars.
+    span : MarketSpan
+        All test bars.
+    rng : numpy.random.Generator
+        Source of the orders.
+    levels : tuple of float
+        P-values that are decided on. Fewer orders than `most` are enough if the p-value is above
+        all of them by three standard errors.
+    rivals : sequence of WalkForward
+        Other policies that were tried on the same windows of these bars.
+    most : int
+        Largest number of orders; less for spans of very many bars.
+    progress : callable, optional
+        ``progress(done, total)`` reports the orders.
+
+    Returns
+    -------
+    chance : Chance
+        The p-values of `policies`.
+    p : float or None
+        The p-value of `policies` after the choice among them and all rivals: that of Romano and
+        Wolf (2016), from the same orders for all. Without rivals, it is ``chance.p``.
+    """
+    judged = [windows_of_turns(each, span) for each in (policies, *rivals)]
+    windows = judged[0]
+    own = np.array([[w.growths(w.as_it_was)[0] for w in each] for each in judged])
+    rows = sum(w.rows for each in judged for w in each)
+    most = max(min(most, _MOST_ROWS // rows), min(most, _FIRST - 1))
+    drawn = np.empty((*own.shape, 0))
+    while True:
+        step = min(_FIRST, most - drawn.shape[2])
+        orders = [window.orders(step, rng) for window in windows]
+        parts = [
+            [w.growths(order) for w, order in zip(each, orders, strict=True)] for each in judged
+        ]
+        drawn = np.concatenate([drawn, parts], axis=2)
+        found = _combined(windows, own[0], drawn[0])
+        if progress is not None:
+            progress(drawn.shape[2], most)
+        if drawn.shape[2] >= most or _is_clear(found, levels):
+            break
+    if not rivals or found.p is None:
+        return found, found.p
+    chances = [found, *map(_combined, judged[1:], own[1:], drawn[1:])]
+    together = [_studentized(*each) for each in zip(chances, own, drawn, strict=True)]
+    adjusted = adjusted_p_values(
+        np.array([x[0] for x in together]), np.column_stack([x[1:] for x in together])
+    )
+    return found, max(found.p, float(adjusted[0]))
+
+
+def _studentized(chance: Chance, own: F64, drawn: Annotated[F64, "w d"]) -> Annotated[F64, "d+1"]:
+    """Return the weighted sum of the windows' studentized growth: as it was, then in each order."""
+    total = np.zeros(1 + drawn.shape[1])
+    for window, growth, others in zip(chance.windows, own, drawn, strict=True):
+        if window.weight:
+            rows = np.concatenate([[growth], others])
+            total += window.weight * (rows - window.mean) / window.sd
+    return total
+
+
+def _combined(windows: list[PermutedWindow], own: F64, drawn: Annotated[F64, "w d"]) -> Chance:
+    found = []
+    for window, growth, others in zip(windows, own.tolist(), drawn, strict=True):
+        sd = float(others.std(ddof=1))
+        usual = window.volatility / math.sqrt(len(window.times))
+        ends = [np.datetime_as_string(t.astype("M8[ns]"), "s") + "Z" for t in window.times[[0, -1]]]
+        found.append(
+            WindowChance(
+                ends[0],
+                ends[1],
+                growth,
+                float(others.mean()),
+                sd,
+                permutation_p(growth, others, uniform=0.5),
+                sd / usual if sd > window.idle + _SAME else 0.0,
+            )
+        )
+    active = [window for window in found if window.weight]
+    p = z = None
+    if active:
+        weights = np.array([window.weight for window in active])
+        p = stouffer(np.array([window.p for window in active]), weights)
+        z = -_normal.inv_cdf(p)
+    return Chance(tuple(found), drawn.shape[1], z, p, tuple(drawn.sum(axis=0).tolist()))
+
+
+def _is_clear(found: Chance, levels: tuple[float, ...]) -> bool:
+    """Return whether more orders would hardly move the p-value across a level."""
+    if found.z is None:
+        return True
+    if found.p is not None and found.p <= max(levels, default=1.0):
+        return False  # an answer that means something is worth all orders
+    variance = 0.0
+    for window in found.windows:
+        height = _normal.pdf(_normal.inv_cdf(window.p))
+        variance += (window.weight / height) ** 2 * window.p * (1.0 - window.p) / found.draws
+    error = math.sqrt(variance / sum(w.weight**2 for w in found.windows))
+    return all(abs(found.z + _normal.inv_cdf(level)) > _CLEAR * error for level in levels)
