@@ -7,7 +7,6 @@ the nearest valid name if there is one. The exit code is 2 for the configuration
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import shlex
