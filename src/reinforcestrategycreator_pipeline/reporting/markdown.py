@@ -8,6 +8,11 @@ from collections.abc import Iterable, Sequence
 from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.search.selection_words import (
+    NOTE,
+    compared,
+    selection_rows,
+)
 from reinforcestrategycreator_pipeline.reporting.search.words import (
     search_link,
     search_note,
@@ -21,6 +26,7 @@ from reinforcestrategycreator_pipeline.reporting.words import (
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 
 _TRIALS_SHOWN = 5
+_STATISTIC = ("Statistic", "Value", "What it says", "Convention")
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -135,7 +141,10 @@ def _search(data: ReportData) -> str:
         for row in trial_rows(data.search, _TRIALS_SHOWN)
     ]
     link = f"[The report of the search]({search_link(data.trial)}) has every trial."
-    return f"{note} {link}\n\n{table(heading, rows)}"
+    parts = [f"{note} {link}", table(heading, rows)]
+    if (found := data.search.selection) is not None:
+        parts += [f"{compared(found)} {NOTE}", table(_STATISTIC, selection_rows(found))]
+    return "\n\n".join(parts)
 
 
 def _agreement(data: ReportData) -> str:
