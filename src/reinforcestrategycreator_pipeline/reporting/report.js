@@ -8,6 +8,7 @@
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
     toImageButtonOptions: { format: "svg" },
   };
+  const small = matchMedia("(max-width: 640px)");
   let asset = 0;
   const logScale = new Set();
 
@@ -34,7 +35,7 @@
   }
 
   function themed(figure) {
-    const narrow = window.innerWidth < 640;
+    const narrow = small.matches && !root.classList.contains("paper");
     const layout = resolve(figure.layout, "");
     const line = { gridcolor: color("--grid"), zerolinecolor: color("--line"), linecolor: color("--line") };
     for (const name of Object.keys(layout)) {
@@ -64,7 +65,7 @@
     if (logScale.has(element.dataset.chart)) layout.yaxis.type = "log";
     // Printing needs the width at once; on small screens the buttons would hide the legend.
     if (root.classList.contains("paper")) layout.width = element.clientWidth;
-    const bar = window.innerWidth < 640 ? false : "hover";
+    const bar = small.matches ? false : "hover";
     const traces = figure.data.map((trace) => resolve(trace, ""));
     Plotly.react(element, traces, layout, Object.assign({ displayModeBar: bar }, config));
   }
@@ -123,6 +124,7 @@
     button.addEventListener("click", () => sort(button.closest("th")));
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  small.addEventListener("change", drawAll);  // a phone is turned
   // Paper is white whatever the screen's theme.
   window.addEventListener("beforeprint", () => { root.classList.add("paper"); drawAll(); });
   window.addEventListener("afterprint", () => { root.classList.remove("paper"); drawAll(); });

@@ -60,9 +60,12 @@ def outcome_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
 def spread_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
     """Draw the advantage of each entry over time, with its spread over the agents as bars."""
     result = data.results[asset][data.policy]
-    if not says(result) or not len(result.trades):
+    if not says(result):
         return None
-    trades = result.trades.iloc[kept(len(result.trades))]
+    trades = result.trades.dropna(subset="advantage_bps")
+    if not len(trades):
+        return None
+    trades = trades.iloc[kept(len(trades))]
     traces = []
     for side, color in _SIDES:
         rows = trades[trades["side"] == side]
