@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy  # noqa: F401 - its BLAS must be loaded before it can be limited
 import pytest
@@ -44,6 +45,40 @@ def pytest_sessionstart() -> None:
     # The user's own: trusted folders, and notes of runs that name modules.
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         os.environ[name] = HOME.name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each worker slow tests first: none is left to one of them at the end.
+
+    With ``--dist worksteal`` each worker gets an equal part of the list, in its order; one that is
+    done takes tests from the end of another's part. A module's slow tests share fixtures, so they
+    stay together.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    modules: dict[str, list[pytest.Item]] = {}
+    quick = []
+    for item in items:
+        if item.get_closest_marker("slow"):
+            modules.setdefault(item.nodeid.partition("::")[0], []).append(item)
+        else:
+            quick.append(item)
+    slow, size, dealt = list(modules.values()), len(items) // workers, []
+    for worker in range(workers):
+        part = [item for module in slow[worker::workers] for item in module]
+        missing = max(size - len(part), 0)
+        dealt += part + quick[:missing]
+        del quick[:missing]
+    items[:] = dealt + quick
+
+
+@pytest.fixture(scope="session")
+def default_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which ``rsc run`` ran as it comes. It is shared: for reading alone."""
+    from shared_runs import made_once, make_default_job
+
+    return made_once(tmp_path_factory, "default-job", make_default_job)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,6 @@ the nearest valid name if there is one. The exit code is 2 for the configuration
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import shlex
@@ -33,7 +32,7 @@ from small_runs import (
 
 from reinforcestrategycreator_pipeline.cli import main
 from reinforcestrategycreator_pipeline.cli.entry import one_line
-from reinforcestrategycreator_pipeline.files import seal
+from reinforcestrategycreator_pipeline.files import sealed_text
 from reinforcestrategycreator_pipeline.pipeline.stages.catalog import ARTIFACTS, build_stages
 
 LONGEST = 600
@@ -771,7 +770,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
     def edit(run_dir: Path) -> None:
         found = manifest(run_dir)
         change(found)
-        (run_dir / "manifest.json").write_text(json.dumps({**found, "seal": seal(found)}))
+        (run_dir / "manifest.json").write_text(sealed_text(found))
 
     return edit
 

@@ -6,6 +6,7 @@ import csv
 import functools
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from reinforcestrategycreator_pipeline.deployment.package import load_package
 from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.files import sha256_bytes
+from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +31,14 @@ DEFAULT_SEED = 7
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def runs(tmp_path_factory: pytest.TempPathFactory, default_job: Path) -> Callable[[int], Path]:
     """Return a function that gives the folder of the run of a seed."""
+    assert RunConfig().seed == DEFAULT_SEED
 
     @functools.cache
     def run_of(seed: int) -> Path:
+        if seed == DEFAULT_SEED:
+            return default_job / "runs/latest"
         folder = tmp_path_factory.mktemp(f"seed{seed}")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
@@ -209,9 +214,13 @@ def test_the_package_alone_decides_as_its_policy_does(default_run: Path, tmp_pat
 
 
 def test_the_table_and_the_reports_agree(
-    default_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    default_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["rsc", "report", str(default_run)])
+    copy = shutil.copytree(default_run, tmp_path / "copy")  # a report may be rendered again
+    monkeypatch.setattr(sys, "argv", ["rsc", "report", str(copy)])
     monkeypatch.setenv("COLUMNS", "140")  # no cell is folded
     assert main() == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if "│" in line]

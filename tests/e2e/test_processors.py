@@ -46,25 +46,24 @@ def hashes(manifest: Manifest) -> dict[str, str]:
     return {k: v for k, v in every.items() if k not in ("history", "fits", "package")}
 
 
-def package(store: Path, name: str) -> dict[str, str]:
-    files = sorted((store / name / "deployment/package").rglob("*"))
+def package(run_dir: Path) -> dict[str, str]:
+    files = sorted((run_dir / "deployment/package").rglob("*"))
     return {f.name: sha256_file(f) for f in files if f.suffix not in (".md", ".json")}
 
 
 @pytest.mark.slow
-def test_the_default_job(tmp_path: Path) -> None:
-    here, old = run(tmp_path, "here", {}), run(tmp_path, "old", OLD)
+def test_the_default_job(tmp_path: Path, default_job: Path) -> None:
+    folders = default_job / "runs/latest", tmp_path / "old"
+    here, old = load_manifest(folders[0]), run(tmp_path, "old", OLD)
     assert kernels.is_common(here.environment["kernel"])
     assert len(hashes(here)) > 8
     assert hashes(here) == hashes(old)
-    judged = [
-        sorted((tmp_path / n / "training/windows").rglob("*.safetensors")) for n in ("here", "old")
-    ]
+    judged = [sorted((f / "training/windows").rglob("*.safetensors")) for f in folders]
     assert len(judged[0]) == 5
     assert [[sha256_file(path) for path in paths] for paths in judged[:1]] == [
         [sha256_file(path) for path in paths] for paths in judged[1:]
     ]
-    assert package(tmp_path, "here") == package(tmp_path, "old") != {}
+    assert package(folders[0]) == package(folders[1]) != {}
 
 
 @pytest.mark.slow

@@ -155,7 +155,8 @@ def test_the_starter_file_runs_and_runs_are_listed(tmp_path):
     assert command("init").stdout == "rsc.yaml is written. Run it with: rsc run --config rsc.yaml\n"
     assert "exists already" in command("init").stderr
     assert command("config", "check", "--config", "rsc.yaml").returncode == 0
-    made = command("run", "-c", "rsc.yaml", "--set=strategy.training.steps=100", "--run-id=mine")
+    few = ["--set=strategy.training={screening_steps: 100, steps: 100}", "--set=split.windows=2"]
+    made = command("run", "-c", "rsc.yaml", *few, "--run-id=mine")
     assert made.returncode == 0, made.stderr
     shown = command("runs").stdout
     assert shown.splitlines()[0].split()[0::2][:2] == ["run", "status"]

@@ -50,6 +50,19 @@ NOT_RUN = ("git", "pip", ".venv/bin/pre-commit", ".ci/run", "ray")
 TINY = {
     "RSC_CONFIG__STRATEGY__TRAINING__STEPS": "200",
     "RSC_CONFIG__FEATURES__AUDIT_CUTS": "2",
+    "RSC_CONFIG__SPLIT__WINDOWS": "2",
+}
+# After so few steps the agents agree on no feature. The policy trades all the same without the
+# caution that then leaves it its baseline.
+TINY_ENSEMBLE = {
+    "RSC_CONFIG__STRATEGY__TRAINING__SCREENING_STEPS": "200",
+    "RSC_CONFIG__STRATEGY__TRAINING__AGENTS": "4",
+    "RSC_CONFIG__STRATEGY__TRAINING__CAUTION": "0",
+    "RSC_CONFIG__STRATEGY__KAPPA": "0",
+}
+FEW_BARS = {
+    "sample": {"RSC_CONFIG__DATA__PARAMS__SYMBOLS": "[IBM, MSFT]"},
+    "synthetic": {"RSC_CONFIG__DATA__PARAMS__N_BARS": "3000"},
 }
 # Covered by a test of its own, with the objects that the pages speak of.
 ELSEWHERE = dict.fromkeys(
@@ -113,25 +126,11 @@ def test_the_how_to_pages_agree_about_their_files() -> None:
 
 
 def run_python(snippet: Snippet, names: dict[str, Any]) -> None:
-    if "DQN ensemble" in (snippet.printed or ""):
-        run_apart(snippet)
-        names["rsc"] = rsc  # which the page goes on with
-        return
     printed = StringIO()
     with redirect_stdout(printed):
         exec(compile(snippet.text, snippet.place, "exec", dont_inherit=True), names)
     if snippet.printed is not None:
         assert printed.getvalue() == snippet.printed, snippet.place
-
-
-def run_apart(snippet: Snippet) -> None:
-    """Run a training with the kernel of ``rsc run``, on which its last digits depend."""
-    code = (
-        "from reinforcestrategycreator_pipeline import kernels; kernels.choose()\n" + snippet.text
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == snippet.printed, snippet.place
 
 
 @pytest.fixture
@@ -148,16 +147,38 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut the runs of all stages short."""
+    run = rsc.run
+
+    def short(*args: Any, **options: Any) -> rsc.Run:
+        return run(*args, **options, quick="from_trial" not in options)  # which has its training
+
+    monkeypatch.setattr(rsc, "run", short)
+    for name in ("FEATURES__AUDIT_CUTS", "SPLIT__WINDOWS"):
+        monkeypatch.setenv(ENVIRONMENT_PREFIX + name, TINY[ENVIRONMENT_PREFIX + name])
+
+
+def is_signal(snippet: Snippet) -> bool:
+    """Whether this is the README's run that shows its result: a test of its own runs it."""
+    return "DQN ensemble" in (snippet.printed or "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "found"), every("python"))
-def test_python_snippets_run(name: str, found: list[Snippet], folder: Path, few_steps) -> None:
+def test_python_snippets_run(
+    name: str, found: list[Snippet], folder: Path, few_steps: list[int], short_runs: None
+) -> None:
     if name in ELSEWHERE:
         assert (ROOT / ELSEWHERE[name]).is_file()
         return
     write_files(name)
     names: dict[str, Any] = {"__name__": "snippet"}
     for snippet in found:
-        if snippet.file is None:
+        if is_signal(snippet):
+            names["rsc"] = rsc  # which the page goes on with
+        elif snippet.file is None:
             run_python(snippet, names)
         elif not snippet.file.startswith("test_"):  # the page's own command runs tests
             importlib.import_module(snippet.file.removesuffix(".py"))
@@ -205,7 +226,7 @@ def run_shell(command: str, place: str) -> str:
     done = subprocess.run(
         command,
         shell=True,
-        env={**os.environ, "PATH": programs, "BROWSER": "true", "COLUMNS": "140", **TINY},
+        env={**os.environ, "PATH": programs, "BROWSER": "true", "COLUMNS": "140", **tiny(command)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -214,6 +235,18 @@ def run_shell(command: str, place: str) -> str:
     )
     assert done.returncode == 0, f"{place}: {command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def tiny(command: str) -> dict[str, str]:
+    """Return the environment that makes a command's run short: it depends on its configuration."""
+    if not re.match(r"([A-Z_]+=\S+ )*rsc ", command):
+        return TINY
+    file = re.search(r"--config (\S+)", command)
+    config = parse_yaml(Path(file[1]).read_text(encoding="utf-8"), str).value if file else {}
+    strategy = config.get("strategy", {})
+    of_ensemble = isinstance(strategy, dict) and "name" not in strategy
+    source = config.get("data", {}).get("source", "sample")
+    return {**TINY, **(TINY_ENSEMBLE if of_ensemble else {}), **FEW_BARS.get(source, {})}
 
 
 def make_targets() -> set[str]:
@@ -531,29 +564,26 @@ def run_cell(source: str, names: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_the_results_in_the_readme_are_of_the_default_run(folder: Path) -> None:
+def test_the_results_in_the_readme_are_of_the_default_run(default_job: Path) -> None:
     """The strategies that learn nothing have the figures shown; the learner is in the table."""
     shown = result_rows(next(t for t in texts("README.md") if "oracle" in t))
     benchmarks = labeled(BENCHMARKS)
     assert set(shown) == {"strategy", "DQN ensemble", *benchmarks, RANDOM}
-    found = result_rows(run_shell("rsc run", "the default run"))
+    found = result_rows((default_job / "printed.txt").read_text(encoding="utf-8"))
     for name in ("strategy", *benchmarks):  # random timing trades as often as the policy
         assert shown[name] == found[name]
 
 
 @pytest.mark.slow
 def test_the_results_of_the_signal_in_the_readme_are_those_of_its_code(folder: Path) -> None:
-    """Bits of what learns depend on the processor, so its row is compared by name alone."""
-    found = snippets(PAGES["README.md"], "README.md")
-    [code] = [s for s in found if s.language == "python" and "follow_signal" in s.text]
-    [shown] = [t for t in texts("README.md") if "follow signal" in t]
-    with redirect_stdout(StringIO()) as printed:
-        exec(compile(code.text, code.place, "exec", dont_inherit=True), {"__name__": "snippet"})
-    rows = [text.splitlines() for text in (printed.getvalue(), shown)]
-    assert rows[0][0] == rows[1][0]
-    for ours, theirs in zip(*rows, strict=True):
-        learned = ours.startswith(("DQN ensemble", RANDOM))
-        assert (ours[:22] == theirs[:22]) if learned else (ours == theirs)
+    """Every figure, with the kernel of ``rsc run``, on which the last digits of learning depend."""
+    [snippet] = filter(is_signal, snippets(PAGES["README.md"], "README.md"))
+    code = (
+        "from reinforcestrategycreator_pipeline import kernels; kernels.choose()\n" + snippet.text
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == snippet.printed, snippet.place
 
 
 def texts(name: str) -> list[str]:

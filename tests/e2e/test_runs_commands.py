@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -205,7 +206,7 @@ sys.exit(code)
     def test_a_reader_that_goes_away_is_no_error(self, rsc: Rsc, tmp_path: Path) -> None:
         manifest = Path("runs/held")
         for i in range(300):  # more than a pipe holds
-            shutil.copytree(manifest, f"runs/copy-{i}")
+            shutil.copytree(manifest, f"runs/copy-{i}", copy_function=os.link)
         for command in ("runs list", "runs list --json", "runs show held --json"):
             line = f"{sys.executable} -m reinforcestrategycreator_pipeline {command}"
             done = subprocess.run(

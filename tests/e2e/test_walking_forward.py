@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from shared_runs import made_once
 from small_runs import Rsc, rsc_in, script, start_script, statuses
 
 from reinforcestrategycreator_pipeline.api.runs import Run
@@ -36,11 +37,27 @@ evaluation: {{random_draws: 11, benchmarks: [linear, buy_and_hold]}}
 """
 
 
+def fill(folder: Path) -> None:
+    (folder / "settings.yaml").write_text(SETTINGS)
+    market().to_csv(folder / "prices.csv", index=False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "settings.yaml").write_text(SETTINGS)
-    market().to_csv(tmp_path / "prices.csv", index=False)
+    fill(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that nothing stopped."""
+
+    def make(folder: Path) -> None:
+        fill(folder)
+        done = script(folder, "--config", "settings.yaml", "--run-id", "whole")
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "walked-forward", make) / "runs/whole"
 
 
 @pytest.fixture
@@ -165,10 +182,7 @@ def test_one_account_goes_through_all_windows(rsc: Rsc) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_killed_run_goes_on_to_the_same_bytes(folder: Path, seed: int) -> None:
-    done = script(folder, "--config", "settings.yaml", "--run-id", "whole")
-    assert done.returncode == 0, done.stderr
-    was = policies(folder / "runs/whole")
+def test_a_killed_run_goes_on_to_the_same_bytes(folder: Path, whole: Path, seed: int) -> None:
     process = start_script(folder, "--config", "settings.yaml", "--run-id", "cut")
     began = folder / "runs/cut/training"
     while not began.is_dir() and process.poll() is None:
@@ -181,9 +195,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(folder: Path, seed: int) -> None
     again = script(folder, "--resume", "cut")
     assert again.returncode == 0, again.stderr
     assert statuses(folder / "runs/cut") == ["complete"] * 6
-    assert policies(folder / "runs/cut") == was
+    assert policies(folder / "runs/cut") == policies(whole)
     for name in ("metrics.json", "equity.csv", "trades.csv"):
-        paths = (folder / f"runs/{run}/evaluation/{name}" for run in ("cut", "whole"))
+        paths = (run / "evaluation" / name for run in (folder / "runs/cut", whole))
         assert len({sha256_file(path) for path in paths}) == 1, name
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_runs import made_once
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cartpole.py"
+SEEDS = range(5)
 EPISODES = range(10_000, 10_020)
 
 
@@ -22,19 +24,36 @@ def example():
     return module
 
 
+@pytest.fixture
+def mean_of(example, tmp_path_factory):
+    """Return a function that gives the mean return of a seed, learned once for all tests."""
+
+    def mean(seed):
+        def make(folder):
+            dqn = example.train(seed, total_steps=50_000)
+            returns = [example.greedy_return(dqn, episode) for episode in EPISODES]
+            (folder / "mean.txt").write_text(repr(float(np.mean(returns))))
+
+        folder = made_once(tmp_path_factory, f"cartpole-{seed}", make)
+        return float((folder / "mean.txt").read_text())
+
+    return mean
+
+
+# 475 solves the task (Gymnasium's threshold). On a processor with other bits, one seed of five may
+# stay a little below it.
 @pytest.mark.slow
-def test_the_worst_of_five_seeds_solves_it(example, record_property):
-    means = []
-    for seed in range(5):
-        started = time.process_time()
-        dqn = example.train(seed, total_steps=50_000)
-        seconds = time.process_time() - started
-        returns = [example.greedy_return(dqn, episode) for episode in EPISODES]
-        means.append(float(np.mean(returns)))
-        record_property(f"seed_{seed}", f"mean {means[-1]}, {seconds:.1f} s of CPU")
-    record_property("means", means)
-    # 475 solves the task (Gymnasium's threshold). On a processor with other bits, one seed of five
-    # may stay a little below it.
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_seed_stays_at_most_a_little_below(mean_of, seed, record_property):
+    started = time.process_time()
+    mean = mean_of(seed)
+    record_property("mean", f"{mean}, {time.process_time() - started:.1f} s of CPU")
+    assert mean >= 400
+
+
+@pytest.mark.slow
+def test_the_worst_of_five_seeds_solves_it(mean_of):
+    means = [mean_of(seed) for seed in SEEDS]
     assert np.median(means) >= 475, means
     assert min(means) >= 400, means
 

@@ -12,12 +12,14 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-KILLS = 200
+KILLS = 100
 
 
-def test_two_hundred_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [7, 8])  # two hundred kills in all
+def test_a_hundred_kills(tmp_path: Path, seed: int) -> None:
+    script = Path(__file__).parent / "kills.py"
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "kills.py"), str(tmp_path), str(KILLS), "7"],
+        [sys.executable, str(script), str(tmp_path), str(KILLS), str(seed)],
         capture_output=True,
         text=True,
         timeout=600,

@@ -1,7 +1,7 @@
 """``manifest.json``: the configuration of a run, its environment, and the state of each stage.
 
 The file is rewritten atomically after every change of state, so a resume can rely on it however
-the process ended. It is sealed with a hash of its content, and holds the hashes of the artifacts:
+the process ended. It is sealed with a hash of its text, and holds the hashes of the artifacts:
 edited figures are not shown as true. The seal is no signature: whoever computes it again forges it.
 """
 
@@ -24,7 +24,7 @@ from reinforcestrategycreator_pipeline.errors import RunError, shorten
 from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, CONFIG, MANIFEST
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, command, is_free, resume_command
 
-FORMAT = 3
+FORMAT = 4
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -141,7 +141,7 @@ class Manifest:
         self.updated = now()
         self.created = self.created or self.updated
         content = jsonable({"format": FORMAT, **asdict(self)})
-        files.write_json(run_dir / MANIFEST, {**content, "seal": files.seal(content)})
+        files.write_text(run_dir / MANIFEST, files.sealed_text(content))
 
     def verified(self, run_dir: Path, artifact: str) -> Path:
         """Return the path of an artifact after comparing it with its hash in the manifest.
@@ -203,14 +203,15 @@ def read_manifest(run_dir: Path) -> Manifest:
     if path.is_symlink():
         raise RunError(f"{path}: is a symbolic link, which a run's folder may not have.")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text)
     except FileNotFoundError as error:
-        text = f"{path}: no such file: the run never started, or is not a run."
+        said = f"{path}: no such file: the run never started, or is not a run."
         if is_free(run_dir):
-            text += f" Its name is free: {command(run_dir, 'run', '--run-id')}"
+            said += f" Its name is free: {command(run_dir, 'run', '--run-id')}"
         elif (run_dir / CONFIG).is_file():
-            text += f" {_new_run(run_dir)}"
-        raise RunError(text) from error
+            said += f" {_new_run(run_dir)}"
+        raise RunError(said) from error
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
@@ -223,12 +224,9 @@ def read_manifest(run_dir: Path) -> Manifest:
             f"{path}: was written by another version ({version}, format {made!r}; this version "
             f"needs format {FORMAT}). Read it with that version. {_new_run(run_dir)}"
         )
-    try:
-        sealed = found.pop("seal", None) == files.seal({"format": made, **found})
-    except (ValueError, RecursionError):  # NaN, or too deep: never written here
-        sealed = False
-    if not sealed:
+    if not files.is_sealed(text):
         raise _damaged(run_dir, "its content does not match its seal, so it was edited or cut")
+    del found["seal"]
     try:
         stages = {name: StageRecord(**record) for name, record in found.pop("stages").items()}
         manifest = Manifest(**found, stages=stages)

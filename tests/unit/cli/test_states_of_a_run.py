@@ -15,7 +15,7 @@ import toy_pipeline as toy
 from test_cli import Result, Rsc, rsc, stages  # noqa: F401  fixtures
 
 from reinforcestrategycreator_pipeline.errors import CheckpointError
-from reinforcestrategycreator_pipeline.files import seal
+from reinforcestrategycreator_pipeline.files import sealed_text
 from reinforcestrategycreator_pipeline.runs.manifest import hash_artifact, load_manifest
 
 STORE = Path("my runs")  # so that every command has something to quote
@@ -29,7 +29,7 @@ def edited(change: Callable[[dict[str, Any]], object], sealed: bool = True) -> S
         path = run_dir / "manifest.json"
         found = json.loads(path.read_text())
         change(found)
-        path.write_text(json.dumps({**found, "seal": seal(found)} if sealed else found))
+        path.write_text(sealed_text(found) if sealed else json.dumps(found))
 
     return edit
 

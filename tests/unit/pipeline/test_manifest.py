@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import RunError
-from reinforcestrategycreator_pipeline.files import seal
+from reinforcestrategycreator_pipeline.files import sealed_text
 from reinforcestrategycreator_pipeline.runs.log import open_log
 from reinforcestrategycreator_pipeline.runs.manifest import (
     Manifest,
@@ -21,7 +21,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import (
 )
 
 MANIFEST = (
-    '{"format": 3, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+    '{"format": 4, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
     '"stages": {"a": {%s}}}'
 )
 
@@ -44,13 +44,13 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
         ("[]", r"manifest.json: is damaged: it is not a run's manifest\. Start a new run\.$"),
         (
             '{"format": 1, "package_version": "0.1.0"}',
-            r"was written by another version \('0.1.0', format 1; this version needs format 3\)",
+            r"was written by another version \('0.1.0', format 1; this version needs format 4\)",
         ),
-        ('{"format": 3}', r"manifest.json: is damaged: 'stages'"),
-        ('{"format": 3, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
-        ('{"format": 3, "stages": {"a": {"y": 1}}}', r"manifest.json: is damaged: .*'y'"),
+        ('{"format": 4}', r"manifest.json: is damaged: 'stages'"),
+        ('{"format": 4, "stages": {}, "x": 1}', r"manifest.json: is damaged: .*'x'"),
+        ('{"format": 4, "stages": {"a": {"y": 1}}}', r"manifest.json: is damaged: .*'y'"),
         (
-            '{"format": 3, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
+            '{"format": 4, "run_id": "r", "seed": 1, "package_version": "0", "config": {}, '
             '"stages": {"a": {"status": "odd"}}}',
             r"is damaged: stage 'a' is 'odd'\.",
         ),
@@ -73,7 +73,7 @@ def test_a_manifest_loads_back(tmp_path: Path) -> None:
 def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
     if text.startswith('{"'):  # a program with a defect might seal it
         found = json.loads(text)
-        text = json.dumps({**found, "seal": seal(found)})
+        text = sealed_text(found)
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(RunError, match=message):
         load_manifest(tmp_path)
