@@ -212,7 +212,7 @@ def _capacity(accounts: Sequence[Account], grown: float, span: MarketSpan) -> fl
     """Return the money at which impact eats the growth; see `Robustness`.
 
     A trade of value q x A on a bar with the value V traded costs q sigma sqrt(q A / V) of the
-    equity A, so that all of them cost c sqrt(A): A = (growth / c)^2.
+    equity A. All of them cost c sqrt(A), which is the growth for A = (growth / c)^2.
     """
     paid, n = 0.0, len(accounts)
     for bars, held in accounts:
