@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_char
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS, NOTE
 from reinforcestrategycreator_pipeline.reporting.search.charts import figures_of, trial_map
+from reinforcestrategycreator_pipeline.reporting.search.selection_words import choice
 from reinforcestrategycreator_pipeline.reporting.search.words import (
     MAP_NOTE,
     search_link,
@@ -68,6 +69,7 @@ def render_html(page: Contents) -> str:
         search_link=search_link(data.trial),
         pictures=pictures,
         map_note=MAP_NOTE,
+        **choice(data.search),
     )
 
 
