@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS
+from reinforcestrategycreator_pipeline.reporting.robustness import NOTE as ROBUSTNESS_NOTE
 from reinforcestrategycreator_pipeline.reporting.search.selection_words import (
     NOTE,
     compared,
@@ -49,6 +51,9 @@ def render_markdown(page: Contents) -> str:
         parts += [f"## Metrics: {name}", table(["Metric", *asset.columns], body)]
         if asset.index == 0:
             parts.append("\n".join(f"- {plain(name)}: {note}" for name, note in page.strategies))
+    if page.robustness:
+        body = [list(row) for row in page.robustness]
+        parts += ["## How robust it is", table(COLUMNS, body), ROBUSTNESS_NOTE]
     if len(page.assets) > 1:
         columns, overview = page.overview
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
