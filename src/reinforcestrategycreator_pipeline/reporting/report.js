@@ -34,6 +34,17 @@
     return named && typeof value === "string" && value.startsWith("--") ? color(value) : value;
   }
 
+  // Break a long title of an axis at its words: a narrow chart would cut it.
+  function broken(text, most) {
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      const last = lines.length - 1;
+      if (lines[last] && lines[last].length + word.length >= most) lines.push(word);
+      else lines[last] = lines[last] ? `${lines[last]} ${word}` : word;
+    }
+    return lines.join("<br>");
+  }
+
   function themed(figure) {
     const narrow = small.matches && !root.classList.contains("paper");
     const layout = resolve(figure.layout, "");
@@ -42,7 +53,8 @@
       if (/^[xy]axis/.test(name)) {
         layout[name] = Object.assign({ automargin: true, showgrid: true, zeroline: false }, line, layout[name]);
         if (layout[name].title) {
-          layout[name].title = { text: layout[name].title.text, font: { size: 12 }, standoff: 8 };
+          const text = broken(layout[name].title.text, narrow ? 40 : 100);
+          layout[name].title = { text, font: { size: 12 }, standoff: 8 };
         }
       }
     }

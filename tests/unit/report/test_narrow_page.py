@@ -101,7 +101,9 @@ function found() {
     if (!chart.offsetWidth) continue;
     const box = chart.getBoundingClientRect();
     const svg = chart.querySelector(".main-svg").getBoundingClientRect();
-    if (svg.left < box.left - 1 || svg.right > box.right + 1) cut.push(chart.dataset.chart);
+    if (Math.abs(svg.left - box.left) + Math.abs(svg.right - box.right) > 2) {
+      cut.push(chart.dataset.chart);
+    }
     for (const text of chart.querySelectorAll("text")) {
       const t = text.getBoundingClientRect();
       if (t.width && (t.left < box.left - 1 || t.right > box.right + 1)) {
@@ -119,6 +121,7 @@ function found() {
 }
 f.onload = () => setTimeout(() => {
   f.style.width = "NARROWpx";
+  f.contentWindow.dispatchEvent(new Event("resize"));  // without a screen there is none
   setTimeout(() => { o.textContent = JSON.stringify(found()); }, 2000);
 }, 2000);
 f.src = "PAGE";

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.errors import shorten
 from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
 from reinforcestrategycreator_pipeline.reporting.charts.plotting import (
     Figure,
@@ -25,6 +26,7 @@ from reinforcestrategycreator_pipeline.reporting.words import (
 
 SECTION = "Training"
 MOST_FEATURES = 20
+_NAME = 26  # characters of a feature beside the axis; hovering shows all
 Line = tuple[str, "pd.Series[Any]", str, float]
 
 
@@ -93,11 +95,16 @@ def agreement_figure(data: ReportData, asset: str, times: Times) -> Figure | Non
             bars: Figure = {"type": "bar", "orientation": "h", "name": title}
             bars |= {"x": numbers([found.agreement[name] for name in names])}
             bars |= {"y": [escape(name, quote=False) for name in names]}
-            traces.append(bars | {"marker": {"color": color}, "hovertemplate": "%{x:.3g}"})
+            traces.append(bars | {"marker": {"color": color}, "hovertemplate": "%{y}: %{x:.3g}"})
     said = label(found.needed, f"needed: {found.needed:.3g}")
     layout = {
         "xaxis": {"title": {"text": "agreement"}, "rangemode": "tozero"},
-        "yaxis": {"autorange": "reversed", "showgrid": False},
+        "yaxis": {
+            "autorange": "reversed",
+            "showgrid": False,
+            "tickvals": [escape(name, quote=False) for name in shown],
+            "ticktext": [escape(shorten(name, _NAME), quote=False) for name in shown],
+        },
         "bargap": 0.3,
         "hovermode": "closest",
         "shapes": [rule(found.needed)],
