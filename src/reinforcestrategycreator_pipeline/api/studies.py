@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.api.runs import arguments_of, resolved, w
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.experiments.engines.base import kept_open
 from reinforcestrategycreator_pipeline.experiments.engines.catalog import ENGINES
+from reinforcestrategycreator_pipeline.experiments.trial_returns import RETURNS, read_returns
 from reinforcestrategycreator_pipeline.experiments.trials import (
     FinishedTrial,
     finished_trials,
@@ -24,7 +25,6 @@ from reinforcestrategycreator_pipeline.experiments.trials import (
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.search.space import trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.studies import Search, with_trials
-from reinforcestrategycreator_pipeline.pipeline.search.trials import RETURNS, read_returns
 from reinforcestrategycreator_pipeline.pipeline.search.work import best_trial
 from reinforcestrategycreator_pipeline.runs.folder import RUNS
 from reinforcestrategycreator_pipeline.runs.studies import (

@@ -10,6 +10,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.confidence import confidence_note, says
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.robustness import robustness_rows
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
 from reinforcestrategycreator_pipeline.reporting.words import Tile, Verdict, tiles, verdict
 
@@ -47,6 +48,7 @@ class Contents:
     assets: list[AssetContents]
     overview: tuple[list[str], list[tuple[str, list[tables.Cell]]]]
     windows: list[windows.WindowRow]
+    robustness: list[tuple[str, str, str]]
     strategies: Rows
     facts: Rows
     provenance: Rows
@@ -80,6 +82,7 @@ def contents(data: ReportData) -> Contents:
         assets=assets,
         overview=tables.overview(data),
         windows=windows.window_rows(data),
+        robustness=robustness_rows(data.judgement.robustness),
         strategies=[(name, note) for name, note in notes if note],
         facts=tables.run_facts(data),
         provenance=tables.facts(data.provenance),

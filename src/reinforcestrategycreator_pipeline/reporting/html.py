@@ -17,7 +17,9 @@ from plotly.offline import get_plotlyjs
 from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
+from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS, NOTE
 from reinforcestrategycreator_pipeline.reporting.search.charts import figures_of, trial_map
+from reinforcestrategycreator_pipeline.reporting.search.selection_words import choice
 from reinforcestrategycreator_pipeline.reporting.search.words import (
     MAP_NOTE,
     search_link,
@@ -60,11 +62,14 @@ def render_html(page: Contents) -> str:
         window_columns=windows.columns(data),
         window_table_note=windows.note(data),
         windows_note=windows.WINDOWS_NOTE,
+        robustness_columns=COLUMNS,
+        robustness_note=NOTE,
         full_heat=_FULL_HEAT,
         search_note=search_note(data.trial, data.search),
         search_link=search_link(data.trial),
         pictures=pictures,
         map_note=MAP_NOTE,
+        **choice(data.search),
     )
 
 

@@ -8,6 +8,13 @@ from collections.abc import Iterable, Sequence
 from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS
+from reinforcestrategycreator_pipeline.reporting.robustness import NOTE as ROBUSTNESS_NOTE
+from reinforcestrategycreator_pipeline.reporting.search.selection_words import (
+    NOTE,
+    compared,
+    selection_rows,
+)
 from reinforcestrategycreator_pipeline.reporting.search.words import (
     search_link,
     search_note,
@@ -21,6 +28,7 @@ from reinforcestrategycreator_pipeline.reporting.words import (
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
 
 _TRIALS_SHOWN = 5
+_STATISTIC = ("Statistic", "Value", "What it says", "Convention")
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -43,6 +51,9 @@ def render_markdown(page: Contents) -> str:
         parts += [f"## Metrics: {name}", table(["Metric", *asset.columns], body)]
         if asset.index == 0:
             parts.append("\n".join(f"- {plain(name)}: {note}" for name, note in page.strategies))
+    if page.robustness:
+        body = [list(row) for row in page.robustness]
+        parts += ["## How robust it is", table(COLUMNS, body), ROBUSTNESS_NOTE]
     if len(page.assets) > 1:
         columns, overview = page.overview
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
@@ -135,7 +146,10 @@ def _search(data: ReportData) -> str:
         for row in trial_rows(data.search, _TRIALS_SHOWN)
     ]
     link = f"[The report of the search]({search_link(data.trial)}) has every trial."
-    return f"{note} {link}\n\n{table(heading, rows)}"
+    parts = [f"{note} {link}", table(heading, rows)]
+    if (found := data.search.selection) is not None:
+        parts += [f"{compared(found)} {NOTE}", table(_STATISTIC, selection_rows(found))]
+    return "\n\n".join(parts)
 
 
 def _agreement(data: ReportData) -> str:

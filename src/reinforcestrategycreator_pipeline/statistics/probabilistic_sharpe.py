@@ -84,12 +84,19 @@ def sharpe_variance(at: float, n: int, shape: Shape = NORMAL_SHAPE) -> float:
     shape : Shape
         Skewness g3, kurtosis g4 and autocorrelation r of the returns.
 
+    Returns
+    -------
+    float
+        Variance; NaN if r is -1 or 1, for which the formula has no value.
+
     References
     ----------
     López de Prado, Lipton and Zoonekynd (2025), How to Use the Sharpe Ratio, SSRN 5520741. Without
     autocorrelation it is Mertens (2002), Comments on Variance of the IID Estimator in Lo (2002).
     """
     r = shape.autocorrelation
+    if not abs(r) < 1.0:
+        return math.nan
     one, two = r / (1.0 - r), r * r / (1.0 - r * r)
     linear = (1.0 + one + two) * shape.skewness * at
     square = (1.0 + 2.0 * two) * (shape.kurtosis - 1.0) / 4.0 * at * at
@@ -116,7 +123,7 @@ def probabilistic_sharpe(
     -------
     float
         0 to 1. NaN if the variance is not > 0, which skewed returns of negative autocorrelation can
-        reach at a high benchmark, never at 0.
+        reach at a high benchmark, never at 0, or if it is NaN.
 
     References
     ----------

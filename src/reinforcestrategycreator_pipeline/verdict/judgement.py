@@ -23,6 +23,7 @@ from reinforcestrategycreator_pipeline.statistics.sharpe import incredible_sharp
 from reinforcestrategycreator_pipeline.verdict.answer import Answer, answer
 from reinforcestrategycreator_pipeline.verdict.chance import Chance
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
+from reinforcestrategycreator_pipeline.verdict.robustness import Robustness
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, MetricValue]]]
@@ -60,6 +61,8 @@ class Judgement:
         Whether the strategy has an edge; None if it was not tested against chance.
     chance : Chance or None
         The test against chance.
+    robustness : Robustness or None
+        Dearer trades, a late bar and more money.
     """
 
     strategy: str
@@ -75,6 +78,7 @@ class Judgement:
     )
     answer: Answer | None = None
     chance: Chance | None = None
+    robustness: Robustness | None = None
 
     def value(self, asset: str, strategy: str, metric: str) -> MetricValue:
         """Return one metric; if it was not computed, a value that says so."""
@@ -92,6 +96,7 @@ class Judgement:
             "notes": list(self.notes),
             "random_percentile": dict(self.random_percentile),
             "chance": self.chance and self.chance.to_json(),
+            "robustness": self.robustness and self.robustness.to_json(),
             "excess": {asset: found.to_json() for asset, found in self.excess.items()},
             "metrics": {
                 asset: {
@@ -135,6 +140,7 @@ class Judgement:
                 {info.key: info for info in infos},
                 stored["answer"] and Answer.from_json(stored["answer"]),
                 stored["chance"] and Chance.from_json(stored["chance"]),
+                stored["robustness"] and Robustness.from_json(stored["robustness"]),
             )
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -150,6 +156,7 @@ class Tested(NamedTuple):
     p: float | None
     looks: int
     free: Mapping[str, float]
+    robustness: Robustness | None = None
 
 
 def judge(
@@ -192,7 +199,8 @@ def judge(
     if tested is not None:
         bars = len(results[PORTFOLIO][strategy].exposure)
         sharpe = portfolio[strategy].get("sharpe", MetricValue(None, "not computed")).value
-        found = answer(*tested, sharpe, bars, periods[PORTFOLIO])
+        grounds = tested.chance, tested.p, tested.looks, tested.free
+        found = answer(*grounds, sharpe, bars, periods[PORTFOLIO])
     decision = decide(
         thresholds,
         portfolio[strategy],
@@ -212,6 +220,7 @@ def judge(
         notes,
         answer=found,
         chance=tested and tested.chance,
+        robustness=tested and tested.robustness,
     )
 
 

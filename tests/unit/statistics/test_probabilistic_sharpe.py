@@ -125,3 +125,11 @@ def test_the_best_of_many_passes_often_and_deflated_hardly_ever():
         passed["deflated"] += deflated > 0.95
     assert passed["probabilistic"] > 600
     assert passed["deflated"] < 20
+
+
+def test_gains_and_losses_in_turn_have_no_variance():
+    """Their autocorrelation is -1, for which the formula would divide by 0."""
+    sharpe, shape = sharpe_of(np.tile([0.02, -0.01], 50))
+    assert shape.autocorrelation == pytest.approx(-1.0)
+    assert math.isnan(sharpe_variance(0.0, 100, Shape(autocorrelation=-1.0)))
+    assert math.isnan(probabilistic_sharpe(sharpe, 100, 0.0, Shape(autocorrelation=1.0)))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from reinforcestrategycreator_pipeline import files
 from reinforcestrategycreator_pipeline.backtesting.compare import backtest_alone
@@ -29,9 +24,9 @@ from reinforcestrategycreator_pipeline.errors import (
     DivergenceError,
     FeatureError,
     NonFiniteError,
-    RunError,
 )
 from reinforcestrategycreator_pipeline.experiments.jobs import Report
+from reinforcestrategycreator_pipeline.experiments.trial_returns import RETURNS, write_returns
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import Span
 from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
@@ -42,10 +37,9 @@ from reinforcestrategycreator_pipeline.pipeline.stages.feature_engineering impor
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
 from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
-from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 from reinforcestrategycreator_pipeline.verdict.looks import sketch
 
-SCORE, RETURNS, ERROR = "score.json", "returns.parquet", "error.json"
+SCORE, ERROR = "score.json", "error.json"
 FITS = "fits"
 """Folder of a trial with a folder for each inner window, until the trial is finished."""
 
@@ -237,35 +231,6 @@ class TrialJob:
             sha256=sha256,
             seconds=seconds,
         )
-
-
-def write_returns(path: Path, result: StrategyResult) -> str:
-    """Write the return of each bar with its close time, and return the SHA-256 of both."""
-    times = result.timestamps.as_unit("ns").asi8[1:]
-    before, after = result.equity[:-1], result.equity[1:]
-    alive = before > 0  # the returns after a ruin are 0
-    returns = np.divide(after, before, out=np.ones_like(after), where=alive) - 1.0
-    table = pa.table({"time": pa.array(times, pa.timestamp("ns", "UTC")), "return": returns})
-    write_parquet(path, table, write_page_checksum=True)
-    digest = hashlib.sha256(times.astype("<i8").tobytes())
-    digest.update(returns.astype("<f8").tobytes())
-    return digest.hexdigest()
-
-
-def read_returns(path: Path) -> pd.Series[float]:
-    """Read the return of each bar, by close time.
-
-    Raises
-    ------
-    RunError
-        If the file is missing or damaged.
-    """
-    try:
-        table = read_parquet(path)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path}: cannot be read.") from error
-    index = pd.DatetimeIndex(table["time"].to_numpy()).tz_localize("UTC").rename("time")
-    return pd.Series(table["return"].to_numpy(), index, name="return")
 
 
 def _read(path: Path) -> dict[str, Any] | None:

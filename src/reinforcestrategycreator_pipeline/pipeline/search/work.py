@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.experiments.engines.base import Engine, k
 from reinforcestrategycreator_pipeline.experiments.jobs import Job, Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import Proposer
 from reinforcestrategycreator_pipeline.experiments.search import SearchConfig
+from reinforcestrategycreator_pipeline.experiments.trial_returns import RETURNS
 from reinforcestrategycreator_pipeline.experiments.trials import (
     FinishedTrial,
     better,
@@ -35,7 +36,6 @@ from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.search.space import inner_split, trial_config
 from reinforcestrategycreator_pipeline.pipeline.search.trials import (
     FITS,
-    RETURNS,
     MarketJob,
     Score,
     TrialJob,

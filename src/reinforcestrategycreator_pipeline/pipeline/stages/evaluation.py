@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from reinforcestrategycreator_pipeline.backtesting.compare import compare
+from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, compare
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MAIN_METRICS, METRICS
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.store import bars_table, write_results
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
@@ -40,6 +41,7 @@ from reinforcestrategycreator_pipeline.verdict.looks import (
     seal,
     sketch,
 )
+from reinforcestrategycreator_pipeline.verdict.robustness import robustness
 
 
 class Evaluation:
@@ -79,6 +81,16 @@ class Evaluation:
             results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
             hashes = [sha256_file(fit / POLICY) for fit in fits]
             tested = test_chance(context, turns, test, hashes, bars)
+        hindsight = {name for name, found in policies.items() if not found.policies[0].causal}
+        years = infer_periods_per_year(results[PORTFOLIO][judged].timestamps)
+        bears = robustness(
+            results,
+            judged,
+            test,
+            years,
+            seeds.generator("verdict/excess"),
+            frozenset(hindsight | {RANDOM}),
+        )
         judgement = judge(
             results,
             judged,
@@ -86,7 +98,7 @@ class Evaluation:
             config.deployment.thresholds,
             percentile,
             fallbacks(fits),
-            tested,
+            tested._replace(robustness=bears),
         )
         # Recorded before anybody can see it: a look counts whatever becomes of the run.
         look = look_of(context, test, judgement, hashes)

@@ -18,7 +18,9 @@ from reinforcestrategycreator_pipeline.experiments.trials import (
     finished_trials,
 )
 from reinforcestrategycreator_pipeline.reporting.search.importance import importance
+from reinforcestrategycreator_pipeline.reporting.search.selection import Selection, read_selection
 from reinforcestrategycreator_pipeline.runs.studies import command, load_study
+from reinforcestrategycreator_pipeline.seeding import generator
 
 STATES = ("complete", "pruned", "failed")
 
@@ -41,6 +43,8 @@ class SearchData:
         Close of the last bar that a trial could read, UTC, ISO 8601.
     run_command : str
         Command that runs the best trial; empty if there is none.
+    selection : Selection or None
+        The statistics of the choice of the best trial; None if no trial can be ranked.
     """
 
     study: str
@@ -52,6 +56,7 @@ class SearchData:
     trials: tuple[FinishedTrial, ...]
     end: str
     run_command: str = ""
+    selection: Selection | None = None
 
     @cached_property
     def metric(self) -> MetricInfo:
@@ -115,14 +120,17 @@ def read_search(study_dir: Path) -> SearchData:
     Raises
     ------
     RscError
-        If the search cannot be read, or a metric of the user's own is not there.
+        If the search or the returns of a trial cannot be read, or a metric of the user's own is
+        not there.
     """
     record = load_study(study_dir)
     search = from_mapping(SearchConfig, record.config["search"], "search")
     trials = tuple(finished_trials(study_dir, search.trials))
     best = best_of(trials, search.maximizes)
-    way = ""
+    way, selection = "", None
     if best is not None:
+        rng = generator(int(record.config["seed"]), "search/selection")
+        selection = read_selection(study_dir, trials, best, rng)
         way = command(study_dir, "run", "--from-trial", f"{study_dir.name}/{best.number}")
     return SearchData(
         study=record.study_id,
@@ -134,4 +142,5 @@ def read_search(study_dir: Path) -> SearchData:
         trials=trials,
         end=record.end,
         run_command=way,
+        selection=selection,
     )

@@ -14,6 +14,7 @@ from reinforcestrategycreator_pipeline.reporting.search.charts import (
     trial_map,
 )
 from reinforcestrategycreator_pipeline.reporting.search.data import SearchData, read_search
+from reinforcestrategycreator_pipeline.reporting.search.selection_words import choice
 from reinforcestrategycreator_pipeline.runs.studies import STUDY_REPORT
 
 
@@ -44,6 +45,7 @@ def render_study(data: SearchData, config_yaml: str) -> str:
         rows=words.trial_rows(data),
         windows=words.windows_shown(data),
         errors=words.failures(data),
+        **choice(data),
         space=words.space_rows(data),
         facts=words.facts(data),
         terms=words.terms(data),

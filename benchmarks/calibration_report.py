@@ -1,0 +1,151 @@
+"""The section of RESULTS.md about the verdict's calibration."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from scipy.stats import binom, binomtest
+
+YARDSTICK = {
+    1_000: (19, 54, 78, 96),
+    3_000: (41, 87, 99, 100),
+    10_000: (82, 100, 100, 100),
+}
+"""Percent of markets in which a one-sided 5% test of the known rule finds the edge."""
+SEARCH = {1_000: (0, 8, 25, 42), 3_000: (0, 25, 75, 100), 10_000: (17, 100, 100, 100)}
+"""Percent in which the best published search does."""
+_HIT = ("strong", "weak")
+
+
+def by_family(lines: list[dict[str, Any]], part: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the lines of a part by family, in the order of their names."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines:
+        own, family, _ = line["name"].split("/")
+        if own == part:
+            found[family].append(line)
+    return dict(found)
+
+
+def share(count: int, total: int) -> str:
+    """Return a share in percent."""
+    return f"{100 * count / total:.1f}%" if total else ""
+
+
+def section(made: dict[str, Any]) -> list[str]:
+    """Return the section's lines."""
+    lines = made["lines"]
+    seconds = sum(line["seconds"] for line in lines)
+    return [
+        "## The verdict: how often it is wrong, and what it finds",
+        "",
+        f"`python -m benchmarks.calibration`, {made['date']}, NumPy {made['versions']['numpy']}; "
+        f"{len(lines):,} markets, {seconds / 60:.0f} minutes of one processor in all.",
+        "",
+        *null_table(by_family(lines, "null")),
+        *power_table(by_family(lines, "power")),
+        *rules_table(by_family(lines, "rules")),
+    ]
+
+
+def null_table(families: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return the table of markets without an edge."""
+    if not families:
+        return []
+    text = [
+        "Markets without an edge, through the whole pipeline with a search over four "
+        "configurations. *Traded*: markets in which a policy's timing could be tested.",
+        "",
+        "| family | markets | traded | p <= 0.05 | strong | weak | eaten by costs |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    pooled: list[dict[str, Any]] = []
+    for family, lines in families.items():
+        pooled += lines
+        text.append(_null_row(family, lines))
+    text.append(_null_row("**all**", pooled))
+    strong = sum(line["level"] == "strong" for line in pooled)
+    high = binomtest(strong, len(pooled)).proportion_ci(0.95, "exact").high
+    worst = max(
+        (sum(x["level"] == "strong" for x in lines), len(lines), f) for f, lines in families.items()
+    )
+    most = int(binom.ppf(0.99, worst[1], 0.05))
+    return [
+        *text,
+        "",
+        f'False "strong": {share(strong, len(pooled))}, 95% interval up to {100 * high:.1f}%. The '
+        f"worst family has {worst[0]} of {worst[1]}; a rate of 5% is rejected, one-sided at 1%, "
+        f"from {most + 1} on.",
+        "",
+    ]
+
+
+def _null_row(family: str, lines: list[dict[str, Any]]) -> str:
+    n = len(lines)
+    small = sum(line["p"] is not None and line["p"] <= 0.05 for line in lines)
+    levels = [line["level"] for line in lines]
+    cells = [
+        family,
+        str(n),
+        str(n - levels.count("not tested")),
+        share(small, n),
+        *(share(levels.count(level), n) for level in ("strong", "weak", "eaten by costs")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def power_table(families: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return the table of markets with an edge."""
+    if not families:
+        return []
+    text = [
+        "Autocorrelated returns at 0.5 bp a side, through the whole pipeline. *Known rule*: what a "
+        "one-sided 5% test of the rule itself finds on the second half of such bars. *Search*: the "
+        "best published search over formulas.",
+        "",
+        "| returns | markets | strong | standard error | strong or weak | p <= 0.05 | known rule | "
+        "search |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for family, lines in sorted(families.items(), key=lambda x: (len(x[0]), x[0].split()[2], x[0])):
+        n, levels = len(lines), [line["level"] for line in lines]
+        phi, bars = float(family.split()[1].rstrip(",")), int(family.split()[2])
+        place = (0.05, 0.10, 0.15, 0.20).index(phi)
+        strong = levels.count("strong")
+        error = 100 * math.sqrt(strong / n * (1 - strong / n) / n)
+        small = sum(line["p"] is not None and line["p"] <= 0.05 for line in lines)
+        cells = [
+            family,
+            str(n),
+            share(strong, n),
+            f"{error:.1f}",
+            share(sum(level in _HIT for level in levels), n),
+            share(small, n),
+            f"{YARDSTICK[bars][place]}%",
+            f"{SEARCH[bars][place]}%",
+        ]
+        text.append(f"| {' | '.join(cells)} |")
+    return [*text, ""]
+
+
+def rules_table(families: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return the table of the test alone."""
+    if not families:
+        return []
+    text = [
+        "The test against chance alone: rules without skill that trade all the time, 500 bars in "
+        "two windows, 199 orders, 0.5 bp a side.",
+        "",
+        "| rule | markets | p <= 0.05 | p <= 0.15 | p > 0.95 |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for family, lines in families.items():
+        p = [1.0 if line["p"] is None else line["p"] for line in lines]
+        n = len(p)
+        cells = [family, str(n)]
+        cells += [share(sum(x <= level for x in p), n) for level in (0.05, 0.15)]
+        cells.append(share(sum(x > 0.95 for x in p), n))
+        text.append(f"| {' | '.join(cells)} |")
+    return [*text, ""]

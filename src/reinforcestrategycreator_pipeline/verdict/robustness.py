@@ -1,0 +1,231 @@
+"""Measures of what a result can bear: dearer trades, a late bar, more money."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.backtesting.compare import log_growths
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
+from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
+from reinforcestrategycreator_pipeline.statistics.bootstrap_mean import bootstrap_mean
+from reinforcestrategycreator_pipeline.statistics.probabilistic_sharpe import (
+    minimum_track_record,
+    probabilistic_sharpe,
+    sharpe_of,
+)
+
+_DRAWS = 999
+_FEWEST = 30  # bars of which a mean, or a shape, is estimated
+_DEAREST = 2_000.0  # bps of a trade, above which nobody asks
+_IMPACT = 1.0  # of a trade as large as the bar's volume, in standard deviations of its return
+_STEPS = 40
+
+
+@dataclass(frozen=True)
+class ExcessInterval:
+    """Mean excess of a strategy's returns over those of another one, per year.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        Mean, times bars per year, and its 95% interval by a studentized stationary bootstrap.
+    p : float
+        One-sided p-value of a mean above 0, by the same bootstrap.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Measures of what a result can bear, which are reported and decide nothing.
+
+    Attributes
+    ----------
+    excess : mapping of str to ExcessInterval or None
+        Excess over each benchmark that knows no future; None if there is none at all, or too few
+        bars.
+    probability, track_record : float or None
+        Probabilistic Sharpe ratio against 0, with the variance at 0 and autocorrelation, and the
+        number of bars from which the ratio would be significant at 5%; None if it is not above 0,
+        or undefined.
+    costs_bps, costs_over_hold_bps : float or None
+        Further costs, in bps of each trade's value, at which the account earns nothing, and no more
+        than the highest position held throughout, with the same decisions; None if it earns that
+        little without them, or never trades.
+    delayed_growth, growth : float
+        Log growth if each decision is filled a bar later, and as it was: the mean of the accounts.
+    capacity : float or None
+        Money at which the impact of trades eats what was earned above cash, if a trade moves the
+        price by a bar's volatility times the root of its share of the bar's volume; None without
+        gain, trades or volume.
+    """
+
+    excess: Mapping[str, ExcessInterval | None]
+    probability: float | None
+    track_record: float | None
+    costs_bps: float | None
+    costs_over_hold_bps: float | None
+    delayed_growth: float
+    growth: float
+    capacity: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a mapping for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Robustness:
+        """Restore from the result of `to_json`."""
+        excess = {n: None if x is None else ExcessInterval(**x) for n, x in found["excess"].items()}
+        return cls(**{**found, "excess": excess})
+
+
+def robustness(
+    results: Results,
+    strategy: str,
+    span: MarketSpan,
+    periods_per_year: float,
+    rng: np.random.Generator,
+    hindsight: frozenset[str] = frozenset(),
+) -> Robustness:
+    """Measure what the result of a strategy can bear.
+
+    Parameters
+    ----------
+    results : mapping of str to mapping of str to StrategyResult
+        Results by asset or ``"PORTFOLIO"``, then by strategy.
+    strategy : str
+        Name of the strategy.
+    span : MarketSpan
+        Bars of the results.
+    periods_per_year : float
+        Bars of the portfolio per year, > 0.
+    rng : numpy.random.Generator
+        Source of the bootstrap's draws.
+    hindsight : set of str
+        Names of strategies that know the future, or that stand for chance: nothing is compared with
+        them.
+    """
+    portfolio = results[PORTFOLIO]
+    own = _returns(portfolio[strategy])
+    excess = {
+        name: _excess(own - _returns(result), periods_per_year, rng)
+        for name, result in portfolio.items()
+        if name != strategy and name not in hindsight
+    }
+    probability = track_record = None
+    shaped = sharpe_of(own) if len(own) >= _FEWEST else None
+    if shaped is not None and shaped[0] > 0.0:
+        ratio, shape = shaped
+        probability = _finite(probabilistic_sharpe(ratio, len(own), shape=shape))
+        track_record = _finite(minimum_track_record(ratio, shape=shape))
+    accounts: list[Account] = [(bars, results[bars.symbol][strategy]) for bars in span.assets]
+    grown = _end(accounts, span, 0.0)
+    highest = np.max(span.rules.positions)
+    held = _end([(bars, np.full(len(bars.times) - 1, highest)) for bars in span.assets], span, 0.0)
+    return Robustness(
+        excess,
+        probability,
+        track_record,
+        _bearable(accounts, span, 0.0),
+        _bearable(accounts, span, held),
+        _mean_growth([(bars, _late(_targets(held))) for bars, held in accounts], span),
+        _mean_growth(accounts, span),
+        _capacity(accounts, grown, span),
+    )
+
+
+def _returns(result: StrategyResult) -> F64:
+    returns: F64 = result.equity[1:] / result.equity[:-1] - 1.0
+    return returns
+
+
+def _excess(values: F64, periods: float, rng: np.random.Generator) -> ExcessInterval | None:
+    if len(values) < _FEWEST or not np.isfinite(values).all():
+        return None
+    found = bootstrap_mean(values, rng, _DRAWS)
+    if found is None:
+        return None
+    mean, low, high = (x * periods for x in (found.mean, found.low, found.high))
+    return ExcessInterval(mean, low, high, found.p)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+Account = tuple[AssetBars, StrategyResult | F64]
+
+
+def _growths(accounts: Sequence[Account], span: MarketSpan, dearer_bps: float = 0.0) -> F64:
+    """Return the log growth of each account, with the same targets at dearer trades."""
+    costs = replace(span.rules.costs, commission_bps=span.rules.costs.commission_bps + dearer_bps)
+    return np.array(
+        [
+            log_growths(bars.prices, np.zeros(1), np.atleast_2d(_targets(held)), costs)[0]
+            for bars, held in accounts
+        ]
+    )
+
+
+def _targets(held: StrategyResult | F64) -> F64:
+    return held.exposure if isinstance(held, StrategyResult) else held
+
+
+def _late(targets: F64) -> F64:
+    return np.concatenate([[0.0], targets[:-1]])
+
+
+def _mean_growth(accounts: Sequence[Account], span: MarketSpan) -> float:
+    return float(_growths(accounts, span).mean())
+
+
+def _end(accounts: Sequence[Account], span: MarketSpan, dearer_bps: float) -> float:
+    """Return the log growth of the portfolio of accounts with equal money at the start."""
+    return float(np.log(np.exp(_growths(accounts, span, dearer_bps)).mean()))
+
+
+def _bearable(accounts: Sequence[Account], span: MarketSpan, least: float) -> float | None:
+    """Return the further costs at which the portfolio grows by no more than `least`."""
+    if not _end(accounts, span, 0.0) > least:
+        return None
+    low, high = 0.0, _DEAREST
+    if _end(accounts, span, high) > least:
+        return None  # hardly any trades
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _end(accounts, span, middle) > least else (low, middle)
+    return 0.5 * (low + high)
+
+
+def _capacity(accounts: Sequence[Account], grown: float, span: MarketSpan) -> float | None:
+    """Return the money at which impact eats the growth; see `Robustness`.
+
+    A trade of value q x A on a bar with the value V traded costs q sigma sqrt(q A / V) of the
+    equity A. All of them cost c sqrt(A), which is the growth for A = (growth / c)^2.
+    """
+    paid, n = 0.0, len(accounts)
+    for bars, held in accounts:
+        if not isinstance(held, StrategyResult) or "volume" not in bars.columns:
+            return None
+        volume = bars.columns["volume"][-len(bars.times) :] * bars.close
+        sigma = float(np.diff(np.log(bars.close)).std())
+        traded = held.turnover > 0.0
+        if not (volume[1:][traded] > 0.0).all():
+            return None
+        q = held.turnover[traded]
+        # Each account has 1 / n of the money.
+        paid += float((_IMPACT * q * sigma * np.sqrt(q / n / volume[1:][traded])).sum()) / n
+    if not (grown > 0.0 and paid > 0.0):
+        return None
+    return (grown / paid) ** 2
