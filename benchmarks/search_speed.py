@@ -32,7 +32,7 @@ search:
   space:
     strategy.training.learning_rate: {low: 1.0e-4, high: 1.0e-3, log: true}
 """
-CASES = [(1, 8, 1), (1, 8, 2), (3, 4, 1), (3, 4, 2), (5, 2, 2), (5, 8, 2)]
+CASES = [(1, 8, 1), (1, 8, 2), (3, 4, 2), (5, 4, 2)]
 """Inner windows, trials, workers."""
 
 

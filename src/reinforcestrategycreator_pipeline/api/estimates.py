@@ -1,4 +1,4 @@
-"""How long a search will take."""
+"""The time that a search will take, for users."""
 
 from __future__ import annotations
 

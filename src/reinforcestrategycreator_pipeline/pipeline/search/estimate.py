@@ -1,4 +1,4 @@
-"""How long a search will take, from a short measurement on the machine that will run it.
+"""The time that a search will take, from a short measurement on the machine that will run it.
 
 A few trials of the first generation are begun on the engine of the search, as many at once as there
 will be, and stopped after some seconds. What a fit takes in all follows from its progress.
