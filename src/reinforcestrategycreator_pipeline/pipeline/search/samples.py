@@ -96,7 +96,7 @@ class Watch(Report):
     Parameters
     ----------
     limit : float
-        Seconds.
+        Seconds after which the fit ends.
     """
 
     def __init__(self, limit: float) -> None:
