@@ -43,7 +43,14 @@ LIMIT = 4.0
 """Seconds after which a sampled trial is stopped, once its progress shows a rate."""
 
 
-_IMPORTED = ("optuna", "reinforcestrategycreator_pipeline.reporting.search.page")
+_PACKAGE = __name__.partition(".")[0]
+# What the command loads; named, as parts of it are of a higher rank than this module.
+_IMPORTED = (
+    "optuna",
+    f"{_PACKAGE}.cli.app",
+    f"{_PACKAGE}.api.studies",
+    f"{_PACKAGE}.reporting.search.page",
+)
 
 
 @dataclass(frozen=True)
