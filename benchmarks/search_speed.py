@@ -134,7 +134,7 @@ def main(quick: bool = False) -> list[str]:
         bar(gain >= 2.0, f"folds x seeds have at least 2x the throughput: {gain:.2f}x"),
         "",
         "`rsc tune --estimate` and then the search itself, medians of 3 rounds: a small ensemble "
-        "(8 agents, 1,200 steps), the sample data, no early ends. Other programs on the machine come "
+        "(8 agents, 1,200 steps), the sample data, no early ends. Other programs come "
         f"and go between a prediction and its search: in a single round, the error was up to "
         f"{worst_round:.0%}.",
         "",
