@@ -1,6 +1,6 @@
 """Run every benchmark, each in a process of its own, and write benchmarks/RESULTS.md.
 
-    python -m benchmarks                        all of them: 10 minutes
+    python -m benchmarks                        all of them: 20 minutes
     python -m benchmarks train_step acting      some of them, printed and not written
     python -m benchmarks --quick                see that all run; measures and writes nothing
 
@@ -38,6 +38,7 @@ BENCHMARKS = (
     "logging_cost",
     "planted_edge",
     "pipeline",
+    "search_speed",
 )
 PACKAGES = ("numpy", "torch", "jax", "stable-baselines3", "gymnasium", "pandas")
 

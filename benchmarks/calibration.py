@@ -79,7 +79,7 @@ CONFIG: dict[str, Any] = {
     "evaluation": {"benchmarks": ["buy_and_hold"], "random_draws": 11},
 }
 PHIS = (0.05, 0.10, 0.15, 0.20)
-LENGTHS = {1_000: 60, 3_000: 60, 10_000: 20}  # bars to markets
+LENGTHS = {1_000: 40, 3_000: 40, 10_000: 8}  # bars to markets
 NULL_MARKETS = 60
 RULE_MARKETS = 400
 

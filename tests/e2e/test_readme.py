@@ -45,7 +45,7 @@ from reinforcestrategycreator_pipeline.policies.dqn import DQNStrategy
 
 PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages()}
 # Set up, or not for a test to do; a fresh clone and `.ci/run` show that they work.
-NOT_RUN = ("git", "pip", ".venv/bin/pre-commit", ".ci/run", "ray")
+NOT_RUN = ("git", "pip", ".venv/bin/pre-commit", ".ci/run", "ray", "aws", "flock")
 # Runs that are long enough to go through everything.
 TINY = {
     "RSC_CONFIG__STRATEGY__TRAINING__STEPS": "200",

@@ -344,6 +344,23 @@ def trend(bars, window: int = 5):
 
 
 @pytest.mark.slow
+def test_an_estimate_runs_nothing(folder: Path, monkeypatch: Any, capsys: Any) -> None:
+    rsc = rsc_in(folder, monkeypatch, capsys)
+    said = rsc("tune", "-c", "search.yaml", "--estimate", "--engine", "inline", "--trials", "7")
+    assert (said.code, said.err) == (0, "")
+    assert [line.split("  ")[0] for line in said.out.splitlines()] == [
+        "fits",
+        "a fit",
+        "the rest",
+        "in all",
+    ]
+    assert "14: 7 trials, in generations of 3, x 2 inner windows; 1 at once" in said.out
+    assert list((folder / "runs").iterdir()) == []
+    said = rsc("tune", "--estimate", "--resume", "latest")
+    assert (said.code, said.out) == (2, "")
+    assert "--estimate is of a search that has not begun: no --resume" in said.err
+
+
 def test_the_workers_of_a_search_are_started_once(
     folder: Path, monkeypatch: Any, capsys: Any, of_program: list[dict[str, Any]]
 ) -> None:

@@ -55,7 +55,7 @@ def frames_of(returns, rng, times=None):
                 "close": close,
                 "volume": 1e6 * np.exp(rng.normal(0.0, 0.3, n)),
             },
-            index=pd.date_range("2010-01-01", periods=n, freq="D", tz="UTC")
+            index=pd.date_range("1990-01-01", periods=n, freq="D", tz="UTC")
             if times is None
             else times,
         )

@@ -102,17 +102,27 @@ def tune(
         resolved(config, arguments, overrides, store, None, trust) as complete,
         kept_open(chosen) as kept,
     ):
-        if complete.search is None:
-            raise ConfigError(
-                "the configuration has no search. Say what to vary, for example: --set "
-                "'search.space.strategy.training.steps={low: 1000, high: 4000}'"
-            )
-        if trials is not None:
-            complete = with_trials(complete, trials)
+        complete = with_its_search(complete, trials)
         warn_of_kernel(complete)
         file = Path(config) if isinstance(config, (str, Path)) else None
         folder = file.parent if file else None
         return Study(Search(console, kept).start(complete, Path(store), folder))
+
+
+def with_its_search(config: RunConfig, trials: int | None) -> RunConfig:
+    """Return the configuration of a search, with another number of trials if one is given.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration has no search.
+    """
+    if config.search is None:
+        raise ConfigError(
+            "the configuration has no search. Say what to vary, for example: --set "
+            "'search.space.strategy.training.steps={low: 1000, high: 4000}'"
+        )
+    return config if trials is None else with_trials(config, trials)
 
 
 class Study:

@@ -41,6 +41,14 @@ def tune(
             "--resume, a search that is finished goes on to as many.",
         ),
     ] = None,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate",
+            help="Measure for about ten seconds, say how long the search would take, and run "
+            "nothing.",
+        ),
+    ] = False,
     runs_dir: RunsOption = RUNS,
     engine: EngineOption = None,
     workers: WorkersOption = None,
@@ -61,6 +69,8 @@ def tune(
 
     where = chosen_engine(engine, workers, address)
     if resume is not None:
+        if estimate:
+            raise ConfigError("--estimate is of a search that has not begun: no --resume.")
         if config is not None or overrides:
             option = "--config" if config is not None else "--set"
             raise ConfigError(
@@ -72,6 +82,21 @@ def tune(
     with resolved as complete:
         if complete.reproducibility == "fast":
             kernels.restart_native()
+    if estimate:
+        from reinforcestrategycreator_pipeline.api.estimates import estimate_search
+        from reinforcestrategycreator_pipeline.cli.results import print_fields
+        from reinforcestrategycreator_pipeline.pipeline.search.estimate import lines
+
+        predicted = estimate_search(
+            config,
+            overrides=overrides or (),
+            store=runs_dir,
+            trials=trials,
+            trust=trust or (),
+            engine=where,
+        )
+        print_fields(output(), lines(predicted))
+        return
     study = studies.tune(
         config,
         overrides=overrides or (),
