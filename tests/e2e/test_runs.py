@@ -241,7 +241,7 @@ def test_a_complete_run_is_not_run_again(rsc: Rsc) -> None:
     said = rsc("run", "--resume", "mine", "--set", "deployment.thresholds.min_sharpe=1000")
     assert said.code == 0
     assert unchanged(said) == list(STAGES[:3])
-    assert "checks failed: evidence of an edge " in said.out
+    assert "checks failed: verdict " in said.out
     assert "(minimum 1,000.00)" in said.out
     after = files(run_dir)
     for name, state in before.items():

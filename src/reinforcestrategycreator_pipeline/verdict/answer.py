@@ -115,8 +115,10 @@ class Answer:
         if self.needed is None:
             said.append("Its timing was no better than the mean of chance.")
         elif self.needed > self.bars:
-            more = self.needed - self.bars
-            said.append(f"To show timing of the strength seen here takes about {more:,} bars more.")
+            more = float(f"{self.needed - self.bars:.2g}")  # it is a guess
+            said.append(
+                f"To show timing of the strength seen here takes about {more:,.0f} bars more."
+            )
         return tuple(said)
 
     @property

@@ -141,7 +141,7 @@ def _beats(own: Values, hold: Values) -> Check:
 
 
 def _evidence(least: Literal["strong", "weak"], found: Answer | None) -> Check:
-    name, rule = "Evidence of an edge", "strong" if least == "strong" else "weak or strong"
+    name, rule = "Verdict", "strong" if least == "strong" else "weak or strong"
     if found is None:
         value = "undefined (not computed)"
         return Check(name, rule, value, False, _phrase(name, value, f"minimum {least}"))

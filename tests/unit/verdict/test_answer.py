@@ -65,7 +65,7 @@ def test_its_words():
         "No evidence of an edge. In other orders of the same bars, chance earned as much in 24% of "
         "cases (p 0.24). Its Sharpe ratio, net of costs, is 1.00; the best of what is free: "
         "always 1, 0.40. So many bars (1,000) show timing with a Sharpe ratio of 1.2 in 80% of "
-        "cases. To show timing of the strength seen here takes about 11,618 bars more."
+        "cases. To show timing of the strength seen here takes about 12,000 bars more."
     )
     assert str(of(0.0002, looks=3)).startswith(
         "Strong evidence of an edge. In other orders of the same bars, chance earned as much in "

@@ -42,11 +42,11 @@ def test_a_good_result_passes_every_condition():
     decision = decide(Thresholds(**ALL), GOOD, HOLD, ABOVE, found())
     assert decision.checks == (
         Check(
-            "Evidence of an edge",
+            "Verdict",
             "strong",
             "strong (p 0.01)",
             True,
-            "evidence of an edge strong (p 0.01; minimum strong)",
+            "verdict strong (p 0.01; minimum strong)",
         ),
         Check("Sharpe ratio", "at least 0.50", "0.90", True, "Sharpe ratio 0.90 (minimum 0.50)"),
         Check(
@@ -90,7 +90,7 @@ def test_a_decision_states_what_failed_beside_its_limit():
     )
     assert not decision.promoted
     assert decision.sentence == (
-        "Not promoted. Four of six checks failed: evidence of an edge no evidence (p 0.4; minimum "
+        "Not promoted. Four of six checks failed: verdict no evidence (p 0.4; minimum "
         "strong); Sharpe ratio 0.32 (minimum 0.50); "
         "total return 7.41% (buy and hold: 46.97%); "
         "excess over buy and hold -14.00% a year, p 0.99 (maximum 0.05)."
@@ -101,7 +101,7 @@ def test_a_decision_says_what_is_undefined():
     own = {**GOOD, "sharpe": MetricValue(None, "zero variance")}
     assert decide(Thresholds(**ALL), own, {}, None).sentence == (
         "Not promoted. Four of six checks failed: "
-        "evidence of an edge undefined (not computed; minimum strong); "
+        "verdict undefined (not computed; minimum strong); "
         "Sharpe ratio undefined (zero variance; minimum 0.50); "
         "total return 31.00% (buy and hold: undefined, not computed); "
         "excess over buy and hold undefined (not computed; maximum 0.05)."
@@ -189,10 +189,10 @@ def test_one_condition_that_fails_is_enough(changes, name, value):
 )
 def test_the_evidence_decides(level, p, strong, weak):
     for least, passed in (("strong", strong), ("weak", weak)):
-        check = of(evidence=least, answer=found(level, p))["Evidence of an edge"]
+        check = of(evidence=least, answer=found(level, p))["Verdict"]
         assert check.passed == passed
         assert check.value.startswith(level)
-    assert "Evidence of an edge" not in of(evidence=None, answer=found(level, p))
+    assert "Verdict" not in of(evidence=None, answer=found(level, p))
 
 
 @pytest.mark.parametrize("key", ["sharpe", "max_drawdown", "trades", "total_return"])
@@ -235,7 +235,7 @@ def test_rounding_never_hides_why_a_condition_failed():
     assert checks["Total return"].value == "25.00%"  # equal to its bound, which is to be exceeded
     assert checks["Excess over buy and hold"].value == "1.00% a year, p 0.0501"
     passed = [c.name for c in checks.values() if c.passed]
-    assert passed == ["Evidence of an edge", "Trades"]
+    assert passed == ["Verdict", "Trades"]
 
 
 def test_what_is_not_set_is_not_looked_at():
