@@ -112,3 +112,11 @@ def counts_of(blocks: Blocks) -> Annotated[F64, "{blocks.draws} {blocks.n}"]:
     twice = np.cumsum(steps.reshape(blocks.draws, width), axis=1)
     found: F64 = twice[:, : blocks.n] + twice[:, blocks.n :]
     return found
+
+
+def times_of(blocks: Blocks) -> Annotated[Ints, "{blocks.draws} {blocks.n}"]:
+    """Return the times of each draw in its order: draw i of the values is values[times[i]]."""
+    begins = np.cumsum(blocks.length) - blocks.length
+    places = np.arange(blocks.draws * blocks.n)
+    found: Ints = (np.repeat(blocks.start - begins, blocks.length) + places) % blocks.n
+    return found.reshape(blocks.draws, blocks.n)

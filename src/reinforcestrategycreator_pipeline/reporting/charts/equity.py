@@ -11,6 +11,7 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.backtesting.metrics.equity import drawdown
 from reinforcestrategycreator_pipeline.backtesting.results import ORACLE, PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting.charts import plotting
+from reinforcestrategycreator_pipeline.reporting.charts.band import band_note, band_traces
 from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
 from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line, rule
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
@@ -35,7 +36,7 @@ def _caption(data: ReportData, asset: str) -> str:
     windows = " Dashed lines: another window's policy takes over." if data.walks else ""
     return (
         f"Growth of 1, net of costs, and the drawdown from the highest close so far."
-        f"{windows}{moved}{hidden}{thinned}"
+        f"{band_note(data, asset)}{windows}{moved}{hidden}{thinned}"
     )
 
 
@@ -49,8 +50,8 @@ def _caption(data: ReportData, asset: str) -> str:
 )
 def equity_figure(data: ReportData, asset: str, times: Times) -> Figure:
     """Draw the growth of 1 on top and the drawdown below, on one time axis."""
-    traces: list[dict[str, Any]] = []
     x = times.axis(data.results[asset][data.policy].timestamps)
+    traces: list[dict[str, Any]] = []
     for name, result in data.results[asset].items():
         keep = kept(len(result.equity))
         growth = np.asarray(result.equity, dtype=np.float64) / result.equity[0]
@@ -64,6 +65,7 @@ def equity_figure(data: ReportData, asset: str, times: Times) -> Figure:
             if name == data.policy:
                 more |= {"fill": "tozeroy", "fillcolor": "--c-policy-soft"}
             traces.append(line(x, drawdown(growth)[keep], name, look, "%{y:.1%}", **more))
+    traces += band_traces(data, asset, times)
     layout = {
         "xaxis": {"anchor": "y2", "type": "date"},
         "yaxis": {"domain": [0.36, 1.0], "title": {"text": "growth of 1"}},
