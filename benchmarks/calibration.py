@@ -194,7 +194,6 @@ def judged(case: Case) -> dict[str, Any]:
             engine="inline",
         )
         answer = found.answer
-        assert answer is not None
         own = found.judgement.metrics["PORTFOLIO"][found.strategy]
         return {
             "name": case.name,

@@ -359,8 +359,16 @@ class Run(Outcome):
         return Judgement.read(self._artifact("metrics"))
 
     @property
-    def answer(self) -> Answer | None:
-        """Whether there is an edge, as text with the reasons; None of runs before version 0.8."""
+    def answer(self) -> Answer:
+        """Whether there is an edge, as text with the reasons.
+
+        Raises
+        ------
+        RunError
+            If the run's stages gave none.
+        """
+        if self.judgement.answer is None:
+            raise RunError(f"{self.folder}: was not tested against chance, so there is no answer.")
         return self.judgement.answer
 
     @property
@@ -381,7 +389,8 @@ class Run(Outcome):
     @property
     def headline(self) -> str:
         """The answer with its reasons, and the decision."""
-        return f"{self.answer} {self.verdict}" if self.answer else str(self.verdict)
+        found = self.judgement.answer
+        return f"{found} {self.verdict}" if found else str(self.verdict)
 
     @property
     def strategy(self) -> str:  # type: ignore[override]

@@ -492,11 +492,11 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     here, there = tmp_path / "inline", tmp_path / "processes"
     here.mkdir()
     there.mkdir()
-    Inline().run([TrainingJob(f"job{k}", here, k) for k in range(16)], Listener())
+    Inline().run([TrainingJob(f"job{k}", here, k) for k in range(64)], Listener())
     rng = np.random.default_rng(5)
     body = """
     from reinforcestrategycreator_pipeline.testing.engine_contract import TrainingJob
-    Processes(2).run([TrainingJob(f"job{k}", folder, k) for k in range(16)], Shown())
+    Processes(2).run([TrainingJob(f"job{k}", folder, k) for k in range(64)], Shown())
     """
     code, kills = None, 0
     while code != 0 and kills < 60:
@@ -510,7 +510,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
             code = process.wait()
     assert code == 0
     assert kills > 3
-    for k in range(16):
+    for k in range(64):
         results = [(folder / f"job{k}.result").read_bytes() for folder in (here, there)]
         assert results[0] == results[1]
 

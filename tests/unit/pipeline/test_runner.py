@@ -344,11 +344,11 @@ def test_a_full_disk_is_no_defect(lab: Lab) -> None:
 def test_a_manifest_that_cannot_be_written_hides_no_error(lab: Lab, monkeypatch) -> None:
     def at_step(step: int) -> None:
         monkeypatch.setattr(
-            "reinforcestrategycreator_pipeline.runs.manifest.files.write_json", refuse
+            "reinforcestrategycreator_pipeline.runs.manifest.files.write_text", refuse
         )
         raise DataError("the cause")
 
-    def refuse(path: Path, value: Any) -> None:
+    def refuse(path: Path, text: str) -> None:
         raise RunError("manifest.json: cannot write: No space left on device")
 
     monkeypatch.setattr(toy, "write_json", toy.write_json)

@@ -14,6 +14,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.store import bars_table, write_results
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan
+from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
@@ -72,11 +73,14 @@ class Evaluation:
         turns = WalkForward(tuple(load_policy(fit / POLICY) for fit in fits), starts)
         windows = [spans.fitted(window) for window in spans.windows.judged]
         (judged, _), *rivals = labeled([config.strategy, *config.evaluation.benchmarks]).items()
-        policies = {judged: turns}
+        policies, left_out = {judged: turns}, []
         with Bars(context.console) as bars:
             for done, (label, rival) in enumerate(rivals, 1):
                 own_seeds = seeds.within(f"benchmarks/{label}")
-                policies[label] = fit_in_turn(rival, windows, starts, own_seeds)
+                try:
+                    policies[label] = fit_in_turn(rival, windows, starts, own_seeds)
+                except DataError as error:  # such as too few bars for a forecast
+                    left_out.append(f"The benchmark {label} is left out: {error}.")
                 bars.show("benchmarks", done, len(rivals))
             results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
             hashes = [sha256_file(fit / POLICY) for fit in fits]
@@ -97,7 +101,7 @@ class Evaluation:
             turns.describe(),
             config.deployment.thresholds,
             percentile,
-            fallbacks(fits),
+            (*fallbacks(fits), *left_out),
             tested._replace(robustness=bears),
         )
         # Recorded before anybody can see it: a look counts whatever becomes of the run.
