@@ -165,18 +165,20 @@ def against_chance(
     own = np.array([[w.growths(w.as_it_was)[0] for w in each] for each in judged])
     rows = sum(w.rows for each in judged for w in each)
     most = max(min(most, _MOST_ROWS // rows), min(most, _FIRST - 1))
-    drawn = np.empty((*own.shape, 0))
+    drawn: F64 = np.empty((*own.shape, 0))
+    done = 0
     while True:
-        step = min(_FIRST, most - drawn.shape[2])
+        step = min(_FIRST, most - done)
         orders = [window.orders(step, rng) for window in windows]
         parts = [
             [w.growths(order) for w, order in zip(each, orders, strict=True)] for each in judged
         ]
         drawn = np.concatenate([drawn, parts], axis=2)
+        done += step
         found = _combined(windows, own[0], drawn[0])
         if progress is not None:
-            progress(drawn.shape[2], most)
-        if drawn.shape[2] >= most or _is_clear(found, levels):
+            progress(done, most)
+        if done >= most or _is_clear(found, levels):
             break
     if not rivals or found.p is None:
         return found, found.p
