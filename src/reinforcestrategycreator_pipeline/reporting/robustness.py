@@ -51,6 +51,8 @@ def _costs(name: str, bps: float | None, than: str) -> tuple[str, str, str]:
 
 def _money(value: float) -> str:
     """Return an amount with two digits, which is more than it deserves."""
+    if value >= 1e12:
+        return "more than 1,000 billion"
     for size, unit in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
         if value >= size:
             digits = value / size
