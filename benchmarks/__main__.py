@@ -87,7 +87,7 @@ def head(lines: list[str]) -> list[str]:
     return [
         "# Benchmark results",
         "",
-        "Written by `make bench` (10 minutes; a virtual environment of its own). Compare ratios: "
+        "Written by `make bench` (20 minutes; a virtual environment of its own). Compare ratios: "
         "times are of one machine and one moment. `make bench` leaves two sections as they are: "
         "that on learning, by `make bench-learning` (40 minutes or more on two processors), and "
         "that on the ensemble, by `make bench-ensemble` (an hour on one). Both go on where they "
