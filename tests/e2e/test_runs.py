@@ -271,6 +271,20 @@ def test_the_same_seed_leaves_the_same_bytes(tmp_path: Path) -> None:
     assert all(one[name] != other[name] for name in one)
 
 
+def test_other_features_on_the_same_bars_are_one_look_more(rsc: Rsc) -> None:
+    """The policies of the run before decide again, on the features that they read."""
+    for name, horizons in (("one", "[1, 20]"), ("two", "[1, 2, 20]"), ("three", "[5, 20]")):
+        said = rsc(
+            "run", "-c", "quick.yaml", "--run-id", name,
+            "--set", "strategy={name: linear, horizon: 1}", "--set", "split={windows: 2}",
+            "--set", f"features.columns=[{{name: returns, horizons: {horizons}}}]",
+        )  # fmt: skip
+        assert (said.code, said.errors) == (0, [])
+    answer = Run.open("three").answer
+    assert answer.looks == 3
+    assert Run.open("one").answer.looks == 1
+
+
 @pytest.mark.slow
 def test_two_runs_in_one_store_at_once(tmp_path: Path) -> None:
     (tmp_path / "quick.yaml").write_text(QUICK)

@@ -51,9 +51,10 @@ class Answer:
         One-sided p-value against chance, after counting all looks; None if nothing was tested.
     looks : int
         Number of policies that were tried on these bars, this one included.
-    sharpe, free : float or None
-        Annualized Sharpe ratio net of costs, and the best one of what is free: of cash, which is
-        0, and of constant positions.
+    sharpe : float or None
+        Annualized Sharpe ratio net of costs; None if it is undefined.
+    free : float
+        The best one of what is free: of cash, which is 0, and of constant positions.
     best_free : str
         Name of the best free one.
     bars : int
@@ -69,7 +70,7 @@ class Answer:
     p: float | None
     looks: int
     sharpe: float | None
-    free: float | None
+    free: float
     best_free: str
     bars: int
     needed: int | None
@@ -101,10 +102,10 @@ class Answer:
         if self.sharpe is None:
             said.append("Its Sharpe ratio is undefined.")
         else:
-            beside = "the best of what is free" if self._beats_free else "what is free does better"
+            own, free = _apart(self.sharpe, self.free)
             said.append(
-                f"Its Sharpe ratio, net of costs, is {self.sharpe:.2f}; {beside}: "
-                f"{self.best_free}, {self.free or 0.0:.2f}."
+                f"Its Sharpe ratio, net of costs, is {own}; {self.best_free}, which is free, has "
+                f"{free}."
             )
         if self.level in ("strong", "eaten by costs"):
             return tuple(said)
@@ -120,10 +121,6 @@ class Answer:
                 f"To show timing of the strength seen here takes about {more:,.0f} bars more."
             )
         return tuple(said)
-
-    @property
-    def _beats_free(self) -> bool:
-        return self.sharpe is not None and self.sharpe > (self.free or 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return a mapping for JSON, with the answer in words."""
@@ -180,6 +177,15 @@ def answer(
     elif smallest > _SHOWABLE:
         level = "not enough data"
     return Answer(level, p, looks, sharpe, names[best], best, bars, needed, smallest)
+
+
+def _apart(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers with two digits after the point, or so many that they differ."""
+    for digits in (2, 3, 4):
+        texts = f"{one:.{digits}f}", f"{other:.{digits}f}"
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def _times(p: float) -> str:

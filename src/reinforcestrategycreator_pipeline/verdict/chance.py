@@ -92,11 +92,6 @@ class Chance:
         """Log growth over all windows, the mean over the assets."""
         return sum(window.growth for window in self.windows)
 
-    @property
-    def skill(self) -> float:
-        """Log growth over all windows above the mean of other orders: what the timing earned."""
-        return sum(window.growth - window.mean for window in self.windows)
-
     def to_json(self) -> dict[str, Any]:
         """Return a mapping for JSON."""
         return asdict(self)
@@ -128,7 +123,7 @@ def against_chance(
     span: MarketSpan,
     rng: np.random.Generator,
     levels: tuple[float, ...],
-    rivals: Sequence[WalkForward] = (),
+    rivals: Sequence[tuple[WalkForward, MarketSpan]] = (),
     most: int = DRAWS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Chance, float | None]:
@@ -145,8 +140,9 @@ def against_chance(
     levels : tuple of float
         P-values that are decided on. Fewer orders than `most` are enough if the p-value is above
         all of them by three standard errors.
-    rivals : sequence of WalkForward
-        Other policies that were tried on the same windows of these bars.
+    rivals : sequence of (WalkForward, MarketSpan)
+        Other policies that were tried on the same windows of these bars, and the bars with the
+        features that they read.
     most : int
         Largest number of orders; less for spans of very many bars.
     progress : callable, optional
@@ -160,7 +156,7 @@ def against_chance(
         The p-value of `policies` after the choice among them and all rivals: that of Romano and
         Wolf (2016), from the same orders for all. Without rivals, it is ``chance.p``.
     """
-    judged = [windows_of_turns(each, span) for each in (policies, *rivals)]
+    judged = [windows_of_turns(*each) for each in ((policies, span), *rivals)]
     windows = judged[0]
     own = np.array([[w.growths(w.as_it_was)[0] for w in each] for each in judged])
     rows = sum(w.rows for each in judged for w in each)

@@ -23,12 +23,12 @@ def free_sharpe(span: MarketSpan) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Net of costs, on the portfolio, by name: ``"always 1"``, ``"always -1"``.
+        Net of costs, on the portfolio, by name: ``"a constant position of 1"``.
     """
     grid, found = span.rules.positions, {}
     for target in {0, len(grid) - 1}:
         if grid[target]:
-            name = f"always {grid[target]:g}"
+            name = f"a constant position of {grid[target]:g}"
             held = backtest_alone(name, ConstantPolicy(grid, span.inputs, target), span)[1]
             metrics = compute_metrics(held, infer_periods_per_year(held.timestamps), ("sharpe",))
             if (ratio := metrics["sharpe"].value) is not None:

@@ -156,7 +156,6 @@ class Tested(NamedTuple):
     p: float | None
     looks: int
     free: Mapping[str, float]
-    robustness: Robustness | None = None
 
 
 def judge(
@@ -167,6 +166,7 @@ def judge(
     random_percentile: Mapping[str, float | None],
     notes: tuple[str, ...] = (),
     tested: Tested | None = None,
+    robustness: Robustness | None = None,
 ) -> Judgement:
     """Compute all metrics of all results, answer, and check the strategy for promotion.
 
@@ -184,6 +184,8 @@ def judge(
         What a reader must know.
     tested : Tested, optional
         Test against chance, and the Sharpe ratios of what is free; without it there is no answer.
+    robustness : Robustness, optional
+        What the result can bear.
     """
     periods = {
         asset: infer_periods_per_year(strategies[strategy].timestamps)
@@ -199,8 +201,7 @@ def judge(
     if tested is not None:
         bars = len(results[PORTFOLIO][strategy].exposure)
         sharpe = portfolio[strategy].get("sharpe", MetricValue(None, "not computed")).value
-        grounds = tested.chance, tested.p, tested.looks, tested.free
-        found = answer(*grounds, sharpe, bars, periods[PORTFOLIO])
+        found = answer(*tested, sharpe, bars, periods[PORTFOLIO])
     decision = decide(
         thresholds,
         portfolio[strategy],
@@ -220,7 +221,7 @@ def judge(
         notes,
         answer=found,
         chance=tested and tested.chance,
-        robustness=tested and tested.robustness,
+        robustness=robustness,
     )
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from reinforcestrategycreator_pipeline.files import sha256_bytes
 from reinforcestrategycreator_pipeline.runs.artifacts import LOOKS
 from reinforcestrategycreator_pipeline.verdict.decision import Decision, Earlier
 from reinforcestrategycreator_pipeline.verdict.trials import KIND, Trial
+
+if TYPE_CHECKING:  # a list of runs needs no bars
+    from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 
 _SKETCH = 128
 _WORDS = {
@@ -114,6 +117,11 @@ def sketch(times: Sequence[Ints], closes: Sequence[F64]) -> tuple[str, ...]:
         parts.append(_mixed(_mixed(stamps[1:].astype(np.uint64)) ^ moves.astype(np.uint64)))
     smallest = np.unique(np.concatenate(parts))[:_SKETCH]
     return tuple(f"{int(x):016x}" for x in smallest)
+
+
+def sketch_of(span: MarketSpan) -> tuple[str, ...]:
+    """Return the `sketch` of a span."""
+    return sketch([a.times for a in span.assets], [a.close for a in span.assets])
 
 
 def _mixed(x: Any) -> Any:

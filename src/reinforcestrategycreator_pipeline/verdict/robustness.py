@@ -11,6 +11,7 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.compare import log_growths
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.statistics.bootstrap_mean import bootstrap_mean
@@ -24,7 +25,7 @@ _DRAWS = 999
 _FEWEST = 30  # bars of which a mean, or a shape, is estimated
 _DEAREST = 2_000.0  # bps of a trade, above which nobody asks
 _IMPACT = 1.0  # of a trade as large as the bar's volume, in standard deviations of its return
-_STEPS = 40
+_STEPS = 20  # halvings, to 0.002 bps
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,6 @@ def robustness(
     results: Results,
     strategy: str,
     span: MarketSpan,
-    periods_per_year: float,
     rng: np.random.Generator,
     hindsight: frozenset[str] = frozenset(),
 ) -> Robustness:
@@ -108,8 +108,6 @@ def robustness(
         Name of the strategy.
     span : MarketSpan
         Bars of the results.
-    periods_per_year : float
-        Bars of the portfolio per year, > 0.
     rng : numpy.random.Generator
         Source of the bootstrap's draws.
     hindsight : set of str
@@ -118,8 +116,9 @@ def robustness(
     """
     portfolio = results[PORTFOLIO]
     own = _returns(portfolio[strategy])
+    periods = infer_periods_per_year(portfolio[strategy].timestamps)
     excess = {
-        name: _excess(own - _returns(result), periods_per_year, rng)
+        name: _excess(own - _returns(result), periods, rng)
         for name, result in portfolio.items()
         if name != strategy and name not in hindsight
     }
@@ -129,19 +128,19 @@ def robustness(
         ratio, shape = shaped
         probability = _finite(probabilistic_sharpe(ratio, len(own), shape=shape))
         track_record = _finite(minimum_track_record(ratio, shape=shape))
-    accounts: list[Account] = [(bars, results[bars.symbol][strategy]) for bars in span.assets]
-    grown = _end(accounts, span, 0.0)
-    highest = np.max(span.rules.positions)
-    held = _end([(bars, np.full(len(bars.times) - 1, highest)) for bars in span.assets], span, 0.0)
+    own_results = [results[bars.symbol][strategy] for bars in span.assets]
+    accounts = [(bars, r.exposure) for bars, r in zip(span.assets, own_results, strict=True)]
+    highest = float(np.max(span.rules.positions))
+    held = _end([(bars, np.full(len(x), highest)) for bars, x in accounts], span)
     return Robustness(
         excess,
         probability,
         track_record,
         _bearable(accounts, span, 0.0),
         _bearable(accounts, span, held),
-        _mean_growth([(bars, _late(_targets(held))) for bars, held in accounts], span),
+        _mean_growth([(bars, np.concatenate([[0.0], x[:-1]])) for bars, x in accounts], span),
         _mean_growth(accounts, span),
-        _capacity(accounts, grown, span),
+        _capacity(own_results, span, _end(accounts, span)),
     )
 
 
@@ -164,40 +163,29 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-Account = tuple[AssetBars, StrategyResult | F64]
+Account = tuple[AssetBars, F64]
+"""Bars and targets."""
 
 
 def _growths(accounts: Sequence[Account], span: MarketSpan, dearer_bps: float = 0.0) -> F64:
     """Return the log growth of each account, with the same targets at dearer trades."""
     costs = replace(span.rules.costs, commission_bps=span.rules.costs.commission_bps + dearer_bps)
-    return np.array(
-        [
-            log_growths(bars.prices, np.zeros(1), np.atleast_2d(_targets(held)), costs)[0]
-            for bars, held in accounts
-        ]
-    )
-
-
-def _targets(held: StrategyResult | F64) -> F64:
-    return held.exposure if isinstance(held, StrategyResult) else held
-
-
-def _late(targets: F64) -> F64:
-    return np.concatenate([[0.0], targets[:-1]])
+    none = np.zeros(1)
+    return np.array([log_growths(bars.prices, none, x[None], costs)[0] for bars, x in accounts])
 
 
 def _mean_growth(accounts: Sequence[Account], span: MarketSpan) -> float:
     return float(_growths(accounts, span).mean())
 
 
-def _end(accounts: Sequence[Account], span: MarketSpan, dearer_bps: float) -> float:
+def _end(accounts: Sequence[Account], span: MarketSpan, dearer_bps: float = 0.0) -> float:
     """Return the log growth of the portfolio of accounts with equal money at the start."""
     return float(np.log(np.exp(_growths(accounts, span, dearer_bps)).mean()))
 
 
 def _bearable(accounts: Sequence[Account], span: MarketSpan, least: float) -> float | None:
     """Return the further costs at which the portfolio grows by no more than `least`."""
-    if not _end(accounts, span, 0.0) > least:
+    if not _end(accounts, span) > least:
         return None
     low, high = 0.0, _DEAREST
     if _end(accounts, span, high) > least:
@@ -208,24 +196,22 @@ def _bearable(accounts: Sequence[Account], span: MarketSpan, least: float) -> fl
     return 0.5 * (low + high)
 
 
-def _capacity(accounts: Sequence[Account], grown: float, span: MarketSpan) -> float | None:
+def _capacity(results: Sequence[StrategyResult], span: MarketSpan, grown: float) -> float | None:
     """Return the money at which impact eats the growth; see `Robustness`.
 
     A trade of value q x A on a bar with the value V traded costs q sigma sqrt(q A / V) of the
     equity A. All of them cost c sqrt(A), which is the growth for A = (growth / c)^2.
     """
-    paid, n = 0.0, len(accounts)
-    for bars, held in accounts:
-        if not isinstance(held, StrategyResult) or "volume" not in bars.columns:
+    paid, n = 0.0, len(results)
+    for bars, result in zip(span.assets, results, strict=True):
+        if "volume" not in bars.columns:
             return None
-        volume = bars.columns["volume"][-len(bars.times) :] * bars.close
+        traded = result.turnover > 0.0
+        q = result.turnover[traded]
+        value = (bars.columns["volume"][-len(bars.times) :] * bars.close)[1:][traded]
+        if not (value > 0.0).all():
+            return None
         sigma = float(np.diff(np.log(bars.close)).std())
-        traded = held.turnover > 0.0
-        if not (volume[1:][traded] > 0.0).all():
-            return None
-        q = held.turnover[traded]
         # Each account has 1 / n of the money.
-        paid += float((_IMPACT * q * sigma * np.sqrt(q / n / volume[1:][traded])).sum()) / n
-    if not (grown > 0.0 and paid > 0.0):
-        return None
-    return (grown / paid) ** 2
+        paid += float((_IMPACT * q * sigma * np.sqrt(q / n / value)).sum()) / n
+    return (grown / paid) ** 2 if grown > 0.0 and paid > 0.0 else None

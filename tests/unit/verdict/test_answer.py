@@ -63,8 +63,8 @@ def test_bars_that_are_needed():
 def test_its_words():
     assert str(of(0.24, z=0.7, bars=1000)) == (
         "No evidence of an edge. In other orders of the same bars, chance earned as much in 24% of "
-        "cases (p 0.24). Its Sharpe ratio, net of costs, is 1.00; the best of what is free: "
-        "always 1, 0.40. So many bars (1,000) show timing with a Sharpe ratio of 1.2 in 80% of "
+        "cases (p 0.24). Its Sharpe ratio, net of costs, is 1.00; always 1, which is free, has "
+        "0.40. So many bars (1,000) show timing with a Sharpe ratio of 1.2 in 80% of "
         "cases. To show timing of the strength seen here takes about 12,000 bars more."
     )
     assert str(of(0.0002, looks=3)).startswith(
@@ -72,7 +72,9 @@ def test_its_words():
         "less than 0.1% of cases (p 2.0e-04). This counts all 3 policies that were tried on these "
         "bars. Its Sharpe"
     )
-    assert "what is free does better: always 1, 0.40." in str(of(0.01, 0.3))
+    assert "is 0.30; always 1, which is free, has 0.40." in str(of(0.01, 0.3))
+    # Rounding never hides why the answer is what it is.
+    assert "is 0.399; always 1, which is free, has 0.400." in str(of(0.01, 0.399))
     assert str(of(0.01, 0.3)).startswith("Real timing, but no gain: it earns less than what is")
     assert "no better than the mean of chance" in str(of(0.6, z=-0.2))
     assert "Nothing to test" in str(of(None))

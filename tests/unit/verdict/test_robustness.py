@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan, TradingRules
@@ -45,7 +46,7 @@ def results_of(span, **targets):
 def bears(span, hindsight=(), **targets):
     results = results_of(span, **targets)
     name, rng = next(iter(targets)), np.random.default_rng(0)
-    return robustness(results, name, span, 365.0, rng, frozenset(hindsight))
+    return robustness(results, name, span, rng, frozenset(hindsight))
 
 
 def test_costs_that_leave_nothing():
@@ -113,7 +114,7 @@ def test_excess_over_each_that_knows_no_future():
         n: np.diff(r.equity) / r.equity[:-1]
         for n, r in results_of(span, a=half, b=long)[PORTFOLIO].items()
     }
-    mean = 365.0 * (returns["a"] - returns["b"]).mean()
+    mean = infer_periods_per_year(span.assets[0].timestamps) * (returns["a"] - returns["b"]).mean()
     own = found.excess["long"]
     assert own.mean == pytest.approx(mean)
     assert own.low < own.mean < own.high

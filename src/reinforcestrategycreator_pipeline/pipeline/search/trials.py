@@ -37,7 +37,7 @@ from reinforcestrategycreator_pipeline.pipeline.stages.feature_engineering impor
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
 from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
-from reinforcestrategycreator_pipeline.verdict.looks import sketch
+from reinforcestrategycreator_pipeline.verdict.looks import sketch_of
 
 SCORE, ERROR = "score.json", "error.json"
 FITS = "fits"
@@ -227,7 +227,7 @@ class TrialJob:
             start=result.timestamps[0].isoformat(),
             end=result.timestamps[-1].isoformat(),
             symbols=tuple(asset.symbol for asset in test.assets),
-            bars=sketch([a.times for a in test.assets], [a.close for a in test.assets]),
+            bars=sketch_of(test),
             sha256=sha256,
             seconds=seconds,
         )

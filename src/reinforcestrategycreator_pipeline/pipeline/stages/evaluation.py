@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, compare
-from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import MAIN_METRICS, METRICS
-from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_periods_per_year
+from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.backtesting.store import bars_table, write_results
-from reinforcestrategycreator_pipeline.envs.span import MarketSpan
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.files import sha256_bytes, sha256_file, write_text
+from reinforcestrategycreator_pipeline.files import sha256_file, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.evidence import held_against_chance, look_of
 from reinforcestrategycreator_pipeline.pipeline.fits import SUMMARY
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS, Spans
@@ -27,20 +26,12 @@ from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward, fit_in_turn
 from reinforcestrategycreator_pipeline.reporting.run import render_run
 from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
-from reinforcestrategycreator_pipeline.runs.manifest import load_manifest, now
 from reinforcestrategycreator_pipeline.seeding import Seeds
-from reinforcestrategycreator_pipeline.verdict.answer import STRONG, WEAK
-from reinforcestrategycreator_pipeline.verdict.chance import against_chance
-from reinforcestrategycreator_pipeline.verdict.family import family_of
-from reinforcestrategycreator_pipeline.verdict.free import free_sharpe
-from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, Tested, judge
+from reinforcestrategycreator_pipeline.verdict.judgement import judge
 from reinforcestrategycreator_pipeline.verdict.looks import (
-    Look,
-    fingerprint,
     known,
     record,
     seal,
-    sketch,
 )
 from reinforcestrategycreator_pipeline.verdict.robustness import robustness
 
@@ -84,14 +75,12 @@ class Evaluation:
                 bars.show("benchmarks", done, len(rivals))
             results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
             hashes = [sha256_file(fit / POLICY) for fit in fits]
-            tested = test_chance(context, turns, test, hashes, bars)
+            tested = held_against_chance(context, turns, test, hashes, bars)
         hindsight = {name for name, found in policies.items() if not found.policies[0].causal}
-        years = infer_periods_per_year(results[PORTFOLIO][judged].timestamps)
         bears = robustness(
             results,
             judged,
             test,
-            years,
             seeds.generator("verdict/excess"),
             frozenset(hindsight | {RANDOM}),
         )
@@ -102,7 +91,8 @@ class Evaluation:
             config.deployment.thresholds,
             percentile,
             (*fallbacks(fits), *left_out),
-            tested._replace(robustness=bears),
+            tested,
+            bears,
         )
         # Recorded before anybody can see it: a look counts whatever becomes of the run.
         look = look_of(context, test, judgement, hashes)
@@ -130,28 +120,6 @@ class Evaluation:
         render_run(context.run_dir)
 
 
-def test_chance(
-    context: StageContext, turns: WalkForward, test: MarketSpan, hashes: list[str], bars: Bars
-) -> Tested:
-    """Hold the policies, and all others that were tried on these bars, against chance."""
-    family = family_of(
-        context.run_dir,
-        _sketch(test),
-        [asset.symbol for asset in test.assets],
-        fingerprint(hashes),
-        turns.starts,
-    )
-    chance, p = against_chance(
-        turns,
-        test,
-        Seeds(context.seed).generator("verdict/orders"),
-        (STRONG, WEAK),
-        family.rivals,
-        progress=lambda done, total: bars.show("orders of bars", done, total),
-    )
-    return Tested(chance, family.adjusted(p), family.size, free_sharpe(test))
-
-
 def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
     """Return a sentence for each kind of fallback among the policies of the windows."""
     windows: dict[str, list[str]] = {}
@@ -166,41 +134,3 @@ def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
         which = f"Windows {', '.join(others)} and {last}" if others else f"Window {last}"
         found.append(f"{which} of {len(fits)}: {said}")
     return tuple(found)
-
-
-def _sketch(test: MarketSpan) -> tuple[str, ...]:
-    return sketch([a.times for a in test.assets], [a.close for a in test.assets])
-
-
-def look_of(
-    context: StageContext, test: MarketSpan, judgement: Judgement, policies: list[str]
-) -> Look:
-    """Return the entry of this evaluation in the ledger of looks."""
-    config: RunConfig = context.config
-    bars = {
-        a.symbol: [sha256_bytes(x.tobytes()) for x in (a.times, a.open, a.close)]
-        for a in test.assets
-    }
-    conditions = {
-        "data": bars,
-        "policy": policies,
-        "trading": to_plain(config.trading),
-        "thresholds": to_plain(config.deployment.thresholds),
-    }
-    own = judgement.metrics[PORTFOLIO][judgement.strategy]
-    manifest = load_manifest(context.run_dir)
-    return Look(
-        run=context.run_dir.name,
-        started=manifest.created,
-        time=now(),
-        config=fingerprint(to_plain(config)),
-        start=min(a.timestamps[0] for a in test.assets).isoformat(),
-        end=max(a.timestamps[-1] for a in test.assets).isoformat(),
-        symbols=tuple(bars),
-        conditions={name: fingerprint(part) for name, part in conditions.items()},
-        bars=_sketch(test),
-        figures={key: own[key].value for key in MAIN_METRICS},
-        promoted=judgement.decision.promoted,
-        sentence=judgement.decision.sentence,
-        trial=manifest.trial,
-    )
