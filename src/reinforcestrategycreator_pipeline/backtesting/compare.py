@@ -193,7 +193,19 @@ def log_growths(
     costs: CostConfig,
     deposits: F64 | float = 0.0,
 ) -> Annotated[F64, "k"]:
-    """Return the log growth of accounts over all bars, one a row.
+    """Return the log growth of accounts over all bars, one a row; see `bar_growths`."""
+    growths: F64 = np.log(bar_growths(prices, held, drawn, costs, deposits)).sum(axis=1)
+    return growths
+
+
+def bar_growths(
+    prices: BarPrices,
+    held: Annotated[F64, "k"],
+    drawn: Annotated[F64, "k n"],
+    costs: CostConfig,
+    deposits: F64 | float = 0.0,
+) -> Annotated[F64, "k n"]:
+    """Return the growth of accounts over each bar, as a factor > 0: 1 once an account is ruined.
 
     Parameters
     ----------
@@ -213,5 +225,4 @@ def log_growths(
     alive = ~np.logical_or.accumulate(outcome.ruined, axis=1)
     # A ruined account keeps what the bar of its ruin left.
     alive = np.concatenate([np.ones((len(drawn), 1), dtype=bool), alive[:, :-1]], axis=1)
-    growths: F64 = np.where(alive, np.log(outcome.growth), 0.0).sum(axis=1)
-    return growths
+    return np.where(alive, outcome.growth, 1.0)

@@ -104,9 +104,11 @@ def chance_note(found: Chance) -> str:
         "stay together, and all assets' bars of one time; within a day, a bar only changes places "
         "with the same bar of other days. Features were computed again, and the window's policy, "
         "fixed before its bars, decided and paid costs again. If the order of bars says nothing, "
-        "each order is as likely as the one that came. Columns that are neither prices nor volume, "
-        "such as signals from outside, stay in their places: for them the test assumes that under "
-        "chance they say nothing about the bars that follow."
+        "each order is as likely as the one that came. What timing earned is compared: the return "
+        "net of costs beyond that of the policy's mean exposure, in units of its own size; in the "
+        "picture, in standard deviations over all orders. Columns that are neither prices nor "
+        "volume, such as signals from outside, stay in their places: for them the test assumes "
+        "that under chance they say nothing about the bars that follow."
     )
     if moved < len(found.windows):
         idle = len(found.windows) - moved

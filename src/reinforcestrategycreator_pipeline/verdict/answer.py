@@ -95,7 +95,7 @@ class Answer:
             )
         times = _times(self.p)
         said = [
-            f"In other orders of the same bars, chance earned as much {times} (p {_p(self.p)})."
+            f"In other orders of the same bars, chance timed them as well {times} (p {_p(self.p)})."
         ]
         if self.looks > 1:
             said.append(f"This counts all {self.looks:,} policies that were tried on these bars.")

@@ -1,12 +1,13 @@
 """The test against chance: the frozen policies of a walk-forward on their bars in other orders.
 
 Each window's policy was fixed before its bars. If the order of these bars says nothing, every order
-is as likely as the one that came, so the share of orders in which the policy earns as much is a
-p-value, whatever the learner did, and those of the windows are independent. Stouffer's method
+is as likely as the one that came, so the share of orders in which the policy times them as well is
+a p-value, whatever the learner did, and those of the windows are independent. Stouffer's method
 combines them; a window counts by how much of the market's moves its policy left to timing.
 
-Where a policy would have earned about the same in any order, as one that never changes its
-position, it did not take part, and nothing is known of its timing.
+What is compared is timing: the return net of costs beyond what the mean exposure earns, divided by
+its own size (`Outcomes.timing`). Where a policy would have earned about the same in any order, as
+one that never changes its position, it did not take part, and nothing is known of its timing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ DRAWS = 500
 _FIRST = 100  # orders before the answer can be clear, and in each further step
 _CLEAR = 3.0  # standard errors from every threshold
 _MOST_ROWS = 5_000_000  # of bars in other orders, beyond which there are fewer orders
-_SAME = 1e-12  # growth that differs by less is the same but for rounding
+_SAME = 1e-12  # sums that differ by less are the same but for rounding
 
 _normal = NormalDist()
 
@@ -46,13 +47,17 @@ class WindowChance:
         First and last close of the bars that were put into other orders, UTC, ISO 8601.
     growth : float
         Log growth net of costs, the mean over the assets.
-    mean, sd : float
-        Mean and standard deviation of the log growth in other orders.
+    mean : float
+        Mean of the log growth in other orders.
+    sd : float
+        Standard deviation in other orders of what timing earns, `Outcomes.earned`.
+    timing : float
+        Return due to timing, studentized; see `Outcomes.timing`.
     p : float
-        Share of the orders, this one included, with as much growth; equal ones count one half.
+        Share of the orders, this one included, that are timed as well; equal ones count one half.
     weight : float
-        Weight in the combination, >= 0: the standard deviation in bars of the market. It is 0 if
-        the order of bars changes no more than one bar would.
+        Weight in the combination, >= 0: `sd` in bars of the market. It is 0 if the order of bars
+        changes no more than one bar would.
     """
 
     start: str
@@ -60,6 +65,7 @@ class WindowChance:
     growth: float
     mean: float
     sd: float
+    timing: float
     p: float
     weight: float
 
@@ -77,20 +83,19 @@ class Chance:
     z, p : float or None
         Stouffer's combination of the windows and its one-sided p-value; None if the order changes
         nothing in any window.
+    timing : float
+        The windows' timing, each in standard deviations above its mean over all orders, combined
+        by their weights.
     drawn : tuple of float
-        Log growth over all windows in other orders.
+        The same in other orders.
     """
 
     windows: tuple[WindowChance, ...]
     draws: int
     z: float | None
     p: float | None
+    timing: float
     drawn: tuple[float, ...]
-
-    @property
-    def growth(self) -> float:
-        """Log growth over all windows, the mean over the assets."""
-        return sum(window.growth for window in self.windows)
 
     def to_json(self) -> dict[str, Any]:
         """Return a mapping for JSON."""
@@ -158,18 +163,18 @@ def against_chance(
     """
     judged = [windows_of_turns(*each) for each in ((policies, span), *rivals)]
     windows = judged[0]
-    own = np.array([[w.growths(w.as_it_was)[0] for w in each] for each in judged])
+    own = np.array([[w.outcomes(w.as_it_was) for w in each] for each in judged])
     rows = sum(w.rows for each in judged for w in each)
     most = max(min(most, _MOST_ROWS // rows), min(most, _FIRST - 1))
-    drawn: F64 = np.empty((*own.shape, 0))
+    drawn = own[..., :0]
     done = 0
     while True:
         step = min(_FIRST, most - done)
         orders = [window.orders(step, rng) for window in windows]
         parts = [
-            [w.growths(order) for w, order in zip(each, orders, strict=True)] for each in judged
+            [w.outcomes(order) for w, order in zip(each, orders, strict=True)] for each in judged
         ]
-        drawn = np.concatenate([drawn, parts], axis=2)
+        drawn = np.concatenate([drawn, parts], axis=3)
         done += step
         found = _combined(windows, own[0], drawn[0])
         if progress is not None:
@@ -179,47 +184,48 @@ def against_chance(
     if not rivals or found.p is None:
         return found, found.p
     chances = [found, *map(_combined, judged[1:], own[1:], drawn[1:])]
-    together = [_studentized(*each) for each in zip(chances, own, drawn, strict=True)]
     adjusted = adjusted_p_values(
-        np.array([x[0] for x in together]), np.column_stack([x[1:] for x in together])
+        np.array([x.timing for x in chances]), np.column_stack([x.drawn for x in chances])
     )
     return found, max(found.p, float(adjusted[0]))
 
 
-def _studentized(chance: Chance, own: F64, drawn: Annotated[F64, "w d"]) -> Annotated[F64, "d+1"]:
-    """Return the weighted sum of the windows' studentized growth: as it was, then in each order."""
-    total = np.zeros(1 + drawn.shape[1])
-    for window, growth, others in zip(chance.windows, own, drawn, strict=True):
-        if window.weight:
-            rows = np.concatenate([[growth], others])
-            total += window.weight * (rows - window.mean) / window.sd
-    return total
-
-
-def _combined(windows: list[PermutedWindow], own: F64, drawn: Annotated[F64, "w d"]) -> Chance:
+def _combined(
+    windows: Sequence[PermutedWindow], own: Annotated[F64, "w 3 1"], drawn: Annotated[F64, "w 3 d"]
+) -> Chance:
+    """Combine the windows; the axis of three is that of `Outcomes`."""
     found = []
-    for window, growth, others in zip(windows, own.tolist(), drawn, strict=True):
-        sd = float(others.std(ddof=1))
+    total = np.zeros(1 + drawn.shape[2])
+    for window, it, others in zip(windows, own, drawn, strict=True):
         usual = window.volatility / math.sqrt(len(window.times))
-        ends = [np.datetime_as_string(t.astype("M8[ns]"), "s") + "Z" for t in window.times[[0, -1]]]
+        sd = float(others[1].std(ddof=1))
+        weight = sd / usual if sd > window.idle + _SAME else 0.0
+        timing = np.concatenate([it[2], others[2]])
+        if weight and (spread := timing.std()):
+            total += weight * (timing - timing.mean()) / spread
+        start, end = (
+            np.datetime_as_string(t.astype("M8[ns]"), "s") + "Z" for t in window.times[[0, -1]]
+        )
         found.append(
             WindowChance(
-                ends[0],
-                ends[1],
-                growth,
-                float(others.mean()),
-                sd,
-                permutation_p(growth, others, uniform=0.5),
-                sd / usual if sd > window.idle + _SAME else 0.0,
+                start,
+                end,
+                growth=float(it[0, 0]),
+                mean=float(others[0].mean()),
+                sd=sd,
+                timing=float(timing[0]),
+                p=permutation_p(timing[0], timing[1:], uniform=0.5),
+                weight=weight,
             )
         )
-    active = [window for window in found if window.weight]
+    weights = np.array([window.weight for window in found])
     p = z = None
-    if active:
-        weights = np.array([window.weight for window in active])
-        p = stouffer(np.array([window.p for window in active]), weights)
+    if weights.any():
+        total /= math.sqrt(np.square(weights).sum())
+        active = weights > 0.0
+        p = stouffer(np.array([window.p for window in found])[active], weights[active])
         z = -_normal.inv_cdf(p)
-    return Chance(tuple(found), drawn.shape[1], z, p, tuple(drawn.sum(axis=0).tolist()))
+    return Chance(tuple(found), drawn.shape[2], z, p, float(total[0]), tuple(total[1:].tolist()))
 
 
 def _is_clear(found: Chance, levels: tuple[float, ...]) -> bool:

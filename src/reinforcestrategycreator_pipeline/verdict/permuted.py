@@ -1,17 +1,17 @@
-"""The growth of a policy on a window of bars in other orders: frozen, it decides on each."""
+"""The outcome of a policy on a window of bars in other orders: frozen, it decides on each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64, Ints
-from reinforcestrategycreator_pipeline.backtesting.compare import log_growths
+from reinforcestrategycreator_pipeline.arrays import F64, Bools, Ints
+from reinforcestrategycreator_pipeline.backtesting.compare import bar_growths
 from reinforcestrategycreator_pipeline.envs.grid import follow_all
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
 from reinforcestrategycreator_pipeline.execution.accounting import BarPrices
@@ -43,6 +43,37 @@ class Entered:
 
     bars: AssetBars
     held: int
+
+
+class Outcomes(NamedTuple):
+    """A policy's growth and timing on a window, in each of several orders.
+
+    Attributes
+    ----------
+    growth : ndarray of float64, shape (draws,)
+        Log growth net of costs, the mean over the assets.
+    earned : ndarray of float64, shape (draws,)
+        Part of it that is due to timing: the sum over the bars of d, the return net of costs less
+        what the policy's own mean exposure would have earned, the mean over the assets.
+    timing : ndarray of float64, shape (draws,)
+        The same, studentized: sum(d) / sqrt(sum(d^2)), and 0 where no d differs from 0.
+    """
+
+    growth: Annotated[F64, "draws"]
+    earned: Annotated[F64, "draws"]
+    timing: Annotated[F64, "draws"]
+
+    @classmethod
+    def of(cls, growth: F64, differences: Annotated[F64, "draws times"]) -> Outcomes:
+        """Compute timing from d, time by time.
+
+        Where volatility comes in clusters, a policy may be exposed to less or more of it than in
+        other orders, and sums of different variance cannot be compared: they are divided by it, as
+        permutation tests of unequal variances do (Janssen 1997; Chung and Romano 2013).
+        """
+        earned = differences.sum(axis=1)
+        size = np.sqrt(np.square(differences).sum(axis=1))
+        return cls(growth, earned, np.divide(earned, size, np.zeros(len(size)), where=size > 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +130,16 @@ class PermutedWindow:
 
     @property
     def idle(self) -> float:
-        """Standard deviation of growth up to which a policy leaves nothing to timing.
+        """Standard deviation of `Outcomes.earned` up to which a policy leaves nothing to timing.
 
-        It is that of one bar at the largest position: to take a position and keep it depends on
-        the order of bars by the gap that is missed.
+        It is that of the market's move in one bar at the largest position: to take a position and
+        keep it depends on the order of bars by the gap that is missed.
         """
         largest = max(map(abs, self.policy.positions))
         return largest * self.volatility / float(np.sqrt(len(self.times)))
 
-    def growths(self, orders: Annotated[Ints, "draws times"]) -> Annotated[F64, "draws"]:
-        """Return the policy's log growth over the window in each order, the mean over the assets.
+    def outcomes(self, orders: Annotated[Ints, "draws times"]) -> Outcomes:
+        """Return what the policy earned over the window in each order.
 
         Parameters
         ----------
@@ -117,23 +148,28 @@ class PermutedWindow:
         """
         at_once = max(1, _ROWS * len(self.assets) // self.rows)
         parts = [orders[i : i + at_once] for i in range(0, len(orders), at_once)]
-        return np.concatenate(
-            [
-                np.mean([self._of_asset(each, part) for each in self.assets], axis=0)
-                for part in parts
-            ]
-        )
+        found = [self._outcomes(part) for part in parts]
+        return Outcomes(*map(np.concatenate, zip(*found, strict=True)))
 
     def _prefix(self, bars: AssetBars) -> int:
         """Return the number of bars that come before, the one of the first decision included."""
         past = len(bars.columns["close"]) - len(bars.times)
         return min(past + 1, max(self.policy.inputs.lookback + 1, self.policy.history))
 
-    def _of_asset(self, entered: Entered, orders: Ints) -> F64:
+    def _outcomes(self, orders: Ints) -> Outcomes:
+        growth, differences = np.zeros(len(orders)), np.zeros(orders.shape)
+        for each in self.assets:
+            grown, differed, there = self._of_asset(each, orders)
+            growth += grown / len(self.assets)
+            differences[there] += differed.ravel() / len(self.assets)
+        return Outcomes.of(growth, differences)
+
+    def _of_asset(self, entered: Entered, orders: Ints) -> tuple[F64, F64, Bools]:
+        """Return log growth, d at each of the asset's bars, and which of `times` those are."""
         bars, policy = entered.bars, self.policy
         draws, n, prefix = len(orders), len(bars.times) - 1, self._prefix(bars)
         start = len(bars.columns["close"]) - n
-        own, years = self._order_of(bars, orders)
+        own, there, years = self._order_of(bars, orders)
         moved = chained(moves_of(bars.columns, start, start + n), own, bars.close[0])
         columns = {}
         for name, column in bars.columns.items():
@@ -146,13 +182,16 @@ class PermutedWindow:
         prices = BarPrices(opens[:, :-1], closes[:, :-1], opens[:, 1:], closes[:, 1:], years)
         grid = np.array(policy.positions)
         held = np.full(draws, grid[entered.held])
-        return log_growths(prices, held, grid[paths], self.costs)
+        growth = bar_growths(prices, held, grid[paths], self.costs)
+        exposure = grid[paths].mean(axis=1, keepdims=True)
+        market = closes[:, 1:] / closes[:, :-1] - 1.0
+        return np.log(growth).sum(axis=1), growth - 1.0 - exposure * market, there
 
-    def _order_of(self, bars: AssetBars, orders: Ints) -> tuple[Ints, F64]:
-        """Return which of the asset's bars comes when, and the years between their closes."""
+    def _order_of(self, bars: AssetBars, orders: Ints) -> tuple[Ints, Bools, F64]:
+        """Return which of the asset's bars comes when, at which times, and the years between."""
         n = len(bars.times) - 1
         if n == len(self.times):
-            return orders, bars.years
+            return orders, np.ones(orders.shape, dtype=bool), bars.years
         index = np.full(len(self.times), -1)
         index[np.searchsorted(self.times, bars.times[1:])] = np.arange(n)
         own = index[orders]
@@ -160,7 +199,7 @@ class PermutedWindow:
         times = np.broadcast_to(self.times, orders.shape)[there].reshape(len(orders), n)
         first = np.full((len(orders), 1), bars.times[0])
         gaps = np.diff(np.concatenate([first, times], axis=1), axis=1)
-        return own[there].reshape(len(orders), n), gaps / 1e9 / SECONDS_PER_YEAR
+        return own[there].reshape(len(orders), n), there, gaps / 1e9 / SECONDS_PER_YEAR
 
     def _decide(self, columns: dict[str, F64], prefix: int, n: int) -> Ints:
         """Return the tables of decisions, shape (draws, n, positions)."""

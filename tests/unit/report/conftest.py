@@ -217,8 +217,10 @@ def with_screening(data, agreement=(("rsi_14", 0.25), ("<fast>", 1.0)), needed=0
 
 def with_chance(data, p=0.24):
     """Return the report of a policy that was tested against chance."""
-    window = WindowChance("2020-01-31T00:00:00Z", "2020-03-31T00:00:00Z", 0.1, 0.05, 0.06, p, 3.0)
-    chance = Chance((window,), 4, 0.7, p, (0.02, 0.12, -0.03, 0.09))
+    window = WindowChance(
+        "2020-01-31T00:00:00Z", "2020-03-31T00:00:00Z", 0.1, 0.05, 0.06, 0.7, p, 3.0
+    )
+    chance = Chance((window,), 4, 0.7, p, 0.7, (0.02, 0.12, -0.03, 0.09))
     answer = Answer("no evidence", p, 1, 0.7, 0.4, "always 1", 500, 4000, 1.4)
     return replace(data, judgement=replace(data.judgement, answer=answer, chance=chance))
 

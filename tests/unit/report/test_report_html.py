@@ -407,6 +407,6 @@ def test_the_answer_comes_first_and_the_test_against_chance_is_drawn(report_kit,
     assert finding.index("In other orders of the same bars") < finding.index("annual return on")
     drawn = json.loads(page.scripts[0])["run"]["chance"]
     assert sum(drawn["data"][0]["y"]) == 4
-    assert drawn["layout"]["shapes"][0]["x0"] == 0.1
+    assert drawn["layout"]["shapes"][0]["x0"] == 0.7
     assert drawn["layout"]["annotations"][0]["text"] == "the policy, p 0.24"
     assert "were put into 4 other orders" in html

@@ -11,7 +11,7 @@ YEAR = 252.0
 
 
 def chance(z=0.0):
-    return Chance((), 500, z, 0.5, ())
+    return Chance((), 500, z, 0.5, z or 0.0, ())
 
 
 def of(p, sharpe=1.0, free=None, z=1.0, bars=1260, looks=1):
@@ -62,15 +62,15 @@ def test_bars_that_are_needed():
 
 def test_its_words():
     assert str(of(0.24, z=0.7, bars=1000)) == (
-        "No evidence of an edge. In other orders of the same bars, chance earned as much in 24% of "
-        "cases (p 0.24). Its Sharpe ratio, net of costs, is 1.00; always 1, which is free, has "
-        "0.40. So many bars (1,000) show timing with a Sharpe ratio of 1.2 in 80% of "
+        "No evidence of an edge. In other orders of the same bars, chance timed them as well in "
+        "24% of cases (p 0.24). Its Sharpe ratio, net of costs, is 1.00; always 1, which is free, "
+        "has 0.40. So many bars (1,000) show timing with a Sharpe ratio of 1.2 in 80% of "
         "cases. To show timing of the strength seen here takes about 12,000 bars more."
     )
     assert str(of(0.0002, looks=3)).startswith(
-        "Strong evidence of an edge. In other orders of the same bars, chance earned as much in "
-        "less than 0.1% of cases (p 2.0e-04). This counts all 3 policies that were tried on these "
-        "bars. Its Sharpe"
+        "Strong evidence of an edge. In other orders of the same bars, chance timed them as well "
+        "in less than 0.1% of cases (p 2.0e-04). This counts all 3 policies that were tried on "
+        "these bars. Its Sharpe"
     )
     assert "is 0.30; always 1, which is free, has 0.40." in str(of(0.01, 0.3))
     # Rounding never hides why the answer is what it is.

@@ -66,7 +66,7 @@ def test_in_its_own_order_each_window_grows_as_in_the_backtest(name):
             inside = np.log(account.equity[first : last + 1])
             if len(inside) > 1:
                 logs.append(inside[-1] - inside[0])
-        assert window.growths(window.as_it_was)[0] == pytest.approx(np.mean(logs), abs=1e-9)
+        assert window.outcomes(window.as_it_was).growth[0] == pytest.approx(np.mean(logs), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", SPANS)
@@ -76,8 +76,8 @@ def test_another_order_is_a_backtest_of_that_market(name):
     turns = turns_of(span)
     [window] = windows_of_turns(turns, span)
     orders = window.orders(3, np.random.default_rng(1))
-    found = window.growths(orders)
-    for order, growth in zip(orders, found, strict=True):
+    found = window.outcomes(orders)
+    for order, growth, earned, timing in zip(orders, *found, strict=True):
         frames = {}
         for asset in span.assets:
             n, past = len(asset.times), len(asset.columns["close"]) - len(asset.times)
@@ -106,14 +106,22 @@ def test_another_order_is_a_backtest_of_that_market(name):
                 index=pd.DatetimeIndex([*early, *stamps], tz="UTC"),
                 columns=["open", "high", "low", "close", "volume"],
             )
-        logs = []
+        logs, differences = [], []
         for symbol, frame in frames.items():
             own = next(a for a in span.assets if a.symbol == symbol)
             past = len(own.columns["close"]) - len(own.times)
             alone = span_of_all(market_of({symbol: frame}), span, past)
             account = backtest_alone("it", turns, alone)[0][symbol]
             logs.append(math.log(account.equity[-1] / account.equity[0]))
+            equity = pd.Series(account.equity, account.timestamps)
+            market = frame["close"].pct_change().reindex(equity.index)[1:]
+            exposure = np.mean(turns.targets(alone.assets[0]))
+            differences.append(equity.pct_change()[1:] - exposure * market)
         assert growth == pytest.approx(np.mean(logs), abs=1e-9)
+        # What the mean exposure earns does not count; an asset without a bar adds nothing to it.
+        summed = pd.concat(differences, axis=1, sort=True).fillna(0.0).mean(axis=1)
+        assert earned == pytest.approx(summed.sum(), abs=1e-9)
+        assert timing == pytest.approx(summed.sum() / math.sqrt((summed**2).sum()), abs=1e-9)
 
 
 def span_of_all(data, like, past):
@@ -150,13 +158,13 @@ def test_policies_that_read_past_bars_and_features_of_users_count(monkeypatch):
     for policy in (crossover, turns_of(span, feature=0, level=-0.01).policies[0]):
         turns = WalkForward((policy, policy), (0, int(span.assets[0].times[80])))
         windows = windows_of_turns(turns, span)
-        own = sum(float(w.growths(w.as_it_was)[0]) for w in windows)
+        own = sum(float(w.outcomes(w.as_it_was).growth[0]) for w in windows)
         accounts, _ = backtest_alone("it", turns, span)
         logs = [math.log(a.equity[-1] / a.equity[0]) for a in accounts.values()]
         assert own == pytest.approx(np.mean(logs), abs=1e-9)
         orders = windows[0].orders(4, rng)
-        each = np.concatenate([windows[0].growths(order[None]) for order in orders])
-        np.testing.assert_allclose(windows[0].growths(orders), each, rtol=1e-12)
+        each = [np.ravel(windows[0].outcomes(order[None])) for order in orders]
+        np.testing.assert_allclose(np.transpose(windows[0].outcomes(orders)), each, rtol=1e-9)
 
 
 def test_signals_from_outside_stay_in_their_places():
@@ -168,8 +176,8 @@ def test_signals_from_outside_stay_in_their_places():
     span = span_of(market_of(frames), specs=(FeatureSpec("column", {"columns": ["known"]}),))
     turns = turns_of(span, feature=0)
     [window] = windows_of_turns(turns, span)
-    drawn = window.growths(window.orders(50, rng))
-    assert window.growths(window.as_it_was)[0] > 0.8
+    drawn = window.outcomes(window.orders(50, rng)).growth
+    assert window.outcomes(window.as_it_was).growth[0] > 0.8
     assert abs(drawn.mean()) < 0.2
     found, p = against_chance(turns, span, rng, LEVELS)
     assert p == found.p
@@ -182,7 +190,7 @@ def test_a_constant_position_takes_no_part():
     found, p = against_chance(WalkForward((held,), (0,)), span, np.random.default_rng(0), LEVELS)
     assert (found.p, found.z, p) == (None, None, None)
     assert [w.weight for w in found.windows] == [0.0]
-    assert found.drawn == pytest.approx([found.growth] * found.draws, abs=0.03)
+    assert (found.timing, set(found.drawn)) == (0.0, {0.0})
     mixed = turns_of(span, 2)
     mixed = WalkForward((held, mixed.policies[0]), mixed.starts)
     found, p = against_chance(mixed, span, np.random.default_rng(0), LEVELS)
@@ -197,6 +205,9 @@ def test_windows_combine_as_stouffer_says():
     expected = stats.combine_pvalues([w.p for w in found.windows], "stouffer", weights)
     assert p == found.p == pytest.approx(expected.pvalue)
     assert len(found.drawn) == found.draws
+    # The picture shows the sum of the windows where the answer adds up their p-values.
+    assert found.timing == pytest.approx(found.z, abs=0.2)
+    assert np.std(found.drawn) == pytest.approx(1.0, abs=0.1)
     for window in found.windows:
         assert 0.0 < window.p < 1.0
         assert window.sd > 0.0
@@ -238,7 +249,8 @@ def test_orders_are_drawn_until_the_answer_is_clear():
     found, _ = against_chance(turns_of(edge, feature=0), edge, rng, LEVELS)
     assert found.draws == 500
     assert found.p < 0.01
-    assert found.growth - sum(w.mean for w in found.windows) > 0.3
+    assert sum(w.growth - w.mean for w in found.windows) > 0.3
+    assert found.timing > 2.5
 
 
 def test_the_choice_among_many_is_counted():
@@ -269,6 +281,7 @@ NULLS = {
     "trend, drift": (lambda rng, a: walk(rng, a, drift=0.0008), {"level": -0.02}),
     "contrarian, four assets": (lambda rng, a: walk(rng, 4), {"sign": -1.0}),
     "low volatility": (garch, {"feature": 2, "sign": -1.0, "level": -0.01}),
+    "lowest volatility": (garch, {"feature": 2, "sign": -1.0, "level": -0.012}),
 }
 
 

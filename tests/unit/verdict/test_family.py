@@ -113,7 +113,7 @@ def test_rivals_read_their_own_features(tmp_path):
     )
     assert p >= together.p
     windows = windows_of_turns(turns, seen)
-    grown = [float(w.growths(w.as_it_was)[0]) for w in windows]
+    grown = [float(w.outcomes(w.as_it_was).growth[0]) for w in windows]
     assert grown == pytest.approx([w.growth for w in alone.windows])
 
 

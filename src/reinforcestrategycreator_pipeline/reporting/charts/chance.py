@@ -24,7 +24,7 @@ def _caption(data: ReportData, _: str) -> str:
 
 @chart(
     "chance",
-    "Histogram of the policy's growth on its bars in other orders",
+    "Histogram of the policy's timing of its bars in other orders",
     "Against chance",
     caption=_caption,
     per="run",
@@ -32,12 +32,12 @@ def _caption(data: ReportData, _: str) -> str:
     wide=True,
 )
 def chance_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
-    """Draw the distribution of log growth in other orders of the bars, and the policy's own."""
+    """Draw the distribution of timing in other orders of the bars, and the policy's own."""
     found = data.judgement.chance
     if found is None or found.p is None:
         return None
     drawn = np.array(found.drawn)
-    low, high = min(drawn.min(), found.growth), max(drawn.max(), found.growth)
+    low, high = min(drawn.min(), found.timing), max(drawn.max(), found.timing)
     margin = 0.05 * max(high - low, 1e-6)
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
     counts = np.histogram(drawn, edges)[0]
@@ -47,17 +47,17 @@ def chance_figure(data: ReportData, asset: str, times: Times) -> Figure | None:
         "y": numbers(counts),
         "name": "other orders",
         "marker": {"color": "--c-hold"},
-        "hovertemplate": "%{x:.3f}: %{y} orders",
+        "hovertemplate": "%{x:.2f}: %{y} orders",
     }
-    right = found.growth > (low + high) / 2
-    own = label(found.growth, f"the policy, p {found.p:.2g}")
+    right = found.timing > (low + high) / 2
+    own = label(found.timing, f"the policy, p {found.p:.2g}")
     own |= {"xanchor": "right", "xshift": -4} if right else {}
     layout = {
-        "xaxis": {"title": {"text": "log growth net of costs, mean of the assets, all windows"}},
+        "xaxis": {"title": {"text": "timing of all windows, net of costs, in standard deviations"}},
         "yaxis": {"title": {"text": "orders"}},
         "bargap": 0.05,
         "showlegend": False,
-        "shapes": [rule(found.growth) | {"line": {"color": "--c-policy", "width": 2.5}}],
+        "shapes": [rule(found.timing) | {"line": {"color": "--c-policy", "width": 2.5}}],
         "annotations": [own],
     }
     return {"data": [bars], "layout": layout}
