@@ -79,7 +79,7 @@ CONFIG: dict[str, Any] = {
     "evaluation": {"benchmarks": ["buy_and_hold"], "random_draws": 11},
 }
 PHIS = (0.05, 0.10, 0.15, 0.20)
-LENGTHS = {1_000: 40, 3_000: 40, 10_000: 8}  # bars to markets
+LENGTHS = {1_000: 40, 3_000: 40, 10_000: 20}  # bars to markets
 NULL_MARKETS = 60
 RULE_MARKETS = 400
 
@@ -119,6 +119,18 @@ RULES: dict[str, Any] = {
     "low volatility, GARCH-t": (
         lambda rng: garch(rng, n=530),
         {"feature": 2, "sign": -1.0, "level": -0.01},
+    ),
+    "lowest volatility, GARCH-t": (
+        lambda rng: garch(rng, n=530),
+        {"feature": 2, "sign": -1.0, "level": -0.006},
+    ),
+    "high volatility, GARCH-t": (
+        lambda rng: garch(rng, n=530),
+        {"feature": 2, "level": 0.01},
+    ),
+    "after a crash, GARCH-t": (
+        lambda rng: garch(rng, n=530),
+        {"feature": 0, "sign": -1.0, "level": 0.025},
     ),
 }
 
