@@ -8,6 +8,7 @@ smaller than the default's, and the features are returns alone, so that a market
     python -m benchmarks.calibration --part null        markets without an edge
     python -m benchmarks.calibration --part power       autocorrelated returns
     python -m benchmarks.calibration --part rules       the test alone, of rules without skill
+    python -m benchmarks.calibration --part default     a sample, with the default agents and steps
     python -m benchmarks.calibration --report           write the section from what is there
     python -m benchmarks.calibration --quick            see that it runs; writes nothing
 
@@ -33,7 +34,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -47,6 +48,7 @@ from permuted import ar1, frames_of, garch, market_of, span_of, turns_of, walk
 
 from benchmarks import kept
 from benchmarks.calibration_report import section
+from benchmarks.calibration_table import write_table
 from benchmarks.kept import key_of, replace_section, source_sha256, versions
 from reinforcestrategycreator_pipeline.api.bars import read_bars
 from reinforcestrategycreator_pipeline.api.runs import run
@@ -82,6 +84,8 @@ PHIS = (0.05, 0.10, 0.15, 0.20)
 LENGTHS = {1_000: 40, 3_000: 40, 10_000: 20}  # bars to markets
 NULL_MARKETS = 60
 RULE_MARKETS = 400
+DEFAULT_MARKETS = 2  # of each kind that has at most 3,000 bars, in the sample
+PARTS = ("null", "power", "rules", "default")
 
 
 def drift_that_ends(rng: np.random.Generator) -> Any:
@@ -173,6 +177,12 @@ def cases(parts: list[str], quick: bool) -> Iterator[Case]:
                     for phi in PHIS:
                         options = {"phi": phi, "bars": bars}
                         yield Case("power", f"phi {phi:.2f}, {bars} bars", FIRST_SEED + k, options)
+    if "default" in parts:
+        same = cases(["null", "power"], quick=False)
+        for case in same:
+            few = case.seed < FIRST_SEED + (1 if quick else DEFAULT_MARKETS)
+            if few and case.options.get("bars", 0) <= (1 if quick else 3_000):
+                yield replace(case, part="default")
     if "rules" in parts:
         for k in range(2 if quick else RULE_MARKETS):
             for family in RULES:
@@ -188,12 +198,14 @@ def judged(case: Case) -> dict[str, Any]:
         span = span_of(market_of(frames_of(make(rng), rng)), costs=CostConfig(0.5, 0.0, 0.0))
         _, p = against_chance(turns_of(span, 2, **options), span, rng, (), most=199)
         return {"name": case.name, "p": p, "seconds": time.process_time() - began}
-    if case.part == "null":
+    config = CONFIG
+    if case.part == "default":
+        config = {key: value for key, value in CONFIG.items() if key != "strategy"}
+    if case.family in NULLS:
         frames = frames_of(NULLS[case.family](rng), rng)
-        dear = "costs" in case.family
-        config = CONFIG | ({"trading": CONFIG["trading"] | {"costs": DEAR}} if dear else {})
+        if "costs" in case.family:
+            config = config | {"trading": CONFIG["trading"] | {"costs": DEAR}}
     else:
-        config = CONFIG
         frames = frames_of(ar1(rng, case.options["phi"], n=case.options["bars"]), rng)
     with tempfile.TemporaryDirectory() as store:
         found = run(
@@ -220,7 +232,7 @@ def judged(case: Case) -> dict[str, Any]:
 def main() -> None:
     """Judge the markets that are not judged yet, and write the section."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration")
-    parser.add_argument("--part", choices=["null", "power", "rules"], action="append")
+    parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--quick", action="store_true", help="see that it runs")
     parser.add_argument("--report", action="store_true", help="only write the section")
     parser.add_argument("--workers", type=int, default=2)
@@ -228,13 +240,13 @@ def main() -> None:
     depends = {"config": CONFIG, "source": source_sha256("verdict", "policies", "market")}
     path = kept.SCRATCH / f"calibration-{key_of(depends)}.jsonl"
     if chosen.quick:
-        for case in cases(chosen.part or ["null", "power", "rules"], quick=True):
+        for case in cases(chosen.part or list(PARTS), quick=True):
             print(judged(case))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {line["name"] for line in known}
-    parts = [] if chosen.report else chosen.part or ["null", "power", "rules"]
+    parts = [] if chosen.report else chosen.part or list(PARTS)
     todo = [case for case in cases(parts, quick=False) if case.name not in done]
     context = get_context("spawn")
     with ProcessPoolExecutor(chosen.workers, context) as pool, path.open("a") as file:
@@ -249,6 +261,7 @@ def main() -> None:
         "lines": sorted(known, key=lambda line: line["name"]),
     }
     kept.write(RESULTS, made)
+    write_table(made)
     replace_section(section(made))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from scipy.stats import binom, binomtest
@@ -47,6 +47,7 @@ def section(made: dict[str, Any]) -> list[str]:
         *null_table(by_family(lines, "null")),
         *power_table(by_family(lines, "power")),
         *rules_table(by_family(lines, "rules")),
+        *default_lines(lines),
     ]
 
 
@@ -148,4 +149,28 @@ def rules_table(families: dict[str, list[dict[str, Any]]]) -> list[str]:
         cells += [share(sum(x <= level for x in p), n) for level in (0.05, 0.15)]
         cells.append(share(sum(x > 0.95 for x in p), n))
         text.append(f"| {' | '.join(cells)} |")
+    return [*text, ""]
+
+
+def default_lines(lines: list[dict[str, Any]]) -> list[str]:
+    """Return what the default's agents and steps answer to a sample of the same markets."""
+    small = {line["name"].split("/", 1)[1]: line for line in lines if line["name"][0] in "np"}
+    pairs = [
+        (line, small[key])
+        for line in lines
+        if line["name"].startswith("default/") and (key := line["name"].split("/", 1)[1]) in small
+    ]
+    if not pairs:
+        return []
+    counts = Counter((small["level"], own["level"]) for own, small in pairs)
+    same = sum(own["level"] == small["level"] for own, small in pairs)
+    sides = sum((own["level"] == "strong") == (small["level"] == "strong") for own, small in pairs)
+    text = [
+        f"The same with the agents, layers and steps of the default job, {len(pairs)} of these "
+        f"markets: the same answer in {same}, and strong or not strong alike in {sides}.",
+        "",
+        "| few agents and steps | those of the default | markets |",
+        "|---|---|---:|",
+    ]
+    text += [f"| {few} | {many} | {count} |" for (few, many), count in sorted(counts.items())]
     return [*text, ""]

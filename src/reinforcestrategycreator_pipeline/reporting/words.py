@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, 
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance, rebalancing_bars
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, stamp_texts
 from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_standard_error
+from reinforcestrategycreator_pipeline.verdict.calibration import CALIBRATION
 from reinforcestrategycreator_pipeline.verdict.chance import Chance
 from reinforcestrategycreator_pipeline.verdict.decision import spelled
 
@@ -38,6 +39,7 @@ def verdict(data: ReportData) -> Verdict:
 
     The caveat gives the standard error of the Sharpe ratio, see `sharpe_standard_error`, the excess
     over buy and hold, see `excess_over`, and how often the bars were evaluated.
+    With an answer, it first says how often the rule that gave it was wrong.
     """
     asset = data.assets[0]
     result = data.results[asset][data.policy]
@@ -66,6 +68,7 @@ def verdict(data: ReportData) -> Verdict:
         finding += f" {data.judgement.decision.sentence}"
     periods = data.judgement.periods_per_year[asset]
     parts = [
+        str(CALIBRATION) if data.judgement.answer is not None else "",
         _caveat(sharpe, bars, periods, len(data.windows)),
         hold_note(data.judgement.excess.get(asset)),
     ]

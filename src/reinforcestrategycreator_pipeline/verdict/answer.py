@@ -1,7 +1,6 @@
 """The answer to the question whether a strategy has an edge, with its reasons.
 
-The rule and its levels are fixed: they were chosen on simulated markets without an edge, as
-``benchmarks/calibration.py`` measures them, and no result changes them.
+The rule and its levels are fixed, see `calibration`: no result changes them.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from reinforcestrategycreator_pipeline.statistics.detectable import bars_needed, smallest_strength
+from reinforcestrategycreator_pipeline.verdict.calibration import CALIBRATION
 from reinforcestrategycreator_pipeline.verdict.chance import Chance
 
 Level: TypeAlias = Literal[
@@ -19,10 +19,7 @@ Level: TypeAlias = Literal[
 ]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
-STRONG = 0.05
-"""Largest p-value against chance, after counting all looks, of a strong answer."""
-WEAK = 0.15
-"""Largest such p-value of a weak answer."""
+STRONG, WEAK = CALIBRATION.strong, CALIBRATION.weak
 _SHOWABLE = 2.0  # annualized: data that cannot show even such a timing are not enough
 _POWER = 0.8
 
