@@ -113,6 +113,11 @@ def chance_note(found: Chance) -> str:
         "volume, such as signals from outside, stay in their places: for them the test assumes "
         "that under chance they say nothing about the bars that follow."
     )
+    if found.normal:
+        text += (
+            " There are so many bars that a few orders show the mean of what timing earns by "
+            "chance; around it, the normal distribution is drawn."
+        )
     if moved < len(found.windows):
         idle = len(found.windows) - moved
         what = "one window" if idle == 1 else f"{spelled(idle)} windows"

@@ -8,6 +8,10 @@ combines them; a window counts by how much of the market's moves its policy left
 What is compared is timing: the return net of costs beyond what the mean exposure earns, divided by
 its own size (`Outcomes.timing`). Where a policy would have earned about the same in any order, as
 one that never changes its position, it did not take part, and nothing is known of its timing.
+
+On very many bars a few orders are enough: they show the mean of timing, as costs make it, and its
+distribution is then the standard normal one, for it is a sum of many differences that hardly
+depend on each other, divided by its own size.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ DRAWS = 500
 _FIRST = 100  # orders before the answer can be clear, and in each further step
 _CLEAR = 3.0  # standard errors from every threshold
 _MOST_ROWS = 5_000_000  # of bars in other orders, beyond which there are fewer orders
+_FEW_ROWS, _FEWEST = 1_000_000, 4  # where even the first orders would be more than that
 _SAME = 1e-12  # sums that differ by less are the same but for rounding
 
 _normal = NormalDist()
@@ -88,6 +93,9 @@ class Chance:
         by their weights.
     drawn : tuple of float
         The same in other orders.
+    normal : bool
+        Whether there were so many bars that the p-values are those of a normal distribution, with
+        the mean of a few orders.
     """
 
     windows: tuple[WindowChance, ...]
@@ -96,6 +104,7 @@ class Chance:
     p: float | None
     timing: float
     drawn: tuple[float, ...]
+    normal: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a mapping for JSON."""
@@ -149,7 +158,7 @@ def against_chance(
         Other policies that were tried on the same windows of these bars, and the bars with the
         features that they read.
     most : int
-        Largest number of orders; less for spans of very many bars.
+        Largest number of orders; less for spans of many bars, and a few for very many.
     progress : callable, optional
         ``progress(done, total)`` reports the orders.
 
@@ -159,13 +168,19 @@ def against_chance(
         The p-values of `policies`.
     p : float or None
         The p-value of `policies` after the choice among them and all rivals: that of Romano and
-        Wolf (2016), from the same orders for all. Without rivals, it is ``chance.p``.
+        Wolf (2016), from the same orders for all; with a few orders that of Šidák, as if all were
+        independent. Without rivals, it is ``chance.p``.
     """
-    judged = [windows_of_turns(*each) for each in ((policies, span), *rivals)]
-    windows = judged[0]
+    windows = windows_of_turns(policies, span)
+    rows = sum(window.rows for window in windows)
+    normal = _MOST_ROWS // rows < _FIRST - 1 < most
+    if normal:
+        most = max(_FEWEST, _FEW_ROWS // rows)
+    judged = [windows, *(windows_of_turns(*each) for each in rivals if not normal)]
     own = np.array([[w.outcomes(w.as_it_was) for w in each] for each in judged])
-    rows = sum(w.rows for each in judged for w in each)
-    most = max(min(most, _MOST_ROWS // rows), min(most, _FIRST - 1))
+    if not normal:
+        rows = sum(w.rows for each in judged for w in each)
+        most = max(min(most, _MOST_ROWS // rows), min(most, _FIRST - 1))
     drawn = own[..., :0]
     done = 0
     while True:
@@ -176,13 +191,15 @@ def against_chance(
         ]
         drawn = np.concatenate([drawn, parts], axis=3)
         done += step
-        found = _combined(windows, own[0], drawn[0])
+        found = _combined(windows, own[0], drawn[0], normal)
         if progress is not None:
             progress(done, most)
         if done >= most or _is_clear(found, levels):
             break
     if not rivals or found.p is None:
         return found, found.p
+    if normal:
+        return found, 1.0 - (1.0 - found.p) ** (1 + len(rivals))
     chances = [found, *map(_combined, judged[1:], own[1:], drawn[1:])]
     adjusted = adjusted_p_values(
         np.array([x.timing for x in chances]), np.column_stack([x.drawn for x in chances])
@@ -191,7 +208,10 @@ def against_chance(
 
 
 def _combined(
-    windows: Sequence[PermutedWindow], own: Annotated[F64, "w 3 1"], drawn: Annotated[F64, "w 3 d"]
+    windows: Sequence[PermutedWindow],
+    own: Annotated[F64, "w 3 1"],
+    drawn: Annotated[F64, "w 3 d"],
+    normal: bool = False,
 ) -> Chance:
     """Combine the windows; the axis of three is that of `Outcomes`."""
     found = []
@@ -201,8 +221,15 @@ def _combined(
         sd = float(others[1].std(ddof=1))
         weight = sd / usual if sd > window.idle + _SAME else 0.0
         timing = np.concatenate([it[2], others[2]])
-        if weight and (spread := timing.std()):
-            total += weight * (timing - timing.mean()) / spread
+        if normal:
+            timing = timing - timing[1:].mean()
+            timing[0] /= math.sqrt(1.0 + 1.0 / (len(timing) - 1))
+            total += weight * timing
+            p = _normal.cdf(-timing[0])
+        else:
+            p = permutation_p(timing[0], timing[1:], uniform=0.5)
+            if weight and (spread := timing.std()):
+                total += weight * (timing - timing.mean()) / spread
         start, end = (
             np.datetime_as_string(t.astype("M8[ns]"), "s") + "Z" for t in window.times[[0, -1]]
         )
@@ -213,19 +240,20 @@ def _combined(
                 growth=float(it[0, 0]),
                 mean=float(others[0].mean()),
                 sd=sd,
-                timing=float(timing[0]),
-                p=permutation_p(timing[0], timing[1:], uniform=0.5),
+                timing=float(it[2, 0]),
+                p=p,
                 weight=weight,
             )
         )
     weights = np.array([window.weight for window in found])
-    p = z = None
+    combined = z = None
     if weights.any():
         total /= math.sqrt(np.square(weights).sum())
         active = weights > 0.0
-        p = stouffer(np.array([window.p for window in found])[active], weights[active])
-        z = -_normal.inv_cdf(p)
-    return Chance(tuple(found), drawn.shape[2], z, p, float(total[0]), tuple(total[1:].tolist()))
+        combined = stouffer(np.array([window.p for window in found])[active], weights[active])
+        z = -_normal.inv_cdf(combined)
+    rest = float(total[0]), tuple(total[1:].tolist()), normal
+    return Chance(tuple(found), drawn.shape[2], z, combined, *rest)
 
 
 def _is_clear(found: Chance, levels: tuple[float, ...]) -> bool:

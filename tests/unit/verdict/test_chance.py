@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.policies.baselines import (
 )
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
 from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR
+from reinforcestrategycreator_pipeline.verdict import chance as chance_module
 from reinforcestrategycreator_pipeline.verdict.chance import (
     Chance,
     against_chance,
@@ -312,3 +313,50 @@ def test_an_edge_is_found():
         p.append(against_chance(turns_of(span, 2, feature=0), span, rng, (), most=99)[1])
     # The issue's own figure for these bars is 99%.
     assert (np.array(p) <= 0.05).mean() > 0.85
+
+
+def few_orders(monkeypatch):
+    monkeypatch.setattr(chance_module, "_MOST_ROWS", 10_000)
+    monkeypatch.setattr(chance_module, "_FEW_ROWS", 1_000)
+
+
+def test_on_very_many_bars_a_few_orders_and_the_normal_distribution_are_enough(monkeypatch):
+    span = SPANS["one"]
+    turns = turns_of(span, 2)
+    few_orders(monkeypatch)
+    rivals = [(turns_of(span, 2, sign=-1.0), span)] * 2
+    found, p = against_chance(turns, span, np.random.default_rng(3), LEVELS, rivals)
+    assert (found.normal, found.draws) == (True, 4)
+    rng = np.random.default_rng(3)
+    windows = windows_of_turns(turns, span)
+    drawn = [window.outcomes(window.orders(4, rng)).timing for window in windows]
+    z = [
+        (window.outcomes(window.as_it_was).timing[0] - others.mean()) / math.sqrt(1.25)
+        for window, others in zip(windows, drawn, strict=True)
+    ]
+    assert [w.p for w in found.windows] == pytest.approx(stats.norm.sf(z))
+    weights = np.array([w.weight for w in found.windows])
+    together = np.dot(weights, z) / math.sqrt(np.square(weights).sum())
+    assert found.p == pytest.approx(stats.norm.sf(together))
+    assert found.timing == pytest.approx(found.z) == pytest.approx(together)
+    assert p == pytest.approx(1.0 - (1.0 - found.p) ** 3)
+    assert Chance.from_json(found.to_json()) == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("null", ["contrarian, four assets", "low volatility", "dear"])
+def test_a_few_orders_err_no_more_often(null, monkeypatch):
+    few_orders(monkeypatch)
+    make, options = NULLS.get(null, (walk, {"sign": -1.0}))
+    costs = CostConfig(20.0 if null == "dear" else 0.5, 0.0, 0.0)
+    rng = np.random.default_rng(sum(map(ord, null)))
+    p = []
+    for _ in range(200):
+        span = span_of(market_of(frames_of(make(rng, 1), rng)), costs=costs)
+        p.append(against_chance(turns_of(span, 2, **options), span, rng, ())[1])
+    p = np.array([x for x in p if x is not None])
+    assert len(p) > 180
+    for level in (0.05, 0.25):
+        most = stats.binom.ppf(0.999, len(p), level)
+        assert (p <= level).sum() <= most
+        assert (p > 1 - level).sum() <= most
