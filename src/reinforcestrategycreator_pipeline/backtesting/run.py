@@ -141,11 +141,11 @@ def round_trips(
     stamps = bars.timestamps
     starts = np.flatnonzero(flipped & (side != 0))
     ruins = np.flatnonzero(outcome.ruined)
+    flips = np.append(np.flatnonzero(flipped), n)
+    ends = flips[np.searchsorted(flips, starts, side="right")]
     rows = []
-    for start in starts.tolist():
-        later = np.flatnonzero(flipped[start + 1 :])
-        still_open = later.size == 0
-        end = n if still_open else start + 1 + int(later[0])
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        still_open = end == n
         sign = int(side[start])
         held, carried = slice(start, end), slice(start + 1, min(end + 1, n))
         left = 0.0 if still_open else float(old_cost[end])
@@ -242,12 +242,11 @@ def combine(
         filled = r.equity[np.maximum(np.searchsorted(place, np.arange(n), side="right") - 1, 0)]
         equity += filled
         step = place[1:] - 1  # the portfolio bar that ends at the account's bar
-        held = np.zeros(n)
-        previous = 0.0
-        for a, b, x in zip(place[:-1], place[1:], r.exposure, strict=True):
-            held[a : b - 1] = previous
-            held[b - 1] = previous = x
-        exposed += held[:-1] * filled[:-1]
+        # The decision in force over each portfolio bar: the last one that was filled by its end.
+        latest = np.searchsorted(step, np.arange(n - 1), side="right") - 1
+        held = np.where(latest >= 0, r.exposure[np.maximum(latest, 0)], 0.0)
+        held[place[-1] :] = 0.0
+        exposed += held * filled[:-1]
         exposed[step] += r.exposure * moved  # weights are those after the deposit
         traded[step] += r.turnover * r.equity[:-1]
         paid[step] += r.costs

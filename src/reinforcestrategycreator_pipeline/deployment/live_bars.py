@@ -12,12 +12,12 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.deployment.bar_calendar import BarCalendar
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest, shorten
@@ -36,6 +36,8 @@ _ROUNDING = 1e-9  # relative; an adjustment may leave high below close by one un
 _SMALLEST_LIMIT = 0.2  # log price; a smaller move is never taken for an error of the data
 _LARGER = 1.5  # a move this many times the largest of the history is not credible by itself
 _RECENT_BARS = 500  # volumes grow over the years
+NO_BAR = -(2**63)
+"""A time that no bar has: that of a missing one."""
 _VOLUME_UNIT = 100.0  # a volume this many times outside the recent range is of another unit
 
 
@@ -231,6 +233,36 @@ class BarRules:
             self._check_calendar(time, None if last is None else last[0], where)
             self._check_moves(values, None if last is None else last[1], where)
         return time, values
+
+    def obvious(
+        self, times: Annotated[Ints, "n"], rows: Annotated[F64, "{len(self.columns)} n"], last: int
+    ) -> bool:
+        """Return whether `check` would accept confirmed bars one after the other.
+
+        For very many recorded bars; only `check` says what is wrong with which.
+
+        Parameters
+        ----------
+        times : ndarray of int64, shape (n,)
+            Closes, nanoseconds since 1970 UTC.
+        rows : ndarray of float64, shape (C, n)
+            Values by column, in the order of `columns`.
+        last : int
+            Close of the bar before them; `NO_BAR` if there was none.
+        """
+        bad = ~np.isfinite(rows)
+        for name, row, wrong in zip(self.columns, rows, bad, strict=True):
+            wrong |= too_large(row) | too_small(name, row)
+            if name in OHLCV:
+                wrong |= out_of_bounds(name, row)
+        if bad.any():
+            return False
+        open_, high, low, close = (rows[self.columns.index(name)] for name in PRICES)
+        above = np.maximum(np.maximum(open_, close), low) * (1 - _ROUNDING)
+        below = np.minimum(np.minimum(open_, close), high) * (1 + _ROUNDING)
+        apart = np.diff(times if last == NO_BAR else np.concatenate([[last], times]))
+        fits = (apart > 0) & (apart / 1e9 >= 0.5 * self.calendar.shortest_seconds)
+        return bool(fits.all() and (high >= above).all() and (low <= below).all())
 
     def _time(self, bar: LiveBar, now: pd.Timestamp | None) -> pd.Timestamp:
         time: Any = None

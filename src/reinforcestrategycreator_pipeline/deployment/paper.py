@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from reinforcestrategycreator_pipeline.deployment.state_files import (
     require_same,
     restoring,
 )
-from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream
+from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream, RecordedBars
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, RunError
 from reinforcestrategycreator_pipeline.execution.account import shares_to_trade
 from reinforcestrategycreator_pipeline.policies.base import Confidence, Policy
@@ -77,6 +77,52 @@ class PaperBar:
     target: float
     fills: tuple[Fill, ...]
     confidence: Confidence | None = None
+
+
+class Decided(NamedTuple):
+    """Bars that a trader has taken at once; see `PaperTrader.begin`.
+
+    Attributes
+    ----------
+    before : int or None
+        Close of the bar before them, nanoseconds since 1970 UTC; None if there was none.
+    times : list of int
+        Their n closes.
+    open, close : list of float
+        Their prices.
+    features : ndarray of float64, shape (n, F)
+        Features, unscaled.
+    choices : list of (list of int)
+        For each bar, the index of the target chosen from each previous target.
+    confidence : Confidence or None
+        How sure the policy is, each of shape (n, positions); None if it does not say.
+    """
+
+    before: int | None
+    times: list[int]
+    open: list[float]
+    close: list[float]
+    features: F64
+    choices: list[list[int]]
+    confidence: Confidence | None
+
+
+class Stepped(NamedTuple):
+    """The account at the close of a bar that was taken with others.
+
+    Attributes
+    ----------
+    equity, exposure, fills
+        As in `PaperBar`.
+    held : int or None
+        Index of the target before the decision at this close; None if the account is ruined, which
+        decides nothing.
+    """
+
+    equity: float
+    exposure: float
+    fills: tuple[Fill, ...]
+    held: int | None
 
 
 class PaperTrader:
@@ -215,22 +261,79 @@ class PaperTrader:
             self.stream.undo(decided)
             self._failure = ""
             raise
+        before = None if decided is None else decided.value
         try:
-            exposure, fills = 0.0, tuple[Fill, ...]()
-            if self._began and decided is not None:
-                exposure, fills = self._trade(values["open"], time, decided, deposit)
-            self.market.close(values["close"], time.value)
-            account = self.broker.account()
+            booked = self._book(values["open"], values["close"], time.value, before, deposit)
         except BaseException as error:
             self._failure = f"{type(error).__name__} at the bar of {time}"
             raise
-        self._orders.forget_done()
-        self._began, self._failure = True, ""
+        self._failure = ""
+        account, exposure, fills = booked
         if account.blocked:
             features, held, sure = self._no_decision()
         self._held = held
         target = 0.0 if account.blocked else self.target
         return PaperBar(time, account.equity, exposure, features, target, fills, sure)
+
+    def begin(self, bars: RecordedBars) -> Decided | None:
+        """Take recorded bars at once: their features and decisions are computed as tables.
+
+        As `push` does bar by bar, with ``confirmed=True``. Each of the bars is then to be traded by
+        `step`, in order; until then, the trader does nothing else.
+
+        Returns
+        -------
+        Decided or None
+            What `step` needs; None, and nothing has changed, if `push` would raise for a bar or
+            its features: it says why.
+
+        Raises
+        ------
+        ConfigError, FeatureError, NonFiniteError, RunError
+            As `push`; nothing has changed.
+        """
+        self._require_running()
+        stream, policy = self.stream, self.policy
+        if not stream.obvious(bars) or stream.count < policy.inputs.lookback:
+            return None
+        found = stream.rows(bars)
+        if found is None:
+            return None
+        features = self._checked(found)[1]
+        past = stream.latest(max(policy.history - 1, 0))
+        columns = dict(zip(stream.rules.columns, bars.rows, strict=True))
+        given = features, {name: np.concatenate([past[name], x]) for name, x in columns.items()}
+        decided = Decided(
+            stream.time.value if stream.time is not None else None,
+            bars.times.tolist(),
+            columns["open"].tolist(),
+            columns["close"].tolist(),
+            features,
+            policy.choose(*given).tolist(),
+            policy.confidence(*given),
+        )
+        stream.extend(bars)
+        self._failure = f"interrupted in the bars up to that of {stream.time}"
+        return decided
+
+    def step(self, decided: Decided, i: int, deposit: float = 0.0) -> Stepped:
+        """Trade bar `i` of those that `begin` took, and decide at its close.
+
+        Raises
+        ------
+        OrderError
+            If the broker rejects an order, or if its updates are inconsistent.
+        """
+        before = decided.times[i - 1] if i else decided.before
+        account, exposure, fills = self._book(
+            decided.open[i], decided.close[i], decided.times[i], before, deposit
+        )
+        held = self._held
+        if not account.blocked:
+            self._held = decided.choices[i][held]
+        if i == len(decided.times) - 1:
+            self._failure = ""
+        return Stepped(account.equity, exposure, fills, None if account.blocked else held)
 
     def split(self, new: int, old: int = 1) -> None:
         """Adjust bars and shares held for a stock split, before the first bar after it.
@@ -326,27 +429,56 @@ class PaperTrader:
 
     def _decide(self) -> tuple[F64, int, Confidence | None]:
         """Return the newest bar's features, the index of the target chosen, and how sure it is."""
-        needed, names = self.policy.inputs.lookback, self.policy.inputs.names
+        needed = self.policy.inputs.lookback
         newest = self.stream.row() if self.stream.count > needed else None
         if newest is None:
             raise DataError(
                 f"{self.symbol}: the features need {needed} bars before the first decision. "
                 f"Got {self.stream.count - 1} instead."
             )
-        if newest[0] != names:
-            raise ConfigError(
-                f"{self.symbol}: the policy's features are {', '.join(names)}. "
-                f"Got {', '.join(newest[0])} instead."
-            )
+        self._checked(newest)
         bars = self.stream.latest(self.policy.history)
         given = newest[1], self._held, bars
         return newest[1], self.policy.decide(*given), self.policy.confidence_of(*given)
 
+    def _checked(self, found: tuple[tuple[str, ...], F64]) -> tuple[tuple[str, ...], F64]:
+        """Return names and values of features, which must be those of the policy."""
+        names = self.policy.inputs.names
+        if found[0] != names:
+            raise ConfigError(
+                f"{self.symbol}: the policy's features are {', '.join(names)}. "
+                f"Got {', '.join(found[0])} instead."
+            )
+        return found
+
+    def _book(
+        self, open_: float, close: float, time: int, decided: int | None, deposit: float
+    ) -> tuple[Account, float, tuple[Fill, ...]]:
+        """Trade through one bar; return the account at its close, the target in force, and fills.
+
+        Parameters
+        ----------
+        open_, close : float
+            Prices of the bar.
+        time, decided : int
+            Closes of the bar and of the one before, nanoseconds since 1970 UTC.
+        deposit : float
+            Money that comes in at the open.
+        """
+        exposure, fills = 0.0, tuple[Fill, ...]()
+        if self._began and decided is not None:
+            exposure, fills = self._trade(open_, time, decided, deposit)
+        self.market.close(close, time)
+        account = self.broker.account()
+        self._orders.forget_done()
+        self._began = True
+        return account, exposure, fills
+
     def _trade(
-        self, open_: float, time: pd.Timestamp, decided: pd.Timestamp, deposit: float
+        self, open_: float, time: int, decided: int, deposit: float
     ) -> tuple[float, tuple[Fill, ...]]:
         """Open the bar, and trade to the target; the time of the decision names the order."""
-        self.market.open(open_, time.value)
+        self.market.open(open_, time)
         if deposit:
             self.market.deposit(deposit)
         account = self.broker.account()
@@ -357,7 +489,7 @@ class PaperTrader:
         costs = self.market.ledger.costs
         quantity = shares_to_trade(target, account.equity, shares, open_, costs)
         if quantity != 0.0:
-            self._orders.submit(Order(f"{symbol}-{decided.value}", symbol, quantity))
+            self._orders.submit(Order(f"{symbol}-{decided}", symbol, quantity))
         updates = self._orders.poll()  # an earlier order may have been filled late
         for update in updates:
             if update.state == "rejected":

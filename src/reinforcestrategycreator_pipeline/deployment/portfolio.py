@@ -6,19 +6,19 @@ together, before any of them trades.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64
-from reinforcestrategycreator_pipeline.deployment.live_bars import LiveBar
+from reinforcestrategycreator_pipeline.arrays import F64, Bools
 from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
-from reinforcestrategycreator_pipeline.deployment.replay import TOLERANCE
-from reinforcestrategycreator_pipeline.deployment.streaming import recorded
+from reinforcestrategycreator_pipeline.deployment.replay import TOLERANCE, Replay
 from reinforcestrategycreator_pipeline.errors import RunError
+
+_REPORTED = 64  # closes between two reports of progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,8 @@ def paper_trade_together(
     frames: Mapping[str, pd.DataFrame],
     starts: Mapping[str, int],
     stamps: Collection[int],
+    singly: Mapping[str, Bools] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PortfolioResult:
     """Trade recorded bars of several symbols, one close after the other.
 
@@ -84,40 +86,52 @@ def paper_trade_together(
     stamps : collection of int
         Closes of the bars at whose open money moves, nanoseconds since 1970 UTC; all symbols have
         them. See `rebalancing_bars`.
+    singly : mapping of str to ndarray of bool, optional
+        Bars of each symbol to push one by one, all by default; see `Replay`.
+    progress : callable, optional
+        Called with the number of closes done and that of all, every so often and at the end.
 
     Raises
     ------
     RscError
         As `PaperTrader.push`.
     """
-    arriving: dict[pd.Timestamp, dict[str, LiveBar]] = {}
+    chosen = singly or dict.fromkeys(frames)
+    replays = {
+        symbol: Replay(traders[symbol], frame, starts[symbol], chosen[symbol])
+        for symbol, frame in frames.items()
+    }
+    arriving: dict[int, dict[str, float]] = {}
     for symbol, frame in frames.items():
-        traders[symbol].warm_up(frame.iloc[: starts[symbol]])
-        for bar in recorded(
-            frame.iloc[starts[symbol] :], symbol, traders[symbol].stream.rules.columns
-        ):
-            arriving.setdefault(bar.time, {})[symbol] = bar
+        opens = frame["open"].to_numpy(np.float64)[starts[symbol] :]
+        stamped = replays[symbol].times.as_unit("ns").asi8
+        for time, price in zip(stamped.tolist(), opens.tolist(), strict=True):
+            arriving.setdefault(time, {})[symbol] = price
     worth = {symbol: trader.account.equity for symbol, trader in traders.items()}
     times, equity, transfers = sorted(arriving), [], 0
-    for time in times:
-        bars = arriving[time]
-        due = time.value in stamps
-        paid = _shares(traders, bars) if due else dict.fromkeys(bars, 0.0)
+    for done, time in enumerate(times, 1):
+        opened = arriving[time]
+        due = time in stamps
+        paid = _shares(traders, opened, time) if due else dict.fromkeys(opened, 0.0)
         transfers += due
-        for symbol, bar in bars.items():
-            trader = traders[symbol]
-            done = trader.push(bar, confirmed=True, now=time, deposit=paid[symbol])
-            worth[symbol] = done.equity
+        for symbol in opened:
+            worth[symbol] = replays[symbol].step(paid[symbol])
         equity.append(sum(worth.values()))
-    return PortfolioResult(pd.DatetimeIndex(times), np.array(equity), transfers)
+        if progress is not None and (done == len(times) or not done % _REPORTED):
+            progress(done, len(times))
+    return PortfolioResult(pd.DatetimeIndex(times, tz="UTC"), np.array(equity), transfers)
 
 
-def _shares(traders: Mapping[str, PaperTrader], bars: Mapping[str, LiveBar]) -> dict[str, float]:
-    """Return what each account gets at the open of these bars; less than 0 if it gives."""
-    markets = {symbol: traders[symbol].market for symbol in bars}
+def _shares(
+    traders: Mapping[str, PaperTrader], opened: Mapping[str, float], time: int
+) -> dict[str, float]:
+    """Return what each account gets at these opens of bars that close at `time`.
+
+    It is less than 0 if the account gives.
+    """
     held = {
-        symbol: market.equity_at_open(float(bars[symbol].values["open"]), bars[symbol].time.value)
-        for symbol, market in markets.items()
+        symbol: traders[symbol].market.equity_at_open(price, time)
+        for symbol, price in opened.items()
     }
     alive = [symbol for symbol, money in held.items() if money is not None]
     share = sum(held[symbol] or 0.0 for symbol in alive) / max(len(alive), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,14 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64, Bools
 from reinforcestrategycreator_pipeline.deployment.brokers.base import Fill
-from reinforcestrategycreator_pipeline.deployment.paper import PaperBar, PaperTrader
-from reinforcestrategycreator_pipeline.deployment.streaming import recorded
+from reinforcestrategycreator_pipeline.deployment.live_bars import LiveBar
+from reinforcestrategycreator_pipeline.deployment.paper import (
+    Decided,
+    PaperBar,
+    PaperTrader,
+    Stepped,
+)
+from reinforcestrategycreator_pipeline.deployment.streaming import RecordedBars, recorded
 from reinforcestrategycreator_pipeline.errors import DataError, RunError
 from reinforcestrategycreator_pipeline.features.tolerance import SETTLED_SHARE, deviation
 from reinforcestrategycreator_pipeline.policies.base import Confidence
@@ -22,6 +28,9 @@ TOLERANCE = 1e-9
 FEATURE_TOLERANCE = 10 * SETTLED_SHARE
 """Difference above which a feature differs, as a fraction of its typical deviation. The table is
 computed from all bars, the stream from the lookback, which was found at a few rows."""
+BLOCK = 2_048
+"""Bars whose features and decisions are computed at once."""
+_REPORTED = 64  # bars between two reports of progress
 _ROUNDING = 1e-6  # a deviation below this fraction of the value may be rounding
 
 
@@ -51,6 +60,9 @@ class PaperResult:
     confidence : Confidence or None
         Advantage and spread of each decision, in bps, each of shape (n,), NaN after ruin; None if
         the policy does not say.
+    in_blocks : int
+        Number of bars whose features and decisions were computed as tables; the others were pushed
+        one by one.
     """
 
     symbol: str
@@ -62,6 +74,7 @@ class PaperResult:
     fees_paid: float
     ruined: bool
     confidence: Confidence | None = None
+    in_blocks: int = 0
 
     def require_equal(
         self, equity: F64, exposure: F64, features: pd.DataFrame
@@ -125,6 +138,8 @@ class PaperResult:
             "fills": len(self.fills),
             "fees_paid": self.fees_paid,
             "ruined": self.ruined,
+            "bars_one_by_one": len(self.times) - self.in_blocks,
+            "bars_in_blocks": self.in_blocks,
         }
         return summary if self.confidence is None else {**summary, "moves": self._moves()}
 
@@ -177,24 +192,140 @@ class PaperResult:
         return text
 
 
-def paper_trade(
-    trader: PaperTrader,
-    frame: pd.DataFrame,
-    start: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> PaperResult:
-    """Trade recorded bars one at a time; gaps and jumps in them are taken as real.
+class Replay:
+    """Recorded bars on their way through a trader, some of them one by one and the rest in blocks.
+
+    In a block, features and decisions are computed as tables: features from no more than its bars
+    and the lookback before them, apart from the table that the backtest read. The account goes
+    through every bar in either way.
 
     Parameters
     ----------
     trader : PaperTrader
         Trader that has seen no bar yet.
     frame : DataFrame
-        Bars of its symbol by close time (UTC), including history before the first decision.
+        Bars of its symbol by close time (UTC), including history before the first decision. Gaps
+        and jumps in them are taken as real.
     start : int
         Row of the first decision; rows before it are warm-up.
+    singly : ndarray of bool, shape (len(frame) - start,), optional
+        Bars to push one by one, as in live trading; all by default. See `sampling.bars_to_push`.
+
+    Raises
+    ------
+    DataError
+        If there are too few bars before `start`, or if a bar breaks a rule.
+    """
+
+    def __init__(
+        self, trader: PaperTrader, frame: pd.DataFrame, start: int, singly: Bools | None = None
+    ) -> None:
+        n = len(frame) - 1 - start
+        if start < 0 or n < 1:
+            raise DataError(
+                f"{trader.symbol}: the first decision must be at a row from 0 to "
+                f"{len(frame) - 2}. Got {start} instead."
+            )
+        trader.warm_up(frame.iloc[:start])
+        columns = trader.stream.rules.columns
+        self.trader, self.times = trader, pd.DatetimeIndex(frame.index[start:])
+        self.singly = np.ones(n + 1, bool) if singly is None else singly.copy()
+        self._frame = frame.iloc[start:]
+        self._bars = None if self.singly.all() else RecordedBars.of(self._frame, columns)
+        self._live: Iterator[LiveBar] = iter(())  # the bars that are pushed next
+        self._next = 0
+        self._block: Decided | None = None
+        self._from = self._until = 0  # rows of the block, or of the stretch
+        self._equity, self._exposure = np.empty(n + 1), np.empty(n + 1)
+        self._features = np.full((n + 1, len(trader.policy.inputs.names)), np.nan)
+        self._sure = np.full((2, n + 1), np.nan)
+        self._fills: list[Fill] = []
+        self._says = False
+
+    def step(self, deposit: float = 0.0) -> float:
+        """Trade the next bar; return the equity at its close.
+
+        Parameters
+        ----------
+        deposit : float
+            Money that comes in at its open; see `PaperTrader.push`.
+
+        Raises
+        ------
+        RscError
+            As `PaperTrader.push`.
+        """
+        i = self._next
+        if i == self._until:
+            self._begin()
+        if self._block is None:
+            done: PaperBar | Stepped
+            bar = next(self._live)
+            done = self.trader.push(bar, confirmed=True, now=bar.time, deposit=deposit)
+            self._features[i] = done.features
+            if done.confidence is not None:
+                self._sure[:, i], self._says = done.confidence, True
+        else:
+            j = i - self._from
+            done = self.trader.step(self._block, j, deposit)
+            if done.held is not None:
+                self._features[i] = self._block.features[j]
+                if (said := self._block.confidence) is not None:
+                    self._sure[:, i], self._says = [x[j, done.held] for x in said], True
+        self._equity[i], self._exposure[i] = done.equity, done.exposure
+        self._fills += done.fills
+        self._next = i + 1
+        return done.equity
+
+    def _begin(self) -> None:
+        """Begin the next stretch of bars that are pushed, or the next block."""
+        i = self._from = self._next
+        rest = self.singly[i:]
+        changes = np.flatnonzero(rest != rest[0])
+        self._until = i + (int(changes[0]) if len(changes) else len(rest))
+        self._block = None
+        if not rest[0] and self._bars is not None:
+            self._until = min(self._until, i + BLOCK)
+            self._block = self.trader.begin(self._bars.part(i, self._until))
+        if self._block is None:
+            self.singly[i : self._until] = True
+            columns = self.trader.stream.rules.columns
+            part = self._frame.iloc[i : self._until]
+            self._live = recorded(part, self.trader.symbol, columns)
+
+    def result(self) -> PaperResult:
+        """Return the result, once all bars are traded."""
+        account = self.trader.account
+        said = Confidence(*self._sure[:, :-1]) if self._says else None
+        return PaperResult(
+            symbol=self.trader.symbol,
+            times=self.times,
+            equity=self._equity,
+            exposure=self._exposure[1:],
+            features=self._features[:-1],
+            fills=tuple(self._fills),
+            fees_paid=account.fees,
+            ruined=account.blocked,
+            confidence=said,
+            in_blocks=int((~self.singly).sum()),
+        )
+
+
+def paper_trade(
+    trader: PaperTrader,
+    frame: pd.DataFrame,
+    start: int,
+    progress: Callable[[int, int], None] | None = None,
+    singly: Bools | None = None,
+) -> PaperResult:
+    """Trade recorded bars of one symbol; gaps and jumps in them are taken as real.
+
+    Parameters
+    ----------
+    trader, frame, start, singly
+        As in `Replay`.
     progress : callable, optional
-        Called with the number of bars done and that of all bars, after each.
+        Called with the number of bars done and that of all bars, every so often and at the end.
 
     Raises
     ------
@@ -203,38 +334,13 @@ def paper_trade(
     RscError
         As `PaperTrader.push`.
     """
-    n = len(frame) - 1 - start
-    if start < 0 or n < 1:
-        raise DataError(
-            f"{trader.symbol}: the first decision must be at a row from 0 to {len(frame) - 2}. "
-            f"Got {start} instead."
-        )
-    trader.warm_up(frame.iloc[:start])
-    done: list[PaperBar] = []
-    for bar in recorded(frame.iloc[start:], trader.symbol, trader.stream.rules.columns):
-        done.append(trader.push(bar, confirmed=True, now=bar.time))
-        if progress is not None:
-            progress(len(done), n + 1)
-    account = trader.account
-    return PaperResult(
-        symbol=trader.symbol,
-        times=pd.DatetimeIndex(frame.index[start:]),
-        equity=np.array([bar.equity for bar in done]),
-        exposure=np.array([bar.exposure for bar in done[1:]]),
-        features=np.array([bar.features for bar in done[:-1]]),
-        fills=tuple(fill for bar in done for fill in bar.fills),
-        fees_paid=account.fees,
-        ruined=account.blocked,
-        confidence=_joined([bar.confidence for bar in done[:-1]]),
-    )
-
-
-def _joined(said: Sequence[Confidence | None]) -> Confidence | None:
-    """Return the confidence in all decisions, NaN where there was none; None if never any."""
-    if not any(said):
-        return None
-    pairs = np.array([one or (np.nan, np.nan) for one in said], dtype=np.float64)
-    return Confidence(*pairs.T)
+    replay = Replay(trader, frame, start, singly)
+    n = len(replay.times)
+    for done in range(1, n + 1):
+        replay.step()
+        if progress is not None and (done == n or not done % _REPORTED):
+            progress(done, n)
+    return replay.result()
 
 
 def _ratio(difference: F64, size: F64) -> F64:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64, Array
-from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBar, split_ratio
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Ints
+from reinforcestrategycreator_pipeline.deployment.live_bars import (
+    NO_BAR,
+    BarRules,
+    LiveBar,
+    split_ratio,
+)
 from reinforcestrategycreator_pipeline.deployment.state_files import (
     read_state,
     require_same,
@@ -33,6 +38,35 @@ from reinforcestrategycreator_pipeline.ohlcv import PRICES
 from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
 FORMAT = "feature-stream/1"
+
+
+class RecordedBars(NamedTuple):
+    """Consecutive bars of one symbol as arrays.
+
+    Attributes
+    ----------
+    times : ndarray of int64, shape (n,)
+        Closes, nanoseconds since 1970 UTC.
+    rows : ndarray of float64, shape (C, n)
+        Values by column.
+    """
+
+    times: Ints
+    rows: F64
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, columns: Sequence[str]) -> RecordedBars | None:
+        """Return a frame's bars; None if a column, a time or the time zone is missing."""
+        index = pd.DatetimeIndex(frame.index)
+        if index.tz is None or index.hasnans or not set(columns) <= set(frame.columns):
+            return None
+        times = index.tz_convert("UTC").as_unit("ns").asi8
+        rows = [frame[name].to_numpy(np.float64) for name in columns]
+        return cls(times, np.stack(rows))
+
+    def part(self, start: int, stop: int) -> RecordedBars:
+        """Return the bars from `start` to before `stop`."""
+        return RecordedBars(self.times[start:stop], self.rows[:, start:stop])
 
 
 class FeatureStream:
@@ -158,6 +192,10 @@ class FeatureStream:
         LiveBarError
             If a bar breaks a rule that no real bar breaks; no bar was added.
         """
+        bars = RecordedBars.of(frame, self.rules.columns)
+        if bars is not None and self.obvious(bars):
+            self.extend(bars)
+            return
         tensors, header = self.to_parts()
         try:
             for bar in recorded(frame, self.symbol, self.rules.columns):
@@ -165,6 +203,64 @@ class FeatureStream:
         except BaseException:
             self.restore(tensors, header, "the state before")
             raise
+
+    def obvious(self, bars: RecordedBars) -> bool:
+        """Return whether bars may come next, one after the other, as confirmed ones."""
+        last = NO_BAR if self.time is None else self.time.value
+        return self.rules.obvious(bars.times, bars.rows, last)
+
+    def extend(self, bars: RecordedBars) -> None:
+        """Add bars of which `obvious` is true."""
+        n = len(bars.times)
+        if not n:
+            return
+        keep = self._end + n if self._keep is None else self._keep
+        kept = np.concatenate([self._store[:, max(0, self._end - keep) : self._end], bars.rows], 1)
+        kept = kept[:, -keep:]
+        if kept.shape[1] > self._store.shape[1]:
+            self._store = np.empty((len(self.rules.columns), 2 * kept.shape[1]))
+        self._end = kept.shape[1]
+        self._store[:, : self._end] = kept
+        self.count += n
+        self.time = pd.Timestamp(int(bars.times[-1]), tz="UTC")
+
+    def rows(self, bars: RecordedBars) -> tuple[tuple[str, ...], F64] | None:
+        """Return the features of bars that may come next, as `row` will one by one.
+
+        They are computed from these bars and as many before them as the features declare.
+
+        Returns
+        -------
+        names : tuple of str
+            Names of the F columns.
+        values : ndarray of float64, shape (n, F)
+            Unscaled features of each bar.
+
+        Returns None if there are too few bars before the first one. Nothing changes.
+
+        Raises
+        ------
+        FeatureError
+            If a value is not finite.
+        """
+        names: list[str] = []
+        values = []
+        for name, feature in self._features:
+            before = self.count if feature.lookback is None else feature.lookback
+            if self.count < before:
+                return None
+            past = self._store[:, self._end - before : self._end]
+            window = np.concatenate([past, bars.rows], axis=1)
+            window.flags.writeable = False
+            columns = dict(zip(self.rules.columns, window, strict=True))
+            times = np.concatenate([np.full(before, NO_BAR), bars.times])
+            stamps = pd.DatetimeIndex(times, tz="UTC")
+            computed = evaluate(feature, name, columns, self.symbol, stamps)
+            if computed.lookback > before:
+                return None
+            names += computed.columns
+            values.append(computed.values[before:])
+        return tuple(names), np.concatenate(values, axis=1)
 
     def latest(self, bars: int) -> Bars:
         """Return the latest bars by column, oldest first; fewer if there were fewer."""

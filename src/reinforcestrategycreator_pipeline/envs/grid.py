@@ -10,6 +10,8 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import Bools, Ints
 from reinforcestrategycreator_pipeline.checks import require
 
+_FEW = 12
+
 
 def check_positions(positions: Sequence[float], owner: str = "market") -> tuple[float, ...]:
     """Return the grid of target exposures as a tuple; it must be finite, increasing, and have 0."""
@@ -54,6 +56,8 @@ def follow_all(
     choices: Annotated[Ints, "tables decisions positions"], starts: Annotated[Ints, "tables"]
 ) -> Annotated[Ints, "tables decisions"]:
     """Follow many tables of decisions at once; see `follow`."""
+    if len(choices) <= _FEW:  # NumPy's calls would cost more than Python's loop
+        return np.stack([follow(*each) for each in zip(choices, starts.tolist(), strict=True)])
     rows = np.arange(len(choices))
     paths = np.empty(choices.shape[:2], dtype=np.int64)
     held = starts

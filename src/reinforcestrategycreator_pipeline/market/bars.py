@@ -178,12 +178,17 @@ def read_bars(path: Path) -> MarketData:
     header = json.loads(metadata[_METADATA_KEY])
     if header["format"] != _FORMAT:
         raise DataError(f"{path}: has format {header['format']!r}; this version reads {_FORMAT}.")
-    symbols = np.asarray(table["symbol"].to_pylist(), dtype=object)
+    encoded = table["symbol"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    names_of = {name: code for code, name in enumerate(encoded.dictionary.to_pylist())}
+    order = np.argsort(codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(len(names_of) + 1))
+    columns = {name: table[name].to_numpy() for name in table.column_names[2:]}
     stamps = utc_index(pd.DatetimeIndex(table["timestamp"].to_numpy()).tz_localize("UTC"))
     bars = {}
     for symbol, names in header["columns"].items():
-        rows = symbols == symbol
-        values = {name: table[name].to_numpy()[rows] for name in names}
+        rows = order[edges[names_of[symbol]] : edges[names_of[symbol] + 1]]
+        values = {name: columns[name][rows] for name in names}
         bars[symbol] = pd.DataFrame(values, index=stamps[rows])
     return MarketData(
         bars,

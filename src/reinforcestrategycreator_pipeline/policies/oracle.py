@@ -21,6 +21,9 @@ from reinforcestrategycreator_pipeline.policies.base import (
     Work,
 )
 
+_FEW = 4  # targets up to which Python's numbers are faster than NumPy's
+_CHUNK = 65_536  # bars at once, to limit memory
+
 
 def best_choices(
     log_growth: Annotated[F64, "n k k"],
@@ -45,6 +48,8 @@ def best_choices(
         Index of the best target from each previous target; the lowest index wins ties.
     """
     n, k, _ = log_growth.shape
+    if k <= _FEW:
+        return _best_of_few(log_growth)
     value = np.zeros(k)
     choice = np.empty((n, k), dtype=np.int64)
     for t in range(n - 1, -1, -1):
@@ -52,6 +57,24 @@ def best_choices(
         choice[t] = total.argmax(axis=1)
         value = total.max(axis=1)
     return value, choice
+
+
+def _best_of_few(
+    log_growth: Annotated[F64, "n k k"],
+) -> tuple[Annotated[F64, "k"], Annotated[Ints, "n k"]]:
+    """Return what `best_choices` does, without NumPy's cost of a call for each bar."""
+    n, k, _ = log_growth.shape
+    value = [0.0] * k
+    choice = np.empty((n, k), dtype=np.int64)
+    for stop in range(n, 0, -_CHUNK):
+        start = max(0, stop - _CHUNK)
+        rows = []
+        for grown in reversed(log_growth[start:stop].tolist()):
+            totals = [[g + v for g, v in zip(row, value, strict=True)] for row in grown]
+            value = [max(row) for row in totals]
+            rows.append([row.index(best) for row, best in zip(totals, value, strict=True)])
+        choice[start:stop] = rows[::-1]
+    return np.array(value), choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +98,15 @@ class OraclePolicy(Policy):
         self, asset: AssetBars
     ) -> Annotated[Ints, "{len(asset.times)-1} {len(self.positions)}"]:
         """Return the best decision at every bar; see `best_choices`."""
-        grid, prices = np.array(self.positions), asset.prices.at(np.s_[:, None, None])
-        return best_choices(np.log(bar_growth(prices, grid[:, None], grid, self.costs)))[1]
+        grid, prices = np.array(self.positions), asset.prices
+        n = len(asset.times) - 1
+        grown = np.empty((n, len(grid), len(grid)))
+        for start in range(0, n, _CHUNK):
+            part = prices.at(np.s_[start : start + _CHUNK, None, None])
+            grown[start : start + _CHUNK] = np.log(
+                bar_growth(part, grid[:, None], grid, self.costs)
+            )
+        return best_choices(grown)[1]
 
     def to_parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the parts, with the costs by name; see `Policy.to_parts`."""

@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 import pandas as pd
 
 from reinforcestrategycreator_pipeline import __version__
+from reinforcestrategycreator_pipeline.arrays import Bools, Ints
 from reinforcestrategycreator_pipeline.backtesting.compare import backtest_alone
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
@@ -25,6 +26,7 @@ from reinforcestrategycreator_pipeline.deployment.package import (
 from reinforcestrategycreator_pipeline.deployment.paper import PaperTrader
 from reinforcestrategycreator_pipeline.deployment.portfolio import paper_trade_together
 from reinforcestrategycreator_pipeline.deployment.replay import paper_trade
+from reinforcestrategycreator_pipeline.deployment.sampling import Replayed, bars_to_push
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.files import sha256_file, write_json
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -38,6 +40,7 @@ from reinforcestrategycreator_pipeline.reporting.model_card import compose_model
 from reinforcestrategycreator_pipeline.reporting.run import read_run
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 from reinforcestrategycreator_pipeline.runs.promotion import promote, withdraw
+from reinforcestrategycreator_pipeline.seeding import generator
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
@@ -64,14 +67,32 @@ class Deployment:
         package, record = context.path("package"), record_of(context, spans, judgement)
         write_package(package, load_policy(context.path("policy")), record)
         accounts, whole = backtest_alone(judgement.strategy, load_package(package), newest)
+        singly = bars_to_push(
+            {symbol: Replayed(_times(r), r.exposure) for symbol, r in accounts.items()},
+            generator(context.seed, "deployment/bars one by one"),
+        )
+        given = package, context.config, spans, accounts
         with Bars(context.console) as bars:
-            paper = replay(package, context.config, spans, accounts, bars.show)
-        paper |= replay_together(package, context.config, spans, accounts, whole)
+            paper = replay(*given, bars.show, singly)
+            paper |= replay_together(*given, whole, bars.show, singly)
         write_json(context.path("paper"), paper)
         worst = max(p["largest_relative_gap"] for p in paper.values())
         promoted = judgement.decision.promoted
         context.summary |= {"paper_largest_relative_gap": worst, "promoted": promoted}
-        context.log.info("paper trading equals the backtest", largest_relative_gap=worst)
+        pushed = sum(p.get("bars_one_by_one", 0) for p in paper.values())
+        blocks = sum(p.get("bars_in_blocks", 0) for p in paper.values())
+        context.summary |= {"bars_one_by_one": pushed, "bars_in_blocks": blocks}
+        context.log.info(
+            "paper trading equals the backtest",
+            largest_relative_gap=worst,
+            bars_one_by_one=pushed,
+            bars_in_blocks=blocks,
+        )
+        if blocks:
+            context.say(
+                f"Paper trading: {pushed:,} bars one by one and {blocks:,} in blocks, "
+                "all equal to the backtest."
+            )
 
     def published(self, context: StageContext) -> None:
         """Promote the package if the policy passed; else withdraw an earlier one of this run."""
@@ -89,8 +110,25 @@ def replay(
     spans: Spans,
     backtest: dict[str, StrategyResult],
     progress: Callable[[str, int, int], None] | None = None,
+    singly: Mapping[str, Bools] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Trade the bars of a backtest one by one, and compare all of it.
+    """Trade the bars of a backtest on paper, and compare all of it.
+
+    Parameters
+    ----------
+    package : Path
+        Folder of the package.
+    config : RunConfig
+        Configuration of the run.
+    spans : Spans
+        Bars and features of the run.
+    backtest : dict of str to StrategyResult
+        Results to compare with, by symbol.
+    progress : callable, optional
+        ``progress(name, done, total)`` reports progress.
+    singly : mapping of str to ndarray of bool, optional
+        Bars of each symbol to push one by one, all by default; the others go in blocks, see
+        `Replay`.
 
     Returns
     -------
@@ -103,14 +141,19 @@ def replay(
         If equity, a decision or a feature differs from the backtest's.
     """
     schema = read_schema(package)
-    paper = {}
+    paper: dict[str, dict[str, Any]] = {}
     for symbol, trader in traders_of(package, config, backtest).items():
         result = backtest[symbol]
         features = spans.features.frames[symbol].loc[result.timestamps]
         bars, start = _bars_of(spans, result)
         schema.require(bars, symbol)
-        shown = partial(progress, f"paper {symbol}") if progress else None
-        traded = paper_trade(trader, bars, start, shown)
+        shown = None
+        if progress and len(backtest) == 1:
+            shown = partial(progress, f"paper {symbol}")
+        elif progress:
+            progress("paper trading of symbols", len(paper), len(backtest))
+        one_by_one = singly[symbol] if singly else None
+        traded = paper_trade(trader, bars, start, shown, one_by_one)
         equity_gap, feature_gap = traded.require_equal(result.equity, result.exposure, features)
         gaps = {"largest_relative_gap": equity_gap, "largest_feature_gap": feature_gap}
         paper[symbol] = traded.summary() | gaps
@@ -123,8 +166,12 @@ def replay_together(
     spans: Spans,
     backtest: dict[str, StrategyResult],
     portfolio: StrategyResult,
+    progress: Callable[[str, int, int], None] | None = None,
+    singly: Mapping[str, Bools] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Trade the test bars of all symbols in one loop, if money moves between their accounts.
+
+    Parameters are those of `replay`, and the portfolio's backtest.
 
     Returns
     -------
@@ -137,7 +184,7 @@ def replay_together(
     RunError
         If equity differs from that of the portfolio's backtest.
     """
-    times = {symbol: r.timestamps.as_unit("ns").asi8 for symbol, r in backtest.items()}
+    times = {symbol: _times(r) for symbol, r in backtest.items()}
     stamps = rebalancing_bars(times, config.trading.rebalance).tolist()
     if not stamps:
         return {}
@@ -145,7 +192,9 @@ def replay_together(
     cut = {symbol: _bars_of(spans, result) for symbol, result in backtest.items()}
     frames = {symbol: bars for symbol, (bars, _) in cut.items()}
     starts = {symbol: start for symbol, (_, start) in cut.items()}
-    traded = paper_trade_together(traders, frames, starts, frozenset(stamps))
+    shown = partial(progress, "paper portfolio") if progress else None
+    due = frozenset(stamps)
+    traded = paper_trade_together(traders, frames, starts, due, singly, shown)
     gap = traded.require_equal(portfolio.timestamps, portfolio.equity)
     return {PORTFOLIO: traded.summary() | {"largest_relative_gap": gap}}
 
@@ -165,6 +214,11 @@ def traders_of(
         )
         for symbol, result in backtest.items()
     }
+
+
+def _times(result: StrategyResult) -> Ints:
+    """Return the closes of a result's bars, nanoseconds since 1970 UTC."""
+    return result.timestamps.as_unit("ns").asi8
 
 
 def _bars_of(spans: Spans, result: StrategyResult) -> tuple[pd.DataFrame, int]:
