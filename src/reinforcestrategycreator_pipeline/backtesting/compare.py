@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.backtesting.rebalancing import deposits_of, trade_together
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
@@ -20,9 +20,13 @@ from reinforcestrategycreator_pipeline.statistics.random_timing import (
     joint_shifts,
     percent_below,
     shift_by,
+    shifts_of,
 )
 
 RANDOM = "random (same turnover)"
+_AT_ONCE = 4_000_000  # bars of shifted exposures, to limit memory
+_FEW = 8  # different exposures
+_CHUNK = 65_536
 
 
 class Decider(Protocol):
@@ -99,15 +103,9 @@ def compare(
     ]
     own = [found[judged] for found in targets]
     shifts = joint_shifts(own, draws, seeds.generator(f"benchmarks/{RANDOM}"))
-    moved = [shift_by(x, shifts) for x in own]
-    ends = np.array([ends_of(*each, costs) for each in zip(span.assets, moved, strict=True)])
-    # (assets, shifts), per unit of money; where money moves, the portfolio's end is another one
-    whole = ends.sum(axis=0)
     stamps = rebalancing_bars({a.symbol: a.times for a in span.assets}, span.rules.rebalance)
-    if len(stamps) and len(shifts):
-        paid = deposits_of(span.assets, moved, costs, stamps)
-        parts = zip(span.assets, moved, paid, strict=True)
-        whole = np.sum([ends_of(bars, x, costs, d) for bars, x, d in parts], axis=0)
+    # (assets, shifts), per unit of money; where money moves, the portfolio's end is another one
+    ends, whole = ends_of_shifts(span, own, shifts, stamps)
     shown = (
         shifts[np.argsort(whole, kind="stable")[[len(shifts) // 2]]] if len(shifts) else np.zeros(1)
     )
@@ -137,6 +135,71 @@ def compare(
     }
     percentile[PORTFOLIO] = percent_below(money * whole, portfolio[judged].equity[-1])
     return Comparison({PORTFOLIO: portfolio, **by_asset}, percentile)
+
+
+def ends_of_shifts(
+    span: MarketSpan, own: Sequence[F64], shifts: Annotated[F64, "k"], stamps: Ints
+) -> tuple[Annotated[F64, "{len(own)} k"], Annotated[F64, "k"]]:
+    """Return the last equity of shifted exposures, per unit of money: of accounts and together.
+
+    Parameters
+    ----------
+    span : MarketSpan
+        Bars to trade.
+    own : sequence of ndarray, shapes (T_i - 1,)
+        Target exposures of each asset.
+    shifts : ndarray of float64, shape (k,)
+        Fractions of the span; see `joint_shifts`.
+    stamps : ndarray of int64
+        Closes of the bars at whose opens the portfolio is rebalanced; none if it never is.
+    """
+    costs, assets = span.rules.costs, span.assets
+    at_once = max(1, _AT_ONCE // sum(map(len, own)))
+    if not len(stamps) and len(shifts) > at_once:
+        ends = np.array(
+            [_ends_from_table(*e, shifts, costs) for e in zip(assets, own, strict=True)]
+        )
+        return ends, ends.sum(axis=0)
+    found, together = [np.empty((len(own), 0))], [np.empty(0)]
+    for start in range(0, len(shifts), at_once):
+        moved = [shift_by(x, shifts[start : start + at_once]) for x in own]
+        ends = np.array([ends_of(*each, costs) for each in zip(assets, moved, strict=True)])
+        found.append(ends)
+        if len(stamps):
+            paid = deposits_of(assets, moved, costs, stamps)
+            parts = zip(assets, moved, paid, strict=True)
+            ends = np.array([ends_of(bars, x, costs, d) for bars, x, d in parts])
+        together.append(ends.sum(axis=0))
+    return np.concatenate(found, axis=1), np.concatenate(together)
+
+
+def _ends_from_table(bars: AssetBars, own: F64, shifts: F64, costs: CostConfig) -> F64:
+    """Return `ends_of` of all shifts, from one table of every bar's growth for every move.
+
+    With many different exposures, or where one of them ruins the account, the path matters, and
+    the shifts are computed one by one.
+    """
+    grid, place = np.unique(np.append(own, 0.0), return_inverse=True)
+    n, k = len(own), len(grid)
+    grown = np.empty((n, k * k))
+    ruined = k > _FEW
+    for start in range(0, 0 if ruined else n, _CHUNK):
+        prices = bars.prices.at(np.s_[start : start + _CHUNK, None, None])
+        outcome = bar_outcome(prices, grid[:, None], grid, costs)
+        ruined = ruined or bool(outcome.ruined.any())
+        grown[start : start + _CHUNK] = np.log(outcome.growth).reshape(-1, k * k)
+    if ruined:
+        each = [ends_of(bars, shift_by(own, shifts[i : i + 1]), costs) for i in range(len(shifts))]
+        return np.concatenate(each)
+    place, flat = place[:-1], place[-1]
+    moves = np.roll(place, 1) * k + place  # from the target before to this one
+    first = np.arange(n) * (k * k)
+    table, ends = grown.ravel(), np.empty(len(shifts))
+    for i, shift in enumerate(shifts_of(shifts, n).tolist()):
+        rows = first + np.roll(moves, shift)
+        rows[0] = flat * k + place[-shift % n]  # an account begins flat
+        ends[i] = table.take(rows).sum()
+    return np.exp(ends)
 
 
 def backtest_alone(

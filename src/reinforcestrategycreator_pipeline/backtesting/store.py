@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.backtesting.results import (
     CONFIDENCE_COLUMNS,
+    PORTFOLIO,
     TRADE_COLUMNS,
     Results,
     StrategyResult,
 )
 from reinforcestrategycreator_pipeline.errors import DataError
-from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
+from reinforcestrategycreator_pipeline.market.bars import DAY
+from reinforcestrategycreator_pipeline.storage.parquet_files import (
+    read_parquet,
+    write_parquet,
+    write_parquet_parts,
+)
 
 _TIME = pa.timestamp("ns", "UTC")
+_TEXTS = ("symbol", "strategy")
+MOST_ROWS = 250_000
+"""Rows of a table for people; a spreadsheet holds a million, and slowly."""
 _FLOWS = ("exposure", "turnover", "costs")
 _BARS = pa.schema(
     [
@@ -51,22 +63,76 @@ def bars_table(results: Results) -> pd.DataFrame:
     Exposure, turnover and costs are 0 at the first close. If some strategy says how sure it was,
     so do two more columns, NaN at the first close and for the others.
     """
-    said = CONFIDENCE_COLUMNS if _some_say(results) else ()
-    parts = [
-        pd.DataFrame(
-            {
-                "symbol": symbol,
-                "strategy": name,
-                "timestamp": r.timestamps,
-                "equity": r.equity,
-                **{flow: np.concatenate([[0.0], getattr(r, flow)]) for flow in _FLOWS},
-                **{name: _after_first_close(getattr(r, name), len(r.equity)) for name in said},
-            }
-        )
-        for symbol, strategies in results.items()
-        for name, r in strategies.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
+    says = _some_say(results)
+    return pd.concat(
+        [_rows(symbol, name, r, says) for symbol, name, r in _each(results)], ignore_index=True
+    )
+
+
+def table_for_people(results: Results, most: int = MOST_ROWS) -> tuple[pd.DataFrame, str]:
+    """Return `bars_table`, or so much of it that a spreadsheet holds it.
+
+    Parameters
+    ----------
+    results : mapping of str to mapping of str to StrategyResult
+        Results by asset or ``"PORTFOLIO"``, then by strategy.
+    most : int
+        Number of rows up to which the table has all. Beyond it, it has the portfolio alone; if
+        these are still more, the last close of each day, UTC, with the turnover and the costs of
+        the whole day.
+
+    Returns
+    -------
+    DataFrame
+        Columns as those of `bars_table`.
+    str
+        What the table is; empty if it has all rows.
+    """
+    count = sum(len(r.equity) for _, _, r in _each(results))
+    if count <= most:
+        return bars_table(results), ""
+    whole = {PORTFOLIO: results[PORTFOLIO]} if PORTFOLIO in results else results
+    says = _some_say(whole)
+    tables = [_rows(symbol, name, r, says) for symbol, name, r in _each(whole)]
+    if sum(map(len, tables)) <= most:
+        return pd.concat(tables, ignore_index=True), "the portfolio alone"
+    days = [_by_day(table) for table in tables]
+    return pd.concat(days, ignore_index=True), "the portfolio at the last close of each day"
+
+
+def _each(results: Results) -> Iterator[tuple[str, str, StrategyResult]]:
+    """Yield asset, strategy and result."""
+    for symbol, strategies in results.items():
+        for name, r in strategies.items():
+            yield symbol, name, r
+
+
+def _rows(symbol: str, name: str, r: StrategyResult, says: bool) -> pd.DataFrame:
+    """Return the rows of one result in `bars_table`."""
+    columns = {"symbol": symbol, "strategy": name, "timestamp": r.timestamps, **_numbers(r, says)}
+    return pd.DataFrame(columns)
+
+
+def _numbers(r: StrategyResult, says: bool) -> dict[str, F64]:
+    """Return the columns of numbers of one result."""
+    n = len(r.equity)
+    said = CONFIDENCE_COLUMNS if says else ()
+    return {
+        "equity": r.equity,
+        **{flow: np.concatenate([[0.0], getattr(r, flow)]) for flow in _FLOWS},
+        **{name: _after_first_close(getattr(r, name), n) for name in said},
+    }
+
+
+def _by_day(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of each day, UTC, with the day's turnover and costs."""
+    times = pd.DatetimeIndex(table["timestamp"]).as_unit("ns").asi8
+    days = (times - 1) // DAY  # a bar that closes at midnight belongs to the day that it ends
+    first = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+    found = table.iloc[np.append(first[1:], len(table)) - 1].copy()
+    for flow in ("turnover", "costs"):
+        found[flow] = np.add.reduceat(table[flow].to_numpy(), first)
+    return found
 
 
 def _some_say(results: Results) -> bool:
@@ -79,24 +145,34 @@ def _after_first_close(values: F64 | None, n: int) -> F64:
 
 def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
     """Write the results, each table atomically; the same results give the same bytes."""
-    trades = [
-        r.trades.assign(account=symbol, strategy=name)
-        for symbol, strategies in results.items()
-        for name, r in strategies.items()
+    says = _some_say(results)
+    more = _CONFIDENCE if says else []
+    schema = pa.schema([*_BARS, *more])
+    parts = (
+        pa.table(
+            {
+                "symbol": pa.repeat(symbol, len(r.equity)),
+                "strategy": pa.repeat(name, len(r.equity)),
+                "timestamp": pa.array(r.timestamps.as_unit("ns").asi8).cast(_TIME),
+                **{key: pa.array(x, from_pandas=True) for key, x in _numbers(r, says).items()},
+            },
+            schema=schema,
+        )
+        for symbol, name, r in _each(results)
+    )
+    write_parquet_parts(bars_path, schema, parts)
+    schema = pa.schema([*_TRADES, *more])
+    tables = [
+        pa.Table.from_pandas(
+            r.trades.assign(account=symbol, strategy=name).reindex(columns=schema.names),
+            schema,
+            preserve_index=False,
+        )
+        for symbol, name, r in _each(results)
         if len(r.trades)
     ]
-    more = _CONFIDENCE if _some_say(results) else []
-    for path, base, frames in (
-        (bars_path, _BARS, [bars_table(results)]),
-        (trades_path, _TRADES, trades),
-    ):
-        schema = pa.schema([*base, *more])
-        tables = [
-            pa.Table.from_pandas(frame.reindex(columns=schema.names), schema, preserve_index=False)
-            for frame in frames
-        ]
-        table = pa.concat_tables(tables) if tables else schema.empty_table()
-        write_parquet(path, table.replace_schema_metadata())
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    write_parquet(trades_path, table.replace_schema_metadata())
 
 
 def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, StrategyResult]]:
@@ -107,29 +183,53 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
     DataError
         If a file is missing, damaged, or not written by `write_results`.
     """
-    bars, trades = _read(bars_path, _BARS), _read(trades_path, _TRADES)
+    bars, trades = _read(bars_path, _BARS), _read(trades_path, _TRADES).to_pandas()
     owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
-    told = bars[bars["advantage_bps"].notna()] if "advantage_bps" in bars else bars.iloc[:0]
-    says, accounts = set(told["strategy"]), set(zip(told["symbol"], told["strategy"], strict=True))
+    symbols, strategies = (_encoded(bars[name]) for name in ("symbol", "strategy"))
+    numbers = {name: bars[name].to_numpy() for name in bars.column_names if name not in _TEXTS}
+    moved = np.diff(symbols.codes) | np.diff(strategies.codes)
+    edges = [0, *(np.flatnonzero(moved) + 1).tolist(), bars.num_rows]
+    runs = [
+        (symbols.names[symbols.codes[a]], strategies.names[strategies.codes[a]], slice(a, b))
+        for a, b in pairwise(edges)
+        if b > a
+    ]
+    told = numbers.get("advantage_bps")
+    accounts = {
+        (symbol, name)
+        for symbol, name, rows in runs
+        if told is not None and not np.isnan(told[rows]).all()
+    }
+    says = {name for _, name in accounts}
     results: dict[str, dict[str, StrategyResult]] = {}
-    for key, rows in bars.groupby(["symbol", "strategy"], sort=False):
-        symbol, name = map(str, key)
+    for symbol, name, rows in runs:
         columns = [*TRADE_COLUMNS, *(CONFIDENCE_COLUMNS if name in says else ())]
         own = owned.get((symbol, name), trades.iloc[:0])[columns]
         per_bar = [*_FLOWS, *(CONFIDENCE_COLUMNS if (symbol, name) in accounts else ())]
-        flows = {flow: rows[flow].to_numpy(np.float64)[1:] for flow in per_bar}
         results.setdefault(symbol, {})[name] = StrategyResult(
             strategy=name,
             symbol=symbol,
-            timestamps=pd.DatetimeIndex(rows["timestamp"], name="timestamp"),
-            equity=rows["equity"].to_numpy(np.float64),
-            **flows,
+            timestamps=pd.DatetimeIndex(numbers["timestamp"][rows], tz="UTC", name="timestamp"),
+            equity=numbers["equity"][rows],
+            **{flow: numbers[flow][rows][1:] for flow in per_bar},
             trades=own.reset_index(drop=True),
         )
     return results
 
 
-def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
+class _Encoded(NamedTuple):
+    """A column of texts: the code of each row, and the text of each code."""
+
+    codes: Ints
+    names: list[str]
+
+
+def _encoded(column: pa.ChunkedArray) -> _Encoded:
+    found = column.combine_chunks().dictionary_encode()
+    return _Encoded(found.indices.to_numpy().astype(np.int64), found.dictionary.to_pylist())
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         table = read_parquet(path)
     except FileNotFoundError as error:
@@ -139,5 +239,4 @@ def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read as Parquet: {text}") from error
     if not any(table.schema.equals(pa.schema([*schema, *more])) for more in ([], _CONFIDENCE)):
         raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return table

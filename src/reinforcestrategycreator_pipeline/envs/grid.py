@@ -44,7 +44,12 @@ def follow(
     ndarray of int, shape (n,)
         Index of the target of each decision.
     """
-    path = np.empty(len(choice), dtype=np.int64)
+    n, k = choice.shape
+    decided = (choice == choice[:, :1]).all(axis=1)  # whatever was held
+    if (decided | (choice == np.arange(k)).all(axis=1)).all():  # else what was held stays
+        latest = np.maximum.accumulate(np.where(decided, np.arange(n), -1))
+        return np.where(latest >= 0, choice[latest, 0], start).astype(np.int64)
+    path = np.empty(n, dtype=np.int64)
     held = start
     for t, row in enumerate(choice.tolist()):
         held = row[held]

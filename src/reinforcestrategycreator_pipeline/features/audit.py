@@ -15,6 +15,9 @@ Checks that recompute a feature on modified bars and compare the rows with those
 User features are computed in fresh processes without files and network (`fresh`), and compared
 with a tolerance that they show themselves (`tolerance`). Shipped features must agree in every bit.
 
+Of more than `WHOLE_BARS` bars, those checks of a shipped feature see the `NEAR_BARS` bars before
+and after each cut, and not all; user features are compared on all bars.
+
 A leak from bar t + 1 into row t alone shows only at the cut t. So only an audit of all cuts is a
 proof; a sampled audit finds leaks that affect many rows.
 """
@@ -65,6 +68,10 @@ _LEVEL_SHARE = 1e-5
 """Allowed change by another level, in typical deviations: a guard such as ``+ 1e-9`` may show."""
 _ROUNDING_SHARE = 1e-3
 """Tolerance for rounding from which on it hides too much, in typical deviations."""
+WHOLE_BARS = 100_000
+"""Bars up to which a shipped feature is compared on all of them."""
+NEAR_BARS = 25_000
+"""Of more bars, so many before each cut, and so many after it with another future."""
 _COMBS, _GAP, _COMB_SECONDS, _COMB_CUTS = 32, 5, 2.0, 16
 _HUGE = 1e300
 _SUSPECTS = 3
@@ -192,6 +199,9 @@ class _Audit:
         bars, n_rows, rng = self.bars, self.n_rows, self.rng
         unstable = [] if self.place.exact else self._repeated()
         cuts = choose_cuts(rng, self.full.lookback, n_rows, count).tolist()
+        if self.near and count < n_rows:
+            yield from self._near(cuts)
+            return
         yield from self._compare("truncation", (_until(t, rows_of(bars, 0, t + 1)) for t in cuts))
         back, more = self.feature.lookback, list[int]()
         short: list[Finding] = []
@@ -206,10 +216,43 @@ class _Audit:
         yield from self.levels()
         yield from unstable
 
+    @property
+    def near(self) -> bool:
+        """Whether the bars near a cut show what all of them would.
+
+        A shipped feature has no memory, and bits that depend on its lookback alone; of very many
+        bars, those around each cut are enough.
+        """
+        known = self.place.exact and self.feature.lookback is not None
+        return known and self.n_rows > WHOLE_BARS
+
+    def _near(self, cuts: Sequence[int]) -> Iterator[Finding]:
+        """Yield the findings on the bars near each of the cuts."""
+        bars, back = self.bars, self.feature.lookback or 0
+
+        def case(cut: int, after: int) -> _Case:
+            start = max(0, cut + 1 - NEAR_BARS - back)
+            part = rows_of(bars, start, min(cut + 1 + after, self.n_rows))
+            if after:
+                part = with_other_future(part, cut - start, self.rng)
+            first = start + back if start else 0
+            return _Case(part, start, np.arange(first, cut + 1), np.array([cut]))
+
+        yield from self._compare("truncation", (case(t, 0) for t in cuts))
+        short = self._compare("lookback", (_window(bars, t - back, t) for t in cuts))
+        yield from self._compare("perturbation", (case(t, NEAR_BARS) for t in cuts))
+        yield from short
+        yield from self.levels()
+
     def levels(self) -> list[Finding]:
         """Return what changes with the level of prices or volume."""
-        last = self.n_rows - 1
-        cases = (_until(last, at_level(self.bars, *factors)) for factors in LEVELS.values())
+        last, start = self.n_rows - 1, 0
+        if self.near:
+            start = self.n_rows - 2 * NEAR_BARS
+        bars = rows_of(self.bars, start, self.n_rows)
+        first = start + (self.feature.lookback or 0) if start else 0
+        rows, cut = np.arange(first, last + 1), np.array([last])
+        cases = (_Case(at_level(bars, *f), start, rows, cut) for f in LEVELS.values())
         return self._compare("level", cases, _LEVEL_SHARE)
 
     def _suspected_cuts(self, lookback: int) -> list[int]:

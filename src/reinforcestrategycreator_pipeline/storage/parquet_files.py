@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.files import atomic_path
+
+_ROWS = 1 << 20  # of a group
 
 
 def write_parquet(path: Path, table: pa.Table, **options: Any) -> None:
@@ -21,6 +24,29 @@ def write_parquet(path: Path, table: pa.Table, **options: Any) -> None:
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, compression="zstd", **options)
+
+
+def write_parquet_parts(path: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
+    """Write tables one after the other as one, atomically, with few of them in memory.
+
+    Raises
+    ------
+    RunError
+        If the operating system reports an error; `path` is unchanged.
+    """
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
+        waiting: list[pa.Table] = []
+        for part in parts:
+            waiting.append(part)
+            if sum(map(len, waiting)) >= _ROWS:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
 
 
 def read_parquet(path: Path) -> pa.Table:

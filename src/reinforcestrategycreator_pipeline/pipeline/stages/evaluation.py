@@ -11,7 +11,7 @@ from typing import Any
 from reinforcestrategycreator_pipeline.backtesting.compare import RANDOM, compare
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import METRICS
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.backtesting.store import bars_table, write_results
+from reinforcestrategycreator_pipeline.backtesting.store import table_for_people, write_results
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.files import sha256_file, write_text
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -103,7 +103,10 @@ class Evaluation:
         judgement.write(context.path("metrics"))
         trades = results[PORTFOLIO][judged].trades
         write_text(context.path("trades"), trades.to_csv(index=False, lineterminator="\n"))
-        write_text(context.path("equity"), bars_table(results).to_csv(index=False))
+        table, part = table_for_people(results)
+        write_text(context.path("equity"), table.to_csv(index=False))
+        if part:
+            context.log.info(f"equity.csv has {part}; results.parquet has every close")
         context.summary["strategy"] = judged
         context.summary["promoted"] = judgement.decision.promoted
         context.summary["answer"] = judgement.answer and judgement.answer.level
