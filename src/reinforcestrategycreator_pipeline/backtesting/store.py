@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -183,7 +183,8 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
     DataError
         If a file is missing, damaged, or not written by `write_results`.
     """
-    bars, trades = _read(bars_path, _BARS), _read(trades_path, _TRADES).to_pandas()
+    bars = _read(bars_path, _BARS, _TEXTS)
+    trades = _read(trades_path, _TRADES).to_pandas()
     owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
     symbols, strategies = (_encoded(bars[name]) for name in ("symbol", "strategy"))
     numbers = {name: bars[name].to_numpy() for name in bars.column_names if name not in _TEXTS}
@@ -225,18 +226,22 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(column: pa.ChunkedArray) -> _Encoded:
-    found = column.combine_chunks().dictionary_encode()
+    found = column.unify_dictionaries().combine_chunks()
     return _Encoded(found.indices.to_numpy().astype(np.int64), found.dictionary.to_pylist())
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
+def _read(path: Path, schema: pa.Schema, encoded: Sequence[str] = ()) -> pa.Table:
     try:
-        table = read_parquet(path)
+        table = read_parquet(path, read_dictionary=list(encoded))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
     except (OSError, pa.ArrowException) as error:
         text = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as Parquet: {text}") from error
-    if not any(table.schema.equals(pa.schema([*schema, *more])) for more in ([], _CONFIDENCE)):
+    plain = pa.schema(
+        f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f
+        for f in table.schema
+    )
+    if not any(plain.equals(pa.schema([*schema, *more])) for more in ([], _CONFIDENCE)):
         raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")
     return table

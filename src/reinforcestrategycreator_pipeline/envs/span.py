@@ -183,9 +183,11 @@ class MarketSpan:
             if (count := int(inside.sum())) < 2:
                 skipped.append(f"{symbol} has {count} bars in the {name} span; skipped")
                 continue
-            times = pd.DatetimeIndex(table.index[inside]).as_unit("ns").asi8
+            first = int(inside.argmax())
+            rows = slice(first, first + count)  # of features in order of time: a view of them
+            times = pd.DatetimeIndex(table.index[rows]).as_unit("ns").asi8
             frame = data.bars[symbol]
-            stop = int(frame.index.searchsorted(table.index[inside][-1], side="right"))
+            stop = int(frame.index.searchsorted(table.index[rows][-1], side="right"))
             columns = {str(c): frame[c].to_numpy(dtype=np.float64)[:stop] for c in frame.columns}
             assets.append(
                 AssetBars(
@@ -193,7 +195,7 @@ class MarketSpan:
                     times=times,
                     open=columns["open"][stop - count :],
                     close=columns["close"][stop - count :],
-                    features=table.to_numpy(dtype=np.float64)[inside],
+                    features=table.to_numpy(dtype=np.float64)[rows],
                     columns=columns,
                 )
             )

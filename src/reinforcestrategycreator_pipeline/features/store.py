@@ -15,7 +15,10 @@ from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.files import write_json
-from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
+from reinforcestrategycreator_pipeline.storage.parquet_files import (
+    columns_of,
+    write_parquet_parts,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +70,46 @@ class FeatureSet:
 
     def write(self, table_path: Path, spec_path: Path) -> None:
         """Write the values as one long Parquet table and the inputs as JSON, both atomically."""
-        parts = []
-        for symbol, frame in self.frames.items():
-            part = frame.rename_axis("timestamp").reset_index()
-            part.insert(0, "symbol", symbol)
-            parts.append(part)
-        table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
-        write_parquet(table_path, table)
+        names = list(self.inputs.names)
+        stamps = next(iter(self.frames.values())).index
+        schema = pa.schema(
+            [
+                ("symbol", pa.string()),
+                ("timestamp", pa.timestamp(pd.DatetimeIndex(stamps).unit, "UTC")),
+                *((name, pa.float64()) for name in names),
+            ]
+        )
+        parts = (
+            pa.table(
+                [
+                    pa.repeat(symbol, len(frame)),
+                    pa.array(frame.index, schema.field("timestamp").type),
+                    *(pa.array(frame[name].to_numpy(np.float64)) for name in names),
+                ],
+                schema=schema,
+            )
+            for symbol, frame in self.frames.items()
+        )
+        write_parquet_parts(table_path, schema, parts)
         write_json(spec_path, self.inputs.to_json())
 
     @classmethod
     def read(cls, table_path: Path, spec_path: Path) -> FeatureSet:
         """Read files that `write` wrote."""
         inputs = Inputs.from_json(json.loads(spec_path.read_text(encoding="utf-8")))
-        table = read_parquet(table_path).to_pandas()
+        with columns_of(table_path) as column:
+            symbols = column("symbol").combine_chunks().dictionary_encode()
+            stamps = pd.DatetimeIndex(column("timestamp").to_numpy(), name="timestamp")
+            values = np.empty((len(stamps), len(inputs.names)))
+            for f, name in enumerate(inputs.names):
+                values[:, f] = column(name).to_numpy()
+        edges = [0, *(np.flatnonzero(np.diff(symbols.indices.to_numpy())) + 1).tolist()]
+        index = stamps.tz_localize("UTC")
         frames = {
-            str(symbol): part.drop(columns="symbol").set_index("timestamp")
-            for symbol, part in table.groupby("symbol", sort=True)
+            str(symbols[a].as_py()): pd.DataFrame(
+                values[a:b], index=index[a:b], columns=list(inputs.names)
+            )
+            for a, b in zip(edges, [*edges[1:], len(stamps)], strict=True)
+            if b > a
         }
-        return cls(inputs, frames)
+        return cls(inputs, dict(sorted(frames.items())))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,23 @@ def write_parquet_parts(path: Path, schema: pa.Schema, parts: Iterable[pa.Table]
             writer.write_table(pa.concat_tables(waiting))
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """Read a table, and verify the checksums of its pages if it has any."""
+def read_parquet(path: Path, **options: Any) -> pa.Table:
+    """Read a table, and verify the checksums of its pages if it has any.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    **options
+        Those of `pyarrow.parquet.ParquetFile`.
+    """
     with path.open("rb") as file:
-        return pq.ParquetFile(file, page_checksum_verification=True).read()
+        return pq.ParquetFile(file, page_checksum_verification=True, **options).read()
+
+
+@contextmanager
+def columns_of(path: Path) -> Iterator[Callable[[str], pa.ChunkedArray]]:
+    """Open a table and give a function that reads a column by its name, to limit memory."""
+    with path.open("rb") as file:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        yield lambda name: parquet.read(columns=[name])[name]

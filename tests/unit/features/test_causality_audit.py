@@ -186,3 +186,80 @@ def test_a_feature_that_fails_on_its_lookback_alone_says_of_which_bars():
         audit_features(FRAME, lookback_of("needs_ten_bars", 3))
     assert "raised IndexError: too few bars (user_features.py:" in str(caught.value)
     assert "(in the audit's truncation, bars 0 to 3)" in str(caught.value)
+
+
+def centred(bars):
+    close = np.concatenate([bars["close"], bars["close"][-1:]])
+    out = np.full(len(bars["close"]), np.nan)
+    out[1:] = (close[2:] + close[1:-1] + close[:-2])[: len(out) - 1] / bars["close"][1:]
+    return out
+
+
+def tomorrow(bars):
+    return np.append(np.diff(np.log(bars["close"])), 0.0)
+
+
+def of_maximum(bars):
+    return bars["close"] / bars["close"].max()
+
+
+def to_the_end(bars):
+    return 1.0 / np.arange(len(bars["close"]), 0, -1)
+
+
+def whole_past(bars):
+    close = bars["close"]
+    return close / (np.cumsum(close) / np.arange(1, len(close) + 1))
+
+
+def by_level(bars):
+    return np.where(bars["close"] > 40.0, 1.0, 0.0)
+
+
+def sound(bars):
+    return np.log(bars["close"] / bars["open"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "back", "found"),
+    [
+        (centred, 1, {"truncation", "perturbation", "lookback"}),
+        (tomorrow, 0, {"truncation", "perturbation", "lookback"}),
+        (of_maximum, 0, {"truncation", "perturbation", "lookback"}),
+        (to_the_end, 0, {"truncation", "perturbation"}),
+        (whole_past, 0, {"lookback"}),
+        (by_level, 0, {"level"}),
+        (sound, 0, set()),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_on_very_many_bars_the_bars_near_the_cuts_show_what_a_shipped_feature_does_wrong(
+    monkeypatch, wrong, back, found
+):
+    monkeypatch.setattr(audit, "WHOLE_BARS", 1_000)
+    monkeypatch.setattr(audit, "NEAR_BARS", 100)
+    monkeypatch.setattr(
+        "reinforcestrategycreator_pipeline.features.fresh.is_shipped", lambda _: True
+    )
+    sizes = set()
+
+    def counted(bars):
+        sizes.add(len(bars["close"]))
+        return wrong(bars)
+
+    counted.lookback = back
+    made = feature(counted)
+    frame = make_bars(1_200, seed=3)
+    monkeypatch.setattr(user_features, "near", made, raising=False)
+    findings = audit_features(frame, planted("near"), cuts=16)
+    checks = {f.check for f in findings}
+    assert found <= checks
+    assert bool(checks) == bool(found)
+    assert max(sizes - {1_200}) <= 201 + back
+
+
+@pytest.mark.parametrize("spec", DEFAULT_FEATURES, ids=lambda spec: spec.name)
+def test_the_default_features_pass_near_the_cuts(monkeypatch, spec):
+    monkeypatch.setattr(audit, "WHOLE_BARS", 1_000)
+    monkeypatch.setattr(audit, "NEAR_BARS", 300)
+    assert audit_features(make_bars(1_500, seed=4), [spec], cuts=16) == ()

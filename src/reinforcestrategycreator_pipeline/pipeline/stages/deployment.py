@@ -61,10 +61,11 @@ class Deployment:
 
     def run(self, context: StageContext) -> None:
         """Write the package, load it, and trade the newest test span with it."""
+        card = compose_model_card(read_run(context.run_dir))  # alone, as it reads all results
         spans = Spans.read(context)
         judgement = Judgement.read(context.path("metrics"))
         newest = spans.cut(spans.windows.tests[-1], "test")
-        package, record = context.path("package"), record_of(context, spans, judgement)
+        package, record = context.path("package"), record_of(context, spans, judgement, card)
         write_package(package, load_policy(context.path("policy")), record)
         accounts, whole = backtest_alone(judgement.strategy, load_package(package), newest)
         singly = bars_to_push(
@@ -235,7 +236,9 @@ def _zone(config: RunConfig) -> str | None:
     return named if known else None
 
 
-def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> PackageRecord:
+def record_of(
+    context: StageContext, spans: Spans, judgement: Judgement, card: str
+) -> PackageRecord:
     """Return the information about the policy for its package."""
     return PackageRecord(
         schema=DataSchema.of(spans.data.bars, _zone(context.config)),
@@ -249,5 +252,5 @@ def record_of(context: StageContext, spans: Spans, judgement: Judgement) -> Pack
             "split": spans.windows.to_json(),
         },
         promotion=judgement.decision.to_json(),
-        model_card=compose_model_card(read_run(context.run_dir)),
+        model_card=card,
     )
