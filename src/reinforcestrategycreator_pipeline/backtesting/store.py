@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,8 @@ from reinforcestrategycreator_pipeline.backtesting.results import (
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bars import DAY
 from reinforcestrategycreator_pipeline.storage.parquet_files import (
-    read_parquet,
+    Columns,
+    columns_of,
     write_parquet,
     write_parquet_parts,
 )
@@ -183,13 +185,17 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
     DataError
         If a file is missing, damaged, or not written by `write_results`.
     """
-    bars = _read(bars_path, _BARS, _TEXTS)
-    trades = _read(trades_path, _TRADES).to_pandas()
+    with _opened(bars_path, _BARS) as bars:
+        symbols, strategies = (_encoded(bars.read(name)) for name in _TEXTS)
+        numbers = {
+            name: bars.read(name).to_numpy() for name in bars.schema.names if name not in _TEXTS
+        }
+    with _opened(trades_path, _TRADES) as opened:
+        columns_of_trades = {name: opened.read(name) for name in opened.schema.names}
+    trades = pa.table(columns_of_trades).to_pandas()
     owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
-    symbols, strategies = (_encoded(bars[name]) for name in ("symbol", "strategy"))
-    numbers = {name: bars[name].to_numpy() for name in bars.column_names if name not in _TEXTS}
     moved = np.diff(symbols.codes) | np.diff(strategies.codes)
-    edges = [0, *(np.flatnonzero(moved) + 1).tolist(), bars.num_rows]
+    edges = [0, *(np.flatnonzero(moved) + 1).tolist(), len(symbols.codes)]
     runs = [
         (symbols.names[symbols.codes[a]], strategies.names[strategies.codes[a]], slice(a, b))
         for a, b in pairwise(edges)
@@ -226,22 +232,21 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(column: pa.ChunkedArray) -> _Encoded:
-    found = column.unify_dictionaries().combine_chunks()
+    found = column.combine_chunks().dictionary_encode()
     return _Encoded(found.indices.to_numpy().astype(np.int64), found.dictionary.to_pylist())
 
 
-def _read(path: Path, schema: pa.Schema, encoded: Sequence[str] = ()) -> pa.Table:
+@contextmanager
+def _opened(path: Path, schema: pa.Schema) -> Iterator[Columns]:
+    """Open a table of ours; say in a line what is wrong with another one."""
     try:
-        table = read_parquet(path, read_dictionary=list(encoded))
+        with columns_of(path) as columns:
+            expected = (pa.schema([*schema, *more]) for more in ([], _CONFIDENCE))
+            if not any(columns.schema.equals(each) for each in expected):
+                raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")
+            yield columns
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
     except (OSError, pa.ArrowException) as error:
         text = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as Parquet: {text}") from error
-    plain = pa.schema(
-        f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f
-        for f in table.schema
-    )
-    if not any(plain.equals(pa.schema([*schema, *more])) for more in ([], _CONFIDENCE)):
-        raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")
-    return table

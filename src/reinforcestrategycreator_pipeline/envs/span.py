@@ -195,7 +195,8 @@ class MarketSpan:
                     times=times,
                     open=columns["open"][stop - count :],
                     close=columns["close"][stop - count :],
-                    features=table.to_numpy(dtype=np.float64)[rows],
+                    # By rows, which training gathers.
+                    features=np.ascontiguousarray(table.to_numpy(dtype=np.float64)[rows]),
                     columns=columns,
                 )
             )

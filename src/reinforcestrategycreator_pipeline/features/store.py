@@ -54,6 +54,7 @@ class FeatureSet:
                 table.values[table.lookback :],
                 index=bars[symbol].index[table.lookback :],
                 columns=list(table.names),
+                copy=False,
             )
             for symbol, table in tables.items()
         }
@@ -97,17 +98,17 @@ class FeatureSet:
     def read(cls, table_path: Path, spec_path: Path) -> FeatureSet:
         """Read files that `write` wrote."""
         inputs = Inputs.from_json(json.loads(spec_path.read_text(encoding="utf-8")))
-        with columns_of(table_path) as column:
-            symbols = column("symbol").combine_chunks().dictionary_encode()
-            stamps = pd.DatetimeIndex(column("timestamp").to_numpy(), name="timestamp")
+        with columns_of(table_path) as columns:
+            symbols = columns.read("symbol").combine_chunks().dictionary_encode()
+            stamps = pd.DatetimeIndex(columns.read("timestamp").to_numpy(), name="timestamp")
             values = np.empty((len(stamps), len(inputs.names)))
             for f, name in enumerate(inputs.names):
-                values[:, f] = column(name).to_numpy()
+                values[:, f] = columns.read(name).to_numpy()
         edges = [0, *(np.flatnonzero(np.diff(symbols.indices.to_numpy())) + 1).tolist()]
         index = stamps.tz_localize("UTC")
         frames = {
             str(symbols[a].as_py()): pd.DataFrame(
-                values[a:b], index=index[a:b], columns=list(inputs.names)
+                values[a:b], index=index[a:b], columns=list(inputs.names), copy=False
             )
             for a, b in zip(edges, [*edges[1:], len(stamps)], strict=True)
             if b > a

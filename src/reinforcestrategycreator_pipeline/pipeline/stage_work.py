@@ -26,6 +26,7 @@ from reinforcestrategycreator_pipeline.runs.manifest import (
     jsonable,
     stage_key,
 )
+from reinforcestrategycreator_pipeline.storage.parquet_files import release_memory
 
 UNFINISHED = ("running", "failed", "interrupted")
 
@@ -154,6 +155,7 @@ class StageWork:
             self._stage.run(context)
         finally:
             record.seconds = round(time.perf_counter() - began, 3)
+        release_memory()
         record.summary = jsonable(context.summary)
         outputs = {}
         for name in self._stage.outputs:
@@ -165,6 +167,7 @@ class StageWork:
         self._forget_later()
         self._save()
         self._finish(record, context)
+        release_memory()
         self._say(f"done in {record.seconds:.1f} s")
 
     def _finish(self, record: StageRecord, context: StageContext) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,23 +51,36 @@ def write_parquet_parts(path: Path, schema: pa.Schema, parts: Iterable[pa.Table]
             writer.write_table(pa.concat_tables(waiting))
 
 
-def read_parquet(path: Path, **options: Any) -> pa.Table:
-    """Read a table, and verify the checksums of its pages if it has any.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-    **options
-        Those of `pyarrow.parquet.ParquetFile`.
-    """
+def read_parquet(path: Path) -> pa.Table:
+    """Read a table, and verify the checksums of its pages if it has any."""
     with path.open("rb") as file:
-        return pq.ParquetFile(file, page_checksum_verification=True, **options).read()
+        return pq.ParquetFile(file, page_checksum_verification=True).read()
+
+
+class Columns(NamedTuple):
+    """A table of which one column is read at a time, to limit memory.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Names and types of the columns.
+    read : callable
+        Function from a name to the column.
+    """
+
+    schema: pa.Schema
+    read: Callable[[str], pa.ChunkedArray]
 
 
 @contextmanager
-def columns_of(path: Path) -> Iterator[Callable[[str], pa.ChunkedArray]]:
-    """Open a table and give a function that reads a column by its name, to limit memory."""
+def columns_of(path: Path) -> Iterator[Columns]:
+    """Open a table to read its columns one by one."""
     with path.open("rb") as file:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
-        yield lambda name: parquet.read(columns=[name])[name]
+        yield Columns(parquet.schema_arrow, lambda name: parquet.read(columns=[name])[name])
+
+
+def release_memory() -> None:
+    """Give memory that tables no longer need back to the operating system."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
