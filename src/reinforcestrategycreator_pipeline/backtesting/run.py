@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -179,17 +179,23 @@ def round_trips(
 
 def trades_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     """Return trades as a frame with fixed column types, even if there are none."""
-    frame = pd.DataFrame(list(rows), columns=list(TRADE_COLUMNS))
-    floats = ("entry_price", "exit_price", "exposure", "pnl", "return", "costs")
-    return frame.astype(
-        {
-            **dict.fromkeys(floats, "float64"),
-            "bars": "int64",
-            "open": "bool",
-            "entry_time": "datetime64[ns, UTC]",
-            "exit_time": "datetime64[ns, UTC]",
-        }
-    )
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(TRADE_COLUMNS)
+    types: dict[str, Any] = {
+        **dict.fromkeys(("symbol", "side"), object),
+        **dict.fromkeys(("entry_time", "exit_time"), "datetime64[ns, UTC]"),
+        "bars": np.int64,
+        "open": np.bool_,
+    }
+    found: dict[str, Any] = {}
+    for name, values in zip(TRADE_COLUMNS, columns, strict=True):
+        kind = types.get(name, np.float64)
+        if name in ("entry_time", "exit_time"):
+            found[name] = pd.DatetimeIndex(values, dtype=kind)
+        elif kind is object:
+            found[name] = list(values)
+        else:
+            found[name] = np.array(values, dtype=kind)
+    return pd.DataFrame(found)
 
 
 def portfolio_clock(stamps: Sequence[pd.DatetimeIndex]) -> pd.DatetimeIndex:

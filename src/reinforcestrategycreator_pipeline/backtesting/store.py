@@ -164,16 +164,15 @@ def write_results(bars_path: Path, trades_path: Path, results: Results) -> None:
     )
     write_parquet_parts(bars_path, schema, parts)
     schema = pa.schema([*_TRADES, *more])
-    tables = [
-        pa.Table.from_pandas(
-            r.trades.assign(account=symbol, strategy=name).reindex(columns=schema.names),
-            schema,
-            preserve_index=False,
-        )
-        for symbol, name, r in _each(results)
-        if len(r.trades)
-    ]
-    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    traded = [(symbol, name, r.trades) for symbol, name, r in _each(results) if len(r.trades)]
+    table = schema.empty_table()
+    if traded:
+        counts = [len(trades) for _, _, trades in traded]
+        joined = pd.concat([trades for _, _, trades in traded], ignore_index=True)
+        joined["account"] = np.repeat([symbol for symbol, _, _ in traded], counts)
+        joined["strategy"] = np.repeat([name for _, name, _ in traded], counts)
+        columns = joined.reindex(columns=schema.names)
+        table = pa.Table.from_pandas(columns, schema, preserve_index=False)
     write_parquet(trades_path, table.replace_schema_metadata())
 
 

@@ -179,15 +179,14 @@ class MarketSpan:
         """
         assets, skipped = [], []
         for symbol, table in features.frames.items():
-            inside = span.mask(pd.DatetimeIndex(table.index))
-            if (count := int(inside.sum())) < 2:
+            index = pd.DatetimeIndex(table.index)
+            rows = span.rows(index)
+            if (count := rows.stop - rows.start) < 2:
                 skipped.append(f"{symbol} has {count} bars in the {name} span; skipped")
                 continue
-            first = int(inside.argmax())
-            rows = slice(first, first + count)  # of features in order of time: a view of them
-            times = pd.DatetimeIndex(table.index[rows]).as_unit("ns").asi8
+            times = index[rows].as_unit("ns").asi8
             frame = data.bars[symbol]
-            stop = int(frame.index.searchsorted(table.index[rows][-1], side="right"))
+            stop = int(frame.index.searchsorted(index[rows.stop - 1], side="right"))
             columns = {str(c): frame[c].to_numpy(dtype=np.float64)[:stop] for c in frame.columns}
             assets.append(
                 AssetBars(

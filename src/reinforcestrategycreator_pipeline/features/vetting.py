@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
-from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses
+from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses, is_shipped
 from reinforcestrategycreator_pipeline.features.warm_up import settle
+from reinforcestrategycreator_pipeline.seeding import generator
+
+MOST_SYMBOLS = 40
+"""Symbols on whose bars shipped features are audited, if there are more."""
 
 
 def vet(
@@ -20,6 +25,7 @@ def vet(
     training_end: pd.Timestamp,
     cuts: int,
     seed: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[tuple[FeatureSpec, ...], tuple[str, ...]]:
     """Return features with the lookback that they need; reject those that no backtest can trust.
 
@@ -36,6 +42,8 @@ def vet(
         Cuts per check of the audit, >= 1.
     seed : int
         Seed of the run.
+    progress : callable, optional
+        ``progress(done, total)`` reports the symbols audited.
 
     Returns
     -------
@@ -63,10 +71,30 @@ def vet(
                 )
                 require_none([finding for finding in found if finding.check != "lookback"])
             raise
-        for symbol, frame in bars.items():
-            require_none(
-                audit_features(
-                    frame, settled, cuts=cuts, seed=seed, symbol=symbol, processes=processes
+        shown, users = audited_symbols(bars, seed), [s for s in settled if not _shipped(s)]
+        for done, (symbol, frame) in enumerate(bars.items(), 1):
+            if own := settled if symbol in shown else users:
+                require_none(
+                    audit_features(
+                        frame, own, cuts=cuts, seed=seed, symbol=symbol, processes=processes
+                    )
                 )
-            )
+            if progress is not None:
+                progress(done, len(bars))
     return settled, notes
+
+
+def audited_symbols(bars: Collection[str], seed: int) -> frozenset[str]:
+    """Return the symbols whose bars show that a shipped feature is causal: all, or `MOST_SYMBOLS`.
+
+    A user's feature is audited on the bars of every symbol.
+    """
+    names = sorted(bars)
+    if len(names) <= MOST_SYMBOLS:
+        return frozenset(names)
+    rng = generator(seed, "feature-audit/symbols")
+    return frozenset(rng.choice(names, MOST_SYMBOLS, replace=False).tolist())
+
+
+def _shipped(spec: FeatureSpec) -> bool:
+    return is_shipped(build_feature(spec))

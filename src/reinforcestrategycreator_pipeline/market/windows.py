@@ -117,6 +117,11 @@ class Span:
         """Return a mask of the `timestamps` in the span."""
         return np.asarray((timestamps >= self.start) & (timestamps <= self.end))
 
+    def rows(self, timestamps: pd.DatetimeIndex) -> slice:
+        """Return the rows of increasing `timestamps` in the span."""
+        first = int(timestamps.searchsorted(self.start, side="left"))
+        return slice(first, max(first, int(timestamps.searchsorted(self.end, side="right"))))
+
 
 @dataclass(frozen=True)
 class Window:

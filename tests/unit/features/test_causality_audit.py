@@ -8,7 +8,7 @@ import user_features
 
 from reinforcestrategycreator_pipeline import feature
 from reinforcestrategycreator_pipeline.errors import FeatureError
-from reinforcestrategycreator_pipeline.features import audit
+from reinforcestrategycreator_pipeline.features import audit, vetting
 from reinforcestrategycreator_pipeline.features.audit import require_none
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
@@ -263,3 +263,31 @@ def test_the_default_features_pass_near_the_cuts(monkeypatch, spec):
     monkeypatch.setattr(audit, "WHOLE_BARS", 1_000)
     monkeypatch.setattr(audit, "NEAR_BARS", 300)
     assert audit_features(make_bars(1_500, seed=4), [spec], cuts=16) == ()
+
+
+def test_of_very_many_symbols_some_show_what_shipped_features_do_and_all_what_users_do(monkeypatch):
+    names = [f"S{i:03d}" for i in range(60)]
+    monkeypatch.setattr(vetting, "MOST_SYMBOLS", 5)
+    seen = {}
+    monkeypatch.setattr(
+        vetting,
+        "audit_features",
+        lambda frame, specs, *, symbol, **_: seen.setdefault(symbol, list(specs)) and (),
+    )
+    frames = dict.fromkeys(names, FRAME)
+    users, shipped = planted("close_on_the_open_user"), DEFAULT_FEATURES[:1]
+    monkeypatch.setattr(vetting, "settle", lambda known, specs, *_: (tuple(specs), ()))
+    monkeypatch.setattr(user_features, "close_on_the_open_user", feature(sound), raising=False)
+    told = []
+    given = {"training_end": FRAME.index[200], "cuts": 4, "progress": lambda *x: told.append(x)}
+    vetting.vet(frames, [*shipped, *users], seed=7, **given)
+    assert list(seen) == names
+    chosen = {name for name, specs in seen.items() if len(specs) == 2}
+    assert len(chosen) == 5
+    assert all(specs == users for name, specs in seen.items() if name not in chosen)
+    assert chosen == vetting.audited_symbols(names, 7) != vetting.audited_symbols(names, 8)
+    assert vetting.audited_symbols(names[:5], 7) == set(names[:5])
+    assert told[-1] == (60, 60)
+    seen.clear()
+    vetting.vet(frames, shipped, seed=7, **given)
+    assert set(seen) == chosen

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import Windows, bars_needed, windows_of
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 
 
@@ -40,7 +42,9 @@ class FeatureEngineering:
     def run(self, context: StageContext) -> None:
         """Compute features, audit them for look-ahead, drop the warm-up, and divide the time."""
         config: RunConfig = context.config
-        features, windows, notes = engineer(read_bars(context.path("bars")), config)
+        with Bars(context.console) as bars:
+            shown = partial(bars.show, "audit of features, symbols")
+            features, windows, notes = engineer(read_bars(context.path("bars")), config, shown)
         for note in notes:
             context.log.warning(note)
             context.say(f"Note: {note}")
@@ -48,7 +52,7 @@ class FeatureEngineering:
         features.write(context.path("features"), context.path("feature_spec"))
         rows = [
             {
-                name: sum(int(span.mask(index).sum()) for index in indexes)
+                name: sum(len(range(*span.rows(index).indices(len(index)))) for index in indexes)
                 for name, span in window.items()
             }
             for window in windows.all
@@ -64,7 +68,9 @@ class FeatureEngineering:
         context.log.info("features", columns=len(inputs.names), lookback=inputs.lookback)
 
 
-def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Windows, tuple[str, ...]]:
+def engineer(
+    data: MarketData, config: RunConfig, progress: Callable[[int, int], None] | None = None
+) -> tuple[FeatureSet, Windows, tuple[str, ...]]:
     """Compute and audit the configured features and divide the time, or say why no run can.
 
     ``rsc data check`` calls this function, so it accepts what a run accepts.
@@ -75,6 +81,8 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Windows, 
         Bars of all symbols.
     config : RunConfig
         Configuration of the run.
+    progress : callable, optional
+        ``progress(done, total)`` reports the symbols whose features were audited.
 
     Returns
     -------
@@ -98,7 +106,9 @@ def engineer(data: MarketData, config: RunConfig) -> tuple[FeatureSet, Windows, 
     notes: tuple[str, ...] = ()
     if cuts := config.features.audit_cuts:
         end = windows_of(features.timestamps, config.split).judged[0].train.end
-        vetted, notes = vet(data.bars, specs, training_end=end, cuts=cuts, seed=config.seed)
+        vetted, notes = vet(
+            data.bars, specs, training_end=end, cuts=cuts, seed=config.seed, progress=progress
+        )
         if vetted != specs:
             features = _with_enough_bars(data, vetted, spans)
     windows = windows_of(features.timestamps, config.split)
