@@ -39,6 +39,7 @@ BENCHMARKS = (
     "planted_edge",
     "pipeline",
     "search_speed",
+    "scale",
 )
 PACKAGES = ("numpy", "torch", "jax", "stable-baselines3", "gymnasium", "pandas")
 

@@ -18,7 +18,16 @@ SHORT = {
 
 
 @pytest.mark.parametrize(
-    "name", ["endurance", "logging_cost", "pipeline", "planted_edge", "population", "search_speed"]
+    "name",
+    [
+        "endurance",
+        "logging_cost",
+        "pipeline",
+        "planted_edge",
+        "population",
+        "scale",
+        "search_speed",
+    ],
 )
 def test_a_benchmark_runs(name):
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
@@ -65,7 +65,11 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    policies: Mapping[str, Decider], span: MarketSpan, draws: int, seeds: Seeds
+    policies: Mapping[str, Decider],
+    span: MarketSpan,
+    draws: int,
+    seeds: Seeds,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Backtest all policies, per asset and as a portfolio; the first policy is judged.
 
@@ -86,6 +90,8 @@ def compare(
         Largest number of shifts, >= 1.
     seeds : Seeds
         Seeds of the random draws.
+    progress : callable, optional
+        ``progress(done, total)`` reports the decisions of each policy on each asset.
 
     Raises
     ------
@@ -94,13 +100,15 @@ def compare(
     """
     costs, money = span.rules.costs, span.rules.initial_equity / len(span.assets)
     judged = next(iter(policies))
-    targets = [
-        {label: policy.targets(bars) for label, policy in policies.items()} for bars in span.assets
-    ]
-    sure = [
-        {label: policy.confidence_of_targets(bars) for label, policy in policies.items()}
-        for bars in span.assets
-    ]
+    targets: list[dict[str, F64]] = [{} for _ in span.assets]
+    sure: list[dict[str, tuple[F64, F64] | None]] = [{} for _ in span.assets]
+    done, total = 0, len(span.assets) * len(policies)
+    for bars, found, said in zip(span.assets, targets, sure, strict=True):
+        for label, policy in policies.items():
+            found[label] = policy.targets(bars)
+            said[label] = policy.confidence_of_targets(bars)
+            if progress is not None:
+                progress(done := done + 1, total)
     own = [found[judged] for found in targets]
     shifts = joint_shifts(own, draws, seeds.generator(f"benchmarks/{RANDOM}"))
     stamps = rebalancing_bars({a.symbol: a.times for a in span.assets}, span.rules.rebalance)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from reinforcestrategycreator_pipeline.arrays import F64, Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Array
 from reinforcestrategycreator_pipeline.backtesting.results import (
     CONFIDENCE_COLUMNS,
     PORTFOLIO,
@@ -190,8 +190,8 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
             name: bars.read(name).to_numpy() for name in bars.schema.names if name not in _TEXTS
         }
     with _opened(trades_path, _TRADES) as opened:
-        columns_of_trades = {name: opened.read(name) for name in opened.schema.names}
-    trades = pa.table(columns_of_trades).to_pandas()
+        table = pa.table({name: opened.read(name) for name in opened.schema.names})
+    trades = table.cast(opened.schema).to_pandas()
     owned = dict(list(trades.groupby(["account", "strategy"], sort=False)))
     moved = np.diff(symbols.codes) | np.diff(strategies.codes)
     edges = [0, *(np.flatnonzero(moved) + 1).tolist(), len(symbols.codes)]
@@ -226,20 +226,20 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
 class _Encoded(NamedTuple):
     """A column of texts: the code of each row, and the text of each code."""
 
-    codes: Ints
+    codes: Array
     names: list[str]
 
 
 def _encoded(column: pa.ChunkedArray) -> _Encoded:
-    found = column.combine_chunks().dictionary_encode()
-    return _Encoded(found.indices.to_numpy().astype(np.int64), found.dictionary.to_pylist())
+    found = column.unify_dictionaries().combine_chunks()
+    return _Encoded(found.indices.to_numpy(), found.dictionary.to_pylist())
 
 
 @contextmanager
 def _opened(path: Path, schema: pa.Schema) -> Iterator[Columns]:
     """Open a table of ours; say in a line what is wrong with another one."""
     try:
-        with columns_of(path) as columns:
+        with columns_of(path, [n for n in _TEXTS if n in schema.names]) as columns:
             expected = (pa.schema([*schema, *more]) for more in ([], _CONFIDENCE))
             if not any(columns.schema.equals(each) for each in expected):
                 raise DataError(f"{path}: is a Parquet file, but was not written by write_results.")

@@ -105,6 +105,11 @@ def compute_features(
         # The declared lookback even for a shorter series, so callers can report the shortage.
         declared = computed.lookback if feature.lookback is None else feature.lookback
         lookback = max(lookback, declared)
-    values = np.concatenate(blocks, axis=1)
+    values = np.empty((len(frame), len(owners)))
+    done = 0
+    while blocks:  # each is freed once it is copied
+        block = blocks.pop(0)
+        values[:, done : done + block.shape[1]] = block
+        done += block.shape[1]
     values[:lookback] = np.nan
     return FeatureTable(tuple(owners), values, lookback)

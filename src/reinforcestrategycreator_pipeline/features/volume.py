@@ -15,6 +15,8 @@ from reinforcestrategycreator_pipeline.limits import LongPeriod
 _LOG_QUIET = math.log(0.01)
 """Log fraction of the window's mean volume below which volumes are treated as equal."""
 
+_CHUNK = 16_384  # windows at once, to limit memory
+
 
 def _sum_rows(rows: FloatArray) -> FloatArray:
     """Return the sum over the first axis by repeated halving.
@@ -71,13 +73,18 @@ class VolumeZscore(Strict):
         bottom = np.full(len(volume), np.finfo(np.float64).min)
         log_volume = np.log(volume, out=bottom, where=volume > 0.0)
         windows = np.lib.stride_tricks.sliding_window_view(log_volume, n).T
-        # Row i holds each window's bar i, relative to the window's level.
-        logs = np.maximum(windows, log_level + _LOG_QUIET, out=np.empty((n, valid)))
-        logs -= log_level
-        above = logs - _sum_rows(logs) / n
-        deviation = np.sqrt(_sum_rows(np.square(above)) / n)
         zscore = np.zeros(valid)
-        # Logs of relative volume are of order 1, so this threshold is far above their rounding.
-        np.divide(above[-1], deviation, out=zscore, where=deviation > 1e-9)
+        for start in range(0, valid, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            level_of = log_level[part]
+            # Row i holds each window's bar i, relative to the window's level.
+            logs = np.maximum(
+                windows[:, part], level_of + _LOG_QUIET, out=np.empty((n, len(level_of)))
+            )
+            logs -= level_of
+            above = logs - _sum_rows(logs) / n
+            deviation = np.sqrt(_sum_rows(np.square(above)) / n)
+            # Logs of relative volume are of order 1, so this threshold is far above their rounding.
+            np.divide(above[-1], deviation, out=zscore[part], where=deviation > 1e-9)
         out[n - 1 :, 0] = zscore
         return out

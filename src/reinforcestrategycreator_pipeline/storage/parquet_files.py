@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,11 +73,23 @@ class Columns(NamedTuple):
 
 
 @contextmanager
-def columns_of(path: Path) -> Iterator[Columns]:
-    """Open a table to read its columns one by one."""
+def columns_of(path: Path, encoded: Sequence[str] = ()) -> Iterator[Columns]:
+    """Open a table to read its columns one by one.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    encoded : sequence of str
+        Columns of texts to read as dictionaries: few texts, and a number in each row.
+    """
     with path.open("rb") as file:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
-        yield Columns(parquet.schema_arrow, lambda name: parquet.read(columns=[name])[name])
+        schema = pq.read_schema(file)
+        file.seek(0)
+        parquet = pq.ParquetFile(
+            file, page_checksum_verification=True, read_dictionary=list(encoded)
+        )
+        yield Columns(schema, lambda name: parquet.read(columns=[name])[name])
 
 
 def release_memory() -> None:

@@ -37,6 +37,8 @@ _FIRST = 100  # orders before the answer can be clear, and in each further step
 _CLEAR = 3.0  # standard errors from every threshold
 _MOST_ROWS = 5_000_000  # of bars in other orders, beyond which there are fewer orders
 _FEW_ROWS, _FEWEST = 1_000_000, 4  # where even the first orders would be more than that
+_FARTHEST = 8.0  # standard deviations, beyond which a p-value is not told from 0 or 1
+_SMALLEST = 1e-300
 _SAME = 1e-12  # sums that differ by less are the same but for rounding
 
 _normal = NormalDist()
@@ -225,7 +227,7 @@ def _combined(
             timing = timing - timing[1:].mean()
             timing[0] /= math.sqrt(1.0 + 1.0 / (len(timing) - 1))
             total += weight * timing
-            p = _normal.cdf(-timing[0])
+            p = 0.5 * math.erfc(min(max(timing[0], -_FARTHEST), _FARTHEST) / math.sqrt(2.0))
         else:
             p = permutation_p(timing[0], timing[1:], uniform=0.5)
             if weight and (spread := timing.std()):
@@ -251,6 +253,7 @@ def _combined(
         total /= math.sqrt(np.square(weights).sum())
         active = weights > 0.0
         combined = stouffer(np.array([window.p for window in found])[active], weights[active])
+        combined = min(max(combined, _SMALLEST), 1.0 - 2.0**-53)
         z = -_normal.inv_cdf(combined)
     rest = float(total[0]), tuple(total[1:].tolist()), normal
     return Chance(tuple(found), drawn.shape[2], z, combined, *rest)

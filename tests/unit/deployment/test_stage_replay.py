@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
-from reinforcestrategycreator_pipeline.pipeline.stages.deployment import replay
+from reinforcestrategycreator_pipeline.pipeline.paper_replay import replay
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 from reinforcestrategycreator_pipeline.testing.trading_cases import asset_of
 

@@ -7,6 +7,7 @@ import pytest
 import talib
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
+from reinforcestrategycreator_pipeline.features import volume
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.table import bars_of
@@ -264,3 +265,10 @@ def test_adjusting_for_a_later_dividend_moves_rounding_only():
     for name in ("returns", "rsi", "macd", "bollinger", "atr", "moving_average_distance"):
         before, after = compute(name), compute(name, adjusted)
         np.testing.assert_allclose(after, before, rtol=1e-9, atol=1e-12)
+
+
+def test_volume_in_parts_has_the_same_bits(monkeypatch):
+    bars = bars_of(make_bars(400, seed=2))
+    whole = build_feature(FeatureSpec("volume_zscore")).compute(bars)
+    monkeypatch.setattr(volume, "_CHUNK", 37)
+    assert build_feature(FeatureSpec("volume_zscore")).compute(bars).tobytes() == whole.tobytes()

@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
 )
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
+from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest
 from reinforcestrategycreator_pipeline.seeding import generator
@@ -38,8 +39,10 @@ class DataIngestion:
         """Load and validate the data, and write the bars."""
         config: RunConfig = context.config
         source = build_source(config.data.source, config.data.params)
-        data = load_source(source, config.data.source, generator(context.seed, "data"))
-        write_bars(context.path("bars"), data)
+        with Bars(context.console) as shown:
+            shown.show(f"data of {config.data.source}", 0, 1)
+            data = load_source(source, config.data.source, generator(context.seed, "data"))
+            write_bars(context.path("bars"), data)
         for note in data.notes:
             context.log.info("data", note=note)
         for warning in data.warnings[:MOST_WARNINGS]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,33 +74,37 @@ class Evaluation:
                 except DataError as error:  # such as too few bars for a forecast
                     left_out.append(f"The benchmark {label} is left out: {error}.")
                 bars.show("benchmarks", done, len(rivals))
-            results, percentile = compare(policies, test, config.evaluation.random_draws, seeds)
+            draws, shown = config.evaluation.random_draws, partial(bars.show, "decisions")
+            results, percentile = compare(policies, test, draws, seeds, shown)
             hashes = [sha256_file(fit / POLICY) for fit in fits]
             tested = held_against_chance(context, turns, test, hashes, bars)
-        hindsight = {name for name, found in policies.items() if not found.policies[0].causal}
-        bears = robustness(
-            results,
-            judged,
-            test,
-            seeds.generator("verdict/excess"),
-            frozenset(hindsight | {RANDOM}),
-        )
-        judgement = judge(
-            results,
-            judged,
-            turns.describe(),
-            config.deployment.thresholds,
-            percentile,
-            (*fallbacks(fits), *left_out),
-            tested,
-            bears,
-        )
-        # Recorded before anybody can see it: a look counts whatever becomes of the run.
-        look = look_of(context, test, judgement, hashes)
-        sealed = seal(judgement.decision, look, known(context.run_dir)[0])
-        judgement = replace(judgement, decision=sealed)
-        record(context.run_dir, look)
-        write_results(context.path("results"), context.path("all_trades"), results)
+            bars.show("evaluation", 0, 3, now="robustness")
+            hindsight = {name for name, found in policies.items() if not found.policies[0].causal}
+            bears = robustness(
+                results,
+                judged,
+                test,
+                seeds.generator("verdict/excess"),
+                frozenset(hindsight | {RANDOM}),
+            )
+            bars.show("evaluation", 1, 3, now="metrics")
+            judgement = judge(
+                results,
+                judged,
+                turns.describe(),
+                config.deployment.thresholds,
+                percentile,
+                (*fallbacks(fits), *left_out),
+                tested,
+                bears,
+            )
+            bars.show("evaluation", 2, 3, now="results")
+            # Recorded before anybody can see it: a look counts whatever becomes of the run.
+            look = look_of(context, test, judgement, hashes)
+            sealed = seal(judgement.decision, look, known(context.run_dir)[0])
+            judgement = replace(judgement, decision=sealed)
+            record(context.run_dir, look)
+            write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
         trades = results[PORTFOLIO][judged].trades
         write_text(context.path("trades"), trades.to_csv(index=False, lineterminator="\n"))
@@ -120,7 +125,9 @@ class Evaluation:
 
     def published(self, context: StageContext) -> None:
         """Render the report from the run's folder."""
-        render_run(context.run_dir)
+        with Bars(context.console) as bars:
+            bars.show("report", 0, 1)
+            render_run(context.run_dir)
 
 
 def fallbacks(fits: Sequence[Path]) -> tuple[str, ...]:
