@@ -343,6 +343,21 @@ def test_on_very_many_bars_a_few_orders_and_the_normal_distribution_are_enough(m
     assert Chance.from_json(found.to_json()) == found
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_timing_far_beyond_chance_has_a_p_value_all_the_same(monkeypatch, sign):
+    few_orders(monkeypatch)
+    rng = np.random.default_rng(2)
+    span = span_of(market_of(frames_of(ar1(rng, 0.97), rng)), costs=CostConfig(0.5, 0.0, 0.0))
+    turns = turns_of(span, 2, feature=0, sign=sign)
+    rivals = [(turns_of(span, 2), span)]
+    found, p = against_chance(turns, span, np.random.default_rng(3), LEVELS, rivals)
+    assert found.normal
+    assert sign * found.windows[0].timing > 8.3  # where 1 less the normal distribution is 0
+    assert sign * found.z > 8.0
+    assert 0.0 < found.windows[0].p < 1.0
+    assert 0.0 <= p <= 1.0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("null", ["contrarian, four assets", "low volatility", "dear"])
 def test_a_few_orders_err_no_more_often(null, monkeypatch):
