@@ -42,8 +42,8 @@ class Answer:
     level : str
         "strong" or "weak" evidence; "eaten by costs", when the timing is better than chance and
         the result worse than what is free; "no evidence"; "not enough data", when so few bars
-        could hardly show an edge; or "not tested", when the policy held the same positions
-        whatever the order of its bars.
+        could hardly show an edge; or "not tested", when the policy would have held nearly
+        the same positions in any order of its bars.
     p : float or None
         One-sided p-value against chance, after counting all looks; None if nothing was tested.
     looks : int
@@ -87,8 +87,8 @@ class Answer:
         """The reasons, one sentence each."""
         if self.p is None:
             return (
-                "The policy would have held the same positions in any order of these bars, as one "
-                "that always holds its baseline does: a test of its timing would be empty.",
+                "In any order of these bars the policy would have held nearly the same positions, "
+                "as one that always holds its baseline does: there is no timing to test.",
             )
         times = _times(self.p)
         said = [
