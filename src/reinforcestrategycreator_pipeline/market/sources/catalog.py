@@ -20,6 +20,8 @@ from reinforcestrategycreator_pipeline.market.sources import (  # noqa: F401  re
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES, DataSource
 from reinforcestrategycreator_pipeline.market.sources.files import (  # noqa: F401  registers them
     csv_source,
+    feather_source,
+    json_source,
     parquet_source,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
