@@ -223,7 +223,7 @@ def _way_on(raw: RawBars, columns: dict[str, F64], rows: Indices) -> str:
     if miss <= _MOST_WIDENED and all(np.isfinite(x).all() for x in others):
         step = next(s for s in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2) if s >= miss)
         return f" Set tolerance: {step:g} to widen bars that are off by rounding."
-    order = np.argsort(raw.frame.index.asi8, kind="stable")
+    order = np.argsort(pd.DatetimeIndex(raw.frame.index).asi8, kind="stable")
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     bad = np.sort(place[rows])
