@@ -52,6 +52,21 @@ class TestParquet(DataSourceContract):
         return build_source("parquet", {"path": str(tmp_path / "two.parquet")})
 
 
+class TestFeather(DataSourceContract):
+    @pytest.fixture
+    def source(self, tmp_path):
+        pd.read_csv(io.StringIO(CSV)).to_feather(tmp_path / "two.feather")
+        return build_source("feather", {"path": str(tmp_path / "two.feather")})
+
+
+class TestJson(DataSourceContract):
+    @pytest.fixture
+    def source(self, tmp_path):
+        frame = pd.read_csv(io.StringIO(CSV))
+        frame.to_json(tmp_path / "two.jsonl", orient="records", lines=True)
+        return build_source("json", {"path": str(tmp_path / "two.jsonl")})
+
+
 class TestFrames(DataSourceContract):
     @pytest.fixture
     def source(self):
@@ -113,6 +128,8 @@ SUITES = {
     "sample": TestSample,
     "csv": TestCsv,
     "parquet": TestParquet,
+    "feather": TestFeather,
+    "json": TestJson,
     "frames": TestFrames,
     "synthetic": TestSynthetic,
 }
