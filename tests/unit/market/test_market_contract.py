@@ -162,8 +162,8 @@ def test_near_miss_names():
 class JsonLines(FileSource):
     """One JSON object a line: a format in one file, as the documentation shows it."""
 
-    kind = "jsonl"
-    suffixes = (".jsonl",)
+    kind = "rows"
+    suffixes = (".rows",)
 
     def read_table(self, path, content):
         rows = [json.loads(line) for line in content.splitlines()]
@@ -173,8 +173,8 @@ class JsonLines(FileSource):
 
 @pytest.fixture
 def json_lines(monkeypatch, tmp_path):
-    monkeypatch.setitem(SOURCES._members, "jsonl", JsonLines)
-    path = tmp_path / "A.jsonl"
+    monkeypatch.setitem(SOURCES._members, "rows", JsonLines)
+    path = tmp_path / "A.rows"
     rows = pd.read_csv(io.StringIO(CSV)).query("symbol == 'A'").to_dict("records")
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
@@ -187,8 +187,8 @@ class TestJsonLines(DataSourceContract):
 
 
 def test_a_new_format_is_listed_and_found_by_its_registration_alone(json_lines):
-    assert "jsonl" in {info.name for info in list_sources()}
-    assert source_for(json_lines) == "jsonl"
+    assert "rows" in {info.name for info in list_sources()}
+    assert source_for(json_lines) == "rows"
     days = pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d")
     bar = {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 100}
     json_lines.write_text("\n".join(json.dumps({"date": day, **bar}) for day in days))
