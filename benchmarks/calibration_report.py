@@ -90,7 +90,7 @@ def _null_row(family: str, lines: list[dict[str, Any]]) -> str:
     cells = [
         family,
         str(n),
-        str(n - levels.count("not tested")),
+        str(sum(line["p"] is not None for line in lines)),
         share(small, n),
         *(share(levels.count(level), n) for level in ("strong", "weak", "eaten by costs")),
     ]
