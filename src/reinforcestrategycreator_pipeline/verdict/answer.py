@@ -42,7 +42,7 @@ class Answer:
         held nearly the same positions in any order; or "not enough data", when so few bars could
         hardly show an edge.
     p : float or None
-        One-sided p-value against chance, after counting all looks; None if there was no timing to test.
+        One-sided p-value against chance, after counting all looks; None without timing to test.
     looks : int
         Number of policies that were tried on these bars, this one included.
     sharpe : float or None
