@@ -61,13 +61,17 @@ def number_style_of(columns: Mapping[str, Sequence[str]]) -> NumberStyle:
     commas = any(_COMMA_DECIMAL.fullmatch(cell) for cell in bare)
     points = any(_POINT.fullmatch(cell) for cell in (*plain, *bare))
     if commas and not thousands:
-        formatted = not all(re.fullmatch(r"[-+]?[\d,]+", cell) for cell in cells)
-        european = NumberStyle(",", formatted or points)
-        return european if all(_parses(european, c) for c in (*cells, *plain)) else NumberStyle()
+        return NumberStyle(",", any(_mostly_formatted(values) for values in columns.values()))
     either = next(((n, c) for n, found in odd.items() for c in found if _EITHER.fullmatch(c)), None)
     if either and not (thousands or points):
         raise AmbiguousNumbers(*either)
     return NumberStyle(".", formatted=True)
+
+
+def _mostly_formatted(values: Sequence[str]) -> bool:
+    """Return whether most values are numbers that a decimal comma alone does not explain."""
+    cells = [value for value in values if value.lower() not in MISSING and is_number(value)]
+    return 2 * sum(not _parses(NumberStyle(","), cell) for cell in cells) > len(cells)
 
 
 def _parses(style: NumberStyle, text: str) -> bool:
