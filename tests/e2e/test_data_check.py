@@ -70,7 +70,12 @@ def test_a_check_accepts_what_a_run_accepts(rsc: Rsc, case: str) -> None:
     ran = rsc("run", "--config", "mine.yaml")
     assert checked.code == ran.code
     assert checked.errors == [line for line in ran.errors if line.startswith("error: ")]
-    assert (checked.code == 0) == (case in ("enough", "just enough", "left out"))
+    fine = ("enough", "just enough", "left out", "a symbol that is too short")
+    assert (checked.code == 0) == (case in fine)
+    if case == "a symbol that is too short":
+        said = "1 of 2 symbols have too few bars and are left out: B (9); the features' lookback"
+        assert f"note: {said}" in checked.out
+        assert f"Note: {said}" in ran.err
 
 
 def test_what_is_guessed_is_said_by_check_run_and_python(rsc: Rsc) -> None:

@@ -349,12 +349,13 @@ def test_costs_are_described_with_their_defaults() -> None:
 def test_every_parameter_of_the_sources_is_described_with_its_default() -> None:
     shown = tables(PAGES["docs/reference/configuration.md"])
     for source in list_sources():
-        rows = shown[
-            "`csv` and `parquet`" if source.name in ("csv", "parquet") else f"`{source.name}`"
-        ]
+        files = ("csv", "parquet", "feather", "json")
+        together = "`csv`, `parquet`, `feather` and `json`"
+        rows = shown[together if source.name in files else f"`{source.name}`"]
         described = {r["key"].strip("`"): r["default"] for r in rows}
-        if source.name == "parquet":
-            described = dict(list(described.items())[: list(described).index("delimiter")])
+        if source.name in files[1:]:
+            lines = {"header": described["header"]} if source.name == "json" else {}
+            described = dict(list(described.items())[: list(described).index("delimiter")]) | lines
         assert list(described) == list(source.parameters)
         for name, default in source.parameters.items():
             if default == "required":

@@ -10,9 +10,13 @@ from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting import tables, windows
 from reinforcestrategycreator_pipeline.reporting.confidence import confidence_note, says
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.detail import in_full, left_out, others
 from reinforcestrategycreator_pipeline.reporting.robustness import robustness_rows
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
+from reinforcestrategycreator_pipeline.reporting.tables import TRADES_SHOWN
 from reinforcestrategycreator_pipeline.reporting.words import Tile, Verdict, tiles, verdict
+
+_FEW_TRADES = 20  # of each asset, where there are many assets
 
 Rows = Sequence[tuple[str, str]]
 
@@ -40,12 +44,17 @@ class AssetContents:
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a report, independent of its format: its data, text and tables."""
+    """The contents of a report, independent of its format: its data, text and tables.
+
+    `assets` are those that are shown in full, and `left_out` says which are not, and why.
+    """
 
     data: ReportData
     verdict: Verdict
     tiles: list[Tile]
     assets: list[AssetContents]
+    others: list[str]
+    left_out: str
     overview: tuple[list[str], list[tuple[str, list[tables.Cell]]]]
     windows: list[windows.WindowRow]
     robustness: list[tuple[str, str, str]]
@@ -58,7 +67,8 @@ class Contents:
 def contents(data: ReportData) -> Contents:
     """Compose the text and tables of a report."""
     assets = []
-    for index, asset in enumerate(data.assets):
+    rest = others(data)
+    for index, asset in enumerate(in_full(data)):
         result = data.results[asset][data.policy]
         assets.append(
             AssetContents(
@@ -68,7 +78,7 @@ def contents(data: ReportData) -> Contents:
                 columns=list(data.results[asset]),
                 rows=tables.metric_table(data, asset),
                 months=tables.monthly_returns(result),
-                trades=tables.shown_trades(result),
+                trades=tables.shown_trades(result, _FEW_TRADES if rest and index else TRADES_SHOWN),
                 trade_count=len(result.trades),
                 says=says(result),
                 confidence=confidence_note(result),
@@ -80,6 +90,8 @@ def contents(data: ReportData) -> Contents:
         verdict=verdict(data),
         tiles=tiles(data),
         assets=assets,
+        others=rest,
+        left_out=left_out(data),
         overview=tables.overview(data),
         windows=windows.window_rows(data),
         robustness=robustness_rows(data.judgement.robustness),

@@ -54,10 +54,11 @@ def render_markdown(page: Contents) -> str:
     if page.robustness:
         body = [list(row) for row in page.robustness]
         parts += ["## How robust it is", table(COLUMNS, body), ROBUSTNESS_NOTE]
-    if len(page.assets) > 1:
+    if len(data.assets) > 1:
         columns, overview = page.overview
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
         parts += [f"## {plain(data.policy)} by asset", table(["Asset", *columns], rows)]
+        parts.append(plain(page.left_out))
     if page.windows:
         rows = [
             [w.number, w.fitted, w.judged, w.bars, *w.figures, w.policy, *w.agents]

@@ -82,9 +82,19 @@
     Plotly.react(element, traces, layout, Object.assign({ displayModeBar: bar }, config));
   }
 
+  // Assets beyond those in full have one figure, which differs only in its values.
+  function figuresOf(index) {
+    const first = data.assets.length;
+    if (index < first || !data.others) return data.assets[index] || {};
+    const { figure, values } = data.others;
+    const traces = figure.data.map((trace, k) => Object.assign({}, trace, values[index - first][k]));
+    return { equity: { data: traces, layout: figure.layout } };
+  }
+
   function drawAsset() {
+    const figures = figuresOf(asset);
     for (const element of document.querySelectorAll("[data-chart]:not([data-run])")) {
-      draw(element, data.assets[asset][element.dataset.chart]);
+      draw(element, figures[element.dataset.chart]);
     }
   }
 
@@ -100,6 +110,9 @@
     for (const element of document.querySelectorAll("[data-asset]")) {
       element.hidden = Number(element.dataset.asset) !== index;
     }
+    const full = index < data.assets.length;
+    for (const element of document.querySelectorAll("[data-full]")) element.hidden = !full;
+    for (const element of document.querySelectorAll("[data-others]")) element.hidden = full;
     drawAsset();
   }
 

@@ -29,6 +29,7 @@ from reinforcestrategycreator_pipeline.reporting.words import portfolio_note
 
 TRADES_SHOWN = 100
 ITEMS_SHOWN = 6
+_SYMBOLS_SHOWN = 20
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The best cell is marked only in groups that doing nothing cannot win by definition.
 _RANKED_GROUPS = ("Return", "Return for risk")
@@ -206,7 +207,9 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
     ]
     if data.seed is not None:
         rows.append(("Seed", str(data.seed)))
-    rows.append(("Assets", ", ".join(data.symbols)))
+    more = len(data.symbols) - _SYMBOLS_SHOWN
+    named = ", ".join(data.symbols[:_SYMBOLS_SHOWN])
+    rows.append(("Assets", named + (f", and {more:,} more" if more > 0 else "")))
     bars = data.results[data.assets[0]][data.policy].timestamps
     for name, (start, end) in data.spans.items():
         texts = stamp_texts(pd.DatetimeIndex([start, end]), bars)

@@ -278,12 +278,48 @@ def test_no_format_is_an_internal_error(tmp_path: Path, directive: str) -> None:
         assert "\n" not in refusal(path, date_format=form)
 
 
-def test_the_name_of_a_zone(tmp_path: Path) -> None:
-    path = write(tmp_path, ["2024-01-02 09:00:00 UTC", "2024-01-02 10:00:00 UTC"])
-    with pytest.raises(DataError, match="has %Z, but the name of a zone may mean several"):
-        read_bars(path, date_format="%Y-%m-%d %H:%M:%S %Z")
-    data = read_bars(path, date_format="%Y-%m-%d %H:%M:%S UTC")
-    assert closes(data)[0] == "2024-01-02 09:00"
+NAMED = "%Y-%m-%d %H:%M:%S %Z"
+
+
+@pytest.mark.parametrize(
+    ("texts", "zone", "first", "last"),
+    [
+        (("2024-01-02 09:00:00 UTC", "2024-01-02 10:00:00 GMT"), "UTC",
+         "01-02 09:00", "01-02 10:00"),
+        # New York is 5 hours behind UTC in winter and 4 in summer.
+        (("2024-01-02 09:00:00 US/Eastern", "2024-07-02 09:00:00 US/Eastern"), "UTC",
+         "01-02 14:00", "07-02 13:00"),
+        (("2024-01-02 09:00:00 EST", "2024-07-02 09:00:00 EDT"), "America/New_York",
+         "01-02 14:00", "07-02 13:00"),
+        # On 3 November 2024 the clock goes back from 02:00 EDT to 01:00 EST.
+        (("2024-11-03 01:00:00 EDT", "2024-11-03 01:00:00 EST"), "America/New_York",
+         "11-03 05:00", "11-03 06:00"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_zone(
+    tmp_path: Path, texts: tuple[str, str], zone: str, first: str, last: str
+) -> None:
+    path = write(tmp_path, list(texts))
+    data = read_bars(path, date_format=NAMED, timezone=zone, bar_stamp="close")
+    assert closes(data) == [f"2024-{first}", f"2024-{last}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "message"),
+    [
+        ("2024-01-02 09:00:00 EST", "UTC", "line 2: date .* has the zone 'EST', which is neither"),
+        ("2024-07-02 09:00:00 EST", "America/New_York", "has the zone 'EST', which is neither"),
+        ("2024-01-02 09:00:00 US/Estern", "UTC", "Did you mean 'US/Eastern'"),
+        ("2024-11-03 01:30:00 US/Eastern", "UTC", "occurs twice, in US/Eastern"),
+        ("2024-01-02 09:00:00", "UTC", "has the zone ''"),
+    ],
+)
+def test_a_name_that_is_of_no_zone(tmp_path: Path, text: str, zone: str, message: str) -> None:
+    path = write(tmp_path, [text, text.replace(" 09", " 10")])
+    with pytest.raises(DataError, match=message):
+        read_bars(path, date_format=NAMED, timezone=zone)
+    with pytest.raises(DataError, match="has %Z, which must be its end"):
+        read_bars(path, date_format="%Z %Y-%m-%d %H:%M:%S")
 
 
 # --- several files, several symbols ---------------------------------------------------------

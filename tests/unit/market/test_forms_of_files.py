@@ -167,6 +167,36 @@ def test_a_start_before_which_rows_may_be_bad(tmp_path: Path) -> None:
     assert any("bars that close by 2024-01-03 were omitted: 1." in w for w in data.warnings)
 
 
+def test_an_end(tmp_path: Path) -> None:
+    lines = [HEADER, *ROWS[:2], ROWS[2].replace(",10,", ",0,")]
+    data = read(tmp_path, lines, end="2024-01-03")
+    assert [str(t)[:16] for t in data["AAA"].index] == ["2024-01-03 00:00", "2024-01-04 00:00"]
+    assert any("bars that close after 2024-01-03 were omitted: 1." in w for w in data.warnings)
+    zone = {"timezone": "America/New_York"}
+    assert len(read(tmp_path, lines, end="2024-01-03", **zone)["AAA"]) == 2
+    assert len(read(tmp_path, [HEADER, *ROWS], end="2024-01-04T00:00")["AAA"]) == 2
+    assert "no bar closes by 2023-01-01, the end; the first closes at 2024-01-03" in refusal(
+        tmp_path, [HEADER, *ROWS], end="2023-01-01"
+    )
+    both = {"start": "2024-01-04", "end": "2024-01-03"}
+    assert "no bar closes between 2024-01-04 and 2024-01-03" in refusal(
+        tmp_path, [HEADER, *ROWS], **both
+    )
+
+
+def test_the_way_on_is_named(tmp_path: Path) -> None:
+    zeros = [row.replace(",10,", ",0,") if i < 2 else row for i, row in enumerate(ROWS * 2)]
+    zeros = [row.replace("2024-01", f"2024-0{1 + i // 3}") for i, row in enumerate(zeros)]
+    text = refusal(tmp_path, [HEADER, *zeros])
+    assert text.endswith("They are the first bars: start: '2024-01-04T00:00:00' leaves them out.")
+    assert len(read(tmp_path, [HEADER, *zeros], start="2024-01-04T00:00:00")["AAA"]) == 4
+    off = [HEADER, ROWS[0], "2024-01-03,10,10.9999979,10,11,5", ROWS[2]]
+    assert refusal(tmp_path, off).endswith("Set tolerance: 1e-06 to widen bars that are off by "
+                                           "rounding.")  # fmt: skip
+    much = [HEADER, ROWS[0], "2024-01-03,10,10.5,10,11,5", ROWS[2]]
+    assert refusal(tmp_path, much).endswith("close=11).")
+
+
 def test_highs_and_lows_that_miss_by_little(tmp_path: Path) -> None:
     lines = [HEADER, ROWS[0], "2024-01-03,10,10.9999999,10.0000001,11,5", ROWS[2]]
     assert "high must be >= open" in refusal(tmp_path, lines)

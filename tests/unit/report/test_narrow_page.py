@@ -37,8 +37,10 @@ def pages(report_kit):
     trials = tuple(
         replace(t, parameters={LONG: t.number / 10, "strategy.name": "dqn"}) for t in TRIALS
     )
+    many = report_kit.build(symbols=tuple(f"S{k:02d}" for k in range(42)), bars=120)
     return {
         "report": render_html(data),
+        "many": render_html(many),
         "search": render_study(search(trials, space=space), f"{LONG}: 1\n"),
     }
 
@@ -62,7 +64,7 @@ class Nesting(HTMLParser):
             pass
 
 
-@pytest.mark.parametrize("name", ["report", "search"])
+@pytest.mark.parametrize("name", ["report", "many", "search"])
 def test_every_table_scrolls_in_its_box(pages, name):
     around = Nesting(pages[name]).around
     tables = [classes for tag, classes in around if tag == "table"]
@@ -117,9 +119,17 @@ function found() {
   });
   const shown = d.querySelectorAll(".main-svg").length;
   const names = wide.map((e) => e.tagName + "." + e.className);
-  return { client: root.clientWidth, scroll: root.scrollWidth, cut, wide: names, shown };
+  const seen = [...d.querySelectorAll(".chart")].filter((e) => e.offsetWidth);
+  const lines = (e) => e.querySelectorAll(".scatterlayer .js-line").length;
+  const charts = seen.map((e) => [e.dataset.chart, lines(e)]);
+  return { charts, client: root.clientWidth, scroll: root.scrollWidth, cut, wide: names, shown };
 }
 f.onload = () => setTimeout(() => {
+  const select = f.contentDocument.getElementById("asset");
+  if (select && CHOOSE) {
+    select.selectedIndex = select.options.length - 1;
+    select.dispatchEvent(new Event("change"));
+  }
   f.style.width = "NARROWpx";
   f.contentWindow.dispatchEvent(new Event("resize"));  // without a screen there is none
   setTimeout(() => { o.textContent = JSON.stringify(found()); }, 2000);
@@ -128,10 +138,14 @@ f.src = "PAGE";
 </script>"""
 
 
-def laid_out(folder: Path, page: str, first: int, width: int):
-    """Lay a page out in a frame of one width, then of another, as when a phone is turned."""
+def laid_out(folder: Path, page: str, first: int, width: int, choose: bool = False):
+    """Lay a page out in a frame of one width, then of another, as when a phone is turned.
+
+    With `choose`, the page shows its last asset.
+    """
     (folder / "page.html").write_text(page, encoding="utf-8")
     frame = FRAME.replace("WIDE", str(first)).replace("NARROW", str(width))
+    frame = frame.replace("CHOOSE", str(choose).lower())
     (folder / "frame.html").write_text(frame.replace("PAGE", "page.html"), encoding="utf-8")
     options = (
         "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-sync "
@@ -153,8 +167,24 @@ def laid_out(folder: Path, page: str, first: int, width: int):
 @pytest.mark.parametrize(("first", "width"), [(400, 400), (860, 400), (400, 1600)])
 def test_chromium_cuts_nothing(tmp_path, pages, name, first, width):
     found = laid_out(tmp_path, pages[name], first, width)
+    nothing_is_cut(found, width)
+    assert found["shown"] > 4
+
+
+def nothing_is_cut(found, width):
     assert found["client"] == width
     assert found["scroll"] == width
     assert found["wide"] == []
     assert found["cut"] == []
-    assert found["shown"] > 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [400, 1600])
+def test_chromium_draws_an_asset_that_is_not_in_full(tmp_path, pages, width):
+    nothing_is_cut(laid_out(tmp_path, pages["many"], 400, width), width)
+    found = laid_out(tmp_path, pages["many"], 400, width, choose=True)
+    nothing_is_cut(found, width)
+    once = ["loss", "q", "validation", "exploration", "norms"]
+    assert [name for name, _ in found["charts"]] == ["equity", *once]
+    assert found["charts"][0][1] == 2  # the policy, buy and hold

@@ -68,7 +68,7 @@ class CsvSource(FileSource):
 
     def read_table(self, path: Path, content: bytes) -> Table:
         """Split the file into columns of text; each row must have as many fields as the header."""
-        lines, rows = self._rows(path, _decode(path, content))
+        lines, rows = self._rows(path, decode(path, content))
         if not rows:
             raise DataError(f"{path}: the file is empty.")
         if self.header:
@@ -178,10 +178,11 @@ def _why_ragged(row: list[str], header: list[str], last: bool) -> str:
     return " Set skip_footer, if the last rows are no data." if last else ""
 
 
-def _decode(path: Path, content: bytes) -> str:
+def decode(path: Path, content: bytes, form: str = "CSV") -> str:
+    """Return the text of a file; raise `DataError` unless it is UTF-8 without NUL."""
     for magic, what in _MAGIC.items():
         if content.startswith(magic):
-            raise DataError(f"{path}: is not CSV but {what}.")
+            raise DataError(f"{path}: is not {form} but {what}.")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.arrays import Bools
 from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, require
 from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
@@ -42,7 +43,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     settled,
 )
 from reinforcestrategycreator_pipeline.market.validation import RawBars, widen
-from reinforcestrategycreator_pipeline.market.windows import parse_instant
+from reinforcestrategycreator_pipeline.market.windows import last_moment, parse_instant
 from reinforcestrategycreator_pipeline.ohlcv import PRICES
 
 
@@ -59,6 +60,9 @@ class TableSource(StampRules, ColumnLayout):
     start : str, optional
         ISO 8601 date or time after which the bars close; earlier ones are omitted, whatever their
         numbers are.
+    end : str, optional
+        ISO 8601 date, whose day in `timezone` is the last, or time, by which the bars close; later
+        ones are omitted, whatever their numbers are.
     drop_empty : bool
         Whether rows without any price are omitted; by default, they are an error.
     tolerance : float
@@ -78,13 +82,14 @@ class TableSource(StampRules, ColumnLayout):
     calendar: Literal["weekdays", "none"] = "weekdays"
     symbols: tuple[str, ...] = ()
     start: str | None = None
+    end: str | None = None
     drop_empty: bool = False
     tolerance: Annotated[float, Ge(0), Le(0.01)] = 0.0
     as_of: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("start", "as_of"):
+        for name in ("start", "end", "as_of"):
             if getattr(self, name) is not None:
                 parse_instant(type(self).__name__, name, getattr(self, name))
 
@@ -191,16 +196,8 @@ class TableSource(StampRules, ColumnLayout):
         if all(part.lines is not None for part in group):
             lines = np.concatenate([part.lines for part in group if part.lines is not None])
         counts = [len(part.frame) for part in group]
-        if self.start is not None:
-            kept = closes.times > parse_instant(type(self).__name__, "start", self.start)
-            if not kept.any():
-                raise DataError(
-                    f"{origin}: {symbol}: no bar closes after {self.start}, the start; the last "
-                    f"closes at {closes.times.max()}."
-                )
-            if not kept.all():
-                text = f"{origin}: {symbol}: bars that close by {self.start} were omitted: "
-                found.warn(f"{text}{int((~kept).sum())}.")
+        kept = self._between(closes.times, f"{origin}: {symbol}", found)
+        if not kept.all():
             frame, lines = frame[kept], None if lines is None else lines[kept]
             owners = np.repeat(np.arange(len(group)), counts)[kept]
             counts = np.bincount(owners, minlength=len(group)).tolist()
@@ -218,6 +215,35 @@ class TableSource(StampRules, ColumnLayout):
             first.hint,
         )
         return raw, closes.guesses
+
+    def _between(self, times: pd.DatetimeIndex, where: str, found: Findings) -> Bools:
+        """Return which closes are after the start and by the end; say how many are not."""
+        kept: Bools = np.ones(len(times), dtype=bool)
+        if self.start is not None:
+            kept &= times > parse_instant(type(self).__name__, "start", self.start)
+            if not kept.any():
+                raise DataError(
+                    f"{where}: no bar closes after {self.start}, the start; the last closes at "
+                    f"{times.max()}."
+                )
+            if early := int((~kept).sum()):
+                found.warn(f"{where}: bars that close by {self.start} were omitted: {early}.")
+        if self.end is not None:
+            last = last_moment(type(self).__name__, "end", self.end, self.timezone)
+            late = times > last
+            if late.all():
+                raise DataError(
+                    f"{where}: no bar closes by {self.end}, the end; the first closes at "
+                    f"{times.min()}."
+                )
+            if late.any():
+                found.warn(
+                    f"{where}: bars that close after {self.end} were omitted: {int(late.sum())}."
+                )
+            kept &= ~late
+            if not kept.any():
+                raise DataError(f"{where}: no bar closes between {self.start} and {self.end}.")
+        return kept
 
     def _rules(self, part: Part) -> StampRules:
         """Return what is known of the stamps of a part."""

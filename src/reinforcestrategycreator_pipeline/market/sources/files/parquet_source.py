@@ -113,7 +113,7 @@ def _read(path: Path, content: bytes) -> Any:
     texts = [f.name for f in schema if _is_text(f.type)]
     # Text stays a dictionary, so a long one that is repeated is held once.
     file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **verified)
-    metadata, usable = file.metadata, [f.name for f in schema if _is_usable(f.type)]
+    metadata, usable = file.metadata, [f.name for f in schema if is_usable(f.type)]
     size = 0
     for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
         for chunk in (group.column(i) for i in range(group.num_columns)):
@@ -137,7 +137,7 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_usable(kind: Any) -> bool:
+def is_usable(kind: Any) -> bool:
     """Return whether a column may hold numbers, times or text."""
     known = ("is_boolean", "is_integer", "is_floating", "is_decimal", "is_timestamp", "is_date")
     if pa.types.is_dictionary(kind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -21,6 +21,12 @@ from reinforcestrategycreator_pipeline.market.sources.files.epochs import (
     parse_counts,
     require_no_accident,
     suggestion,
+)
+from reinforcestrategycreator_pipeline.market.sources.files.zone_names import (
+    DIRECTIVE,
+    UnknownZoneName,
+    ZonedTexts,
+    to_utc,
 )
 
 _ISO = re.compile(
@@ -39,7 +45,8 @@ class StampRules(Strict):
     ----------
     date_format : str, optional
         Format for strptime, or epoch_s, epoch_ms, epoch_us, epoch_ns, or epoch, which finds the
-        unit of each file; by default, ISO 8601 only.
+        unit of each file; by default, ISO 8601 only. ``%Z`` at its end is the name of a zone: UTC,
+        an IANA name, or what the clock of `timezone` is called then.
     timezone : str
         IANA time zone of dates and of times without an offset.
     session_close : str, optional
@@ -127,7 +134,7 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
         require_no_accident(values, column, where)
         return ParsedStamps("instant", values, midnights(values))
     if rules.date_format is not None:
-        return _parse_format(texts, rules.date_format, column, where)
+        return _parse_format(texts, rules.date_format, rules, column, where)
     kinds: list[str] = []
     at_midnight: list[bool] = []
     dates: list[str] = []
@@ -224,12 +231,32 @@ def midnights(clock: pd.DatetimeIndex) -> pd.DatetimeIndex | None:
     return days.as_unit("ns") if bool((clock.tz_localize(None) == days).all()) else None
 
 
-def _parse_format(texts: Sequence[str], form: str, column: str, where: Where) -> ParsedStamps:
-    if "%Z" in form.replace("%%", ""):
+def _parse_named_zones(
+    texts: Sequence[str], form: str, rules: StampRules, column: str, where: Where
+) -> ParsedStamps:
+    if not form.endswith(DIRECTIVE) or form.count("%Z") > 1 or "%z" in form:
         raise DataError(
-            f"date_format {form!r} has %Z, but the name of a zone may mean several. Write the name "
-            "as it is in the file, such as '%H:%M UTC', and set timezone."
+            f"date_format {form!r} has %Z, which must be its end. Write the name of the zone as it "
+            "is in the file, such as '%H:%M UTC', and set timezone."
         )
+    divided = ZonedTexts.of(texts)
+    plain = form.removesuffix(DIRECTIVE).rstrip()
+    local = _parse_format(divided.times, plain, replace(rules, date_format=plain), column, where)
+    if local.kind != "local":
+        raise DataError(f"date_format {form!r} has %Z, but no time of day.")
+    try:
+        values = to_utc(local.values, divided.names, rules.timezone)
+    except UnknownZoneName as error:
+        raise where.error([error.row], column, [texts[error.row]], error.rule) from error
+    utc = all(str(name).upper() in ("UTC", "GMT", "Z") for name in pd.unique(divided.names))
+    return ParsedStamps("instant", values, local.labels, None if utc else local.values)
+
+
+def _parse_format(
+    texts: Sequence[str], form: str, rules: StampRules, column: str, where: Where
+) -> ParsedStamps:
+    if DIRECTIVE in form.replace("%%", ""):
+        return _parse_named_zones(texts, form, rules, column, where)
     zoned = "%z" in form
     try:
         parsed = pd.to_datetime(
