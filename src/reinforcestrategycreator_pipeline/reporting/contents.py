@@ -8,9 +8,11 @@ from typing import Any
 
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting import tables, windows
+from reinforcestrategycreator_pipeline.reporting.behavior.words import importance_rows, trade_rows
 from reinforcestrategycreator_pipeline.reporting.confidence import confidence_note, says
-from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 from reinforcestrategycreator_pipeline.reporting.detail import in_full, left_out, others
+from reinforcestrategycreator_pipeline.reporting.regimes import RegimeRow, regime_rows
 from reinforcestrategycreator_pipeline.reporting.robustness import robustness_rows
 from reinforcestrategycreator_pipeline.reporting.strategies import look_of
 from reinforcestrategycreator_pipeline.reporting.tables import TRADES_SHOWN
@@ -33,6 +35,8 @@ class AssetContents:
     months: list[tables.YearRow]
     trades: list[dict[str, Any]]
     trade_count: int
+    drawdowns: list[tuple[str, ...]]
+    regimes: list[RegimeRow]
     says: bool  # how sure the policy was of its trades
     confidence: str
 
@@ -58,6 +62,8 @@ class Contents:
     overview: tuple[list[str], list[tuple[str, list[tables.Cell]]]]
     windows: list[windows.WindowRow]
     robustness: list[tuple[str, str, str]]
+    importance: list[tuple[str, ...]]
+    largest: list[tuple[str, ...]]
     strategies: Rows
     facts: Rows
     provenance: Rows
@@ -80,6 +86,8 @@ def contents(data: ReportData) -> Contents:
                 months=tables.monthly_returns(result),
                 trades=tables.shown_trades(result, _FEW_TRADES if rest and index else TRADES_SHOWN),
                 trade_count=len(result.trades),
+                drawdowns=tables.drawdown_rows(result),
+                regimes=regime_rows(data, asset),
                 says=says(result),
                 confidence=confidence_note(result),
             )
@@ -95,8 +103,16 @@ def contents(data: ReportData) -> Contents:
         overview=tables.overview(data),
         windows=windows.window_rows(data),
         robustness=robustness_rows(data.judgement.robustness),
+        importance=importance_rows(data.behavior),
+        largest=trade_rows(data.behavior, daily=_is_daily(data)),
         strategies=[(name, note) for name, note in notes if note],
         facts=tables.run_facts(data),
         provenance=tables.facts(data.provenance),
         definitions=tables.definitions(data),
     )
+
+
+def _is_daily(data: ReportData) -> bool:
+    """Return whether each date has one bar."""
+    stamps = data.results[data.assets[0]][data.policy].timestamps
+    return len(stamp_texts(stamps[:1], stamps)[0]) == 10

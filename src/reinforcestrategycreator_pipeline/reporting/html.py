@@ -15,7 +15,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
-from reinforcestrategycreator_pipeline.reporting import tables, windows
+from reinforcestrategycreator_pipeline.reporting import regimes, tables, windows
+from reinforcestrategycreator_pipeline.reporting.behavior import words
 from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
 from reinforcestrategycreator_pipeline.reporting.charts.packing import packed
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
@@ -68,6 +69,12 @@ def render_html(page: Contents) -> str:
         windows_note=windows.WINDOWS_NOTE,
         robustness_columns=COLUMNS,
         robustness_note=NOTE,
+        drawdown_columns=tables.DRAWDOWN_COLUMNS,
+        regime_columns=regimes.COLUMNS,
+        regime_note=regimes.NOTE,
+        importance_columns=words.IMPORTANCE_COLUMNS,
+        trade_columns=words.TRADE_COLUMNS,
+        trades_note=words.TRADES_NOTE,
         full_heat=_FULL_HEAT,
         search_note=search_note(data.trial, data.search),
         search_link=search_link(data.trial),

@@ -14,6 +14,7 @@ ARTIFACTS = {
     "results": "evaluation/results.parquet",
     "all_trades": "evaluation/all_trades.parquet",
     "metrics": "evaluation/metrics.json",
+    "behavior": "evaluation/behavior.json",
     "trades": "evaluation/trades.csv",
     "equity": "evaluation/equity.csv",
     "package": "deployment/package",

@@ -39,6 +39,7 @@ def pages(report_kit):
     trials = tuple(
         replace(t, parameters={LONG: t.number / 10, "strategy.name": "dqn"}) for t in TRIALS
     )
+    data = report_kit.with_behavior(data, ("rsi_14", "a_feature_of_a_rather_long_name_20_2"))
     many = report_kit.build(symbols=tuple(f"S{k:02d}" for k in range(42)), bars=120)
     return {
         "report": render_html(data),

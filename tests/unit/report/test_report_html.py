@@ -134,7 +134,7 @@ def scripts_of(page):
 def test_every_registered_chart_is_in_the_page(report_kit, report_data):
     """The page's places and the script's figures have the same names: a new chart is seen here."""
     report_data = report_kit.with_screening(report_kit.with_confidence(report_data))
-    report_data = report_kit.with_chance(report_data)
+    report_data = report_kit.with_behavior(report_kit.with_chance(report_data))
     page = Page(render_html(report_data))
     payload = json.loads(page.scripts[0])
     places = {a["data-chart"]: a for _, a in page.elements if "data-chart" in a}

@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward, fit_in_turn
+from reinforcestrategycreator_pipeline.reporting.behavior.measured import behavior
 from reinforcestrategycreator_pipeline.reporting.run import render_run
 from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 from reinforcestrategycreator_pipeline.seeding import Seeds
@@ -44,7 +45,9 @@ class Evaluation:
 
     name = "evaluation"
     inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "history", "training_summary", "fits")
-    outputs: tuple[str, ...] = ("results", "all_trades", "metrics", "trades", "equity")
+    outputs: tuple[str, ...] = (
+        *("results", "all_trades", "metrics", "behavior", "trades", "equity"),
+    )
 
     def section(self, config: RunConfig) -> Any:
         """Return the settings on which the results and the decision depend."""
@@ -84,6 +87,10 @@ class Evaluation:
             seeds.generator("verdict/excess"),
             frozenset(hindsight | {RANDOM}),
         )
+        does = behavior(
+            *(turns, test, results, judged, [train for train, _ in windows]),
+            seeds.generator("report/behavior"),
+        )
         judgement = judge(
             results,
             judged,
@@ -101,6 +108,7 @@ class Evaluation:
         record(context.run_dir, look)
         write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
+        does.write(context.path("behavior"))
         trades = results[PORTFOLIO][judged].trades
         write_text(context.path("trades"), trades.to_csv(index=False, lineterminator="\n"))
         write_text(context.path("equity"), bars_table(results).to_csv(index=False))

@@ -8,8 +8,10 @@ from typing import Any
 # Imported for their side effect: registration, in the order of the page.
 # isort: off
 from reinforcestrategycreator_pipeline.reporting.charts import equity  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import rolling  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import chance  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import positions  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import behavior  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import training  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import distribution  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import confidence  # noqa: F401
