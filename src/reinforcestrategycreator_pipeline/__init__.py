@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.api import metrics, strategies
     from reinforcestrategycreator_pipeline.api.backtests import Backtest, backtest
     from reinforcestrategycreator_pipeline.api.bars import read_bars
+    from reinforcestrategycreator_pipeline.api.comparisons import compare
     from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
     from reinforcestrategycreator_pipeline.api.studies import Study, tune
@@ -51,6 +52,7 @@ __all__ = [
     "__version__",
     "backtest",
     "broker",
+    "compare",
     "errors",
     "feature",
     "load_policy",
@@ -79,6 +81,7 @@ _PLACES = {
     "TradingEnv": "envs.trading_env:TradingEnv",
     "backtest": "api.backtests:backtest",
     "broker": "deployment.brokers.catalog:broker",
+    "compare": "api.comparisons:compare",
     "errors": "errors:",
     "feature": "features.base:feature",
     "load_policy": "policies.base:load_policy",

@@ -145,6 +145,25 @@
       Plotly.relayout(document.querySelector(`[data-chart="${chart}"]`), { "yaxis.type": log ? "log" : "linear" });
     });
   }
+  // A list of a chart's lines: the one pointed at, or kept by a click, stands out.
+  for (const list of document.querySelectorAll("[data-lines]")) {
+    const chart = document.querySelector(`[data-chart="${list.dataset.lines}"]`);
+    const buttons = Array.from(list.querySelectorAll("button"));
+    const single = (index) => {
+      const opacity = buttons.map((_, k) => (index < 0 || index === k ? 1 : 0.12));
+      Plotly.restyle(chart, { opacity });
+    };
+    const still = () => single(buttons.findIndex((b) => b.getAttribute("aria-pressed") === "true"));
+    buttons.forEach((button, k) => {
+      button.addEventListener("click", () => {
+        const keep = button.getAttribute("aria-pressed") !== "true";
+        for (const other of buttons) other.setAttribute("aria-pressed", String(keep && other === button));
+        if (keep) single(k); else still();
+      });
+      for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => single(k));
+      for (const event of ["pointerleave", "blur"]) button.addEventListener(event, still);
+    });
+  }
   for (const button of document.querySelectorAll(".sortable thead button")) {
     button.addEventListener("click", () => sort(button.closest("th")));
   }

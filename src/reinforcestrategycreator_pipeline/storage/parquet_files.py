@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def write_parquet(path: Path, table: pa.Table, **options: Any) -> None:
         pq.write_table(table, file, compression="zstd", **options)
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """Read a table, and verify the checksums of its pages if it has any."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table, or some of its columns; verify the checksums of its pages if it has any."""
     with path.open("rb") as file:
-        return pq.ParquetFile(file, page_checksum_verification=True).read()
+        return pq.ParquetFile(file, page_checksum_verification=True).read(columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -28,7 +28,15 @@ from reinforcestrategycreator_pipeline.market.sources.files.joining import (
     joined_frame,
     joined_stamps,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.late_columns import (
+    without_late_starts,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.layout import ColumnLayout
+from reinforcestrategycreator_pipeline.market.sources.files.layout_catalog import (
+    AUTO,
+    NONE,
+    layouts_named,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.names import SYMBOL, TIME
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     fingerprint_files,
@@ -36,6 +44,12 @@ from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     read_content,
     stem_of,
     unpacked,
+)
+from reinforcestrategycreator_pipeline.market.sources.files.readings import Reading, Readings
+from reinforcestrategycreator_pipeline.market.sources.files.recognition import (
+    date_format,
+    merged,
+    roles_of,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     StampRules,
@@ -53,6 +67,10 @@ class TableSource(StampRules, ColumnLayout):
 
     Parameters
     ----------
+    layout : str
+        Layout of the files (``rsc data layouts``): ``auto`` recognizes it, and the form of the
+        files, from the names and a sample of rows, for parameters at their defaults; ``none`` takes
+        files as the parameters say.
     calendar : str
         Report on missing days: ``weekdays`` lists weekdays without a bar, ``none`` lists nothing.
     symbols : tuple of str
@@ -79,6 +97,7 @@ class TableSource(StampRules, ColumnLayout):
 
     kind: ClassVar[str]
 
+    layout: Annotated[str, Len(1)] = AUTO
     calendar: Literal["weekdays", "none"] = "weekdays"
     symbols: tuple[str, ...] = ()
     start: str | None = None
@@ -89,6 +108,7 @@ class TableSource(StampRules, ColumnLayout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        layouts_named(self.layout)
         for name in ("start", "end", "as_of"):
             if getattr(self, name) is not None:
                 parse_instant(type(self).__name__, name, getattr(self, name))
@@ -109,14 +129,16 @@ class TableSource(StampRules, ColumnLayout):
             If a table breaks a rule.
         """
         found = Findings()
-        parts = [part for table in tables for part in self._parts(table, found)]
+        said = Readings()
+        parts = [part for table in tables for part in self._parts(table, found, said)]
+        said.tell(found)
         origin = str(provenance.get("path", "bars"))
         groups = self._chosen(join_parts(parts, found), origin)
         guesses: dict[str, list[str]] = {}
         raws = []
         for symbol, group in groups.items():
-            raw, said = self._raw_bars(symbol, group, found)
-            for text in said:
+            raw, guessed = self._raw_bars(symbol, group, found)
+            for text in guessed:
                 guesses.setdefault(text, []).append(raw.origin)
             raws.append(raw)
         for text, origins in guesses.items():
@@ -128,7 +150,7 @@ class TableSource(StampRules, ColumnLayout):
         )
         return prepare(
             raws,
-            provenance,
+            {**provenance, **said.record()},
             found=found,
             as_of=as_of,
             clock=utc_now(),
@@ -144,15 +166,58 @@ class TableSource(StampRules, ColumnLayout):
                 )
         return {s: g for s, g in groups.items() if not self.symbols or s in self.symbols}
 
-    def _parts(self, table: Table, found: Findings) -> list[Part]:
+    def recognized(self, table: Table) -> tuple[TableSource, Reading]:
+        """Return the source with what the table says of itself, and what that is, in words.
+
+        Raises
+        ------
+        DataError
+            If the table does not have the layout of the configuration, or allows several formats.
+        """
+        reader: TableSource = merged(self, table.form.parameters)
+        if self.layout == NONE:
+            return reader, Reading({}, table.form.notes, table.form.warnings, None)
+        stem = stem_of(table.path)
+        found = roles_of(table, layouts_named(self.layout), stem, reader)
+        layout = table.form.layout or found.layout
+        if self.layout != AUTO and layout is None:
+            raise DataError(
+                f"{table.path}: does not have the layout {self.layout!r}; its columns are "
+                f"{', '.join(map(repr, table.columns))}."
+            )
+        taken = {**table.form.parameters, **found.parameters}
+        reader = merged(reader, found.parameters)
+        notes = (*table.form.notes, *found.notes)
+        if reader.date_format is None and table.n_rows:
+            column = reader.names(table)[TIME]
+            if form := date_format(table, column):
+                taken["date_format"] = form
+                reader = replace(reader, date_format=form)
+                notes = (*notes, f"every {column} is read by {form!r}")
+        return reader, Reading(taken, notes, table.form.warnings, layout)
+
+    def _parts(self, table: Table, found: Findings, said: Readings) -> list[Part]:
         """Return the rows of each symbol of a table."""
+        reader, reading = self.recognized(table)
+        said.add(table.path, reading)
+        return reader._read_parts(table, found)
+
+    def _read_parts(self, table: Table, found: Findings) -> list[Part]:
         names = self.names(table)
         if table.n_rows == 0:
             raise DataError(f"{table.path}: has a header, but no rows.")
         time_name = names.pop(TIME)
         parsed = table.columns[time_name].stamps(self, time_name, table.where)
+        local = parsed.kind == "local"
         parsed = settled(parsed, self, time_name, table.where)
         symbol_column = names.pop(SYMBOL, None)
+        if symbol_column is None and self.layout != NONE:
+            symbol_column = self.telling_symbol(table, parsed)
+            if symbol_column is not None:
+                found.warn(
+                    f"{table.path}: {symbol_column!r} tells rows of the same time apart: it is the "
+                    "symbol (symbol_column)."
+                )
         by_name = symbol_column is None and self.symbol is None
         values = pd.DataFrame(self.values(table, names, found))
         empty = values[list(PRICES)].isna().all(axis=1).to_numpy()
@@ -162,6 +227,8 @@ class TableSource(StampRules, ColumnLayout):
         groups = self.symbol_rows(table, symbol_column)
         groups = {symbol: rows[kept[rows]] for symbol, rows in groups.items()}
         hint = self.symbol_hint(table, parsed) if symbol_column is None else ""
+        if not hint and local and self.timezone == "UTC" and on_sundays(parsed.values):
+            hint = " If the clock goes back there, set timezone and clock_change: infer."
         return [
             Part(
                 symbol,
@@ -172,6 +239,7 @@ class TableSource(StampRules, ColumnLayout):
                 None if table.lines is None else table.lines[rows],
                 stem_of(table.path) if by_name else "",
                 hint,
+                rules=self,
             )
             for symbol, rows in groups.items()
             if len(rows)
@@ -197,6 +265,12 @@ class TableSource(StampRules, ColumnLayout):
             lines = np.concatenate([part.lines for part in group if part.lines is not None])
         counts = [len(part.frame) for part in group]
         kept = self._between(closes.times, f"{origin}: {symbol}", found)
+        inside = np.flatnonzero(kept)
+        cut, begun, late = without_late_starts(frame.iloc[inside], closes.times[inside])
+        frame = frame[list(cut.columns)]
+        kept[inside] = begun
+        for text in late:
+            found.warn(f"{origin}: {symbol}: {text}")
         if not kept.all():
             frame, lines = frame[kept], None if lines is None else lines[kept]
             owners = np.repeat(np.arange(len(group)), counts)[kept]
@@ -247,7 +321,7 @@ class TableSource(StampRules, ColumnLayout):
 
     def _rules(self, part: Part) -> StampRules:
         """Return what is known of the stamps of a part."""
-        return self
+        return part.rules or self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,6 +370,12 @@ class FileSource(TableSource, ABC):
 
         provenance = {"source": self.kind, "path": self.path, "sha256": hashes}
         return self.market_data(tables(), provenance)
+
+
+def on_sundays(times: pd.DatetimeIndex) -> bool:
+    """Return whether some times occur twice, all of them on Sundays, when clocks are changed."""
+    twice = times[times.duplicated()]
+    return len(twice) > 0 and bool((twice.day_of_week == 6).all())
 
 
 def utc_now() -> pd.Timestamp:

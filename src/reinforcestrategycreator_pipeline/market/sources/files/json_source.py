@@ -15,6 +15,17 @@ from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
 from reinforcestrategycreator_pipeline.market.sources.files.csv_source import decode
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
+from reinforcestrategycreator_pipeline.market.sources.files.layout_catalog import (
+    NONE,
+    layouts_named,
+)
+from reinforcestrategycreator_pipeline.market.sources.files.reading import stem_of
+from reinforcestrategycreator_pipeline.market.sources.files.recognition import merged
+from reinforcestrategycreator_pipeline.market.sources.files.text_form import (
+    SAMPLE,
+    TextForm,
+    unnamed_form,
+)
 
 
 @SOURCES.register("json")
@@ -43,16 +54,20 @@ class JsonSource(FileSource):
         lines, rows = _rows(path, text)
         if not rows:
             raise DataError(f"{path}: has no rows.")
-        first = rows[0]
+        first, form = rows[0], TextForm()
         if isinstance(first, dict):
-            names, records = list(first), _of_objects(path, lines, rows, list(first))
+            names, records = list(first), list(_of_objects(path, lines, rows, list(first)))
         elif isinstance(first, list):
-            names, records = self._names(path, first), _of_lists(path, lines, rows, len(first))
+            records = list(_of_lists(path, lines, rows, len(first)))
+            if not self.header and self.layout != NONE:
+                columns = list(zip(*records[:SAMPLE], strict=True))
+                form = unnamed_form(columns, layouts_named(self.layout), stem_of(path))
+            names = merged(self, form.parameters)._names(path, first)
         else:
             raise DataError(f"{path}: line {lines[0]}: a bar must be an object or a list.")
         values = list(zip(*records, strict=True))
-        columns = {n: TextColumn(v) for n, v in zip(names, values, strict=True)}
-        return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64))
+        table = {n: TextColumn(v) for n, v in zip(names, values, strict=True)}
+        return Table(path, table, len(rows), np.asarray(lines, dtype=np.int64), form)
 
     def _names(self, path: Path, row: Sequence[object]) -> list[str]:
         if len(self.header) != len(row):

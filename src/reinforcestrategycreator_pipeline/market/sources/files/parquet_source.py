@@ -44,8 +44,11 @@ class ArrowColumn:
         floats = self.values.cast(pa.float64(), safe=False)
         return np.array(floats.to_numpy(), dtype=np.float64)
 
-    def texts(self) -> list[str]:
+    def texts(self, count: int | None = None) -> list[str]:
         """Return the values as text, empty where missing."""
+        if count is not None:
+            stamped = pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type)
+            return [] if stamped else ArrowColumn(self.values.slice(0, count)).texts()
         if pa.types.is_dictionary(self.values.type):
             found: list[str] = []
             for chunk in self.values.chunks:

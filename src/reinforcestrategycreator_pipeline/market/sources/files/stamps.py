@@ -58,10 +58,10 @@ class StampRules(Strict):
     bar_stamp : str
         Meaning of a time or date: the ``close`` or ``open`` of its bar. The bar spacing is added to
         an open time; an open date is the first day of its bar. ``auto`` goes by the column's name.
-        Without one that tells, midnights throughout are dates, times of bars shorter than a day
-        are closes, and so are times of days at 23:59, or from 16:00 on if all are of weekdays;
-        other times of days are opens. From dates of weeks or months it finds whether they are first
-        or last days.
+        Without one that tells, midnights throughout are dates, and times of days at 23:59, or from
+        16:00 on if all are of weekdays, are closes; other times of days are opens. From dates of
+        weeks or months it finds whether they are first or last days. Times of shorter bars are
+        rejected, as they may be either.
     """
 
     kind: ClassVar[str]
