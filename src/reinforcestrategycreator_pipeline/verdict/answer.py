@@ -122,7 +122,15 @@ class Answer:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Answer:
-        """Restore from the result of `to_json`."""
+        """Restore from the result of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such answer.
+        """
+        if found["level"] not in LEVELS:
+            raise ValueError(f"no answer is called {found['level']!r}")
         return cls(**{k: v for k, v in found.items() if k not in ("finding", "reasons")})
 
 

@@ -90,3 +90,9 @@ def test_saved_as_it_was(p):
     stored = json.loads(json.dumps(found.to_json()))
     assert Answer.from_json(stored) == found
     assert stored["reasons"] == list(found.reasons)
+
+
+def test_an_unknown_answer_is_refused():
+    stored = of(0.5).to_json() | {"level": "perhaps"}
+    with pytest.raises(ValueError, match="no answer is called 'perhaps'"):
+        Answer.from_json(stored)
