@@ -197,6 +197,26 @@ def test_the_way_on_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path, much).endswith("close=11).")
 
 
+def test_side_data_that_begins_later(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02}" for day in range(2, 10)]
+    mean = ["NaN", "", *(str(i) for i in range(6))]
+    late = [*["NaN"] * 5, "1", "2", "3"]
+    lines = [f"{HEADER},mean,late"]
+    cells = zip(days, range(8), mean, late, strict=True)
+    rows = [f"{day},10,12,9,11,{i},{m},{x}" for day, i, m, x in cells]
+    for order in (rows, rows[::-1]):
+        data = read(tmp_path, [*lines, *order])
+        assert list(data["AAA"].columns) == [*HEADER.split(",")[1:], "mean"]
+        assert data["AAA"]["volume"].tolist() == [2, 3, 4, 5, 6, 7]
+        assert any("bars before the first value of 'mean' were omitted: 2" in w
+                   for w in data.warnings)  # fmt: skip
+        assert any("'late' has no value on the first 5 bars, most of all; skipped." in w
+                   for w in data.warnings)  # fmt: skip
+    assert len(read(tmp_path, [*lines, *rows], ignore=["mean"])["AAA"]) == 8
+    rows[4] = rows[4].replace(",2,NaN", ",NaN,NaN")
+    assert "mean must be a number, not missing: line 6" in refusal(tmp_path, [*lines, *rows])
+
+
 def test_highs_and_lows_that_miss_by_little(tmp_path: Path) -> None:
     lines = [HEADER, ROWS[0], "2024-01-03,10,10.9999999,10.0000001,11,5", ROWS[2]]
     assert "high must be >= open" in refusal(tmp_path, lines)

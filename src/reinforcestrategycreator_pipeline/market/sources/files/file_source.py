@@ -28,6 +28,9 @@ from reinforcestrategycreator_pipeline.market.sources.files.joining import (
     joined_frame,
     joined_stamps,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.late_columns import (
+    without_late_starts,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.layout import ColumnLayout
 from reinforcestrategycreator_pipeline.market.sources.files.layout_catalog import (
     AUTO,
@@ -262,6 +265,12 @@ class TableSource(StampRules, ColumnLayout):
             lines = np.concatenate([part.lines for part in group if part.lines is not None])
         counts = [len(part.frame) for part in group]
         kept = self._between(closes.times, f"{origin}: {symbol}", found)
+        inside = np.flatnonzero(kept)
+        cut, begun, late = without_late_starts(frame.iloc[inside], closes.times[inside])
+        frame = frame[list(cut.columns)]
+        kept[inside] = begun
+        for text in late:
+            found.warn(f"{origin}: {symbol}: {text}")
         if not kept.all():
             frame, lines = frame[kept], None if lines is None else lines[kept]
             owners = np.repeat(np.arange(len(group)), counts)[kept]
