@@ -78,7 +78,7 @@ def equity_chart(data: ComparisonData, times: Times) -> Picture | None:
         "hovermode": "closest",
         "showlegend": False,
     }
-    count = f"{len(data.judged):,} runs" if len(data.judged) > 1 else data.judged[0].name
+    count = "one run" if len(data.judged) == 1 else f"{len(data.judged):,} runs"
     return Picture(
         "runs-equity",
         "Growth of 1",
