@@ -68,8 +68,8 @@ def render_tear_sheet(
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.simplefilter("ignore")
             with needs(EXTRA, "a tear sheet"):
-                import matplotlib as mpl
-                import quantstats
+                import matplotlib as mpl  # pyright: ignore[reportMissingImports]
+                import quantstats  # pyright: ignore[reportMissingImports]
             page = Path(folder) / "tear_sheet.html"
             with mpl.rc_context():
                 quantstats.reports.html(
