@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
     from reinforcestrategycreator_pipeline.api.studies import Study, tune
+    from reinforcestrategycreator_pipeline.api.tear_sheets import tear_sheet
     from reinforcestrategycreator_pipeline.deployment.brokers.catalog import broker
     from reinforcestrategycreator_pipeline.envs.rewards import reward
     from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
@@ -64,6 +65,7 @@ __all__ = [
     "run",
     "schedule",
     "strategies",
+    "tear_sheet",
     "tune",
 ]
 
@@ -93,6 +95,7 @@ _PLACES = {
     "run": "api.runs:run",
     "schedule": "nn.schedules:schedule",
     "strategies": "api.strategies:",
+    "tear_sheet": "api.tear_sheets:tear_sheet",
     "tune": "api.studies:tune",
 }
 

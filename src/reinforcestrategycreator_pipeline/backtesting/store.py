@@ -151,7 +151,7 @@ def read_equity(bars_path: Path, symbol: str) -> pd.DataFrame:
         If the file is missing, damaged, or not written by `write_results`, or lacks the asset.
     """
     table = _table(bars_path, ("symbol", "strategy", "timestamp", "equity"))
-    rows = table.filter(pc.equal(table["symbol"], symbol)).to_pandas()
+    rows = table.filter(pc.field("symbol") == symbol).to_pandas()
     if rows.empty:
         raise DataError(f"{bars_path}: has no results of {symbol!r}.")
     curves = {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD
@@ -67,7 +68,8 @@ def equity_chart(data: ComparisonData, times: Times) -> Picture | None:
     traces = []
     for look, curve in zip(lines_of(data), curves, strict=True):
         x = times.axis(pd.DatetimeIndex(curve.index))
-        growth = curve.to_numpy()[kept(len(curve))] / curve.iloc[0]
+        equity = curve.to_numpy(np.float64)
+        growth = equity[kept(len(equity))] / equity[0]
         drawn = {"color": look.color, "width": width, "dash": look.dash}
         traces.append(line(x, growth, look.name, drawn, "%{x}: %{y:.4g}"))
     layout = {
@@ -76,7 +78,7 @@ def equity_chart(data: ComparisonData, times: Times) -> Picture | None:
         "hovermode": "closest",
         "showlegend": False,
     }
-    count = f"{len(data.judged):,} runs" if len(data.judged) > 1 else data.judged[0].name
+    count = "one run" if len(data.judged) == 1 else f"{len(data.judged):,} runs"
     return Picture(
         "runs-equity",
         "Growth of 1",

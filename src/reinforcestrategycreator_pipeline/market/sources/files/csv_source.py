@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.checks import Ge, Le, require
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
@@ -26,12 +28,14 @@ from reinforcestrategycreator_pipeline.market.sources.files.names import (
     plain_name,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.numbers import NumberStyle
+from reinforcestrategycreator_pipeline.market.sources.files.plain_text import plain_columns
 from reinforcestrategycreator_pipeline.market.sources.files.reading import stem_of
 from reinforcestrategycreator_pipeline.market.sources.files.recognition import merged
 from reinforcestrategycreator_pipeline.market.sources.files.text_form import TextForm, form_of
 
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
+_Read: TypeAlias = tuple[list[str], Sequence[Sequence[str]], Ints]
 _DATES = ("date", "dtyyyymmdd", "tradedate", "tradingdate", "day")
 _CLOCKS = ("time", "timehhmmss", "tradetime", "hour")
 _MAGIC = {
@@ -94,6 +98,34 @@ class CsvSource(FileSource):
         return replace(table, form=form.also(table.form))
 
     def _table(self, path: Path, text: str) -> Table:
+        header, values, lines = self._plain(path, text) or self._quoted(path, text)
+        form = TextForm()
+        if twice := self._twice(header):
+            shown = ", ".join(map(repr, twice))
+            said = f"there are several columns {shown}; none of them is read."
+            form = TextForm({"ignore": tuple(twice)}, (), (said,))
+        style = NumberStyle(self.decimal, self.formatted_numbers)
+        columns = {n: TextColumn(v, style) for n, v in zip(header, values, strict=True) if n}
+        columns = self._with_date_and_time(columns)
+        return Table(path, columns, len(lines), lines, form)
+
+    def _plain(self, path: Path, text: str) -> _Read | None:
+        """Return the header, the columns and the lines of a plain file; None for any other."""
+        if self.skip_footer or _EXCEL_HINT.match(text):
+            return None
+        columns = plain_columns(text, self.delimiter, self.skip_lines)
+        if columns is None or (self.header and len(self.header) != len(columns)):
+            return None
+        head = [column[0] for column in columns]
+        if head[0] == "Price" or not any(name.strip() for name in head):
+            return None
+        header = self._checked(path, list(self.header) or head, given=bool(self.header))
+        start = 0 if self.header else 1
+        lines = np.arange(start, len(columns[0]), dtype=np.int64) + 1 + self.skip_lines
+        return header, [column[start:] for column in columns], lines
+
+    def _quoted(self, path: Path, text: str) -> _Read:
+        """Return the header, the columns and the lines of any file, or say what is wrong."""
         lines, rows = self._rows(path, text)
         if not rows:
             raise DataError(f"{path}: the file is empty.")
@@ -103,11 +135,6 @@ class CsvSource(FileSource):
             head, _ = rows.pop(0), lines.pop(0)
             rows, lines, head = _without_levels(path, rows, lines, head)
             header = self._checked(path, head)
-        form = TextForm()
-        if twice := self._twice(header):
-            shown = ", ".join(map(repr, twice))
-            said = f"there are several columns {shown}; none of them is read."
-            form = TextForm({"ignore": tuple(twice)}, (), (said,))
         if self.skip_footer:
             rows, lines = rows[: -self.skip_footer], lines[: -self.skip_footer]
         for row, line in zip(rows, lines, strict=True):
@@ -116,11 +143,8 @@ class CsvSource(FileSource):
                     f"{path}: line {line} has {len(row)} fields, the header has {len(header)}."
                     f"{_why_ragged(row, header, last=line == lines[-1])}"
                 )
-        values = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-        style = NumberStyle(self.decimal, self.formatted_numbers)
-        columns = {n: TextColumn(v, style) for n, v in zip(header, values, strict=True) if n}
-        columns = self._with_date_and_time(columns)
-        return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64), form)
+        values: list[Sequence[str]] = list(zip(*rows, strict=True)) if rows else []
+        return header, values or [()] * len(header), np.asarray(lines, dtype=np.int64)
 
     def _rows(self, path: Path, text: str) -> tuple[list[int], list[list[str]]]:
         """Return line and fields of every row that is not empty."""

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require
@@ -33,6 +35,15 @@ _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
     r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
 )
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = "[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+_AT_MIDNIGHT = "[T ]00:00(?::00(?:[.,]0+)?)?"
+_FORMS = {
+    "date": ("", ""),
+    "local": (_TIME, ""),
+    "instant": (_TIME, "(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"),
+}
+"""Time and zone of each kind, as regular expressions."""
 _MIDNIGHT = re.compile(r"00:00(?::00(?:[.,]0+)?)?")
 _TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
 
@@ -135,9 +146,34 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
         return ParsedStamps("instant", values, midnights(values))
     if rules.date_format is not None:
         return _parse_format(texts, rules.date_format, rules, column, where)
+    kind, midnight = _uniform(texts) or _by_row(texts, column, where)
+    plain = [text.replace(",", ".") for text in texts]
+    parsed = pd.to_datetime(
+        pd.Series(plain, dtype=object), format="ISO8601", utc=kind == "instant", errors="coerce"
+    )
+    values = _whole(parsed, texts, column, where)
+    dates = [text[:10] for text in texts] if midnight else []
+    labels = _naive(pd.to_datetime(dates, format="%Y-%m-%d")) if midnight else None
+    return ParsedStamps(kind, values, labels, _clock(plain) if kind == "instant" else None)
+
+
+def _uniform(texts: Sequence[str]) -> tuple[str, bool] | None:
+    """Return the kind of ISO 8601, and whether all are midnights; None if rows differ in kind."""
+    column = pa.array(texts, pa.string())
+
+    def every(pattern: str) -> bool:
+        return bool(pc.all(pc.match_substring_regex(column, f"^(?:{pattern})$")).as_py())
+
+    for kind, (time, zone) in _FORMS.items():
+        if every(_DAY + time + zone):
+            return kind, kind != "date" and every(_DAY + _AT_MIDNIGHT + zone)
+    return None
+
+
+def _by_row(texts: Sequence[str], column: str, where: Where) -> tuple[str, bool]:
+    """Return the kind of ISO 8601, and whether all are midnights; raise at the first odd row."""
     kinds: list[str] = []
     at_midnight: list[bool] = []
-    dates: list[str] = []
     for row, text in enumerate(texts):
         match = _ISO.fullmatch(text)
         if match is None:
@@ -159,15 +195,7 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
             raise where.error([row], column, [text], rule, end)
         kinds.append(kind)
         at_midnight.append(kind != "date" and _MIDNIGHT.fullmatch(match["time"]) is not None)
-        dates.append(match["date"])
-    kind = kinds[0]
-    plain = [text.replace(",", ".") for text in texts]
-    parsed = pd.to_datetime(
-        pd.Series(plain, dtype=object), format="ISO8601", utc=kind == "instant", errors="coerce"
-    )
-    values = _whole(parsed, texts, column, where)
-    labels = _naive(pd.to_datetime(dates, format="%Y-%m-%d")) if all(at_midnight) else None
-    return ParsedStamps(kind, values, labels, _clock(plain) if kind == "instant" else None)
+    return kinds[0], all(at_midnight)
 
 
 def _clock(texts: Sequence[str]) -> pd.DatetimeIndex | None:
