@@ -175,7 +175,7 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     Path("my.yaml").write_text(data + QUICKLY)
     search = "search: {trials: 1, folds: 1, space: {strategy.training.steps: [20, 30]}}\n"
     Path("search.yaml").write_text(data + QUICKLY + search)
-    for name in ("20261122-183000-a1b2c3", "first", "second"):
+    for name in ("20261122-183000-a1b2c3", "first", "second", "third"):
         assert rsc("run", "-c", "my.yaml", "--run-id", name).code == 0
 
     def begun(self: Runner, *arguments: Any) -> None:
