@@ -34,8 +34,8 @@ def moments_of(span: MarketSpan) -> Moments:
     """Return the moments of the features over all bars of a span."""
     features = [np.asarray(asset.features, dtype=np.float64) for asset in span.assets]
     count = sum(map(len, features))
-    mean = sum(x.sum(axis=0) for x in features) / count
-    variance = sum(((x - mean) ** 2).sum(axis=0) for x in features) / count
+    mean = np.sum([x.sum(axis=0) for x in features], axis=0) / count
+    variance = np.sum([((x - mean) ** 2).sum(axis=0) for x in features], axis=0) / count
     return Moments(mean, np.sqrt(variance))
 
 
@@ -90,7 +90,7 @@ def largest_trades(
     return tuple(found)
 
 
-def _seen(names: Sequence[str], values: F64, training: Moments) -> tuple[Seen, ...]:
+def _seen(names: tuple[str, ...], values: F64, training: Moments) -> tuple[Seen, ...]:
     varies = training.sd > 0.0
     z = np.divide(values - training.mean, training.sd, out=np.zeros(len(names)), where=varies)
     furthest = np.argsort(-np.abs(z), kind="stable")[:FEATURES]

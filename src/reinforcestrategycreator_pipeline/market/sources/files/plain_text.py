@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.csv as pa_csv
 
 
 def plain_columns(text: str, delimiter: str, skip_lines: int) -> list[list[str]] | None:
@@ -30,15 +30,15 @@ def plain_columns(text: str, delimiter: str, skip_lines: int) -> list[list[str]]
         return None
     if not text:
         return None
-    reading = pa.csv.ReadOptions(autogenerate_column_names=True, skip_rows=skip_lines)
-    parsing = pa.csv.ParseOptions(delimiter=delimiter, quote_char=False, newlines_in_values=False)
+    reading = pa_csv.ReadOptions(autogenerate_column_names=True, skip_rows=skip_lines)
+    parsing = pa_csv.ParseOptions(delimiter=delimiter, quote_char=False, newlines_in_values=False)
     width = text.split("\n", skip_lines + 1)[skip_lines : skip_lines + 1]
     names = [f"f{i}" for i in range(width[0].count(delimiter) + 1)] if width else []
-    converting = pa.csv.ConvertOptions(
+    converting = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
     )
     try:
-        table = pa.csv.read_csv(pa.BufferReader(text.encode()), reading, parsing, converting)
+        table = pa_csv.read_csv(pa.BufferReader(text.encode()), reading, parsing, converting)
     except (pa.ArrowException, UnicodeEncodeError):
         return None
     if table.column_names != names:

@@ -162,7 +162,9 @@ def _uniform(texts: Sequence[str]) -> tuple[str, bool] | None:
     column = pa.array(texts, pa.string())
 
     def every(pattern: str) -> bool:
-        return bool(pc.all(pc.match_substring_regex(column, f"^(?:{pattern})$")).as_py())
+        options = pc.MatchSubstringOptions(f"^(?:{pattern})$")
+        matched = pc.call_function("match_substring_regex", [column], options)
+        return bool(pc.call_function("all", [matched]).as_py())
 
     for kind, (time, zone) in _FORMS.items():
         if every(_DAY + time + zone):
