@@ -26,7 +26,7 @@ PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test quick kernels kills oracles lowest lint format bench bench-learning bench-ensemble docs clean
+.PHONY: help setup run test quick kernels kills fuzz oracles lowest lint format bench bench-learning bench-ensemble docs clean
 
 help: ## List the targets
 	@echo "Usage: make TARGET [ARGS=...] [PYTHON=...]"
@@ -50,6 +50,9 @@ kernels: $(VENV)/.installed-dev ## The numeric tests under other BLAS kernels: K
 
 kills: $(VENV)/.installed-dev ## A run killed before every one of its file operations; half an hour
 	KILLS=every $(BIN)/python -m pytest $(WORKERS) -q -m slow tests/e2e/test_kill_at_every_operation.py $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## 10,000 mutated files of prices: read, or refused in one line
+	$(BIN)/python tests/shared/mutated_files.py --count 10000 $(ARGS)
 
 oracles: $(VENV)/.installed-oracles ## Add the backtests and folds of others, so that tests run them, too
 

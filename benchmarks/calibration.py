@@ -47,7 +47,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "shared"))
 from permuted import ar1, frames_of, garch, market_of, span_of, turns_of, walk
 
 from benchmarks import kept
-from benchmarks.calibration_report import section
+from benchmarks.calibration_report import PHIS, picture, section
 from benchmarks.calibration_table import write_table
 from benchmarks.kept import key_of, replace_section, source_sha256, versions
 from reinforcestrategycreator_pipeline.api.bars import read_bars
@@ -80,7 +80,6 @@ CONFIG: dict[str, Any] = {
     },
     "evaluation": {"benchmarks": ["buy_and_hold"], "random_draws": 11},
 }
-PHIS = (0.05, 0.10, 0.15, 0.20)
 LENGTHS = {1_000: 40, 3_000: 40, 10_000: 20}  # bars to markets
 NULL_MARKETS = 60
 RULE_MARKETS = 400
@@ -263,6 +262,7 @@ def main() -> None:
     kept.write(RESULTS, made)
     write_table(made)
     replace_section(section(made))
+    picture(made, kept.IMAGES)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.api import metrics, strategies
     from reinforcestrategycreator_pipeline.api.backtests import Backtest, backtest
     from reinforcestrategycreator_pipeline.api.bars import read_bars
+    from reinforcestrategycreator_pipeline.api.comparisons import compare
     from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
     from reinforcestrategycreator_pipeline.api.studies import Study, tune
+    from reinforcestrategycreator_pipeline.api.tear_sheets import tear_sheet
     from reinforcestrategycreator_pipeline.deployment.brokers.catalog import broker
     from reinforcestrategycreator_pipeline.envs.rewards import reward
     from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
@@ -51,6 +53,7 @@ __all__ = [
     "__version__",
     "backtest",
     "broker",
+    "compare",
     "errors",
     "feature",
     "load_policy",
@@ -62,6 +65,7 @@ __all__ = [
     "run",
     "schedule",
     "strategies",
+    "tear_sheet",
     "tune",
 ]
 
@@ -79,6 +83,7 @@ _PLACES = {
     "TradingEnv": "envs.trading_env:TradingEnv",
     "backtest": "api.backtests:backtest",
     "broker": "deployment.brokers.catalog:broker",
+    "compare": "api.comparisons:compare",
     "errors": "errors:",
     "feature": "features.base:feature",
     "load_policy": "policies.base:load_policy",
@@ -90,6 +95,7 @@ _PLACES = {
     "run": "api.runs:run",
     "schedule": "nn.schedules:schedule",
     "strategies": "api.strategies:",
+    "tear_sheet": "api.tear_sheets:tear_sheet",
     "tune": "api.studies:tune",
 }
 

@@ -105,7 +105,7 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "one row": (text(good_rows(1)), (SYMBOL.rstrip(": "), "needs at least 2 bars. Got 1.")),
     "one row, five times": (text(good_rows(1) * 5), ("prices needs at least 2 bars. Got 1.",)),
     "no header": (
-        text(good_rows()).partition("\n")[2],
+        text([[day, high, o, low, c, v] for day, o, high, low, c, v in good_rows()], "").strip(),
         ("prices.csv: has no header; the first line is data: '2024-01-01'",),
     ),
     "a column missing": (
@@ -125,8 +125,8 @@ BAD_CSV: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("'date' and 'Timestamp' may both be the timestamp; choose one with timestamp_column",),
     ),
     "another delimiter": (
-        text(good_rows()).replace(",", ";"),
-        ("the delimiter seems to be ';', not ','. Set delimiter.",),
+        text(good_rows()).replace(",", "^"),
+        ("prices.csv: no column for timestamp; the file has 'date^open^high^low^close^volume'.",),
     ),
     "open quotation": (
         with_cell(CLOSE, '"12'),

@@ -691,7 +691,7 @@ def test_a_mistake_put_right(rsc: Rsc, bad: str, good: str) -> None:
 RULE = (
     "a run's name must be 1 to 100 letters, digits, '.', '_' or '-', begin with a letter or digit"
 )
-RESERVED = "'latest' or 'promoted' or 'looks.jsonl' or 'studies'"
+RESERVED = "'latest' or 'promoted' or 'looks.jsonl' or 'studies' or 'comparisons'"
 
 
 @pytest.mark.parametrize(

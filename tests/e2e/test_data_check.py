@@ -70,7 +70,12 @@ def test_a_check_accepts_what_a_run_accepts(rsc: Rsc, case: str) -> None:
     ran = rsc("run", "--config", "mine.yaml")
     assert checked.code == ran.code
     assert checked.errors == [line for line in ran.errors if line.startswith("error: ")]
-    assert (checked.code == 0) == (case in ("enough", "just enough", "left out"))
+    fine = ("enough", "just enough", "left out", "a symbol that is too short")
+    assert (checked.code == 0) == (case in fine)
+    if case == "a symbol that is too short":
+        said = "1 of 2 symbols have too few bars and are left out: B (9); the features' lookback"
+        assert f"note: {said}" in checked.out
+        assert f"Note: {said}" in ran.err
 
 
 def test_what_is_guessed_is_said_by_check_run_and_python(rsc: Rsc) -> None:
@@ -170,7 +175,7 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     Path("my.yaml").write_text(data + QUICKLY)
     search = "search: {trials: 1, folds: 1, space: {strategy.training.steps: [20, 30]}}\n"
     Path("search.yaml").write_text(data + QUICKLY + search)
-    for name in ("20261122-183000-a1b2c3", "first", "second"):
+    for name in ("20261122-183000-a1b2c3", "first", "second", "third"):
         assert rsc("run", "-c", "my.yaml", "--run-id", name).code == 0
 
     def begun(self: Runner, *arguments: Any) -> None:

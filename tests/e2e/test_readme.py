@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from snippets import ROOT, Snippet, anchors, commands, links, pages, snippets, tables
@@ -98,6 +99,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = build_source("synthetic", params).load(np.random.default_rng(0))
     frame = data.bars["ABC"].drop(columns="signal")
     frame.set_axis(frame.index.strftime("%Y-%m-%d").rename("date")).to_csv("prices.csv")
+    write_exports(frame)
     with closing(sqlite3.connect("prices.db")) as database:
         for symbol, bars in data.bars.items():
             rows = bars.drop(columns="signal").reset_index().assign(symbol=symbol)
@@ -109,6 +111,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in set(sys.modules) - kept:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+def write_exports(bars: pd.DataFrame) -> None:
+    """Write bars as Yahoo, Binance and MetaTrader 5 export them, for the first tutorial."""
+    yahoo = bars.round(4).rename(columns=str.capitalize)
+    yahoo.insert(4, "Adj Close", yahoo["Close"])
+    yahoo.set_axis(yahoo.index.strftime("%Y-%m-%d").rename("Date")).to_csv("AAPL.csv")
+    hours = pd.date_range("2024-01-01", periods=len(bars), freq="h")
+    Path("BTCUSDT").mkdir()
+    klines = bars.assign(close_time=hours.as_unit("ms").asi8 + 3_599_999)
+    for zero in ("quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume", "ignore"):
+        klines[zero] = 0
+    for month in range(1, 3):
+        part = klines[hours.month == month]
+        part = part.set_axis(hours[hours.month == month].as_unit("ms").asi8)
+        part.to_csv(f"BTCUSDT/BTCUSDT-1h-2024-{month:02}.csv", header=False)
+    names = {"open": "<OPEN>", "high": "<HIGH>", "low": "<LOW>", "close": "<CLOSE>"}
+    terminal = bars.rename(columns={**names, "volume": "<TICKVOL>"}).assign(**{"<SPREAD>": 2})
+    terminal.insert(0, "<TIME>", hours.strftime("%H:%M:%S"))
+    index = hours.strftime("%Y.%m.%d").rename("<DATE>")
+    terminal.set_axis(index).to_csv("EURUSD_H1.csv", sep="\t")
 
 
 def write_files(name: str) -> None:
@@ -245,7 +268,8 @@ def tiny(command: str) -> dict[str, str]:
     config = parse_yaml(Path(file[1]).read_text(encoding="utf-8"), str).value if file else {}
     strategy = config.get("strategy", {})
     of_ensemble = isinstance(strategy, dict) and "name" not in strategy
-    source = config.get("data", {}).get("source", "sample")
+    named = re.search(r"data\.source=(\w+)", command)
+    source = named[1] if named else config.get("data", {}).get("source", "sample")
     return {**TINY, **(TINY_ENSEMBLE if of_ensemble else {}), **FEW_BARS.get(source, {})}
 
 
@@ -349,12 +373,13 @@ def test_costs_are_described_with_their_defaults() -> None:
 def test_every_parameter_of_the_sources_is_described_with_its_default() -> None:
     shown = tables(PAGES["docs/reference/configuration.md"])
     for source in list_sources():
-        rows = shown[
-            "`csv` and `parquet`" if source.name in ("csv", "parquet") else f"`{source.name}`"
-        ]
+        files = ("csv", "parquet", "feather", "json")
+        together = "`csv`, `parquet`, `feather` and `json`"
+        rows = shown[together if source.name in files else f"`{source.name}`"]
         described = {r["key"].strip("`"): r["default"] for r in rows}
-        if source.name == "parquet":
-            described = dict(list(described.items())[: list(described).index("delimiter")])
+        if source.name in files[1:]:
+            lines = {"header": described["header"]} if source.name == "json" else {}
+            described = dict(list(described.items())[: list(described).index("delimiter")]) | lines
         assert list(described) == list(source.parameters)
         for name, default in source.parameters.items():
             if default == "required":

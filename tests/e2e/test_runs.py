@@ -199,7 +199,7 @@ def test_what_a_run_says_in_words_is_not_in_its_manifest(rsc: Rsc) -> None:
     assert rsc("run", "-c", "quick.yaml", "--run-id", "mine").code == 0
     summary = manifest(Path("runs/mine"))["stages"]["evaluation"]["summary"]
     figures = summary.pop("figures")
-    assert summary == {"strategy": "DQN", "promoted": False, "answer": "not tested"}
+    assert summary == {"strategy": "DQN", "promoted": False, "answer": "no evidence"}
     stored = json.loads(Path("runs/mine/evaluation/metrics.json").read_text("utf-8"))
     own = stored["metrics"]["PORTFOLIO"]["DQN"]
     assert figures == {key: value["value"] for key, value in own.items()}

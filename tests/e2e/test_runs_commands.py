@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from small_runs import QUICK, Rsc, environment, rsc_in
 
+import reinforcestrategycreator_pipeline as package
 from reinforcestrategycreator_pipeline.cli.entry import run_app
 from reinforcestrategycreator_pipeline.runs import manifest as manifest_module
 from reinforcestrategycreator_pipeline.runs.folder import locked
@@ -310,6 +311,51 @@ class TestCompare:
         Path("rule.yaml").write_text(RULE)
         assert rsc("run", "-c", "rule.yaml", *shorter).code == 0
         assert "different test bars" in rsc("runs", "compare", "held", "shorter").out
+
+    def test_a_page_in_the_store_links_to_the_reports(self, rsc: Rsc) -> None:
+        said = rsc("compare", "held", "runs/learned", "broken")
+        assert (said.code, said.err) == (0, "")
+        [path] = re.findall(r"^page +(\S+)$", said.out, re.MULTILINE)
+        assert re.fullmatch(r"runs/comparisons/held-and-2-more-[0-9a-f]{8}\.html", path)
+        page = Path(path).read_text(encoding="utf-8")
+        links = re.findall(r'<th scope="row"><a href="([^"]+)">', page)
+        assert set(links) == {f"../{run}/evaluation/report.html" for run in ("held", "learned")}
+        assert all((Path(path).parent / link).is_file() for link in links)
+        assert "1 without a verdict" in page
+        assert [row[0] for row in rows(rsc("runs", "list").out)[1:]].count("comparisons") == 0
+        again = rsc("compare", "held", "learned", "broken")
+        assert path in again.out
+        Path("rule.yaml").write_text(RULE)
+        assert rsc("run", "-c", "rule.yaml", "--run-id", "comparisons").code == 1
+
+    def test_a_page_where_the_user_says(self, rsc: Rsc) -> None:
+        said = rsc("runs", "compare", "held", "latest", "-o", "pages/mine.html")
+        assert (said.code, said.err) == (0, "")
+        assert Path("pages/mine.html").is_file()
+        assert not Path("runs/comparisons").exists()
+        assert rsc("compare", "held", "other", "--json").code == 0
+        assert not Path("runs/comparisons").exists()
+        Path("file").write_text("")
+        said = rsc("compare", "held", "other", "-o", "file/page.html")
+        assert said.code == 1
+        assert said.err.startswith("error: file")
+        assert len(said.err.splitlines()) == 1
+
+    def test_python_gives_the_same(self, rsc: Rsc) -> None:
+        names = "held", "other", "broken"
+        found = package.compare("held", Path("runs/other"), package.Run.open("broken"))
+        assert found.to_json() == json.loads(rsc("compare", *names, "--json").out)
+        assert list(found.table["sharpe"].dropna()) == [sharpe("held"), sharpe("other")]
+        assert list(found.table.index) == list(names)
+        assert found.save("python.html").read_text() == found.save("python.html").read_text()
+        rsc("compare", *names, "-o", "shell.html")
+        assert Path("shell.html").read_bytes() == Path("python.html").read_bytes()
+        assert repr(found).startswith("Comparison('3 runs: ")
+
+    def test_no_such_run(self, rsc: Rsc) -> None:
+        said = rsc("compare", "held", "othr")
+        assert (said.code, said.out) == (1, "")
+        assert said.err == "error: runs: no run named 'othr'. Did you mean 'other'?\n"
 
     def test_one_run_is_not_enough(self, rsc: Rsc) -> None:
         for names in (["held"], ["held", "runs/held"]):

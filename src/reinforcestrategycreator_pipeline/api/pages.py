@@ -111,13 +111,14 @@ def report(
     elif isinstance(of, Backtest):
         data, curves = _of_backtest(of), of.equity
     else:
-        curves = _checked(of)
+        curves = checked_curves(of)
         data = _of_curves(curves, title, periods_per_year)
     page = contents(data)
     return Page(page.verdict.finding, page.verdict.caveat, render_html(page), curves)
 
 
-def _checked(of: object) -> pd.DataFrame:
+def checked_curves(of: object) -> pd.DataFrame:
+    """Return equity curves with times in UTC and names as text, if they are equity curves."""
     curves = of.to_frame(of.name or "strategy") if isinstance(of, pd.Series) else of
     if not isinstance(curves, pd.DataFrame) or not isinstance(curves.index, pd.DatetimeIndex):
         raise DataError(

@@ -223,6 +223,49 @@ def read_results(bars_path: Path, trades_path: Path) -> dict[str, dict[str, Stra
     return results
 
 
+def read_equity(bars_path: Path, symbol: str) -> pd.DataFrame:
+    """Read the equity of all strategies on one asset, in a fraction of the time of all results.
+
+    Parameters
+    ----------
+    bars_path : Path
+        Table of bars that `write_results` wrote.
+    symbol : str
+        Asset, or ``"PORTFOLIO"``.
+
+    Returns
+    -------
+    DataFrame
+        Equity at each close, in money; one column a strategy, in the order of the results.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or not written by `write_results`, or lacks the asset.
+    """
+    with _opened(bars_path, _BARS) as bars:
+        symbols = _encoded(bars.read("symbol"))
+        if symbol not in symbols.names:
+            raise DataError(f"{bars_path}: has no results of {symbol!r}.")
+        rows = symbols.codes == symbols.names.index(symbol)
+        strategies = _encoded(bars.read("strategy"))
+        own, stamps, equity = (
+            x[rows]
+            for x in (
+                strategies.codes,
+                bars.read("timestamp").to_numpy(),
+                bars.read("equity").to_numpy(),
+            )
+        )
+    codes, first = np.unique(own, return_index=True)
+    curves = {}
+    for code in codes[np.argsort(first)]:
+        one = own == code
+        index = pd.DatetimeIndex(stamps[one], tz="UTC", name="timestamp")
+        curves[strategies.names[code]] = pd.Series(equity[one], index)
+    return pd.DataFrame(curves)
+
+
 class _Encoded(NamedTuple):
     """A column of texts: the code of each row, and the text of each code."""
 

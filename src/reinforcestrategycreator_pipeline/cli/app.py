@@ -1,4 +1,4 @@
-"""The tree of commands: ``rsc init|run|tune|runs|config|data|list|report``."""
+"""The tree of commands: ``rsc init|run|tune|runs|compare|config|data|list|report``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import typer
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.cli import config_command, data_command, runs_command
+from reinforcestrategycreator_pipeline.cli.compare_command import EPILOG as COMPARE
+from reinforcestrategycreator_pipeline.cli.compare_command import compare
 from reinforcestrategycreator_pipeline.cli.init_command import init
 from reinforcestrategycreator_pipeline.cli.list_command import list_
 from reinforcestrategycreator_pipeline.cli.options import examples
@@ -48,6 +50,7 @@ app.command(
     "report",
     epilog=examples("rsc report latest", "rsc report 20261122-183000-a1b2c3 --open"),
 )(report)
+app.command("compare", epilog=COMPARE)(compare)
 
 
 def _version(wanted: bool) -> None:

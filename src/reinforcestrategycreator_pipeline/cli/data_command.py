@@ -1,7 +1,8 @@
-"""``rsc data list|check``."""
+"""``rsc data list|layouts|check``."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -21,6 +22,19 @@ def list_() -> None:
     from reinforcestrategycreator_pipeline.cli.list_command import list_ as list_family
 
     list_family("sources")
+
+
+@app.command(epilog=examples("rsc data layouts"))
+def layouts() -> None:
+    """List the vendors' layouts of files that are recognized, each with the page behind it."""
+    from reinforcestrategycreator_pipeline.api.console import output
+    from reinforcestrategycreator_pipeline.cli.results import result_table
+    from reinforcestrategycreator_pipeline.market.sources.files.layout_catalog import (
+        layouts as known,
+    )
+
+    rows = [{"layout": k, "files": v.title, "source": v.source} for k, v in known().items()]
+    output().print(result_table(rows))
 
 
 @app.command(
@@ -74,6 +88,7 @@ def _check(file: Path | None, name: str | None, config: Path | None, overrides: 
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import result_table
     from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, load_source
+    from reinforcestrategycreator_pipeline.market.sources.files.readings import pinned
     from reinforcestrategycreator_pipeline.ohlcv import OHLCV
     from reinforcestrategycreator_pipeline.pipeline.config.loading import load_config
     from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
@@ -102,6 +117,12 @@ def _check(file: Path | None, name: str | None, config: Path | None, overrides: 
     for note in data.notes:
         grave = "warning: " if note in data.warnings else ""
         console.print(f"{grave}{note}", markup=False, soft_wrap=True)
+    kinds = pinned(data.provenance, parameters)
+    for kind in kinds:
+        console.print("This configuration reads it so, without recognizing it again:")
+        lines = [f"    {key}: {json.dumps(value)}" for key, value in sorted(kind.items())]
+        text = "\n".join([f"data:\n  source: {source}\n  params:", *lines])
+        console.print(text, markup=False, soft_wrap=True)
     *_, notes = engineer(data, complete)
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)

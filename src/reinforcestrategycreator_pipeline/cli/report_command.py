@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,12 +22,25 @@ def report(
     render: Annotated[
         bool, typer.Option("--render", help="Render the pages again from the run's folder.")
     ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--tear-sheet",
+            metavar="FILE",
+            help="Also write QuantStats' HTML tear sheet against buy and hold. Needs the extra "
+            "quantstats.",
+        ),
+    ] = None,
     runs_dir: RunsOption = RUNS,
     trust: TrustOption = None,
 ) -> None:
     """Show the result of a run and the location of its report."""
     from reinforcestrategycreator_pipeline.api.console import output
-    from reinforcestrategycreator_pipeline.cli.results import has_results, show_results
+    from reinforcestrategycreator_pipeline.cli.results import (
+        has_results,
+        print_fields,
+        show_results,
+    )
     from reinforcestrategycreator_pipeline.runs.artifacts import REPORT_HTML
     from reinforcestrategycreator_pipeline.runs.folder import (
         command,
@@ -56,7 +70,14 @@ def report(
             f"the run {manifest.run_id!r} has no report yet (status: {manifest.status}); render it "
             f"with: {command(run_dir, 'report')} --render"
         )
+    if sheet is not None:
+        from reinforcestrategycreator_pipeline.api.runs import Run
+        from reinforcestrategycreator_pipeline.api.tear_sheets import tear_sheet
+
+        tear_sheet(Run(run_dir), sheet)
     show_results(output(), run_dir, manifest)
+    if sheet is not None:
+        print_fields(output(), [("tear sheet", str(sheet))])
     if open_:
         import webbrowser
 

@@ -1,40 +1,28 @@
-"""One run on one screen, and several side by side."""
+"""One run on one screen."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
+from reinforcestrategycreator_pipeline.api.comparisons import value_text
 from reinforcestrategycreator_pipeline.api.console import output
-from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import (
-    MAIN_METRICS,
-    find_metric,
-    format_value,
-)
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
 from reinforcestrategycreator_pipeline.cli.results import (
     has_results,
     print_fields,
-    result_table,
     show_results,
 )
 from reinforcestrategycreator_pipeline.errors import shorten, show_path
-from reinforcestrategycreator_pipeline.pipeline.config.differences import (
-    MISSING,
-    changed_keys,
-    differences,
-)
+from reinforcestrategycreator_pipeline.pipeline.config.differences import changed_keys
 from reinforcestrategycreator_pipeline.runs.artifacts import ARTIFACTS, REPORT_HTML, REPORT_MD
 from reinforcestrategycreator_pipeline.runs.manifest import Manifest, load_manifest
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import count_looks
 
-_CELL, _LINE = 48, 200  # characters of a value in a table, and of one on a line of its own
+_LINE = 200  # characters of a value of the configuration
 _WINDOWS = 12  # more have no lines of their own
 
 
@@ -57,7 +45,10 @@ def print_run(run_dir: Path) -> None:
     ]
     fields += [("data", text) for text in _data(manifest)]
     changed = changed_keys(manifest.config)
-    fields += [("set", f"{show_path(path)}: {_text(value, _LINE)}") for path, value in changed]
+    fields += [
+        ("set", f"{show_path(path)}: {shorten(value_text(value), _LINE)}")
+        for path, value in changed
+    ]
     if not changed:
         fields.append(("set", "nothing: the configuration is the default one"))
     fields += [("package", str(path)) for path in _package(run_dir, manifest)]
@@ -118,75 +109,6 @@ def describe(run_dir: Path) -> dict[str, Any]:
     return found
 
 
-def comparison(folders: Sequence[Path]) -> dict[str, Any]:
-    """Return how runs differ, ready for JSON: configuration, test bars, metrics, decisions.
-
-    Raises
-    ------
-    RunError
-        If a run cannot be read.
-    """
-    manifests = [load_manifest(folder) for folder in folders]
-    names = _names(folders)
-    read = [_judgement(folder, m) for folder, m in zip(folders, manifests, strict=True)]
-    keys = dict.fromkeys(key for j in read if j for key in j.metrics[PORTFOLIO][j.strategy])
-
-    def each(values: Sequence[Any]) -> dict[str, Any]:
-        return {n: v for n, v in zip(names, values, strict=True) if v is not MISSING}
-
-    return {
-        "runs": each([str(folder) for folder in folders]),
-        "status": each([m.status for m in manifests]),
-        "strategy": each([j and j.strategy for j in read]),
-        "config": {
-            show_path(path): each(values)
-            for path, values in differences([m.config for m in manifests])
-        },
-        "test": each([_test_span(m) for m in manifests]),
-        "metrics": {
-            key: each([j and j.value(PORTFOLIO, j.strategy, key).value for j in read])
-            for key in keys
-        },
-        "decision": each([j and _decided(j) for j in read]),
-    }
-
-
-def print_comparison(folders: Sequence[Path]) -> None:
-    """Print runs side by side: what `comparison` says, of the metrics the main ones.
-
-    Raises
-    ------
-    RunError
-        If a run cannot be read.
-    """
-    found, console = comparison(folders), output()
-    names = list(found["runs"])
-    rows: list[tuple[str, dict[str, Any]]] = [("status", found["status"])]
-    rows.append(("strategy", found["strategy"]))
-    rows += list(found["config"].items())
-    rows.append(("test bars", {n: " to ".join(s) if s else "" for n, s in found["test"].items()}))
-    for key in (key for key in MAIN_METRICS if key in found["metrics"]):
-        info, values = find_metric(key), found["metrics"][key].items()
-        texts = {n: "" if v is None else format_value(info.unit, v) for n, v in values}
-        rows.append((info.label, texts))
-    decided = found["decision"].items()
-    rows.append(("promoted", {n: d and ("yes" if d["promoted"] else "no") for n, d in decided}))
-    console.print(
-        result_table(
-            [
-                {"": label, **{n: _text(values.get(n, MISSING)) for n in names}}
-                for label, values in rows
-            ]
-        )
-    )
-    if not found["config"]:
-        console.print("The configurations are equal.")
-    print_fields(console, [(name, d["sentence"]) for name, d in decided if d])
-    if len({tuple(span) for span in found["test"].values() if span}) > 1:
-        text = "The runs were judged on different test bars: their figures do not compare."
-        console.print(Text(text), soft_wrap=True)
-
-
 def _summary(manifest: Manifest, stage: str) -> Mapping[str, Any]:
     record = manifest.stages.get(stage)
     return record.summary if record else {}
@@ -241,32 +163,6 @@ def _package(run_dir: Path, manifest: Manifest) -> list[Path]:
     return [run_dir / ARTIFACTS["package"]] if done else []
 
 
-def _judgement(run_dir: Path, manifest: Manifest) -> Judgement | None:
-    if not has_results(manifest):
-        return None
-    return Judgement.read(manifest.verified(run_dir, "metrics"))
-
-
 def _decided(judgement: Judgement) -> dict[str, Any]:
     decision = judgement.decision
     return {"promoted": decision.promoted, "sentence": decision.sentence}
-
-
-def _test_span(manifest: Manifest) -> list[str] | None:
-    tests = [window["test"] for window in _windows(manifest)["windows"]]
-    return [tests[0][0][:10], tests[-1][1][:10]] if tests else None
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Return the names of the columns: the runs' own, or their paths if two have the same."""
-    names = [folder.name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-
-
-def _text(value: Any, longest: int = _CELL) -> str:
-    """Return a value of the configuration as people write it."""
-    if value is None or value is MISSING:
-        return "" if value is MISSING else "null"
-    if isinstance(value, str):
-        return shorten(value, longest)
-    return shorten(json.dumps(value, ensure_ascii=False), longest)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reinforcestrategycreator_pipeline.cli.compare_command import EPILOG, compare
 from reinforcestrategycreator_pipeline.cli.options import RunsOption, TrustOption, examples
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.runs.folder import RUNS, find_run
@@ -105,27 +106,7 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsOption = R
         print_run(run_dir)
 
 
-@app.command(
-    epilog=examples("rsc runs compare first second", "rsc runs compare first latest --json")
-)
-def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(metavar="RUN RUN...", help="Runs: IDs, 'latest', or paths of folders."),
-    ],
-    as_json: JsonOption = False,
-    runs_dir: RunsOption = RUNS,
-) -> None:
-    """Compare runs: the keys of the configuration in which they differ, figures, decisions."""
-    from reinforcestrategycreator_pipeline.cli.run_pages import comparison, print_comparison
-
-    folders = _folders(runs_dir, runs)
-    if len(folders) < 2:
-        raise ConfigError(f"give two or more runs to compare. Got {len(folders)}.")
-    if as_json:
-        _print_json(comparison(folders))
-    else:
-        print_comparison(folders)
+app.command("compare", epilog=EPILOG)(compare)
 
 
 @app.command(epilog=examples("rsc runs best", "rsc runs best --by annual_return"))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import Indices, Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Indices, Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
@@ -33,6 +33,7 @@ from reinforcestrategycreator_pipeline.ohlcv import (
 _ROUNDING = 1e-9  # relative; a vendor's adjustment may leave high below close by one ulp
 _SAME = "must be the same in all rows of one time"
 _SHOWN = 3  # rows per message
+_MOST_WIDENED = 1e-3  # relative; what is off by more is no rounding
 
 
 @dataclass(frozen=True)
@@ -200,13 +201,36 @@ def check_values(raw: RawBars) -> None:
         details = [" ".join(f"{n}={columns[n][row]:.10g}" for n in names) for row in rows[:_SHOWN]]
         parts.append(f"{name} {rule}: {raw.places(rows.tolist(), details if names else None)}")
     more = f"; {len(broken) - 2} more rules are broken" if len(broken) > 2 else ""
-    empty = np.isnan([columns[name] for name in PRICES]).all(axis=0).any()
-    hint = " Set drop_empty to leave out rows without any price." if empty else ""
+    hint = _way_on(raw, columns, np.unique(np.concatenate([rows for *_, rows in broken])))
     tables = [raw.bad_rows(rows, name, columns[name][rows], rule) for name, rule, _, rows in broken]
     raise DataError(
         f"{raw.origin}: {raw.symbol}: {'; '.join(parts)}{more}.{hint}",
         rows=pd.concat(tables, ignore_index=True),
     )
+
+
+def _way_on(raw: RawBars, columns: dict[str, F64], rows: Indices) -> str:
+    """Return a sentence, with a space before it, on the parameter that reads rows without these."""
+    prices = np.array([columns[name] for name in PRICES])
+    if np.isnan(prices).all(axis=0).any():
+        return " Set drop_empty to leave out rows without any price."
+    others = [columns[name][rows] for name in columns if name not in PRICES]
+    opens, highs, lows, closes = prices[:, rows]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        above = np.maximum(np.maximum(opens, closes), lows) / highs - 1
+        below = 1 - np.minimum(np.minimum(opens, closes), highs) / lows
+    miss = float(np.max(np.maximum(above, below)))
+    if miss <= _MOST_WIDENED and all(np.isfinite(x).all() for x in others):
+        step = next(s for s in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2) if s >= miss)
+        return f" Set tolerance: {step:g} to widen bars that are off by rounding."
+    order = np.argsort(pd.DatetimeIndex(raw.frame.index).asi8, kind="stable")
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    bad = np.sort(place[rows])
+    if len(bad) < len(order) / 2 and bad[-1] == len(bad) - 1:
+        last = raw.frame.index[order[bad[-1]]]
+        return f" They are the first bars: start: '{last:%Y-%m-%dT%H:%M:%S}' leaves them out."
+    return ""
 
 
 def widen(frame: pd.DataFrame, tolerance: float) -> int:

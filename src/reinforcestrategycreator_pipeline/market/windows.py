@@ -297,6 +297,21 @@ def parse_instant(owner: str, name: str, value: object) -> pd.Timestamp:
     return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
 
 
+def last_moment(owner: str, name: str, value: object, timezone: str) -> pd.Timestamp:
+    """Return the end of a date's day in a time zone, or a time itself, in UTC.
+
+    Raises
+    ------
+    ConfigError
+        If `value` is neither; the message names the parameter.
+    """
+    stamp = parse_instant(owner, name, value)
+    if len(str(value).strip()) > len("2012-06-30"):
+        return stamp
+    day = stamp.tz_localize(None).normalize() + pd.Timedelta(1, "D")
+    return day.tz_localize(timezone, nonexistent="shift_forward", ambiguous=False).tz_convert("UTC")
+
+
 def _first_test(timestamps: pd.DatetimeIndex, config: SplitConfig) -> int:
     """Return the position of the first test bar."""
     n = len(timestamps)

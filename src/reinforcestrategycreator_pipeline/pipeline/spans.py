@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -46,9 +46,11 @@ class Spans:
     @classmethod
     def load(cls, paths: Mapping[str, Path], rules: TradingRules) -> Spans:
         """Read the artifacts `SPAN_INPUTS` from their paths."""
+        features = FeatureSet.read(paths["features"], paths["feature_spec"])
+        data = read_bars(paths["bars"])
         return cls(
-            read_bars(paths["bars"]),
-            FeatureSet.read(paths["features"], paths["feature_spec"]),
+            replace(data, bars={symbol: data.bars[symbol] for symbol in features.frames}),
+            features,
             Windows.from_json(json.loads(paths["windows"].read_text(encoding="utf-8"))),
             rules,
         )

@@ -13,6 +13,7 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.base import MetricInf
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results
 from reinforcestrategycreator_pipeline.errors import nearest
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
+from reinforcestrategycreator_pipeline.reporting.behavior.found import Behavior
 from reinforcestrategycreator_pipeline.reporting.search.data import SearchData
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 from reinforcestrategycreator_pipeline.verdict.looks import Looked
@@ -130,6 +131,8 @@ class ReportData:
         Name of the trial whose configuration the run has, ``STUDY/NUMBER``; empty if it has none.
     search : SearchData or None
         The search of that trial, if its folder can be read.
+    behavior : Behavior or None
+        What the policy does with its features, if the evaluation measured it.
     """
 
     run_id: str
@@ -161,6 +164,7 @@ class ReportData:
     looks: Looked | None = None
     trial: str = ""
     search: SearchData | None = None
+    behavior: Behavior | None = None
 
     def __post_init__(self) -> None:
         if not self.results:

@@ -14,8 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from reinforcestrategycreator_pipeline.reporting import tables, windows
+from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO
+from reinforcestrategycreator_pipeline.reporting import regimes, tables, windows
+from reinforcestrategycreator_pipeline.reporting.behavior import words
 from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
+from reinforcestrategycreator_pipeline.reporting.charts.packing import packed
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS, NOTE
 from reinforcestrategycreator_pipeline.reporting.search.charts import figures_of, trial_map
@@ -45,7 +48,8 @@ def render_html(page: Contents) -> str:
     Returns
     -------
     str
-        The page, about 5 MB, nearly all of it Plotly's script.
+        The page, of which 4.8 MB are Plotly's script. Of very many assets only some are shown in
+        full, see `detail.in_full`.
     """
     charts, data = draw_charts(page.data), page.data
     pictures = trial_map(data.search, data.trial_number) if data.search else []
@@ -57,6 +61,7 @@ def render_html(page: Contents) -> str:
         data=data,
         decision=data.judgement.decision,
         assets=page.assets,
+        portfolio=PORTFOLIO,
         sections=charts.sections,
         months=tables.MONTHS,
         window_columns=windows.columns(data),
@@ -64,6 +69,12 @@ def render_html(page: Contents) -> str:
         windows_note=windows.WINDOWS_NOTE,
         robustness_columns=COLUMNS,
         robustness_note=NOTE,
+        drawdown_columns=tables.DRAWDOWN_COLUMNS,
+        regime_columns=regimes.COLUMNS,
+        regime_note=regimes.NOTE,
+        importance_columns=words.IMPORTANCE_COLUMNS,
+        trade_columns=words.TRADE_COLUMNS,
+        trades_note=words.TRADES_NOTE,
         full_heat=_FULL_HEAT,
         search_note=search_note(data.trial, data.search),
         search_link=search_link(data.trial),
@@ -92,7 +103,7 @@ def render_page(template: str, payload: Mapping[str, Any], **values: Any) -> str
         style=Markup(_source("report.css")),
         plotly=Markup(plotly),
         script=Markup(script),
-        payload=script_json(payload),
+        payload=script_json(packed(payload)),
         script_hashes=Markup(f"'{_csp_hash(plotly)}' '{_csp_hash(script)}'"),
     )
 

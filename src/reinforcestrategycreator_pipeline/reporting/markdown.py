@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from reinforcestrategycreator_pipeline.reporting import tables, windows
+from reinforcestrategycreator_pipeline.reporting import regimes, tables, windows
+from reinforcestrategycreator_pipeline.reporting.behavior.words import (
+    IMPORTANCE_COLUMNS,
+    TRADE_COLUMNS,
+    TRADES_NOTE,
+    importance_note,
+)
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
 from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS
@@ -54,10 +60,11 @@ def render_markdown(page: Contents) -> str:
     if page.robustness:
         body = [list(row) for row in page.robustness]
         parts += ["## How robust it is", table(COLUMNS, body), ROBUSTNESS_NOTE]
-    if len(page.assets) > 1:
+    if len(data.assets) > 1:
         columns, overview = page.overview
         rows = [[asset, *map(_cell, cells)] for asset, cells in overview]
         parts += [f"## {plain(data.policy)} by asset", table(["Asset", *columns], rows)]
+        parts.append(plain(page.left_out))
     if page.windows:
         rows = [
             [w.number, w.fitted, w.judged, w.bars, *w.figures, w.policy, *w.agents]
@@ -65,6 +72,16 @@ def render_markdown(page: Contents) -> str:
         ]
         heading = ["Window", "Fitted on", "Judged on", "Bars", *windows.columns(data)]
         parts += ["## Windows", windows.note(data), table(heading, rows)]
+    first = page.assets[0]
+    if first.drawdowns:
+        parts += ["## Largest drawdowns", table(tables.DRAWDOWN_COLUMNS, first.drawdowns)]
+    if first.regimes:
+        parts += ["## By regime and year", table(regimes.COLUMNS, first.regimes), regimes.NOTE]
+    if page.importance:
+        note = plain(importance_note(data.behavior))
+        parts += ["## What the policy does", table(IMPORTANCE_COLUMNS, page.importance), note]
+    if page.largest:
+        parts += ["## The largest trades", table(TRADE_COLUMNS, page.largest), TRADES_NOTE]
     parts += ["## Monthly returns", _months(page.assets[0].months)]
     if page.assets[0].says:
         notes = [f"- {plain(asset.name)}: {plain(asset.confidence)}" for asset in page.assets]

@@ -82,9 +82,19 @@
     Plotly.react(element, traces, layout, Object.assign({ displayModeBar: bar }, config));
   }
 
+  // Assets beyond those in full have one figure, which differs only in its values.
+  function figuresOf(index) {
+    const first = data.assets.length;
+    if (index < first || !data.others) return data.assets[index] || {};
+    const { figure, values } = data.others;
+    const traces = figure.data.map((trace, k) => Object.assign({}, trace, values[index - first][k]));
+    return { equity: { data: traces, layout: figure.layout } };
+  }
+
   function drawAsset() {
+    const figures = figuresOf(asset);
     for (const element of document.querySelectorAll("[data-chart]:not([data-run])")) {
-      draw(element, data.assets[asset][element.dataset.chart]);
+      draw(element, figures[element.dataset.chart]);
     }
   }
 
@@ -100,6 +110,9 @@
     for (const element of document.querySelectorAll("[data-asset]")) {
       element.hidden = Number(element.dataset.asset) !== index;
     }
+    const full = index < data.assets.length;
+    for (const element of document.querySelectorAll("[data-full]")) element.hidden = !full;
+    for (const element of document.querySelectorAll("[data-others]")) element.hidden = full;
     drawAsset();
   }
 
@@ -130,6 +143,25 @@
       if (log) logScale.add(chart);
       button.setAttribute("aria-pressed", String(log));
       Plotly.relayout(document.querySelector(`[data-chart="${chart}"]`), { "yaxis.type": log ? "log" : "linear" });
+    });
+  }
+  // A list of a chart's lines: the one pointed at, or kept by a click, stands out.
+  for (const list of document.querySelectorAll("[data-lines]")) {
+    const chart = document.querySelector(`[data-chart="${list.dataset.lines}"]`);
+    const buttons = Array.from(list.querySelectorAll("button"));
+    const single = (index) => {
+      const opacity = buttons.map((_, k) => (index < 0 || index === k ? 1 : 0.12));
+      Plotly.restyle(chart, { opacity });
+    };
+    const still = () => single(buttons.findIndex((b) => b.getAttribute("aria-pressed") === "true"));
+    buttons.forEach((button, k) => {
+      button.addEventListener("click", () => {
+        const keep = button.getAttribute("aria-pressed") !== "true";
+        for (const other of buttons) other.setAttribute("aria-pressed", String(keep && other === button));
+        if (keep) single(k); else still();
+      });
+      for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => single(k));
+      for (const event of ["pointerleave", "blur"]) button.addEventListener(event, still);
     });
   }
   for (const button of document.querySelectorAll(".sortable thead button")) {

@@ -16,6 +16,7 @@ from reinforcestrategycreator_pipeline.errors import RscError, RunError
 from reinforcestrategycreator_pipeline.files import write_text
 from reinforcestrategycreator_pipeline.market.bars import read_bars
 from reinforcestrategycreator_pipeline.market.windows import Windows
+from reinforcestrategycreator_pipeline.reporting.behavior.found import Behavior
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening, WindowFacts
 from reinforcestrategycreator_pipeline.reporting.search.data import SearchData, read_search
 from reinforcestrategycreator_pipeline.runs.artifacts import (
@@ -90,6 +91,7 @@ def read_run(run_dir: Path) -> ReportData:
         looks=count_looks(run_dir),
         trial=manifest.trial,
         search=_search(run_dir, manifest.trial),
+        behavior=_behavior(run_dir, manifest),
         stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
     )
 
@@ -130,6 +132,13 @@ def _search(run_dir: Path, trial: str) -> SearchData | None:
         return read_search(find_trial(run_dir.parent, trial)[0])
     except RscError:  # the report of the run stands without it, and says that it is missing
         return None
+
+
+def _behavior(run_dir: Path, manifest: Manifest) -> Behavior | None:
+    """Return what the evaluation measured of the policy's behavior; None in folders of before."""
+    if not any("behavior" in stage.outputs for stage in manifest.stages.values()):
+        return None
+    return Behavior.read(manifest.verified(run_dir, "behavior"))
 
 
 def _screening(training: dict[str, Any]) -> Screening | None:

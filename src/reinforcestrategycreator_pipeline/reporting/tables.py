@@ -25,10 +25,13 @@ from reinforcestrategycreator_pipeline.backtesting.results import (
 )
 from reinforcestrategycreator_pipeline.reporting.confidence import TERMS, says, z_of
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
+from reinforcestrategycreator_pipeline.reporting.history import largest_drawdowns
 from reinforcestrategycreator_pipeline.reporting.words import portfolio_note
 
 TRADES_SHOWN = 100
 ITEMS_SHOWN = 6
+_SYMBOLS_SHOWN = 20
+DRAWDOWN_COLUMNS = ("Depth", "High before", "Trough", "Recovered", "Bars")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The best cell is marked only in groups that doing nothing cannot win by definition.
 _RANKED_GROUPS = ("Return", "Return for risk")
@@ -206,7 +209,9 @@ def run_facts(data: ReportData) -> list[tuple[str, str]]:
     ]
     if data.seed is not None:
         rows.append(("Seed", str(data.seed)))
-    rows.append(("Assets", ", ".join(data.symbols)))
+    more = len(data.symbols) - _SYMBOLS_SHOWN
+    named = ", ".join(data.symbols[:_SYMBOLS_SHOWN])
+    rows.append(("Assets", named + (f", and {more:,} more" if more > 0 else "")))
     bars = data.results[data.assets[0]][data.policy].timestamps
     for name, (start, end) in data.spans.items():
         texts = stamp_texts(pd.DatetimeIndex([start, end]), bars)
@@ -249,3 +254,15 @@ def definitions(data: ReportData) -> list[tuple[str, str]]:
     infos = data.judgement.infos.values()
     found = [(info.label, info.definition) for info in infos if info.key in shown]
     return [*found, *(TERMS if says(data.results[data.assets[0]][data.policy]) else ())]
+
+
+def drawdown_rows(result: StrategyResult) -> list[tuple[str, ...]]:
+    """Return the five largest drawdowns as texts of `DRAWDOWN_COLUMNS`, the deepest first."""
+    texts = stamp_texts(result.timestamps)
+    rows: list[tuple[str, ...]] = []
+    for found in largest_drawdowns(np.asarray(result.equity, dtype=np.float64)):
+        last = len(texts) - 1 if found.end is None else found.end
+        end = "not yet" if found.end is None else texts[found.end]
+        bars = f"{last - found.start:,}"
+        rows.append((f"{found.depth:.1%}", texts[found.start], texts[found.trough], end, bars))
+    return rows

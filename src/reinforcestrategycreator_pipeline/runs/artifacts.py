@@ -14,6 +14,7 @@ ARTIFACTS = {
     "results": "evaluation/results.parquet",
     "all_trades": "evaluation/all_trades.parquet",
     "metrics": "evaluation/metrics.json",
+    "behavior": "evaluation/behavior.json",
     "trades": "evaluation/trades.csv",
     "equity": "evaluation/equity.csv",
     "package": "deployment/package",
@@ -26,6 +27,7 @@ LOG = "log.jsonl"
 LOCK = ".lock"  # of the run and, beside the runs, of the store
 LOOKS = "looks.jsonl"  # evaluations of test bars, of the run and, beside the runs, of the store
 STUDIES = "studies"  # beside the runs: searches over configurations
+COMPARISONS = "comparisons"  # beside the runs: pages that compare some of them
 OWNER = ".lock.owner"  # Windows lets no other process read a file that is locked
 STAGED = ".new"  # what stages write, until it is complete
 RESERVED = (MANIFEST, CONFIG, LOG, LOOKS, LOCK, OWNER, STAGED)

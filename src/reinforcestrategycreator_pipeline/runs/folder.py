@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.files import (
     write_text,
 )
 from reinforcestrategycreator_pipeline.runs.artifacts import (
+    COMPARISONS,
     LOCK,
     LOOKS,
     MANIFEST,
@@ -34,7 +35,7 @@ LATEST = "latest"
 PROMOTED = "promoted"
 PACKAGES = ".promoted"
 """Folder of the store with copies of promoted packages; ``promoted`` points to one."""
-RESERVED = (LATEST, PROMOTED, LOOKS, STUDIES)
+RESERVED = (LATEST, PROMOTED, LOOKS, STUDIES, COMPARISONS)
 """Names in the store that no run may have; its other files begin with a dot."""
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GENERATED = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")

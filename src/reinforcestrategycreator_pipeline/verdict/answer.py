@@ -14,9 +14,7 @@ from reinforcestrategycreator_pipeline.statistics.detectable import bars_needed,
 from reinforcestrategycreator_pipeline.verdict.calibration import CALIBRATION
 from reinforcestrategycreator_pipeline.verdict.chance import Chance
 
-Level: TypeAlias = Literal[
-    "strong", "weak", "eaten by costs", "no evidence", "not enough data", "not tested"
-]
+Level: TypeAlias = Literal["strong", "weak", "eaten by costs", "no evidence", "not enough data"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 STRONG, WEAK = CALIBRATION.strong, CALIBRATION.weak
@@ -29,7 +27,6 @@ _FINDINGS: Mapping[Level, str] = {
     "eaten by costs": "real timing, but no gain: it earns less than what is free",
     "no evidence": "no evidence of an edge",
     "not enough data": "not enough data to say",
-    "not tested": "nothing to test: its timing never mattered",
 }
 
 
@@ -41,11 +38,11 @@ class Answer:
     ----------
     level : str
         "strong" or "weak" evidence; "eaten by costs", when the timing is better than chance and
-        the result worse than what is free; "no evidence"; "not enough data", when so few bars
-        could hardly show an edge; or "not tested", when the policy held the same positions
-        whatever the order of its bars.
+        the result worse than what is free; "no evidence", also when the policy would have
+        held nearly the same positions in any order; or "not enough data", when so few bars could
+        hardly show an edge.
     p : float or None
-        One-sided p-value against chance, after counting all looks; None if nothing was tested.
+        One-sided p-value against chance, after counting all looks; None without timing to test.
     looks : int
         Number of policies that were tried on these bars, this one included.
     sharpe : float or None
@@ -87,8 +84,8 @@ class Answer:
         """The reasons, one sentence each."""
         if self.p is None:
             return (
-                "The policy would have held the same positions in any order of these bars, as one "
-                "that always holds its baseline does: a test of its timing would be empty.",
+                "In any order of these bars the policy would have held nearly the same positions, "
+                "as one that always holds its baseline does: there is no timing to test.",
             )
         times = _times(self.p)
         said = [
@@ -125,7 +122,15 @@ class Answer:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Answer:
-        """Restore from the result of `to_json`."""
+        """Restore from the result of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such answer.
+        """
+        if found["level"] not in LEVELS:
+            raise ValueError(f"no answer is called {found['level']!r}")
         return cls(**{k: v for k, v in found.items() if k not in ("finding", "reasons")})
 
 
@@ -166,7 +171,7 @@ def answer(
         needed = math.ceil(bars_needed(chance.z / math.sqrt(bars), STRONG, _POWER))
     level: Level = "no evidence"
     if p is None:
-        level = "not tested"
+        level = "no evidence"
     elif p <= STRONG:
         level = "strong" if beats else "eaten by costs"
     elif p <= WEAK and beats:

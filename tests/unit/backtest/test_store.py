@@ -9,6 +9,7 @@ import pytest
 from reinforcestrategycreator_pipeline.backtesting.run import combine, run_backtest
 from reinforcestrategycreator_pipeline.backtesting.store import (
     bars_table,
+    read_equity,
     read_results,
     write_results,
 )
@@ -149,3 +150,24 @@ class TestConfidence:
         assert table.loc[("A", "hold"), "spread_bps"].isna().all()
         del results["PORTFOLIO"]["sure"], results["A"]["sure"], results["B"]["sure"]
         assert "advantage_bps" not in bars_table(results)
+
+
+class TestEquityAlone:
+    def test_it_is_that_of_the_results(self, tmp_path):
+        results = some_results()
+        bars, _ = write(tmp_path, results)
+        for symbol in ("PORTFOLIO", "A | b"):
+            found = read_equity(bars, symbol)
+            assert list(found) == list(results[symbol])
+            for name, result in results[symbol].items():
+                np.testing.assert_array_equal(found[name].to_numpy(), result.equity)
+                assert (found.index == result.timestamps).all()
+
+    def test_another_asset_or_file_is_an_error(self, tmp_path):
+        bars, trades = write(tmp_path, some_results())
+        with pytest.raises(DataError, match="has no results of 'NONE'"):
+            read_equity(bars, "NONE")
+        with pytest.raises(DataError, match=r"trades\.parquet: .* not written by write_results"):
+            read_equity(trades, "PORTFOLIO")
+        with pytest.raises(DataError, match="no such file"):
+            read_equity(tmp_path / "none", "PORTFOLIO")

@@ -27,9 +27,9 @@ def write(folder: Path, times: list[str], name: str = "AAA.csv", header: str = H
 
 
 def refusal(path: Path, **params: str) -> str:
-    """Return the one line with which a file is refused; empty if it is read."""
+    """Return the one line with which a file, taken literally, is refused; empty if it is read."""
     try:
-        read_bars(path, **params)
+        read_bars(path, **{"layout": "none", **params})
     except RscError as error:
         return str(error)
     return ""
@@ -189,16 +189,20 @@ def test_a_close_time_wins_over_an_open_time_and_neither_is_side_data(tmp_path: 
     lines = [f"{t},{ROW},{t + 3_599_999}" for t in (1735689600000, 1735693200000)]
     header = f"{HEADER.replace('date', 'open_time')},close_time"
     path.write_text("\n".join([header, *lines]))
-    data = read_bars(path, date_format="epoch_ms")
+    data = read_bars(path, date_format="epoch_ms", layout="none")
     assert closes(data) == ["2025-01-01 00:59", "2025-01-01 01:59"]
     assert data.warnings == ()
     assert list(data["AAA"].columns) == HEADER.split(",")[1:]
 
 
-def test_times_taken_for_closes_are_said(tmp_path: Path) -> None:
-    times = ["2024-01-01T10:00:00Z", "2024-01-01T11:00:00Z"]
-    data = read_bars(write(tmp_path, times))
-    assert any("read as the close of its bar (bar_stamp: open)" in w for w in data.warnings)
+def test_whether_times_are_opens_or_closes_is_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path, ["2024-01-01T10:00:00Z", "2024-01-01T11:00:00Z"])
+    with pytest.raises(DataError, match=r"every date, 3600 s apart, the open .*bar_stamp: open"):
+        read_bars(path)
+    data = read_bars(path, bar_stamp="close")
+    assert closes(data)[0] == "2024-01-01 10:00"
+    assert data.warnings == ()
+    assert closes(read_bars(path, bar_stamp="open"))[0] == "2024-01-01 11:00"
     assert read_bars(dict(data)).warnings == ()  # frames with stamps of ours
 
 
@@ -212,13 +216,14 @@ def test_times_taken_for_closes_are_said(tmp_path: Path) -> None:
 def test_every_unit_and_none_for_another(tmp_path: Path, form: str, factor: int) -> None:
     seconds = 1735675200  # 2024-12-31 20:00 UTC, by date(1)
     path = write(tmp_path, [str((seconds + 60 * i) * factor) for i in range(3)])
-    assert closes(read_bars(path, date_format=form))[0] == "2024-12-31 20:00"
+    assert closes(read_bars(path, date_format=form, bar_stamp="close"))[0] == "2024-12-31 20:00"
+    assert closes(read_bars(path, bar_stamp="close"))[0] == "2024-12-31 20:00"
     for other in ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns"):
         if other != form:
             with pytest.raises(DataError, match=f"with date_format {form} it would be 2024-12-31"):
                 read_bars(path, date_format=other)
     with pytest.raises(DataError, match=f"set date_format: {form}"):
-        read_bars(path)
+        read_bars(path, layout="none")
 
 
 @pytest.mark.parametrize(
@@ -259,13 +264,15 @@ def test_nothing_is_in_january_1970_by_accident(tmp_path: Path) -> None:
 
 def test_counts_written_as_floats(tmp_path: Path) -> None:
     path = write(tmp_path, ["1735675200.0", "1735675260.0"])
-    assert closes(read_bars(path, date_format="epoch"))[0] == "2024-12-31 20:00"
+    found = closes(read_bars(path, date_format="epoch", bar_stamp="close"))
+    assert found[0] == "2024-12-31 20:00"
     assert "set date_format: epoch_s" in refusal(path)
 
 
 def test_before_1970(tmp_path: Path) -> None:
     path = write(tmp_path, ["-18489600", "-18486000", "1718650000"])
-    assert closes(read_bars(path, date_format="epoch_s"))[0] == "1969-06-01 00:00"
+    found = closes(read_bars(path, date_format="epoch_s", bar_stamp="close"))
+    assert found[0] == "1969-06-01 00:00"
 
 
 DIRECTIVES = "aAwdbBmyYHIpMSfzZjUWcxXGuV%nstDFRTkleCgP"
@@ -278,12 +285,48 @@ def test_no_format_is_an_internal_error(tmp_path: Path, directive: str) -> None:
         assert "\n" not in refusal(path, date_format=form)
 
 
-def test_the_name_of_a_zone(tmp_path: Path) -> None:
-    path = write(tmp_path, ["2024-01-02 09:00:00 UTC", "2024-01-02 10:00:00 UTC"])
-    with pytest.raises(DataError, match="has %Z, but the name of a zone may mean several"):
-        read_bars(path, date_format="%Y-%m-%d %H:%M:%S %Z")
-    data = read_bars(path, date_format="%Y-%m-%d %H:%M:%S UTC")
-    assert closes(data)[0] == "2024-01-02 09:00"
+NAMED = "%Y-%m-%d %H:%M:%S %Z"
+
+
+@pytest.mark.parametrize(
+    ("texts", "zone", "first", "last"),
+    [
+        (("2024-01-02 09:00:00 UTC", "2024-01-02 10:00:00 GMT"), "UTC",
+         "01-02 09:00", "01-02 10:00"),
+        # New York is 5 hours behind UTC in winter and 4 in summer.
+        (("2024-01-02 09:00:00 US/Eastern", "2024-07-02 09:00:00 US/Eastern"), "UTC",
+         "01-02 14:00", "07-02 13:00"),
+        (("2024-01-02 09:00:00 EST", "2024-07-02 09:00:00 EDT"), "America/New_York",
+         "01-02 14:00", "07-02 13:00"),
+        # On 3 November 2024 the clock goes back from 02:00 EDT to 01:00 EST.
+        (("2024-11-03 01:00:00 EDT", "2024-11-03 01:00:00 EST"), "America/New_York",
+         "11-03 05:00", "11-03 06:00"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_zone(
+    tmp_path: Path, texts: tuple[str, str], zone: str, first: str, last: str
+) -> None:
+    path = write(tmp_path, list(texts))
+    data = read_bars(path, date_format=NAMED, timezone=zone, bar_stamp="close")
+    assert closes(data) == [f"2024-{first}", f"2024-{last}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "message"),
+    [
+        ("2024-01-02 09:00:00 EST", "UTC", "line 2: date .* has the zone 'EST', which is neither"),
+        ("2024-07-02 09:00:00 EST", "America/New_York", "has the zone 'EST', which is neither"),
+        ("2024-01-02 09:00:00 US/Estern", "UTC", "Did you mean 'US/Eastern'"),
+        ("2024-11-03 01:30:00 US/Eastern", "UTC", "occurs twice, in US/Eastern"),
+        ("2024-01-02 09:00:00", "UTC", "has the zone ''"),
+    ],
+)
+def test_a_name_that_is_of_no_zone(tmp_path: Path, text: str, zone: str, message: str) -> None:
+    path = write(tmp_path, [text, text.replace(" 09", " 10")])
+    with pytest.raises(DataError, match=message):
+        read_bars(path, date_format=NAMED, timezone=zone)
+    with pytest.raises(DataError, match="has %Z, which must be its end"):
+        read_bars(path, date_format="%Z %Y-%m-%d %H:%M:%S")
 
 
 # --- several files, several symbols ---------------------------------------------------------
@@ -354,7 +397,7 @@ def test_an_amount_reinvested_at_the_close_of_the_ex_date(tmp_path: Path) -> Non
 def test_a_row_damaged_into_the_future_is_not_an_unfinished_bar(tmp_path: Path) -> None:
     times = [f"2024-01-02T10:0{minute}:00Z" for minute in range(5)]
     with pytest.raises(DataError, match=r"1 bar closes in the future .*: line 7"):
-        read_bars(write(tmp_path, [*times, "2224-01-02T10:05:00Z"]))
+        read_bars(write(tmp_path, [*times, "2224-01-02T10:05:00Z"]), bar_stamp="close")
     days = [f"2024-01-0{day}" for day in range(1, 6)]
     future = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)
     with pytest.raises(DataError, match=r"1 bar closes in the future .*: line 7"):

@@ -326,7 +326,7 @@ BAD_TEXTS = {
 @pytest.mark.parametrize("case", BAD_TEXTS)
 def test_a_bad_file_is_refused_in_one_line(tmp_path, case):
     text, message = BAD_TEXTS[case]
-    assert message in refusal(write(tmp_path, text))
+    assert message in refusal(write(tmp_path, text), layout="none")
 
 
 def test_lines_are_those_of_the_file(tmp_path):
@@ -511,7 +511,7 @@ def test_the_suffix_tells_the_source(tmp_path):
     (tmp_path / "p").mkdir()
     parquet(tmp_path / "p", "BBB.parquet")
     assert source_for(tmp_path / "p") == "parquet"
-    with pytest.raises(DataError, match=r"does not end in \.csv or \.txt or \.parquet or \.pq"):
+    with pytest.raises(DataError, match=r"does not end in \.csv or .* or \.parquet or \.pq"):
         source_for(write(tmp_path, GOOD, "prices.xlsx"))
     with pytest.raises(DataError, match="no such file"):
         source_for(tmp_path / "none.xlsx")
@@ -553,8 +553,7 @@ def test_stamps_a_few_milliseconds_before_the_hour_survive_to_the_nanosecond(
     for name, stamps in texts.items():
         rows = "\n".join(f"{stamp},{prices}" for stamp in stamps)
         options = {} if name == "iso.csv" else {"date_format": "epoch_ms"}
-        if name == "open.csv":
-            options["bar_stamp"] = "open"
+        options["bar_stamp"] = "open" if name == "open.csv" else "close"
         data = load(write(tmp_path, HEADER + rows, name), **options)
         (frame,) = data.bars.values()
         assert frame.index.asi8.tolist() == exact.tolist()

@@ -24,7 +24,7 @@ def read(folder: Path, lines: list[str], **params: Any) -> MarketData:
 
 def refusal(folder: Path, lines: list[str], **params: Any) -> str:
     with pytest.raises(DataError) as caught:
-        read(folder, lines, **params)
+        read(folder, lines, **{"layout": "none", **params})
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -74,10 +74,10 @@ def test_the_header_of_yfinance(tmp_path: Path) -> None:
 def test_a_date_and_a_time_in_two_columns(tmp_path: Path) -> None:
     header = HEADER.replace("date", "<DATE>,<TIME>")
     rows = [f"2024.01.02,{hour}:30:00,10,12,9,11,1" for hour in (10, 11)]
-    data = read(tmp_path, [header, *rows], date_format="%Y.%m.%d %H:%M:%S")
+    data = read(tmp_path, [header, *rows], bar_stamp="close", date_format="%Y.%m.%d %H:%M:%S")
     assert str(data["AAA"].index[0]) == "2024-01-02 10:30:00+00:00"
     plain = [f"2024-01-02,{hour}:30,10,12,9,11,1" for hour in (10, 11)]
-    iso = read(tmp_path, [HEADER.replace("date", "date,time"), *plain])
+    iso = read(tmp_path, [HEADER.replace("date", "date,time"), *plain], bar_stamp="close")
     assert str(iso["AAA"].index[1]) == "2024-01-02 11:30:00+00:00"
     both = [f"2024-01-02,2024-01-0{i}T10:30,10,12,9,11,1" for i in (2, 3)]
     assert "may both be the timestamp" in refusal(
@@ -167,6 +167,56 @@ def test_a_start_before_which_rows_may_be_bad(tmp_path: Path) -> None:
     assert any("bars that close by 2024-01-03 were omitted: 1." in w for w in data.warnings)
 
 
+def test_an_end(tmp_path: Path) -> None:
+    lines = [HEADER, *ROWS[:2], ROWS[2].replace(",10,", ",0,")]
+    data = read(tmp_path, lines, end="2024-01-03")
+    assert [str(t)[:16] for t in data["AAA"].index] == ["2024-01-03 00:00", "2024-01-04 00:00"]
+    assert any("bars that close after 2024-01-03 were omitted: 1." in w for w in data.warnings)
+    zone = {"timezone": "America/New_York"}
+    assert len(read(tmp_path, lines, end="2024-01-03", **zone)["AAA"]) == 2
+    assert len(read(tmp_path, [HEADER, *ROWS], end="2024-01-04T00:00")["AAA"]) == 2
+    assert "no bar closes by 2023-01-01, the end; the first closes at 2024-01-03" in refusal(
+        tmp_path, [HEADER, *ROWS], end="2023-01-01"
+    )
+    both = {"start": "2024-01-04", "end": "2024-01-03"}
+    assert "no bar closes between 2024-01-04 and 2024-01-03" in refusal(
+        tmp_path, [HEADER, *ROWS], **both
+    )
+
+
+def test_the_way_on_is_named(tmp_path: Path) -> None:
+    zeros = [row.replace(",10,", ",0,") if i < 2 else row for i, row in enumerate(ROWS * 2)]
+    zeros = [row.replace("2024-01", f"2024-0{1 + i // 3}") for i, row in enumerate(zeros)]
+    text = refusal(tmp_path, [HEADER, *zeros])
+    assert text.endswith("They are the first bars: start: '2024-01-04T00:00:00' leaves them out.")
+    assert len(read(tmp_path, [HEADER, *zeros], start="2024-01-04T00:00:00")["AAA"]) == 4
+    off = [HEADER, ROWS[0], "2024-01-03,10,10.9999979,10,11,5", ROWS[2]]
+    assert refusal(tmp_path, off).endswith("Set tolerance: 1e-06 to widen bars that are off by "
+                                           "rounding.")  # fmt: skip
+    much = [HEADER, ROWS[0], "2024-01-03,10,10.5,10,11,5", ROWS[2]]
+    assert refusal(tmp_path, much).endswith("close=11).")
+
+
+def test_side_data_that_begins_later(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02}" for day in range(2, 10)]
+    mean = ["NaN", "", *(str(i) for i in range(6))]
+    late = [*["NaN"] * 5, "1", "2", "3"]
+    lines = [f"{HEADER},mean,late"]
+    cells = zip(days, range(8), mean, late, strict=True)
+    rows = [f"{day},10,12,9,11,{i},{m},{x}" for day, i, m, x in cells]
+    for order in (rows, rows[::-1]):
+        data = read(tmp_path, [*lines, *order])
+        assert list(data["AAA"].columns) == [*HEADER.split(",")[1:], "mean"]
+        assert data["AAA"]["volume"].tolist() == [2, 3, 4, 5, 6, 7]
+        assert any("bars before the first value of 'mean' were omitted: 2" in w
+                   for w in data.warnings)  # fmt: skip
+        assert any("'late' has no value on the first 5 bars, most of all; skipped." in w
+                   for w in data.warnings)  # fmt: skip
+    assert len(read(tmp_path, [*lines, *rows], ignore=["mean"])["AAA"]) == 8
+    rows[4] = rows[4].replace(",2,NaN", ",NaN,NaN")
+    assert "mean must be a number, not missing: line 6" in refusal(tmp_path, [*lines, *rows])
+
+
 def test_highs_and_lows_that_miss_by_little(tmp_path: Path) -> None:
     lines = [HEADER, ROWS[0], "2024-01-03,10,10.9999999,10.0000001,11,5", ROWS[2]]
     assert "high must be >= open" in refusal(tmp_path, lines)
@@ -179,7 +229,9 @@ def test_highs_and_lows_that_miss_by_little(tmp_path: Path) -> None:
 def test_a_clock_that_goes_back(tmp_path: Path) -> None:
     times = ("00:30", "01:00", "01:30", "01:00", "01:30", "02:00")
     lines = [HEADER, *(f"2023-11-05 {t},10,12,9,11,{i}" for i, t in enumerate(times))]
-    zone = {"timezone": "America/New_York"}
+    zone = {"timezone": "America/New_York", "bar_stamp": "close"}
+    asked = refusal(tmp_path, lines, bar_stamp="close")
+    assert asked.endswith("If the clock goes back there, set timezone and clock_change: infer.")
     assert "set clock_change: infer" in refusal(tmp_path, lines, **zone)
     index = read(tmp_path, lines, **zone, clock_change="infer")["AAA"].index
     assert [f"{t:%H:%M}" for t in index] == ["04:30", "05:00", "05:30", "06:00", "06:30", "07:00"]

@@ -52,6 +52,21 @@ class TestParquet(DataSourceContract):
         return build_source("parquet", {"path": str(tmp_path / "two.parquet")})
 
 
+class TestFeather(DataSourceContract):
+    @pytest.fixture
+    def source(self, tmp_path):
+        pd.read_csv(io.StringIO(CSV)).to_feather(tmp_path / "two.feather")
+        return build_source("feather", {"path": str(tmp_path / "two.feather")})
+
+
+class TestJson(DataSourceContract):
+    @pytest.fixture
+    def source(self, tmp_path):
+        frame = pd.read_csv(io.StringIO(CSV))
+        frame.to_json(tmp_path / "two.jsonl", orient="records", lines=True)
+        return build_source("json", {"path": str(tmp_path / "two.jsonl")})
+
+
 class TestFrames(DataSourceContract):
     @pytest.fixture
     def source(self):
@@ -113,6 +128,8 @@ SUITES = {
     "sample": TestSample,
     "csv": TestCsv,
     "parquet": TestParquet,
+    "feather": TestFeather,
+    "json": TestJson,
     "frames": TestFrames,
     "synthetic": TestSynthetic,
 }
@@ -145,8 +162,8 @@ def test_near_miss_names():
 class JsonLines(FileSource):
     """One JSON object a line: a format in one file, as the documentation shows it."""
 
-    kind = "jsonl"
-    suffixes = (".jsonl",)
+    kind = "rows"
+    suffixes = (".rows",)
 
     def read_table(self, path, content):
         rows = [json.loads(line) for line in content.splitlines()]
@@ -156,8 +173,8 @@ class JsonLines(FileSource):
 
 @pytest.fixture
 def json_lines(monkeypatch, tmp_path):
-    monkeypatch.setitem(SOURCES._members, "jsonl", JsonLines)
-    path = tmp_path / "A.jsonl"
+    monkeypatch.setitem(SOURCES._members, "rows", JsonLines)
+    path = tmp_path / "A.rows"
     rows = pd.read_csv(io.StringIO(CSV)).query("symbol == 'A'").to_dict("records")
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
@@ -170,8 +187,8 @@ class TestJsonLines(DataSourceContract):
 
 
 def test_a_new_format_is_listed_and_found_by_its_registration_alone(json_lines):
-    assert "jsonl" in {info.name for info in list_sources()}
-    assert source_for(json_lines) == "jsonl"
+    assert "rows" in {info.name for info in list_sources()}
+    assert source_for(json_lines) == "rows"
     days = pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d")
     bar = {"open": 10, "high": 12, "low": 9, "close": 11, "volume": 100}
     json_lines.write_text("\n".join(json.dumps({"date": day, **bar}) for day in days))

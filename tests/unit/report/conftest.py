@@ -11,6 +11,13 @@ import pytest
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import compute_metrics
 from reinforcestrategycreator_pipeline.backtesting.results import TRADE_COLUMNS, StrategyResult
+from reinforcestrategycreator_pipeline.reporting.behavior.found import (
+    Behavior,
+    Bin,
+    Importance,
+    LargestTrade,
+    Seen,
+)
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, Screening
 from reinforcestrategycreator_pipeline.verdict.answer import Answer
 from reinforcestrategycreator_pipeline.verdict.chance import Chance, WindowChance
@@ -215,6 +222,19 @@ def with_screening(data, agreement=(("rsi_14", 0.25), ("<fast>", 1.0)), needed=0
     return replace(data, stages=stages, screening=Screening(dict(agreement), needed, relevance))
 
 
+def with_behavior(data, names=("rsi_14", "<fast>")):
+    """Return the report of a policy whose decisions by each feature were measured."""
+    bins = tuple(Bin(float(k), 65, 0.1 * k, 0.4 * k - 2.0) for k in range(10))
+    seen = tuple(Seen(name, 0.5, 3.0) for name in names)
+    days = ("2010-09-01T21:00:00+00:00", "2010-09-02T21:00:00+00:00", "2011-03-01T21:00:00+00:00")
+    trade = LargestTrade(
+        *("IBM", "long", *days, False, 1.0, 120, 0.31, 36_000.0, 400.0, seen, 12.0, 4.0)
+    )
+    importances = {name: Importance(0.2 / (k + 1), -0.04, 0.01) for k, name in enumerate(names)}
+    found = Behavior(dict.fromkeys(names, bins), importances, 650, 1, 5, (trade,))
+    return replace(data, behavior=found)
+
+
 def with_chance(data, p=0.24):
     """Return the report of a policy that was tested against chance."""
     window = WindowChance(
@@ -233,6 +253,7 @@ def report_kit():
         with_confidence=with_confidence,
         with_screening=with_screening,
         with_chance=with_chance,
+        with_behavior=with_behavior,
         simulate=simulate,
         trades_frame=trades_frame,
         judged=judged,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pytest
+from payload import payload_of
 from test_report_html import Page, render_html
 
 from reinforcestrategycreator_pipeline.reporting.charts.band import (
@@ -66,5 +66,5 @@ def test_the_first_picture_has_it_and_the_others_have_not(report_kit):
     html = render_html(data)
     assert band_note(data, whole).strip() in "".join(Page(html).text)
     assert html == render_html(data)
-    payload = json.loads(Page(html).scripts[0])
-    assert payload["assets"][0]["equity"]["data"][-1]["y"] == high["y"]
+    payload = payload_of(Page(html).scripts[0])
+    assert payload["assets"][0]["equity"]["data"][-1]["y"] == pytest.approx(high["y"], rel=1e-6)

@@ -16,9 +16,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from compared import a_run, compared
 from test_report_html import render_html
 from test_search_page import TRIALS, search
 
+from reinforcestrategycreator_pipeline.reporting.comparison.page import render_comparison
 from reinforcestrategycreator_pipeline.reporting.html import _source
 from reinforcestrategycreator_pipeline.reporting.search.page import render_study
 
@@ -37,10 +39,20 @@ def pages(report_kit):
     trials = tuple(
         replace(t, parameters={LONG: t.number / 10, "strategy.name": "dqn"}) for t in TRIALS
     )
+    data = report_kit.with_behavior(data, ("rsi_14", "a_feature_of_a_rather_long_name_20_2"))
+    many = report_kit.build(symbols=tuple(f"S{k:02d}" for k in range(42)), bars=120)
     return {
         "report": render_html(data),
+        "many": render_html(many),
         "search": render_study(search(trials, space=space), f"{LONG}: 1\n"),
+        "comparison": render_comparison(compared_runs()),
     }
+
+
+def compared_runs():
+    """Return runs with long names, two seeds of each configuration, on other assets."""
+    runs = [a_run(f"{LONG[: 20 + 3 * i]}-{i}", symbols=(f"ASSET{i // 4}",)) for i in range(8)]
+    return compared(*runs, seed="12121212", **{LONG: [LONG[i // 2 :] for i in range(8)]})
 
 
 class Nesting(HTMLParser):
@@ -62,7 +74,7 @@ class Nesting(HTMLParser):
             pass
 
 
-@pytest.mark.parametrize("name", ["report", "search"])
+@pytest.mark.parametrize("name", ["report", "many", "search", "comparison"])
 def test_every_table_scrolls_in_its_box(pages, name):
     around = Nesting(pages[name]).around
     tables = [classes for tag, classes in around if tag == "table"]
@@ -117,9 +129,17 @@ function found() {
   });
   const shown = d.querySelectorAll(".main-svg").length;
   const names = wide.map((e) => e.tagName + "." + e.className);
-  return { client: root.clientWidth, scroll: root.scrollWidth, cut, wide: names, shown };
+  const seen = [...d.querySelectorAll(".chart")].filter((e) => e.offsetWidth);
+  const lines = (e) => e.querySelectorAll(".scatterlayer .js-line").length;
+  const charts = seen.map((e) => [e.dataset.chart, lines(e)]);
+  return { charts, client: root.clientWidth, scroll: root.scrollWidth, cut, wide: names, shown };
 }
 f.onload = () => setTimeout(() => {
+  const select = f.contentDocument.getElementById("asset");
+  if (select && CHOOSE) {
+    select.selectedIndex = select.options.length - 1;
+    select.dispatchEvent(new Event("change"));
+  }
   f.style.width = "NARROWpx";
   f.contentWindow.dispatchEvent(new Event("resize"));  // without a screen there is none
   setTimeout(() => { o.textContent = JSON.stringify(found()); }, 2000);
@@ -128,10 +148,18 @@ f.src = "PAGE";
 </script>"""
 
 
-def laid_out(folder: Path, page: str, first: int, width: int):
-    """Lay a page out in a frame of one width, then of another, as when a phone is turned."""
-    (folder / "page.html").write_text(page, encoding="utf-8")
+def laid_out(folder: Path, page: str, first: int, width: int, choose: bool = False):
+    """Lay a page out in a frame of one width, then of another, as when a phone is turned.
+
+    With `choose`, the page shows its last asset.
+    """
     frame = FRAME.replace("WIDE", str(first)).replace("NARROW", str(width))
+    return said_by(folder, page, frame.replace("CHOOSE", str(choose).lower()))
+
+
+def said_by(folder: Path, page: str, frame: str):
+    """Return what the script of a frame around a page writes as JSON."""
+    (folder / "page.html").write_text(page, encoding="utf-8")
     (folder / "frame.html").write_text(frame.replace("PAGE", "page.html"), encoding="utf-8")
     options = (
         "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-sync "
@@ -149,12 +177,62 @@ def laid_out(folder: Path, page: str, first: int, width: int):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
-@pytest.mark.parametrize("name", ["report", "search"])
+@pytest.mark.parametrize("name", ["report", "search", "comparison"])
 @pytest.mark.parametrize(("first", "width"), [(400, 400), (860, 400), (400, 1600)])
 def test_chromium_cuts_nothing(tmp_path, pages, name, first, width):
     found = laid_out(tmp_path, pages[name], first, width)
+    nothing_is_cut(found, width)
+    assert found["shown"] > 4
+
+
+def nothing_is_cut(found, width):
     assert found["client"] == width
     assert found["scroll"] == width
     assert found["wide"] == []
     assert found["cut"] == []
-    assert found["shown"] > 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [400, 1600])
+def test_chromium_draws_an_asset_that_is_not_in_full(tmp_path, pages, width):
+    nothing_is_cut(laid_out(tmp_path, pages["many"], 400, width), width)
+    found = laid_out(tmp_path, pages["many"], 400, width, choose=True)
+    nothing_is_cut(found, width)
+    once = ["loss", "q", "validation", "exploration", "norms"]
+    assert [name for name, _ in found["charts"]] == ["equity", *once]
+    assert found["charts"][0][1] == 2  # the policy, buy and hold
+
+
+LINES = """<!doctype html><iframe id="f" style="width:900px;height:900px"></iframe>
+<pre id="o"></pre><script>
+f.onload = () => setTimeout(() => {
+  const d = f.contentDocument, Event = f.contentWindow.Event;
+  const chart = d.querySelector('[data-chart="runs-equity"]');
+  const [one, two] = d.querySelectorAll(".lines button");
+  const seen = [];
+  const look = () => seen.push(chart.data.slice(0, 2).map((trace) => trace.opacity));
+  two.dispatchEvent(new Event("pointerenter")); look();
+  two.dispatchEvent(new Event("pointerleave")); look();
+  one.click(); look();
+  two.dispatchEvent(new Event("focus")); look();
+  two.dispatchEvent(new Event("blur")); look();
+  one.click(); look();
+  o.textContent = JSON.stringify(seen);
+}, 2000);
+f.src = "page.html";
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+def test_a_line_stands_out_while_its_name_is_pointed_at_or_kept(tmp_path, pages):
+    faint = 0.12
+    assert said_by(tmp_path, pages["comparison"], LINES) == [
+        [faint, 1],
+        [1, 1],
+        [1, faint],
+        [faint, 1],
+        [1, faint],
+        [1, 1],
+    ]

@@ -1,8 +1,7 @@
 """A chart of a user's: one function, one place in the page; what is wrong with it is told."""
 
-import json
-
 import pytest
+from payload import payload_of
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, RunError
 from reinforcestrategycreator_pipeline.reporting.charts.base import CHARTS, chart
@@ -18,7 +17,7 @@ def registry(monkeypatch):
 
 def figures(html):
     start = html.index(">", html.index('id="report-data"')) + 1
-    return json.loads(html[start : html.index("</script>", start)])
+    return payload_of(html[start : html.index("</script>", start)])
 
 
 def test_an_own_chart_is_in_the_page(report_data):

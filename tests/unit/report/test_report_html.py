@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from jinja2 import Environment
+from payload import payload_of
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.catalog import all_metrics
 from reinforcestrategycreator_pipeline.reporting import html as render
@@ -133,7 +134,7 @@ def scripts_of(page):
 def test_every_registered_chart_is_in_the_page(report_kit, report_data):
     """The page's places and the script's figures have the same names: a new chart is seen here."""
     report_data = report_kit.with_screening(report_kit.with_confidence(report_data))
-    report_data = report_kit.with_chance(report_data)
+    report_data = report_kit.with_behavior(report_kit.with_chance(report_data))
     page = Page(render_html(report_data))
     payload = json.loads(page.scripts[0])
     places = {a["data-chart"]: a for _, a in page.elements if "data-chart" in a}
@@ -263,7 +264,7 @@ def test_render_is_quick(report_data):
 
 
 def test_payload_holds_the_results(report_data, page):
-    payload = json.loads(page.scripts[0])
+    payload = payload_of(page.scripts[0])
     assert len(payload["assets"]) == 5
     equity = payload["assets"][0]["equity"]["data"]
     result = report_data.results["PORTFOLIO"]["ridge"]
@@ -308,15 +309,28 @@ def test_single_asset_without_history_prices_or_thresholds(report_kit, report_da
 def test_long_history_is_thinned_and_says_so(report_kit, monkeypatch, report_data):
     monkeypatch.setattr(plotting, "MAX_POINTS", 100)
     html = render_html(report_data)
-    assert "Charts show 100 evenly spread bars" in html
+    assert "Lines of more than 100 bars are drawn at fewer, with their highest and lowest" in html
     payload = draw_charts(report_data).payload
-    for asset in payload["assets"]:
+    for name, asset in zip(report_data.assets, payload["assets"], strict=True):
         for figure in asset.values():
             for trace in figure["data"]:
                 if isinstance(trace["x"], dict) and trace["type"] == "scatter":
                     times = payload["times"][trace["x"]["ref"]]
-                    assert len(times) == len(trace["y"]) == 100
-                    assert times[-1] == "2013-01-28"
+                    assert 50 < len(times) == len(trace["y"]) <= 100
+                    assert times[-1] in ("2013-01-28", "2013-01-25")  # a close, a decision
+        equity = report_data.results[name]["ridge"].equity
+        drawn = asset["equity"]["data"][0]["y"]
+        found = [drawn[0], min(drawn), max(drawn), drawn[-1]]
+        true = np.array([equity[0], equity.min(), equity.max(), equity[-1]]) / equity[0]
+        np.testing.assert_allclose(found, true, rtol=1e-6)
+
+
+def test_kept_points_are_the_extremes_of_each_stretch(monkeypatch):
+    monkeypatch.setattr(plotting, "MAX_POINTS", 6)
+    rising = np.array([0.0, 5, -5, 1, 2, 3, 9, 4, 4, 4])  # two stretches, of five points each
+    assert plotting.kept(10, rising).tolist() == [0, 1, 2, 5, 6, 9]
+    assert plotting.kept(6, rising[:6]).tolist() == [0, 1, 2, 3, 4, 5]
+    assert plotting.kept(11).tolist() == [0, 2, 4, 6, 8, 10]
 
 
 def test_numbers_round_to_seven_digits_and_drop_nan():
@@ -405,7 +419,7 @@ def test_the_answer_comes_first_and_the_test_against_chance_is_drawn(report_kit,
     assert "<h1>No evidence of an edge: " in html
     finding = html[html.index('class="finding"') :]
     assert finding.index("In other orders of the same bars") < finding.index("annual return on")
-    drawn = json.loads(page.scripts[0])["run"]["chance"]
+    drawn = payload_of(page.scripts[0])["run"]["chance"]
     assert sum(drawn["data"][0]["y"]) == 4
     assert drawn["layout"]["shapes"][0]["x0"] == 0.7
     assert drawn["layout"]["annotations"][0]["text"] == "the policy, p 0.24"

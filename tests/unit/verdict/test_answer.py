@@ -35,7 +35,8 @@ def of(p, sharpe=1.0, free=None, z=1.0, bars=1260, looks=1):
         (0.5000, 2.00, 390, "no evidence"),
         (0.0500, 2.00, 100, "strong"),  # few bars, and yet clear
         (0.1000, 0.40, 100, "not enough data"),
-        (None, 0.41, 1260, "not tested"),
+        (None, 0.41, 1260, "no evidence"),  # there was nothing to test
+        (None, 0.41, 100, "no evidence"),
     ],
 )
 def test_the_rule(p, sharpe, bars, level):
@@ -77,7 +78,10 @@ def test_its_words():
     assert "is 0.399; always 1, which is free, has 0.400." in str(of(0.01, 0.399))
     assert str(of(0.01, 0.3)).startswith("Real timing, but no gain: it earns less than what is")
     assert "no better than the mean of chance" in str(of(0.6, z=-0.2))
-    assert "Nothing to test" in str(of(None))
+    assert str(of(None)) == (
+        "No evidence of an edge. In any order of these bars the policy would have held nearly the "
+        "same positions, as one that always holds its baseline does: there is no timing to test."
+    )
 
 
 @pytest.mark.parametrize("p", [0.01, 0.1, 0.5, None])
@@ -86,3 +90,9 @@ def test_saved_as_it_was(p):
     stored = json.loads(json.dumps(found.to_json()))
     assert Answer.from_json(stored) == found
     assert stored["reasons"] == list(found.reasons)
+
+
+def test_an_unknown_answer_is_refused():
+    stored = of(0.5).to_json() | {"level": "perhaps"}
+    with pytest.raises(ValueError, match="no answer is called 'perhaps'"):
+        Answer.from_json(stored)

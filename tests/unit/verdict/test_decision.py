@@ -184,7 +184,7 @@ def test_one_condition_that_fails_is_enough(changes, name, value):
         ("eaten by costs", 0.001, False, False),
         ("no evidence", 0.5, False, False),
         ("not enough data", 0.5, False, False),
-        ("not tested", None, False, False),
+        ("no evidence", None, False, False),
     ],
 )
 def test_the_evidence_decides(level, p, strong, weak):

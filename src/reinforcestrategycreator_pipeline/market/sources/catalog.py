@@ -20,6 +20,8 @@ from reinforcestrategycreator_pipeline.market.sources import (  # noqa: F401  re
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES, DataSource
 from reinforcestrategycreator_pipeline.market.sources.files import (  # noqa: F401  registers them
     csv_source,
+    feather_source,
+    json_source,
     parquet_source,
 )
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
@@ -53,7 +55,7 @@ def list_sources() -> tuple[Description, ...]:
 
 
 def source_for(path: Path) -> str:
-    """Return the name of the source for a file or a folder of files, chosen by suffix.
+    """Return the name of the source for a file or a folder of files, chosen by most suffixes.
 
     Raises
     ------
@@ -63,9 +65,13 @@ def source_for(path: Path) -> str:
     formats = {name: getattr(SOURCES.get(name), "suffixes", ()) for name in SOURCES}
     known = tuple(suffix for suffixes in formats.values() for suffix in suffixes)
     candidates = [name for file in list_files(path, known) for name in names_in(file)]
-    for name, suffixes in formats.items():
-        if suffixes and any(candidate.endswith(tuple(suffixes)) for candidate in candidates):
-            return name
+    files = {
+        name: sum(candidate.endswith(tuple(suffixes)) for candidate in candidates)
+        for name, suffixes in formats.items()
+    }
+    most = max(files, key=files.__getitem__)
+    if files[most]:
+        return most
     if path.name.lower().endswith(ZIP) and path.is_file():
         return "csv"  # which says what is wrong with the archive
     if not path.exists():

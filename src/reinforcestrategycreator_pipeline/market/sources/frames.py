@@ -24,6 +24,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.file_source import T
 from reinforcestrategycreator_pipeline.market.sources.files.joining import Part
 from reinforcestrategycreator_pipeline.market.sources.files.names import TIME
 from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import ArrowColumn
+from reinforcestrategycreator_pipeline.market.sources.files.readings import Readings
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import StampRules
 
 _HELD: dict[str, MarketData] = {}  # by the hash of their content, so two runs cannot mix them up
@@ -109,19 +110,21 @@ class FrameReader(TableSource):
             return {table.symbol: np.arange(table.n_rows)}
         return super().symbol_rows(table, column)
 
-    def _parts(self, table: Table, found: Findings) -> list[Part]:
+    def _parts(self, table: Table, found: Findings, said: Readings) -> list[Part]:
+        parts = super()._parts(table, found, said)
         if isinstance(table, _FrameTable) and table.stamped and self.bar_stamp == "auto":
-            return [replace(part, stamped=True) for part in super()._parts(table, found)]
-        return super()._parts(table, found)
+            return [replace(part, stamped=True) for part in parts]
+        return parts
 
     def _rules(self, part: Part) -> StampRules:
-        return replace(self, bar_stamp="close") if part.stamped else self
+        rules = super()._rules(part)
+        return replace(rules, bar_stamp="close") if part.stamped else rules
 
 
 @dataclass(frozen=True)
 class _FrameTable(Table):
-    symbol: str
-    stamped: bool  # at the close: a frame of `MarketData`, or a part of one
+    symbol: str = ""
+    stamped: bool = False  # at the close: a frame of `MarketData`, or a part of one
 
 
 def _table(symbol: str, frame: object) -> Table:
@@ -148,4 +151,6 @@ def _table(symbol: str, frame: object) -> Table:
         reason = " ".join(str(error).split())
         raise DataError(f"{symbol}: a column holds values of several types: {reason}") from error
     columns = {n: ArrowColumn(pa.chunked_array([a])) for n, a in zip(names, arrays, strict=True)}
-    return _FrameTable(Path(f"bars[{symbol!r}]"), columns, len(frame), None, symbol, stamped)
+    return _FrameTable(
+        Path(f"bars[{symbol!r}]"), columns, len(frame), None, symbol=symbol, stamped=stamped
+    )

@@ -25,6 +25,7 @@ from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
 from reinforcestrategycreator_pipeline.policies.base import load_policy
 from reinforcestrategycreator_pipeline.policies.catalog import labeled
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward, fit_in_turn
+from reinforcestrategycreator_pipeline.reporting.behavior.measured import behavior
 from reinforcestrategycreator_pipeline.reporting.run import render_run
 from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 from reinforcestrategycreator_pipeline.seeding import Seeds
@@ -45,7 +46,9 @@ class Evaluation:
 
     name = "evaluation"
     inputs: tuple[str, ...] = (*SPAN_INPUTS, "policy", "history", "training_summary", "fits")
-    outputs: tuple[str, ...] = ("results", "all_trades", "metrics", "trades", "equity")
+    outputs: tuple[str, ...] = (
+        *("results", "all_trades", "metrics", "behavior", "trades", "equity"),
+    )
 
     def section(self, config: RunConfig) -> Any:
         """Return the settings on which the results and the decision depend."""
@@ -78,7 +81,7 @@ class Evaluation:
             results, percentile = compare(policies, test, draws, seeds, shown)
             hashes = [sha256_file(fit / POLICY) for fit in fits]
             tested = held_against_chance(context, turns, test, hashes, bars)
-            bars.show("evaluation", 0, 3, now="robustness")
+            bars.show("evaluation", 0, 4, now="robustness")
             hindsight = {name for name, found in policies.items() if not found.policies[0].causal}
             bears = robustness(
                 results,
@@ -87,7 +90,12 @@ class Evaluation:
                 seeds.generator("verdict/excess"),
                 frozenset(hindsight | {RANDOM}),
             )
-            bars.show("evaluation", 1, 3, now="metrics")
+            bars.show("evaluation", 1, 4, now="behavior")
+            does = behavior(
+                *(turns, test, results, judged, [train for train, _ in windows]),
+                seeds.generator("report/behavior"),
+            )
+            bars.show("evaluation", 2, 4, now="metrics")
             judgement = judge(
                 results,
                 judged,
@@ -98,7 +106,7 @@ class Evaluation:
                 tested,
                 bears,
             )
-            bars.show("evaluation", 2, 3, now="results")
+            bars.show("evaluation", 3, 4, now="results")
             # Recorded before anybody can see it: a look counts whatever becomes of the run.
             look = look_of(context, test, judgement, hashes)
             sealed = seal(judgement.decision, look, known(context.run_dir)[0])
@@ -106,6 +114,7 @@ class Evaluation:
             record(context.run_dir, look)
             write_results(context.path("results"), context.path("all_trades"), results)
         judgement.write(context.path("metrics"))
+        does.write(context.path("behavior"))
         trades = results[PORTFOLIO][judged].trades
         write_text(context.path("trades"), trades.to_csv(index=False, lineterminator="\n"))
         table, part = table_for_people(results)

@@ -87,30 +87,32 @@ def engineer(
     Returns
     -------
     FeatureSet
-        Features without their warm-up.
+        Features without their warm-up, of the symbols with enough bars.
     Windows
         Spans of training, validation and test.
     tuple of str
-        What the audit found that is no fault, one sentence each.
+        The symbols that are left out, and what the audit found that is no fault, one sentence
+        each.
 
     Raises
     ------
     DataError
-        If symbols have too few bars, a span has too few of all, or the test span has none that
+        If every symbol has too few bars, a span has too few of all, or the test span has none that
         all symbols have, where money is to move between them.
     FeatureError
         If a feature cannot be computed, or looks ahead.
     """
     specs, spans = parse_specs(config.features.columns), bars_needed(config.split)
-    features = _with_enough_bars(data, specs, spans)
-    notes: tuple[str, ...] = ()
+    features, notes = _with_enough_bars(data, specs, spans)
     if cuts := config.features.audit_cuts:
         end = windows_of(features.timestamps, config.split).judged[0].train.end
-        vetted, notes = vet(
-            data.bars, specs, training_end=end, cuts=cuts, seed=config.seed, progress=progress
+        kept = {symbol: data.bars[symbol] for symbol in features.frames}
+        vetted, found = vet(
+            kept, specs, training_end=end, cuts=cuts, seed=config.seed, progress=progress
         )
         if vetted != specs:
-            features = _with_enough_bars(data, vetted, spans)
+            features, notes = _with_enough_bars(data, vetted, spans)
+        notes += found
     windows = windows_of(features.timestamps, config.split)
     for window in windows.all:
         for name, span in window.items():
@@ -121,8 +123,16 @@ def engineer(
     return features, windows, notes
 
 
-def _with_enough_bars(data: MarketData, specs: Sequence[FeatureSpec], spans: int) -> FeatureSet:
-    """Compute features; raise `DataError` unless every symbol then has bars for the spans."""
+def _with_enough_bars(
+    data: MarketData, specs: Sequence[FeatureSpec], spans: int
+) -> tuple[FeatureSet, tuple[str, ...]]:
+    """Compute features, leave out the symbols that then have too few bars, and say which.
+
+    Raises
+    ------
+    DataError
+        If every symbol has too few.
+    """
     features = FeatureSet.compute(data.bars, specs)
     short: dict[str, tuple[int, int]] = {}
     for symbol, bars in data.bars.items():
@@ -130,18 +140,18 @@ def _with_enough_bars(data: MarketData, specs: Sequence[FeatureSpec], spans: int
         lookback = features.inputs.lookback if frame.empty else len(bars) - len(frame)
         if len(bars) < lookback + spans:
             short[symbol] = len(bars), lookback
-    if short:
-        (symbol, (n, lookback)), *others = short.items()
-        more = (
-            f" Too short as well: {', '.join(f'{s} ({n})' for s, (n, _) in others)}."
-            if others
-            else ""
-        )
-        rest = [s for s in data.bars if s not in short]
-        leave = " The source's parameter symbols leaves symbols out." if rest else ""
-        raise DataError(
-            f"{symbol}: the features' lookback ({lookback} bars) and the split ({spans}): "
-            f"{lookback + spans} bars are needed. Got {n}, {lookback + spans - n} too few."
-            f"{more}{leave}"
-        )
-    return features
+    if not short:
+        return features, ()
+    (symbol, (n, lookback)), *others = short.items()
+    needs = (
+        f"the features' lookback ({lookback} bars) and the split ({spans}): "
+        f"{lookback + spans} bars are needed."
+    )
+    named = ", ".join(f"{s} ({n})" for s, (n, _) in short.items())
+    kept = {s: frame for s, frame in features.frames.items() if s not in short}
+    if kept:
+        say = f"{len(short)} of {len(data.bars)} symbols have too few bars and are left out: "
+        return FeatureSet(features.inputs, kept), (f"{say}{named}; {needs}",)
+    rest = ", ".join(f"{s} ({n})" for s, (n, _) in others)
+    more = f" Too short as well: {rest}." if rest else ""
+    raise DataError(f"{symbol}: {needs} Got {n}, {lookback + spans - n} too few.{more}")

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import require, require_choice
 from reinforcestrategycreator_pipeline.errors import RunError, blamed
 from reinforcestrategycreator_pipeline.registry import Registry
@@ -39,9 +40,18 @@ class Times:
 
     axes: dict[str, list[str]] = field(default_factory=dict)
 
-    def axis(self, stamps: pd.DatetimeIndex) -> dict[str, str]:
-        """Return the reference to the axis of `stamps`, thinned, for ``x`` in a figure."""
-        texts = stamp_texts(stamps[kept(len(stamps))], stamps)
+    def axis(self, stamps: pd.DatetimeIndex, keep: Indices | None = None) -> dict[str, str]:
+        """Return the reference to the axis of some times, for ``x`` in a figure.
+
+        Parameters
+        ----------
+        stamps : DatetimeIndex
+            Times of all points of a series.
+        keep : ndarray of intp, optional
+            Indices of those that are drawn; by default all, evenly thinned if there are very many.
+        """
+        chosen = kept(len(stamps)) if keep is None else keep
+        texts = stamp_texts(stamps[chosen], stamps)
         for name, known in self.axes.items():
             if known == texts:
                 return {"ref": name}

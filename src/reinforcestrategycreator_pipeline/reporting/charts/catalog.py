@@ -8,8 +8,10 @@ from typing import Any
 # Imported for their side effect: registration, in the order of the page.
 # isort: off
 from reinforcestrategycreator_pipeline.reporting.charts import equity  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import rolling  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import chance  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import positions  # noqa: F401
+from reinforcestrategycreator_pipeline.reporting.charts import behavior  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import training  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import distribution  # noqa: F401
 from reinforcestrategycreator_pipeline.reporting.charts import confidence  # noqa: F401
@@ -18,6 +20,7 @@ from reinforcestrategycreator_pipeline.reporting.charts import confidence  # noq
 from reinforcestrategycreator_pipeline.reporting.charts.base import CHARTS, Chart, Times
 from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.detail import growth_of_others, in_full
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,26 @@ class DrawnCharts:
     times : dict of str to list of str
         ISO times of the time axes, by name.
     assets : list of dict of str to Figure
-        Figures by chart key, for each of `ReportData.assets`.
+        Figures by chart key, for each asset that is shown in full, see `detail.in_full`.
     run : dict of str to Figure
         Figures of the charts that are drawn once, by chart key.
     sections : dict of str to list of Chart
         Charts by the heading of their section.
+    others : dict or None
+        Growth on the other assets, see `detail.growth_of_others`.
     """
 
     times: dict[str, list[str]]
     assets: list[dict[str, Figure]]
     run: dict[str, Figure]
     sections: dict[str, list[Chart]]
+    others: dict[str, Any] | None = None
 
     @property
     def payload(self) -> dict[str, Any]:
         """The data for the page's script, ready for JSON."""
-        return {"times": self.times, "assets": self.assets, "run": self.run}
+        found = {"times": self.times, "assets": self.assets, "run": self.run}
+        return found if self.others is None else {**found, "others": self.others}
 
 
 def draw_charts(data: ReportData) -> DrawnCharts:
@@ -59,10 +66,11 @@ def draw_charts(data: ReportData) -> DrawnCharts:
         figures = {c.key: c.figure(data, asset, times) for c in CHARTS.values() if c.per == per}
         return {key: figure for key, figure in figures.items() if figure is not None}
 
-    assets = [drawn("asset", asset) for asset in data.assets]
+    assets = [drawn("asset", asset) for asset in in_full(data)]
     run = drawn("run", "")
     sections: dict[str, list[Chart]] = {}
     for chart in CHARTS.values():
         if any(chart.key in figures for figures in (run, *assets)):
             sections.setdefault(chart.section, []).append(chart)
-    return DrawnCharts(times.axes, assets, run, sections)
+    others = growth_of_others(data, times)
+    return DrawnCharts(times.axes, assets, run, sections, others)

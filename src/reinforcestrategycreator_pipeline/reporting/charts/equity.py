@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.backtesting.metrics.equity import drawdown
-from reinforcestrategycreator_pipeline.backtesting.results import ORACLE, PORTFOLIO
+from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, ORACLE, PORTFOLIO
 from reinforcestrategycreator_pipeline.reporting.charts import plotting
 from reinforcestrategycreator_pipeline.reporting.charts.band import band_note, band_traces
 from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
@@ -22,7 +22,12 @@ from reinforcestrategycreator_pipeline.reporting.words import how_often
 def _caption(data: ReportData, asset: str) -> str:
     bars = max(len(data.results[name][data.policy].equity) for name in data.assets)
     limit = plotting.MAX_POINTS
-    thinned = f" Charts show {limit:,} evenly spread bars of each series." if bars > limit else ""
+    thinned = (
+        f" Lines of more than {limit:,} bars are drawn at fewer, with their highest and lowest "
+        "values kept; results.parquet has every bar."
+        if bars > limit
+        else ""
+    )
     hidden = (
         " The oracle is hidden because its scale dwarfs the others; click its name to show it."
         if ORACLE in data.results[asset]
@@ -50,10 +55,16 @@ def _caption(data: ReportData, asset: str) -> str:
 )
 def equity_figure(data: ReportData, asset: str, times: Times) -> Figure:
     """Draw the growth of 1 on top and the drawdown below, on one time axis."""
-    x = times.axis(data.results[asset][data.policy].timestamps)
+    main = [
+        data.results[asset][n]
+        for n in dict.fromkeys((data.policy, BUY_AND_HOLD))
+        if n in data.results[asset]
+    ]
+    stamps = main[0].timestamps
+    keep = kept(len(stamps), *(result.equity for result in main))
+    x = times.axis(stamps, keep)
     traces: list[dict[str, Any]] = []
     for name, result in data.results[asset].items():
-        keep = kept(len(result.equity))
         growth = np.asarray(result.equity, dtype=np.float64) / result.equity[0]
         look = look_of(name, data.policy).line
         # The oracle's scale dwarfs the others; a click on the legend shows it.

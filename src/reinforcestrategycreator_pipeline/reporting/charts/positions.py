@@ -13,6 +13,9 @@ from reinforcestrategycreator_pipeline.reporting.charts.base import Times, chart
 from reinforcestrategycreator_pipeline.reporting.charts.plotting import Figure, kept, line, numbers
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, stamp_texts
 
+MOST_ROWS = 40
+"""Number of assets up to which the portfolio's chart has a row for each."""
+
 
 def _drawable(data: ReportData, asset: str) -> bool:
     return (
@@ -25,6 +28,11 @@ def _drawable(data: ReportData, asset: str) -> bool:
 def _caption(data: ReportData, asset: str) -> str:
     if not _drawable(data, asset):
         return "No prices to draw."
+    if asset == PORTFOLIO and len(data.symbols) > MOST_ROWS:
+        return (
+            "Share of the assets that the policy holds long (above zero) and short (below), and "
+            "its exposure over all money."
+        )
     if asset == PORTFOLIO:
         return (
             "Exposure of the policy to each asset, as a fraction of the money in that asset's "
@@ -42,7 +50,8 @@ def positions(data: ReportData, asset: str, times: Times) -> Figure | None:
     if not _drawable(data, asset):
         return None
     if asset == PORTFOLIO:
-        return allocation_figure(data, times)
+        many = len(data.symbols) > MOST_ROWS
+        return breadth_figure(data, times) if many else allocation_figure(data, times)
     return positions_figure(data.results[asset][data.policy], data.prices[asset], times)
 
 
@@ -51,11 +60,12 @@ def positions_figure(result: StrategyResult, prices: pd.DataFrame, times: Times)
 
     An exposure is drawn from the close at which it was decided to the next close.
     """
-    x = times.axis(result.timestamps)
-    x_price = times.axis(pd.DatetimeIndex(prices.index))
-    keep = kept(len(prices))
-    close = prices["close"].to_numpy(dtype=np.float64)[keep]
-    exposure = np.append(result.exposure, result.exposure[-1:])[kept(len(result.equity))]
+    exposure = np.append(result.exposure, result.exposure[-1:])
+    keep = kept(len(exposure), exposure)
+    x, exposure = times.axis(result.timestamps, keep), exposure[keep]
+    close = prices["close"].to_numpy(dtype=np.float64)
+    keep = kept(len(close), close)
+    x_price, close = times.axis(pd.DatetimeIndex(prices.index), keep), close[keep]
     long, short, policy = "--c-long-soft", "--c-short-soft", "--c-policy"
     price = {"color": "--c-price", "width": 1.3}
     stepped = {"shape": "hv", "width": 1.4, "color": policy}
@@ -149,3 +159,37 @@ def allocation_figure(data: ReportData, times: Times) -> Figure:
         },
     }
     return {"data": [heat], "layout": layout}
+
+
+def breadth_figure(data: ReportData, times: Times) -> Figure:
+    """Draw the share of assets that the policy is long and short, and the portfolio's exposure."""
+    portfolio = data.results[PORTFOLIO][data.policy]
+    stamps = portfolio.timestamps[:-1]
+    long, short, known = (np.zeros(len(stamps)) for _ in range(3))
+    for member in data.symbols:
+        result = data.results[member][data.policy]
+        held = pd.Series(result.exposure, index=result.timestamps[:-1]).reindex(stamps).to_numpy()
+        long += held > 0.0
+        short += held < 0.0
+        known += np.isfinite(held)
+    keep = kept(len(stamps), long, short)
+    x, most = times.axis(stamps, keep), np.maximum(known, 1.0)
+    traces = []
+    for name, count, color in (("long", long, "--c-long"), ("short", -short, "--c-short")):
+        if count.any():
+            look = {"shape": "hv", "width": 1, "color": color}
+            area = {"fill": "tozeroy", "fillcolor": f"{color}-soft"}
+            share = (count / most)[keep]
+            traces.append(line(x, share, f"assets {name}", look, "%{y:.0%}", **area))
+    look = {"shape": "hv", "width": 1.5, "color": "--c-price"}
+    traces.append(line(x, portfolio.exposure[keep], "exposure", look, "%{y:.0%}"))
+    layout = {
+        "xaxis": {"type": "date"},
+        "yaxis": {
+            "title": {"text": "share of assets, of money"},
+            "tickformat": ".0%",
+            "zeroline": True,
+        },
+        "hovermode": "x unified",
+    }
+    return {"data": traces, "layout": layout}

@@ -119,8 +119,9 @@ def close_times(
     if stamp == "open":
         opens = f"{column} is the open: the bar spacing of {step / 1e9:g} s was added."
         return Closes(values + pd.Timedelta(step, "ns"), 1, (opens,))
-    return Closes(
-        values, 1, (f"every {column} is read as the close of its bar (bar_stamp: open).",)
+    raise DataError(
+        f"{origin}: is every {column}, {step / 1e9:g} s apart, the open of its bar "
+        "(bar_stamp: open) or the close (bar_stamp: close)? Set bar_stamp."
     )
 
 

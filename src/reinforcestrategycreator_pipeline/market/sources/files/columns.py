@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     StampRules,
     parse_texts,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.text_form import TextForm
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 
@@ -32,8 +33,8 @@ class Column(Protocol):
         """Return the numbers, NaN where missing; None for a column of text."""
         ...
 
-    def texts(self) -> list[str]:
-        """Return the values as text."""
+    def texts(self, count: int | None = None) -> list[str]:
+        """Return the values, or the first of them, as text."""
         ...
 
     def stamps(self, rules: StampRules, name: str, where: Where) -> ParsedStamps:
@@ -43,12 +44,27 @@ class Column(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file, by their names in it, and its line numbers, if it has lines."""
+    """The columns of a file.
+
+    Attributes
+    ----------
+    path : Path
+        Path of the file.
+    columns : mapping of str to Column
+        Columns, by their names in the file.
+    n_rows : int
+        Number of rows.
+    lines : ndarray of int, optional
+        Line of each row, if it has lines.
+    form : TextForm
+        What was found of the form of a text file.
+    """
 
     path: Path
     columns: Mapping[str, Column]
     n_rows: int
     lines: Ints | None
+    form: TextForm = field(default_factory=TextForm)
 
     @property
     def where(self) -> Where:
@@ -63,9 +79,9 @@ class TextColumn:
     values: Sequence[str]
     style: NumberStyle = PLAIN
 
-    def texts(self) -> list[str]:
+    def texts(self, count: int | None = None) -> list[str]:
         """Return the values, without surrounding spaces."""
-        return [value.strip() for value in self.values]
+        return [value.strip() for value in self.values[:count]]
 
     def numbers(self, name: str, where: Where) -> F64 | None:
         """Return the numbers; None for a column without any."""

@@ -5,22 +5,39 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
+from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.checks import Ge, Le, require
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
-from reinforcestrategycreator_pipeline.market.sources.files.names import ROW_NUMBER, plain_name
+from reinforcestrategycreator_pipeline.market.sources.files.layout_catalog import (
+    NONE,
+    layouts_named,
+)
+from reinforcestrategycreator_pipeline.market.sources.files.names import (
+    ROW_NUMBER,
+    has_role,
+    plain_name,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.numbers import NumberStyle
+from reinforcestrategycreator_pipeline.market.sources.files.plain_text import plain_columns
+from reinforcestrategycreator_pipeline.market.sources.files.reading import stem_of
+from reinforcestrategycreator_pipeline.market.sources.files.recognition import merged
+from reinforcestrategycreator_pipeline.market.sources.files.text_form import TextForm, form_of
 
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n")
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{4}|\d{6}")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
+_Read: TypeAlias = tuple[list[str], Sequence[Sequence[str]], Ints]
+_DATES = ("date", "dtyyyymmdd", "tradedate", "tradingdate", "day")
+_CLOCKS = ("time", "timehhmmss", "tradetime", "hour")
 _MAGIC = {
     b"PAR1": "a Parquet file; use the parquet source",
     b"\x1f\x8b": "compressed by gzip; call it .csv.gz",
@@ -68,7 +85,48 @@ class CsvSource(FileSource):
 
     def read_table(self, path: Path, content: bytes) -> Table:
         """Split the file into columns of text; each row must have as many fields as the header."""
-        lines, rows = self._rows(path, _decode(path, content))
+        text = decode(path, content)
+        if self.layout == NONE:
+            return self._table(path, text)
+        stated = None if self.delimiter == "," else self.delimiter
+        excel = _EXCEL_HINT.match(text)
+        rest = text[excel.end() :] if excel else text
+        stated = excel[1] if excel else stated
+        tried, known = layouts_named(self.layout), self.decimal != "." or self.formatted_numbers
+        form = form_of(path, rest, stated, tried, stem_of(path), known)
+        table = merged(self, form.parameters)._table(path, text)
+        return replace(table, form=form.also(table.form))
+
+    def _table(self, path: Path, text: str) -> Table:
+        header, values, lines = self._plain(path, text) or self._quoted(path, text)
+        form = TextForm()
+        if twice := self._twice(header):
+            shown = ", ".join(map(repr, twice))
+            said = f"there are several columns {shown}; none of them is read."
+            form = TextForm({"ignore": tuple(twice)}, (), (said,))
+        style = NumberStyle(self.decimal, self.formatted_numbers)
+        columns = {n: TextColumn(v, style) for n, v in zip(header, values, strict=True) if n}
+        columns = self._with_date_and_time(columns)
+        return Table(path, columns, len(lines), lines, form)
+
+    def _plain(self, path: Path, text: str) -> _Read | None:
+        """Return the header, the columns and the lines of a plain file; None for any other."""
+        if self.skip_footer or _EXCEL_HINT.match(text):
+            return None
+        columns = plain_columns(text, self.delimiter, self.skip_lines)
+        if columns is None or (self.header and len(self.header) != len(columns)):
+            return None
+        head = [column[0] for column in columns]
+        if head[0] == "Price" or not any(name.strip() for name in head):
+            return None
+        header = self._checked(path, list(self.header) or head, given=bool(self.header))
+        start = 0 if self.header else 1
+        lines = np.arange(start, len(columns[0]), dtype=np.int64) + 1 + self.skip_lines
+        return header, [column[start:] for column in columns], lines
+
+    def _quoted(self, path: Path, text: str) -> _Read:
+        """Return the header, the columns and the lines of any file, or say what is wrong."""
+        lines, rows = self._rows(path, text)
         if not rows:
             raise DataError(f"{path}: the file is empty.")
         if self.header:
@@ -85,11 +143,8 @@ class CsvSource(FileSource):
                     f"{path}: line {line} has {len(row)} fields, the header has {len(header)}."
                     f"{_why_ragged(row, header, last=line == lines[-1])}"
                 )
-        values = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-        style = NumberStyle(self.decimal, self.formatted_numbers)
-        columns = {n: TextColumn(v, style) for n, v in zip(header, values, strict=True) if n}
-        columns = self._with_date_and_time(columns)
-        return Table(path, columns, len(rows), np.asarray(lines, dtype=np.int64))
+        values: list[Sequence[str]] = list(zip(*rows, strict=True)) if rows else []
+        return header, values or [()] * len(header), np.asarray(lines, dtype=np.int64)
 
     def _rows(self, path: Path, text: str) -> tuple[list[int], list[list[str]]]:
         """Return line and fields of every row that is not empty."""
@@ -125,8 +180,8 @@ class CsvSource(FileSource):
                 f"{path}: has no header; the first line is data: {names[0]!r}, ... Set header to "
                 "the names of its columns: [date, open, high, low, close, volume]."
             )
-        twice = sorted({n for n in names if n and names.count(n) > 1 and n not in self.ignore})
-        if twice:
+        twice = self._twice(names)
+        if twice and (self.layout == NONE or given or any(has_role(n) for n in twice)):
             what = "header parameter" if given else "header"
             raise DataError(f"{path}: the {what} has the column {twice[0]!r} twice.")
         if len(names) == 1:
@@ -138,15 +193,22 @@ class CsvSource(FileSource):
                 )
         return names
 
+    def _twice(self, names: list[str]) -> list[str]:
+        return sorted({n for n in names if n and names.count(n) > 1 and n not in self.ignore})
+
     def _with_date_and_time(self, columns: dict[str, TextColumn]) -> dict[str, TextColumn]:
         """Join a column of dates and one of times of day, as ``<DATE>`` and ``<TIME>``."""
         free = {plain_name(n): n for n in columns if n not in self.ignore}
-        date, time = free.get("date"), free.get("time")
+        date = next((free[n] for n in _DATES if n in free), None)
+        time = next((free[n] for n in _CLOCKS if n in free), None)
         if self.timestamp_column is not None or date is None or time is None:
             return columns
         clocks = columns[time].texts()
         if not (clocks and all(_CLOCK.fullmatch(clock) for clock in clocks)):
             return columns
+        if all(clock.isdecimal() for clock in clocks):  # 930, of which a table lost the zero
+            width = 6 if max(map(len, clocks)) > 4 else 4
+            clocks = [clock.zfill(width) for clock in clocks]
         both = [f"{d} {t}" for d, t in zip(columns[date].texts(), clocks, strict=True)]
         rest = {name: column for name, column in columns.items() if name not in (date, time)}
         return {f"{date} {time}": TextColumn(both), **rest}
@@ -178,10 +240,11 @@ def _why_ragged(row: list[str], header: list[str], last: bool) -> str:
     return " Set skip_footer, if the last rows are no data." if last else ""
 
 
-def _decode(path: Path, content: bytes) -> str:
+def decode(path: Path, content: bytes, form: str = "CSV") -> str:
+    """Return the text of a file; raise `DataError` unless it is UTF-8 without NUL."""
     for magic, what in _MAGIC.items():
         if content.startswith(magic):
-            raise DataError(f"{path}: is not CSV but {what}.")
+            raise DataError(f"{path}: is not {form} but {what}.")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

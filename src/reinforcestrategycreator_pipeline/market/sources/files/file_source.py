@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from reinforcestrategycreator_pipeline.arrays import Bools
 from reinforcestrategycreator_pipeline.checks import Ge, Le, Len, require
 from reinforcestrategycreator_pipeline.errors import DataError, nearest
 from reinforcestrategycreator_pipeline.files import sha256_bytes
@@ -27,7 +28,15 @@ from reinforcestrategycreator_pipeline.market.sources.files.joining import (
     joined_frame,
     joined_stamps,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.late_columns import (
+    without_late_starts,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.layout import ColumnLayout
+from reinforcestrategycreator_pipeline.market.sources.files.layout_catalog import (
+    AUTO,
+    NONE,
+    layouts_named,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.names import SYMBOL, TIME
 from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     fingerprint_files,
@@ -36,13 +45,19 @@ from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     stem_of,
     unpacked,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.readings import Reading, Readings
+from reinforcestrategycreator_pipeline.market.sources.files.recognition import (
+    date_format,
+    merged,
+    roles_of,
+)
 from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
     StampRules,
     localized,
     settled,
 )
 from reinforcestrategycreator_pipeline.market.validation import RawBars, widen
-from reinforcestrategycreator_pipeline.market.windows import parse_instant
+from reinforcestrategycreator_pipeline.market.windows import last_moment, parse_instant
 from reinforcestrategycreator_pipeline.ohlcv import PRICES
 
 
@@ -52,6 +67,10 @@ class TableSource(StampRules, ColumnLayout):
 
     Parameters
     ----------
+    layout : str
+        Layout of the files (``rsc data layouts``): ``auto`` recognizes it, and the form of the
+        files, from the names and a sample of rows, for parameters at their defaults; ``none`` takes
+        files as the parameters say.
     calendar : str
         Report on missing days: ``weekdays`` lists weekdays without a bar, ``none`` lists nothing.
     symbols : tuple of str
@@ -59,6 +78,9 @@ class TableSource(StampRules, ColumnLayout):
     start : str, optional
         ISO 8601 date or time after which the bars close; earlier ones are omitted, whatever their
         numbers are.
+    end : str, optional
+        ISO 8601 date, whose day in `timezone` is the last, or time, by which the bars close; later
+        ones are omitted, whatever their numbers are.
     drop_empty : bool
         Whether rows without any price are omitted; by default, they are an error.
     tolerance : float
@@ -75,16 +97,19 @@ class TableSource(StampRules, ColumnLayout):
 
     kind: ClassVar[str]
 
+    layout: Annotated[str, Len(1)] = AUTO
     calendar: Literal["weekdays", "none"] = "weekdays"
     symbols: tuple[str, ...] = ()
     start: str | None = None
+    end: str | None = None
     drop_empty: bool = False
     tolerance: Annotated[float, Ge(0), Le(0.01)] = 0.0
     as_of: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("start", "as_of"):
+        layouts_named(self.layout)
+        for name in ("start", "end", "as_of"):
             if getattr(self, name) is not None:
                 parse_instant(type(self).__name__, name, getattr(self, name))
 
@@ -104,14 +129,16 @@ class TableSource(StampRules, ColumnLayout):
             If a table breaks a rule.
         """
         found = Findings()
-        parts = [part for table in tables for part in self._parts(table, found)]
+        said = Readings()
+        parts = [part for table in tables for part in self._parts(table, found, said)]
+        said.tell(found)
         origin = str(provenance.get("path", "bars"))
         groups = self._chosen(join_parts(parts, found), origin)
         guesses: dict[str, list[str]] = {}
         raws = []
         for symbol, group in groups.items():
-            raw, said = self._raw_bars(symbol, group, found)
-            for text in said:
+            raw, guessed = self._raw_bars(symbol, group, found)
+            for text in guessed:
                 guesses.setdefault(text, []).append(raw.origin)
             raws.append(raw)
         for text, origins in guesses.items():
@@ -123,7 +150,7 @@ class TableSource(StampRules, ColumnLayout):
         )
         return prepare(
             raws,
-            provenance,
+            {**provenance, **said.record()},
             found=found,
             as_of=as_of,
             clock=utc_now(),
@@ -139,15 +166,58 @@ class TableSource(StampRules, ColumnLayout):
                 )
         return {s: g for s, g in groups.items() if not self.symbols or s in self.symbols}
 
-    def _parts(self, table: Table, found: Findings) -> list[Part]:
+    def recognized(self, table: Table) -> tuple[TableSource, Reading]:
+        """Return the source with what the table says of itself, and what that is, in words.
+
+        Raises
+        ------
+        DataError
+            If the table does not have the layout of the configuration, or allows several formats.
+        """
+        reader: TableSource = merged(self, table.form.parameters)
+        if self.layout == NONE:
+            return reader, Reading({}, table.form.notes, table.form.warnings, None)
+        stem = stem_of(table.path)
+        found = roles_of(table, layouts_named(self.layout), stem, reader)
+        layout = table.form.layout or found.layout
+        if self.layout != AUTO and layout is None:
+            raise DataError(
+                f"{table.path}: does not have the layout {self.layout!r}; its columns are "
+                f"{', '.join(map(repr, table.columns))}."
+            )
+        taken = {**table.form.parameters, **found.parameters}
+        reader = merged(reader, found.parameters)
+        notes = (*table.form.notes, *found.notes)
+        if reader.date_format is None and table.n_rows:
+            column = reader.names(table)[TIME]
+            if form := date_format(table, column):
+                taken["date_format"] = form
+                reader = replace(reader, date_format=form)
+                notes = (*notes, f"every {column} is read by {form!r}")
+        return reader, Reading(taken, notes, table.form.warnings, layout)
+
+    def _parts(self, table: Table, found: Findings, said: Readings) -> list[Part]:
         """Return the rows of each symbol of a table."""
+        reader, reading = self.recognized(table)
+        said.add(table.path, reading)
+        return reader._read_parts(table, found)
+
+    def _read_parts(self, table: Table, found: Findings) -> list[Part]:
         names = self.names(table)
         if table.n_rows == 0:
             raise DataError(f"{table.path}: has a header, but no rows.")
         time_name = names.pop(TIME)
         parsed = table.columns[time_name].stamps(self, time_name, table.where)
+        local = parsed.kind == "local"
         parsed = settled(parsed, self, time_name, table.where)
         symbol_column = names.pop(SYMBOL, None)
+        if symbol_column is None and self.layout != NONE:
+            symbol_column = self.telling_symbol(table, parsed)
+            if symbol_column is not None:
+                found.warn(
+                    f"{table.path}: {symbol_column!r} tells rows of the same time apart: it is the "
+                    "symbol (symbol_column)."
+                )
         by_name = symbol_column is None and self.symbol is None
         values = pd.DataFrame(self.values(table, names, found))
         empty = values[list(PRICES)].isna().all(axis=1).to_numpy()
@@ -157,6 +227,8 @@ class TableSource(StampRules, ColumnLayout):
         groups = self.symbol_rows(table, symbol_column)
         groups = {symbol: rows[kept[rows]] for symbol, rows in groups.items()}
         hint = self.symbol_hint(table, parsed) if symbol_column is None else ""
+        if not hint and local and self.timezone == "UTC" and on_sundays(parsed.values):
+            hint = " If the clock goes back there, set timezone and clock_change: infer."
         return [
             Part(
                 symbol,
@@ -167,6 +239,7 @@ class TableSource(StampRules, ColumnLayout):
                 None if table.lines is None else table.lines[rows],
                 stem_of(table.path) if by_name else "",
                 hint,
+                rules=self,
             )
             for symbol, rows in groups.items()
             if len(rows)
@@ -191,16 +264,14 @@ class TableSource(StampRules, ColumnLayout):
         if all(part.lines is not None for part in group):
             lines = np.concatenate([part.lines for part in group if part.lines is not None])
         counts = [len(part.frame) for part in group]
-        if self.start is not None:
-            kept = closes.times > parse_instant(type(self).__name__, "start", self.start)
-            if not kept.any():
-                raise DataError(
-                    f"{origin}: {symbol}: no bar closes after {self.start}, the start; the last "
-                    f"closes at {closes.times.max()}."
-                )
-            if not kept.all():
-                text = f"{origin}: {symbol}: bars that close by {self.start} were omitted: "
-                found.warn(f"{text}{int((~kept).sum())}.")
+        kept = self._between(closes.times, f"{origin}: {symbol}", found)
+        inside = np.flatnonzero(kept)
+        cut, begun, late = without_late_starts(frame.iloc[inside], closes.times[inside])
+        frame = frame[list(cut.columns)]
+        kept[inside] = begun
+        for text in late:
+            found.warn(f"{origin}: {symbol}: {text}")
+        if not kept.all():
             frame, lines = frame[kept], None if lines is None else lines[kept]
             owners = np.repeat(np.arange(len(group)), counts)[kept]
             counts = np.bincount(owners, minlength=len(group)).tolist()
@@ -219,9 +290,38 @@ class TableSource(StampRules, ColumnLayout):
         )
         return raw, closes.guesses
 
+    def _between(self, times: pd.DatetimeIndex, where: str, found: Findings) -> Bools:
+        """Return which closes are after the start and by the end; say how many are not."""
+        kept: Bools = np.ones(len(times), dtype=bool)
+        if self.start is not None:
+            kept &= times > parse_instant(type(self).__name__, "start", self.start)
+            if not kept.any():
+                raise DataError(
+                    f"{where}: no bar closes after {self.start}, the start; the last closes at "
+                    f"{times.max()}."
+                )
+            if early := int((~kept).sum()):
+                found.warn(f"{where}: bars that close by {self.start} were omitted: {early}.")
+        if self.end is not None:
+            last = last_moment(type(self).__name__, "end", self.end, self.timezone)
+            late = times > last
+            if late.all():
+                raise DataError(
+                    f"{where}: no bar closes by {self.end}, the end; the first closes at "
+                    f"{times.min()}."
+                )
+            if late.any():
+                found.warn(
+                    f"{where}: bars that close after {self.end} were omitted: {int(late.sum())}."
+                )
+            kept &= ~late
+            if not kept.any():
+                raise DataError(f"{where}: no bar closes between {self.start} and {self.end}.")
+        return kept
+
     def _rules(self, part: Part) -> StampRules:
         """Return what is known of the stamps of a part."""
-        return self
+        return part.rules or self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +370,12 @@ class FileSource(TableSource, ABC):
 
         provenance = {"source": self.kind, "path": self.path, "sha256": hashes}
         return self.market_data(tables(), provenance)
+
+
+def on_sundays(times: pd.DatetimeIndex) -> bool:
+    """Return whether some times occur twice, all of them on Sundays, when clocks are changed."""
+    twice = times[times.duplicated()]
+    return len(twice) > 0 and bool((twice.day_of_week == 6).all())
 
 
 def utc_now() -> pd.Timestamp:

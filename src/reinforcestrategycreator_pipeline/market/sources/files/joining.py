@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.sources.files.names import plain_name
-from reinforcestrategycreator_pipeline.market.sources.files.stamps import ParsedStamps
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import ParsedStamps, StampRules
 
 _DATE = r"(?:19|20)\d\d(?:[-_.]?(?:Q[1-4]|(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01]))?))?"
 # BTCUSDT-1h-2024-12, AAPL_2024, AAPL.20240131, AAPL_20240101_20240630, 2024-01-02
@@ -48,6 +48,8 @@ class Part:
         A sentence for the error on rows that contradict one another.
     stamped : bool
         Whether the stamps are known to be closes.
+    rules : StampRules, optional
+        What is known of the stamps.
     """
 
     symbol: str
@@ -59,6 +61,7 @@ class Part:
     stem: str = ""
     hint: str = ""
     stamped: bool = False
+    rules: StampRules | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.names import (
     ROW_NUMBER,
     SPELLINGS,
     SYMBOL,
+    SYMBOL_WORDS,
     TIME,
     is_adjusted,
     is_close_time,
@@ -128,9 +129,18 @@ class ColumnLayout(Strict):
 
     def symbol_hint(self, table: Table, parsed: ParsedStamps) -> str:
         """Return a sentence on the column of text that tells rows of the same time apart."""
+        name = self._telling(table, parsed)
+        return f" Is {name!r} their symbol? Then set symbol_column: {name!r}." if name else ""
+
+    def telling_symbol(self, table: Table, parsed: ParsedStamps) -> str | None:
+        """Return the column that tells rows of the same time apart, if its name says symbol."""
+        name = self._telling(table, parsed)
+        return name if name is not None and plain_name(name) in SYMBOL_WORDS else None
+
+    def _telling(self, table: Table, parsed: ParsedStamps) -> str | None:
         stamps = pd.Series(parsed.values)
         if self.symbol is not None or not stamps.duplicated().any():
-            return ""
+            return None
         for name, column in table.columns.items():
             if name in self.ignore or is_time(name) or not isinstance(column, TextColumn):
                 continue
@@ -138,8 +148,8 @@ class ColumnLayout(Strict):
             rows = pd.DataFrame({"time": stamps, "text": texts})
             numeric = texts.str.fullmatch(r"[-+.\d]*").any()
             if texts.nunique() > 1 and not rows.duplicated().any() and not numeric:
-                return f" Is {name!r} their symbol? Then set symbol_column: {name!r}."
-        return ""
+                return name
+        return None
 
     def values(self, table: Table, names: dict[str, str], found: Findings) -> dict[str, F64]:
         """Return the numbers of the bars and of the side data, by role or column name."""

@@ -21,6 +21,25 @@ SPELLINGS = {
         *("adjcloseprice", "adjustedcloseprice", "adjclosingprice", "adjustedclosingprice"),
     },
 }
+SYNONYMS = {
+    "open": {"o", "opn", "openprice", "openingprice", "opening", "1open"},
+    "high": {"h", "hi", "highprice", "highest", "max", "2high"},
+    "low": {"l", "lo", "lowprice", "lowest", "min", "3low"},
+    "close": {
+        *("c", "cls", "last", "latest", "price", "closeprice", "closingprice", "closing"),
+        *("lastprice", "closelast", "4close"),
+    },
+    "volume": {
+        *("v", "vol", "tradedvolume", "tradevolume", "sharevolume", "totalvolume"),
+        *("volumen", "qty", "quantity", "5volume", "6volume"),
+    },
+}
+"""Other names of a role, which are taken for it only if no column has its own."""
+SYMBOL_WORDS = {
+    *("name", "tic", "code", "stock", "instrument", "security", "asset", "coin", "pair"),
+    *("contract", "market", "company", "actsymbol", "stockcode", "stockname", "tradingsymbol"),
+}
+"""Names of a column of text that is taken for the symbol if it tells rows of one time apart."""
 _TIME = "(?:datetime|date|timestamp|time|stamp|ts|at)"
 _BAR = "(?:bar|candlestick|candle|kline|window|period|interval|session|bucket|trading|trade|time)"
 _TAIL = "(?:utc|gmt|local|iso|unix|epoch|seconds|sec|millis|ms|us|ns|s)"
@@ -70,6 +89,12 @@ def is_adjusted(column: str) -> bool:
     """Return whether the name says that later events change it: ``"Adj. Open"``, ``"Adjusted"``."""
     last = plain_name(column.rpartition(".")[2])
     return last in _ADJUSTED_ALONE or _ADJUSTED.fullmatch(plain_name(column)) is not None
+
+
+def has_role(column: str) -> bool:
+    """Return whether the name is that of a role, a time or an adjusted price."""
+    known = any(plain_name(column) in names for names in SPELLINGS.values())
+    return known or is_time(column) or is_adjusted(column)
 
 
 def may_be(column: str, role: str) -> bool:

@@ -6,14 +6,15 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a"}
+MISSING = {"", "-", "nan", "null", "none", "na", "n/a", "#n/a"}
 """Texts, in lower case, of a number that is missing."""
 
 _DIGITS = set("0123456789+-.eE")
 _CURRENCY = "$€£¥₹"
 _SCALES = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _FORMATTED = re.compile(
-    r"(?P<sign>[-+]?)(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d+\.?\d*|\.\d+)(?P<unit>[KMBT%]?)"
+    r"(?P<sign>[-+]?)(?P<digits>\d{1,3}(?:(?P<by>[,' \u00a0\u202f\u2019])\d{3})"
+    r"(?:(?P=by)\d{3})*(?:\.\d*)?|\d+\.?\d*|\.\d+) ?(?P<unit>[KMBTkmbt%]?)"
 )
 
 
@@ -80,6 +81,7 @@ def _formatted(text: str) -> float | None:
     match = _FORMATTED.fullmatch("".join(c for c in inner if c not in _CURRENCY).strip())
     if match is None:
         return None
-    number = Decimal(match["sign"] + match["digits"].replace(",", ""))
+    number = Decimal(match["sign"] + re.sub(r"[^\d.]", "", match["digits"]))
     number *= -1 if inner is not text else 1
-    return float(number / 100 if match["unit"] == "%" else number * _SCALES.get(match["unit"], 1))
+    unit = match["unit"].upper()
+    return float(number / 100 if unit == "%" else number * _SCALES.get(unit, 1))

@@ -44,8 +44,11 @@ class ArrowColumn:
         floats = self.values.cast(pa.float64(), safe=False)
         return np.array(floats.to_numpy(), dtype=np.float64)
 
-    def texts(self) -> list[str]:
+    def texts(self, count: int | None = None) -> list[str]:
         """Return the values as text, empty where missing."""
+        if count is not None:
+            stamped = pa.types.is_timestamp(self.values.type) or pa.types.is_date(self.values.type)
+            return [] if stamped else ArrowColumn(self.values.slice(0, count)).texts()
         if pa.types.is_dictionary(self.values.type):
             found: list[str] = []
             for chunk in self.values.chunks:
@@ -113,7 +116,7 @@ def _read(path: Path, content: bytes) -> Any:
     texts = [f.name for f in schema if _is_text(f.type)]
     # Text stays a dictionary, so a long one that is repeated is held once.
     file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **verified)
-    metadata, usable = file.metadata, [f.name for f in schema if _is_usable(f.type)]
+    metadata, usable = file.metadata, [f.name for f in schema if is_usable(f.type)]
     size = 0
     for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
         for chunk in (group.column(i) for i in range(group.num_columns)):
@@ -137,7 +140,7 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _is_usable(kind: Any) -> bool:
+def is_usable(kind: Any) -> bool:
     """Return whether a column may hold numbers, times or text."""
     known = ("is_boolean", "is_integer", "is_floating", "is_decimal", "is_timestamp", "is_date")
     if pa.types.is_dictionary(kind):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from reinforcestrategycreator_pipeline.arrays import Indices
 from reinforcestrategycreator_pipeline.checks import Len, Strict, require
@@ -22,11 +24,26 @@ from reinforcestrategycreator_pipeline.market.sources.files.epochs import (
     require_no_accident,
     suggestion,
 )
+from reinforcestrategycreator_pipeline.market.sources.files.zone_names import (
+    DIRECTIVE,
+    UnknownZoneName,
+    ZonedTexts,
+    to_utc,
+)
 
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
     r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
 )
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = "[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+_AT_MIDNIGHT = "[T ]00:00(?::00(?:[.,]0+)?)?"
+_FORMS = {
+    "date": ("", ""),
+    "local": (_TIME, ""),
+    "instant": (_TIME, "(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"),
+}
+"""Time and zone of each kind, as regular expressions."""
 _MIDNIGHT = re.compile(r"00:00(?::00(?:[.,]0+)?)?")
 _TIME_DIRECTIVE = re.compile(r"%[HIcXsTR]")
 
@@ -39,7 +56,8 @@ class StampRules(Strict):
     ----------
     date_format : str, optional
         Format for strptime, or epoch_s, epoch_ms, epoch_us, epoch_ns, or epoch, which finds the
-        unit of each file; by default, ISO 8601 only.
+        unit of each file; by default, ISO 8601 only. ``%Z`` at its end is the name of a zone: UTC,
+        an IANA name, or what the clock of `timezone` is called then.
     timezone : str
         IANA time zone of dates and of times without an offset.
     session_close : str, optional
@@ -51,10 +69,10 @@ class StampRules(Strict):
     bar_stamp : str
         Meaning of a time or date: the ``close`` or ``open`` of its bar. The bar spacing is added to
         an open time; an open date is the first day of its bar. ``auto`` goes by the column's name.
-        Without one that tells, midnights throughout are dates, times of bars shorter than a day
-        are closes, and so are times of days at 23:59, or from 16:00 on if all are of weekdays;
-        other times of days are opens. From dates of weeks or months it finds whether they are first
-        or last days.
+        Without one that tells, midnights throughout are dates, and times of days at 23:59, or from
+        16:00 on if all are of weekdays, are closes; other times of days are opens. From dates of
+        weeks or months it finds whether they are first or last days. Times of shorter bars are
+        rejected, as they may be either.
     """
 
     kind: ClassVar[str]
@@ -127,10 +145,37 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
         require_no_accident(values, column, where)
         return ParsedStamps("instant", values, midnights(values))
     if rules.date_format is not None:
-        return _parse_format(texts, rules.date_format, column, where)
+        return _parse_format(texts, rules.date_format, rules, column, where)
+    kind, midnight = _uniform(texts) or _by_row(texts, column, where)
+    plain = [text.replace(",", ".") for text in texts]
+    parsed = pd.to_datetime(
+        pd.Series(plain, dtype=object), format="ISO8601", utc=kind == "instant", errors="coerce"
+    )
+    values = _whole(parsed, texts, column, where)
+    dates = [text[:10] for text in texts] if midnight else []
+    labels = _naive(pd.to_datetime(dates, format="%Y-%m-%d")) if midnight else None
+    return ParsedStamps(kind, values, labels, _clock(plain) if kind == "instant" else None)
+
+
+def _uniform(texts: Sequence[str]) -> tuple[str, bool] | None:
+    """Return the kind of ISO 8601, and whether all are midnights; None if rows differ in kind."""
+    column = pa.array(texts, pa.string())
+
+    def every(pattern: str) -> bool:
+        options = pc.MatchSubstringOptions(f"^(?:{pattern})$")
+        matched = pc.call_function("match_substring_regex", [column], options)
+        return bool(pc.call_function("all", [matched]).as_py())
+
+    for kind, (time, zone) in _FORMS.items():
+        if every(_DAY + time + zone):
+            return kind, kind != "date" and every(_DAY + _AT_MIDNIGHT + zone)
+    return None
+
+
+def _by_row(texts: Sequence[str], column: str, where: Where) -> tuple[str, bool]:
+    """Return the kind of ISO 8601, and whether all are midnights; raise at the first odd row."""
     kinds: list[str] = []
     at_midnight: list[bool] = []
-    dates: list[str] = []
     for row, text in enumerate(texts):
         match = _ISO.fullmatch(text)
         if match is None:
@@ -152,15 +197,7 @@ def parse_texts(texts: Sequence[str], rules: StampRules, column: str, where: Whe
             raise where.error([row], column, [text], rule, end)
         kinds.append(kind)
         at_midnight.append(kind != "date" and _MIDNIGHT.fullmatch(match["time"]) is not None)
-        dates.append(match["date"])
-    kind = kinds[0]
-    plain = [text.replace(",", ".") for text in texts]
-    parsed = pd.to_datetime(
-        pd.Series(plain, dtype=object), format="ISO8601", utc=kind == "instant", errors="coerce"
-    )
-    values = _whole(parsed, texts, column, where)
-    labels = _naive(pd.to_datetime(dates, format="%Y-%m-%d")) if all(at_midnight) else None
-    return ParsedStamps(kind, values, labels, _clock(plain) if kind == "instant" else None)
+    return kinds[0], all(at_midnight)
 
 
 def _clock(texts: Sequence[str]) -> pd.DatetimeIndex | None:
@@ -224,12 +261,32 @@ def midnights(clock: pd.DatetimeIndex) -> pd.DatetimeIndex | None:
     return days.as_unit("ns") if bool((clock.tz_localize(None) == days).all()) else None
 
 
-def _parse_format(texts: Sequence[str], form: str, column: str, where: Where) -> ParsedStamps:
-    if "%Z" in form.replace("%%", ""):
+def _parse_named_zones(
+    texts: Sequence[str], form: str, rules: StampRules, column: str, where: Where
+) -> ParsedStamps:
+    if not form.endswith(DIRECTIVE) or form.count("%Z") > 1 or "%z" in form:
         raise DataError(
-            f"date_format {form!r} has %Z, but the name of a zone may mean several. Write the name "
-            "as it is in the file, such as '%H:%M UTC', and set timezone."
+            f"date_format {form!r} has %Z, which must be its end. Write the name of the zone as it "
+            "is in the file, such as '%H:%M UTC', and set timezone."
         )
+    divided = ZonedTexts.of(texts)
+    plain = form.removesuffix(DIRECTIVE).rstrip()
+    local = _parse_format(divided.times, plain, replace(rules, date_format=plain), column, where)
+    if local.kind != "local":
+        raise DataError(f"date_format {form!r} has %Z, but no time of day.")
+    try:
+        values = to_utc(local.values, divided.names, rules.timezone)
+    except UnknownZoneName as error:
+        raise where.error([error.row], column, [texts[error.row]], error.rule) from error
+    utc = all(str(name).upper() in ("UTC", "GMT", "Z") for name in pd.unique(divided.names))
+    return ParsedStamps("instant", values, local.labels, None if utc else local.values)
+
+
+def _parse_format(
+    texts: Sequence[str], form: str, rules: StampRules, column: str, where: Where
+) -> ParsedStamps:
+    if DIRECTIVE in form.replace("%%", ""):
+        return _parse_named_zones(texts, form, rules, column, where)
     zoned = "%z" in form
     try:
         parsed = pd.to_datetime(

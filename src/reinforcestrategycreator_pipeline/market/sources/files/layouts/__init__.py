@@ -1,0 +1,1 @@
+"""Layouts of vendors' files as data, see `layout_catalog`."""
