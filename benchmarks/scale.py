@@ -92,7 +92,8 @@ def minutes(count: int) -> Callable[[Path, int], list[str]]:
         frame = bars_of(index, 0.0005, np.random.default_rng(1))
         frame.index = index.strftime("%Y-%m-%dT%H:%M:%SZ").rename("timestamp")
         frame.to_csv(folder / "minutes.csv")
-        return ["data.source=csv", f"data.params.path={folder / 'minutes.csv'}"]
+        path = f"data.params.path={folder / 'minutes.csv'}"
+        return ["data.source=csv", path, "data.params.bar_stamp=close"]
 
     return write
 
@@ -141,7 +142,9 @@ def measured(case: Case, fewer: int) -> Measured:
         command = [sys.executable, "-c", MEASURE, PROGRAM, "run", "--run-id", "it"]
         for setting in settings:
             command += ["--set", setting]
-        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{case.name}: {done.stderr}")
         wall, cpu, kilobytes = json.loads(done.stdout.splitlines()[-1])
         manifest = json.loads((folder / "runs/it/manifest.json").read_text(encoding="utf-8"))
     stages = {name: stage["seconds"] for name, stage in manifest["stages"].items()}

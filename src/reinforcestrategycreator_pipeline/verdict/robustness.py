@@ -22,7 +22,7 @@ from reinforcestrategycreator_pipeline.statistics.probabilistic_sharpe import (
 )
 
 _DRAWS = 999
-_MOST_GROUPS = 20_000  # drawn by the bootstrap; of more bars, sums over neighbours
+_MOST_GROUPS = 20_000  # drawn by the bootstrap; of more bars, sums over neighbors
 _FEWEST = 30  # bars of which a mean, or a shape, is estimated
 _DEAREST = 2_000.0  # bps of a trade, above which nobody asks
 _IMPACT = 1.0  # of a trade as large as the bar's volume, in standard deviations of its return
@@ -161,10 +161,10 @@ def _excess(values: F64, periods: float, rng: np.random.Generator) -> ExcessInte
 
 
 def summed(values: F64, most: int) -> F64:
-    """Return at most so many sums over neighbours, scaled to have the mean of the values.
+    """Return at most so many sums over neighbors, scaled to have the mean of the values.
 
     Of very many bars, the mean of a block bootstrap and its spread are the same whether bars are
-    drawn or groups of neighbours, which hold together what depends on each other.
+    drawn or groups of neighbors, which hold together what depends on each other.
     """
     if len(values) <= most:
         return values

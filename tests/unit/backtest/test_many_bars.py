@@ -178,7 +178,7 @@ def test_results_in_several_groups_of_rows_are_the_same(tmp_path, monkeypatch):
     assert store.MOST_ROWS < 1_048_576  # what a spreadsheet holds
 
 
-def test_sums_over_neighbours_have_the_mean_and_what_the_bootstrap_says_of_it():
+def test_sums_over_neighbors_have_the_mean_and_what_the_bootstrap_says_of_it():
     rng = np.random.default_rng(1)
     noise = rng.standard_t(4, size=60_013)
     values = 0.02 + noise + 0.4 * np.concatenate([[0.0], noise[:-1]])
