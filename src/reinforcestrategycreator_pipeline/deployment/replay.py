@@ -290,8 +290,11 @@ class Replay:
         if self._block is None:
             self.singly[i : self._until] = True
             columns = self.trader.stream.rules.columns
-            part = self._frame.iloc[i : self._until]
-            self._live = recorded(part, self.trader.symbol, columns)
+            if self._bars is None:
+                part = self._frame.iloc[i : self._until]
+                self._live = recorded(part, self.trader.symbol, columns)
+            else:
+                self._live = self._bars.part(i, self._until).live(self.trader.symbol, columns)
 
     def result(self) -> PaperResult:
         """Return the result, once all bars are traded."""

@@ -68,6 +68,12 @@ class RecordedBars(NamedTuple):
         """Return the bars from `start` to before `stop`."""
         return RecordedBars(self.times[start:stop], self.rows[:, start:stop])
 
+    def live(self, symbol: str, columns: Sequence[str]) -> Iterator[LiveBar]:
+        """Yield the bars as live ones, their values by these columns."""
+        stamps = pd.DatetimeIndex(self.times, tz="UTC")
+        for time, row in zip(stamps, self.rows.T.tolist(), strict=True):
+            yield LiveBar(symbol, time, dict(zip(columns, row, strict=True)))
+
 
 class FeatureStream:
     """The latest row of features of one symbol.

@@ -47,9 +47,17 @@ class Tolerance:
     scale: F64
 
     @classmethod
-    def exact(cls, values: F64) -> Tolerance:
-        """Return the tolerance for a feature whose every bit must agree."""
-        return cls(np.zeros_like(values), deviation(values))
+    def exact(cls, values: F64, every: int = 1) -> Tolerance:
+        """Return the tolerance for a feature whose every bit must agree.
+
+        Parameters
+        ----------
+        values : ndarray of shape (T, k)
+            Its values.
+        every : int
+            Distance of the rows that show how far they deviate.
+        """
+        return cls(np.zeros_like(values), deviation(values[::every]))
 
     @classmethod
     def of(cls, values: F64, others: Iterator[F64]) -> Tolerance:

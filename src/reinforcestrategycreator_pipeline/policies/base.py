@@ -195,6 +195,8 @@ class Policy(ABC):
     positions: tuple[float, ...]
     inputs: Inputs
 
+    reads_features: ClassVar[bool] = True
+    """Whether decisions may depend on the features; if not, nobody needs to compute them again."""
     causal: ClassVar[bool] = True
     """Whether decisions use only past data; false for the oracle."""
 

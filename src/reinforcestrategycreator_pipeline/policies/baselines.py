@@ -34,6 +34,8 @@ class ConstantPolicy(Policy):
         Index of the target in `positions`.
     """
 
+    reads_features: ClassVar[bool] = False
+
     target: int
 
     def choose(self, features: Features, bars: Columns) -> Choices:
@@ -142,6 +144,8 @@ class CrossoverPolicy(Policy):
     fast, slow : int
         Lengths of the averages in bars, 1 <= fast < slow.
     """
+
+    reads_features: ClassVar[bool] = False
 
     fast: int
     slow: int

@@ -12,6 +12,7 @@ from reinforcestrategycreator_pipeline.arrays import F64
 LONGEST_WINDOW = 126
 """Bars of the rolling window, half a year of days; a quarter of shorter spans."""
 _FEWEST = 20
+_AT_ONCE = 4_000_000  # returns in windows, to limit memory
 _NO_DISPERSION = 1e-12
 
 
@@ -52,11 +53,14 @@ def rolling_sharpe(
     if len(returns) < window:
         return found
     parts = np.lib.stride_tricks.sliding_window_view(returns, window)
-    with np.errstate(invalid="ignore"):
-        mean, sd = parts.mean(axis=1), parts.std(axis=1, ddof=1)
-    ratio = np.full(len(parts), np.nan)
-    np.divide(mean, sd, out=ratio, where=sd > _NO_DISPERSION)
-    found[window - 1 :] = ratio * math.sqrt(periods_per_year)
+    at_once = max(1, _AT_ONCE // window)
+    for start in range(0, len(parts), at_once):
+        some = parts[start : start + at_once]
+        with np.errstate(invalid="ignore"):
+            mean, sd = some.mean(axis=1), some.std(axis=1, ddof=1)
+        ratio = np.full(len(some), np.nan)
+        np.divide(mean, sd, out=ratio, where=sd > _NO_DISPERSION)
+        found[start + window - 1 :][: len(some)] = ratio * math.sqrt(periods_per_year)
     return found
 
 

@@ -75,6 +75,13 @@ class StrategyContract:
     def test_needs_no_history(self, policy):
         assert len(policy.table(random_asset(40, 2))) == 39
 
+    def test_it_reads_features_unless_it_says_that_it_does_not(self, policy):
+        asset = asset_with_history(60, 9)
+        if not policy.reads_features:
+            none = dataclasses.replace(asset, features=asset.features[:, :0])
+            chosen = policy.choose(none.features, none.columns)
+            assert (chosen[:-1] == policy.table(asset)).all()
+
     def test_bar_by_bar_it_decides_as_in_the_table(self, policy):
         if not policy.causal:
             pytest.skip("knows the future")

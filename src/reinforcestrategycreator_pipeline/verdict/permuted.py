@@ -205,7 +205,7 @@ class PermutedWindow:
         """Return the tables of decisions, shape (draws, n, positions)."""
         policy, draws = self.policy, len(columns["close"])
         joined = {name: x.reshape(-1) for name, x in columns.items()}
-        specs = policy.inputs.parsed()
+        specs = policy.inputs.parsed() if policy.reads_features else ()
         values = np.empty((draws * (prefix + n), 0))
         if specs:
             # A row depends on no bar before its lookback, so the orders can stand in one series.

@@ -17,6 +17,7 @@ from reinforcestrategycreator_pipeline.errors import RunError
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
 from reinforcestrategycreator_pipeline.policies.base import Policy
 from reinforcestrategycreator_pipeline.policies.walk_forward import WalkForward
+from reinforcestrategycreator_pipeline.reporting.behavior import importance
 from reinforcestrategycreator_pipeline.reporting.behavior.found import Behavior, Bin
 from reinforcestrategycreator_pipeline.reporting.behavior.importance import importances
 from reinforcestrategycreator_pipeline.reporting.behavior.largest import largest_trades, moments_of
@@ -102,6 +103,21 @@ def test_importance_is_that_of_a_backtest_on_permuted_features(past):
     assert own.sd is None
     idle = found.features["idle"]
     assert (idle.changed, idle.growth) == (0.0, 0.0)
+
+
+def test_of_very_many_bars_the_newest_are_permuted(monkeypatch):
+    monkeypatch.setattr(importance, "NEWEST", 2)
+    span = span_of(assets=1)
+    asset, last = span.assets[0], slice(-50, None)
+    newest = AssetBars(
+        *("S0", asset.times[last], asset.open[last], asset.close[last], asset.features[last])
+    )
+    policies = policies_of(span)
+    found = importances(policies, span, np.random.default_rng(9), most_rows=100)
+    alone = replace(span, assets=(newest,))
+    expected = importances(policies, alone, np.random.default_rng(9), most_rows=100)
+    assert found == expected
+    assert found[1:] == (49, 1, 1)
 
 
 def test_many_rows_need_fewer_permutations_then_fewer_assets():

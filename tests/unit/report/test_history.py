@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline.reporting import tables
+from reinforcestrategycreator_pipeline.reporting import history, tables
 from reinforcestrategycreator_pipeline.reporting.charts.base import Times
 from reinforcestrategycreator_pipeline.reporting.charts.rolling import rolling_figure
 from reinforcestrategycreator_pipeline.reporting.history import (
@@ -20,6 +20,13 @@ def test_the_rolling_ratio_is_that_of_pandas():
     rolling = pd.Series(returns).rolling(63)
     expected = rolling.mean() / rolling.std() * np.sqrt(252)
     np.testing.assert_allclose(rolling_sharpe(returns, 63, 252.0), expected, rtol=1e-9)
+
+
+def test_the_rolling_ratio_in_parts_is_the_same(monkeypatch):
+    returns = np.random.default_rng(3).normal(0.001, 0.01, 400)
+    whole = rolling_sharpe(returns, 63, 252.0)
+    monkeypatch.setattr(history, "_AT_ONCE", 63 * 50)
+    np.testing.assert_allclose(rolling_sharpe(returns, 63, 252.0), whole, rtol=1e-12)
 
 
 def test_a_window_without_dispersion_or_with_nan_has_no_ratio():

@@ -33,6 +33,7 @@ from reinforcestrategycreator_pipeline.reporting.run import read_run
 from reinforcestrategycreator_pipeline.runs.manifest import load_manifest
 from reinforcestrategycreator_pipeline.runs.promotion import promote, withdraw
 from reinforcestrategycreator_pipeline.seeding import generator
+from reinforcestrategycreator_pipeline.storage.parquet_files import release_memory
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
 
 
@@ -56,6 +57,7 @@ class Deployment:
         with Bars(context.console) as bars:
             bars.show("package", 0, 1)
             card = compose_model_card(read_run(context.run_dir))  # alone: it reads all results
+        release_memory()
         spans = Spans.read(context)
         judgement = Judgement.read(context.path("metrics"))
         newest = spans.cut(spans.windows.tests[-1], "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from reinforcestrategycreator_pipeline.reporting.behavior.found import Importanc
 _FEWEST, _MOST = 3, 5  # permutations
 MOST_ROWS = 450_000
 """Largest number of decisions with a permuted feature, less than a second of an ensemble's time."""
+
+NEWEST = 5_000
+"""Bars of one asset that take part in any case."""
 
 
 class Importances(NamedTuple):
@@ -55,7 +59,7 @@ def importances(
     most_rows : int
         Largest number of decisions with a permuted feature. What is beyond it is saved first by
         fewer permutations, three instead of five, then by fewer assets, drawn at random. Of one
-        asset with more rows, there is one permutation at least.
+        asset with more rows, the newest take part, 5,000 at least, in one permutation.
 
     Returns
     -------
@@ -70,14 +74,27 @@ def importances(
     times = max(min(times, most_rows // each), 1)
     count = int(np.clip(most_rows // (each * times), 1, len(span.assets)))
     chosen = np.sort(rng.permutation(len(span.assets))[:count])
-    found = [_of_asset(policies, span.assets[i], span, rng, times) for i in chosen]
-    decisions = sum(len(span.assets[i].times) - 1 for i in chosen)
+    assets = [_newest(span.assets[i], max(NEWEST, most_rows // len(names))) for i in chosen]
+    found = [_of_asset(policies, asset, span, rng, times) for asset in assets]
+    decisions = sum(len(asset.times) - 1 for asset in assets)
     changed = np.sum([x[0] for x in found], axis=0) / decisions
     growth = np.mean([x[1] for x in found], axis=0)
     features = {
         name: _importance(float(changed[f].mean()), growth[f]) for f, name in enumerate(names)
     }
     return Importances(features, decisions, count, times)
+
+
+def _newest(asset: AssetBars, count: int) -> AssetBars:
+    """Return the newest bars of an asset, at most so many."""
+    rows = slice(-count, None)
+    return replace(
+        asset,
+        times=asset.times[rows],
+        open=asset.open[rows],
+        close=asset.close[rows],
+        features=asset.features[rows],
+    )
 
 
 def _importance(changed: float, growth: F64) -> Importance:

@@ -41,7 +41,9 @@ def behavior(
         Source of the permutations.
     """
     own = [results[asset.symbol][strategy] for asset in span.assets]
-    features = np.concatenate([asset.features[:-1] for asset in span.assets]).astype(np.float64)
+    features = np.concatenate([asset.features[:-1] for asset in span.assets]).astype(
+        np.float64, copy=False
+    )
     exposure = np.concatenate([result.exposure for result in own])
     said = [r.advantage_bps for r in own if r.advantage_bps is not None]
     advantage = np.concatenate(said) if said and len(said) == len(own) else None
