@@ -280,7 +280,7 @@ def _encoded(column: pa.ChunkedArray) -> _Encoded:
 
 @contextmanager
 def _opened(path: Path, schema: pa.Schema) -> Iterator[Columns]:
-    """Open a table of ours; say in a line what is wrong with another one."""
+    """Open a table that `write_results` wrote; say in a line what is wrong with another one."""
     try:
         with columns_of(path, [n for n in _TEXTS if n in schema.names]) as columns:
             expected = (pa.schema([*schema, *more]) for more in ([], _CONFIDENCE))
