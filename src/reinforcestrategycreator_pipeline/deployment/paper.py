@@ -87,11 +87,11 @@ class Decided(NamedTuple):
     before : int or None
         Close of the bar before them, nanoseconds since 1970 UTC; None if there was none.
     times : list of int
-        Their n closes.
+        Closes of the n bars.
     open, close : list of float
-        Their prices.
+        Prices of the bars.
     features : ndarray of float64, shape (n, F)
-        Features, unscaled.
+        Unscaled features of the bars.
     choices : list of (list of int)
         For each bar, the index of the target chosen from each previous target.
     confidence : Confidence or None

@@ -53,7 +53,7 @@ class Tolerance:
         Parameters
         ----------
         values : ndarray of shape (T, k)
-            Its values.
+            Values of the feature.
         every : int
             Distance of the rows that show how far they deviate.
         """
