@@ -1,6 +1,6 @@
 """The main job on much data: seconds, memory and the slowest stages of four sets of bars.
 
-    python -m benchmarks.scale            six minutes on two processors; writes its section
+    python -m benchmarks.scale            five minutes on two processors; writes its section
     python -m benchmarks.scale --quick    sees that it runs, on few bars
 
 Each run is a process of its own; its memory is the largest resident set of any of its processes.

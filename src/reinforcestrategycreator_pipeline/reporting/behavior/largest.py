@@ -35,8 +35,11 @@ def moments_of(span: MarketSpan) -> Moments:
     features = [np.asarray(asset.features, dtype=np.float64) for asset in span.assets]
     count = sum(map(len, features))
     mean = np.sum([x.sum(axis=0) for x in features], axis=0) / count
-    variance = np.sum([((x - mean) ** 2).sum(axis=0) for x in features], axis=0) / count
-    return Moments(mean, np.sqrt(variance))
+    squares = []
+    for x in features:
+        apart = x - mean
+        squares.append(np.square(apart, out=apart).sum(axis=0))  # in place, to limit memory
+    return Moments(mean, np.sqrt(np.sum(squares, axis=0) / count))
 
 
 def largest_trades(
