@@ -191,7 +191,8 @@ def test_absurd_values_of_a_component(name: str) -> None:
         given: Any = {leaf: [value] if key.endswith(".0") else value}
         for part in reversed(above):
             given = {part: given}
-        given |= {"name": member, **({"path": "bars"} if member in ("csv", "parquet") else {})}
+        of_a_file = member in ("csv", "parquet", "feather", "json")
+        given |= {"name": member, **({"path": "bars"} if of_a_file else {})}
         if member == "synthetic" and leaf in KINDS:
             given["kind"] = KINDS[leaf]
         text = refusal(lambda given=given: registry.build(given), leaf)

@@ -195,13 +195,15 @@ class TestPage:
     def test_each_run_has_its_answer_p_and_reasons(self, seeds, page):
         rows = [[cell["text"] for cell in row] for row in page.rows]
         [strong] = [row for row in rows if row[1:3] == ["Strong evidence of an edge", "0.01"]]
-        assert strong[3].startswith("In other orders of the same bars, chance earned as much in")
+        assert strong[3].startswith(
+            "In other orders of the same bars, chance timed them as well in"
+        )
         assert [EVIL, "No verdict", "—", "The run is failed."] in [
             [c.strip() for c in r] for r in rows
         ]
 
     def test_a_p_of_nothing_is_a_dash(self):
-        untested = with_p(a_run("one", level="not tested"), None)
+        untested = with_p(a_run("one", level="no evidence"), None)
         rows = Page(render_comparison(compared(untested, a_run("two")))).rows
         assert any([c["text"] for c in row][2:3] == ["—"] for row in rows)
 
