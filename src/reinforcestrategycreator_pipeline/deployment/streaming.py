@@ -240,9 +240,8 @@ class FeatureStream:
         names : tuple of str
             Names of the F columns.
         values : ndarray of float64, shape (n, F)
-            Unscaled features of each bar.
-
-        Returns None if there are too few bars before the first one. Nothing changes.
+            Unscaled features of each bar. Instead of both, None if there are too few bars before
+            the first one.
 
         Raises
         ------

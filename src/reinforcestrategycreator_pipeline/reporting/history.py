@@ -8,12 +8,12 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.statistics.sharpe import NO_DISPERSION
 
 LONGEST_WINDOW = 126
 """Bars of the rolling window, half a year of days; a quarter of shorter spans."""
 _FEWEST = 20
 _AT_ONCE = 4_000_000  # returns in windows, to limit memory
-_NO_DISPERSION = 1e-12
 
 
 def rolling_window(bars: int) -> int | None:
@@ -59,7 +59,7 @@ def rolling_sharpe(
         with np.errstate(invalid="ignore"):
             mean, sd = some.mean(axis=1), some.std(axis=1, ddof=1)
         ratio = np.full(len(some), np.nan)
-        np.divide(mean, sd, out=ratio, where=sd > _NO_DISPERSION)
+        np.divide(mean, sd, out=ratio, where=sd > NO_DISPERSION)
         found[start + window - 1 :][: len(some)] = ratio * math.sqrt(periods_per_year)
     return found
 

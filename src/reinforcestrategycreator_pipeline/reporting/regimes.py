@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from reinforcestrategycreator_pipeline.arrays import F64, Bools
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD, StrategyResult
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_ratio
 
 TREND_BARS, VOLATILITY_BARS = 126, 21
 COLUMNS = (
@@ -27,7 +27,6 @@ NOTE = (
     "few bars is mostly noise."
 )
 _FEWEST = 20
-_NO_DISPERSION = 1e-12
 _STATES = ("calm", "usual", "stormy")
 
 
@@ -134,13 +133,11 @@ def mean_and_sharpe(
     Returns
     -------
     tuple of (float or None, float or None)
-        None without bars, after ruin, or for the ratio (ddof = 1, risk-free rate 0) with fewer than
-        20 bars or equal returns.
+        None without bars, after ruin, or for the ratio (see `sharpe_ratio`) with fewer than 20 bars
+        or equal returns.
     """
     if not inside.any() or not (equity > 0.0).all():
         return None, None
     returns = (equity[1:] / equity[:-1] - 1.0)[inside]
-    mean = float(returns.mean())
-    if len(returns) < _FEWEST or (sd := float(returns.std(ddof=1))) <= _NO_DISPERSION:
-        return mean * periods_per_year, None
-    return mean * periods_per_year, mean / sd * math.sqrt(periods_per_year)
+    mean = float(returns.mean()) * periods_per_year
+    return mean, sharpe_ratio(returns, periods_per_year) if len(returns) >= _FEWEST else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.backtesting.results import BUY_AND_HOLD
 from reinforcestrategycreator_pipeline.reporting.data import ReportData, WindowFacts, stamp_texts
+from reinforcestrategycreator_pipeline.statistics.sharpe import sharpe_ratio
 
 WINDOW_FIGURES = ("Return", "Sharpe ratio", "Buy and hold", "Trades")
 AGENT_FIGURES = ("Agents", "Highest agreement", "Advantage, bps", "Spread over agents, bps")
@@ -75,9 +75,8 @@ def window_rows(data: ReportData) -> list[WindowRow]:
     ):
         part = slice(start, end + 1)
         returns = np.diff(own.equity[part]) / own.equity[part][:-1]
-        sd = returns.std(ddof=1) if len(returns) > 1 else 0.0
-        periods = data.judgement.periods_per_year[asset]
-        sharpe = f"{returns.mean() / sd * math.sqrt(periods):.2f}" if sd > 0 else "—"
+        ratio = sharpe_ratio(returns, data.judgement.periods_per_year[asset])
+        sharpe = "—" if ratio is None else f"{ratio:.2f}"
         inside = own.timestamps[start], own.timestamps[end]
         entered = pd.DatetimeIndex(own.trades["entry_time"])
         count = int(((entered > inside[0]) & (entered <= inside[1])).sum())

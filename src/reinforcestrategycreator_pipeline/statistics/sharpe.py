@@ -1,8 +1,40 @@
-"""The standard error of a Sharpe ratio, and the ratio above which a result is not believed."""
+"""The Sharpe ratio, its standard error, and the ratio above which a result is not believed."""
 
 from __future__ import annotations
 
 import math
+from typing import Annotated
+
+from reinforcestrategycreator_pipeline.arrays import F64
+
+NO_DISPERSION = 1e-12
+"""Standard deviation of returns up to which they are equal. Float64 rounding of equity gives
+constant returns one of about 2e-16; dividing by it would give noise of the order 1e13."""
+
+
+def sharpe_ratio(returns: Annotated[F64, "n"], periods_per_year: float) -> float | None:
+    """Return the annualized Sharpe ratio: mean over sample deviation, times sqrt(bars per year).
+
+    Parameters
+    ----------
+    returns : ndarray of float64, shape (n,)
+        Finite simple returns per bar; the risk-free rate is 0.
+    periods_per_year : float
+        Bars per year, > 0.
+
+    Returns
+    -------
+    float or None
+        None for fewer than 2 returns, and for equal ones.
+
+    References
+    ----------
+    Sharpe (1994), The Sharpe Ratio, Journal of Portfolio Management 21(1).
+    """
+    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    if not deviation > NO_DISPERSION:
+        return None
+    return float(returns.mean()) / deviation * math.sqrt(periods_per_year)
 
 
 def sharpe_standard_error(sharpe: float, bars: int, periods_per_year: float) -> float:

@@ -71,3 +71,12 @@ def test_a_strategy_without_agents_has_no_columns_for_them(report_kit, walked):
     assert columns(data) == [*WINDOW_FIGURES, "Policy"]
     assert {row.agents for row in window_rows(data)} == {()}
     assert "agreement" not in render_markdown(data)
+
+
+def test_a_window_of_equal_returns_has_no_sharpe_ratio(report_kit, walked):
+    """Interest of the same size on every bar, with the rounding of equity."""
+    own = walked.results["PORTFOLIO"]["ridge"]
+    steady = report_kit.replace(own, equity=100_000.0 * 1.0001 ** np.arange(len(own.equity)))
+    results = {**walked.results, "PORTFOLIO": {**walked.results["PORTFOLIO"], "ridge": steady}}
+    rows = window_rows(report_kit.replace(walked, results=results))
+    assert [row.figures[WINDOW_FIGURES.index("Sharpe ratio")] for row in rows] == ["—", "—"]

@@ -17,10 +17,8 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.base import (
     UndefinedMetricError,
     metric,
 )
+from reinforcestrategycreator_pipeline.statistics.sharpe import NO_DISPERSION, sharpe_ratio
 
-# Float64 rounding of equity gives constant returns a dispersion of about 2e-16; dividing by it
-# would give noise of the order 1e13.
-_NO_DISPERSION = 1e-12
 _TAIL = 0.05
 _MIN_TAIL_BARS = 20  # below that, 5% of the bars is less than one bar
 
@@ -151,10 +149,10 @@ def sharpe(p: Performance) -> float:
     """
     p.need_bars(2)
     p.need_solvency()
-    deviation = float(np.std(p.returns, ddof=1))
-    if not deviation > _NO_DISPERSION:
+    ratio = sharpe_ratio(p.returns, p.periods_per_year)
+    if ratio is None:
         raise UndefinedMetricError("zero variance")
-    return float(p.returns.mean()) / deviation * math.sqrt(p.periods_per_year)
+    return ratio
 
 
 @metric("sortino", "Sortino ratio", unit="ratio", group="Return for risk", higher_is_better=True)
@@ -170,7 +168,7 @@ def sortino(p: Performance) -> float:
     p.need_bars(2)
     p.need_solvency()
     downside = math.sqrt(float(np.mean(np.minimum(p.returns, 0.0) ** 2)))
-    if not downside > _NO_DISPERSION:
+    if not downside > NO_DISPERSION:
         raise UndefinedMetricError("no losing bars")
     return float(p.returns.mean()) / downside * math.sqrt(p.periods_per_year)
 
@@ -186,7 +184,7 @@ def calmar(p: Performance) -> float:
     p.need_bars(1)
     p.need_solvency()
     deepest = max_drawdown(p)
-    if not deepest < -_NO_DISPERSION:
+    if not deepest < -NO_DISPERSION:
         raise UndefinedMetricError("no drawdown")
     return annual_return(p) / -deepest
 

@@ -19,7 +19,7 @@ from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bars import STAMPS, MarketData
 from reinforcestrategycreator_pipeline.market.findings import Findings
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
-from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, require_different
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import TableSource
 from reinforcestrategycreator_pipeline.market.sources.files.joining import Part
 from reinforcestrategycreator_pipeline.market.sources.files.names import TIME
@@ -142,9 +142,7 @@ def _table(symbol: str, frame: object) -> Table:
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.reset_index(names=str(frame.index.name or TIME))
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{symbol}: has the column {twice[0]!r} twice.")
+    require_different(symbol, names)
     try:
         arrays = [pa.Array.from_pandas(frame.iloc[:, i]) for i in range(len(names))]
     except pa.ArrowException as error:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
+from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.files.numbers import (
     MISSING,
@@ -24,6 +25,19 @@ from reinforcestrategycreator_pipeline.market.sources.files.stamps import (
 )
 from reinforcestrategycreator_pipeline.market.sources.files.text_form import TextForm
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
+
+
+def require_different(place: str | Path, names: Sequence[str]) -> None:
+    """Raise if two columns of a file or frame have the same name.
+
+    Raises
+    ------
+    DataError
+        The message names the place and the column.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{place}: has the column {twice[0]!r} twice.")
 
 
 class Column(Protocol):

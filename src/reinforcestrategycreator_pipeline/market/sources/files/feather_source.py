@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from reinforcestrategycreator_pipeline.errors import DataError, shorten
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
-from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, require_different
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.files.parquet_source import (
     ArrowColumn,
@@ -51,9 +51,7 @@ class FeatherSource(FileSource):
                 f"{path}: decodes to more than {MAX_DATA_BYTES:,} bytes, which is the most that is "
                 "read. Split it."
             )
-        twice = sorted({n for n in schema.names if schema.names.count(n) > 1})
-        if twice:
-            raise DataError(f"{path}: has the column {twice[0]!r} twice.")
+        require_different(path, schema.names)
         table = pa.Table.from_batches(batches, schema)
         none = pa.chunked_array([pa.nulls(table.num_rows)])
         columns = {

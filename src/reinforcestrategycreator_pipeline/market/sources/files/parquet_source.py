@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.errors import DataError, shorten
 from reinforcestrategycreator_pipeline.market.bad_rows import Where
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
-from reinforcestrategycreator_pipeline.market.sources.files.columns import Table
+from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, require_different
 from reinforcestrategycreator_pipeline.market.sources.files.epochs import require_no_accident
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.files.reading import MAX_DATA_BYTES
@@ -110,9 +110,7 @@ def _read(path: Path, content: bytes) -> Any:
     """Return the table of a file, whose decoded size is bounded before anything is decoded."""
     verified = {"page_checksum_verification": True}
     schema = pq.ParquetFile(io.BytesIO(content), **verified).schema_arrow
-    twice = sorted({n for n in schema.names if schema.names.count(n) > 1})
-    if twice:
-        raise DataError(f"{path}: has the column {twice[0]!r} twice.")
+    require_different(path, schema.names)
     texts = [f.name for f in schema if _is_text(f.type)]
     # Text stays a dictionary, so a long one that is repeated is held once.
     file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, **verified)
