@@ -79,7 +79,8 @@ def render_tear_sheet(
                     strategy_title=escape(str(equity.name)),
                     benchmark_title=None if benchmark is None else escape(str(benchmark.name)),
                     output=str(page),
-                    periods_per_year=round(periods_per_year, 2),
+                    # Their annotation says int; they take roots and products of it.
+                    periods_per_year=round(periods_per_year, 2),  # pyright: ignore[reportArgumentType]
                     match_dates=False,
                 )
             return _ICON.sub("", page.read_text(encoding="utf-8"))
