@@ -96,7 +96,7 @@ def test_short_form_names_the_function_and_its_parameters():
     assert got.names[1:] == tuple(f"bbands_1.5_9_{b}band" for b in ("upper", "middle", "lower"))
     bands = np.stack(talib.BBANDS(C, 9, 1.5), axis=1)[39:] / C[39:, None] - 1
     np.testing.assert_allclose(got.values[249:, 1:], bands[210:], atol=1e-9)  # RSI is warm
-    with pytest.raises(ConfigError, match="talib has no function 'RSX'. Did you mean"):
+    with pytest.raises(ConfigError, match="talib has no function 'RSX'"):
         parse_specs(["talib:RSX"])
 
 
