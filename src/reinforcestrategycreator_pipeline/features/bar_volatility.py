@@ -35,13 +35,15 @@ def variance_of_bars(bars: Bars, estimator: Estimator) -> FloatArray:
         Variances of the log price, >= 0.
     """
     up, down, end = (np.log(bars[name] / bars["open"]) for name in ("high", "low", "close"))
+    found: FloatArray
     if estimator == "parkinson":
-        return np.square(up - down) / (4.0 * math.log(2.0))
-    if estimator == "garman_klass":
+        found = np.square(up - down) / (4.0 * math.log(2.0))
+    elif estimator == "garman_klass":
         found = 0.5 * np.square(up - down) - (2.0 * math.log(2.0) - 1.0) * np.square(end)
     else:
         found = up * (up - end) + down * (down - end)
-    return np.maximum(found, 0.0)  # a high may lie below the close by rounding
+    found = np.maximum(found, 0.0)  # a high may lie below the close by rounding
+    return found
 
 
 @FEATURES.register("bar_volatility")

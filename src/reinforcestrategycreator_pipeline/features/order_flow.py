@@ -164,7 +164,9 @@ class Illiquidity(Strict):
         means = [
             np.divide(total, count, out=np.zeros(len(move)), where=~(count <= 0.0))
             for total, count in zip(
-                moving_means(impact, periods), moving_means(traded * 1.0, periods), strict=True
+                moving_means(impact, periods),
+                moving_means(traded.astype(np.float64), periods),
+                strict=True,
             )
         ]
         short, long = means

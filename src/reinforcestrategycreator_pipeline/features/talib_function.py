@@ -30,8 +30,9 @@ NAME = "talib"
 _MEMORY = 250
 _SCALE_OF_INPUT = "Output scale same as input"
 _IN_PRICE = frozenset(
-    "AC ADD ADR AO APO ATR AVGDEV DPO ERI HT_PHASOR LINEARREG_SLOPE MACD MACDEXT MACDFIX MINUS_DM "
-    "MOM PLUS_DM QSTICK STDDEV SUB SUM TRANGE".split()
+    ("AC", "ADD", "ADR", "AO", "APO", "ATR", "AVGDEV", "DPO", "ERI", "HT_PHASOR")
+    + ("LINEARREG_SLOPE", "MACD", "MACDEXT", "MACDFIX", "MINUS_DM", "MOM", "PLUS_DM", "QSTICK")
+    + ("STDDEV", "SUB", "SUM", "TRANGE")
 )
 """Functions whose values are differences of prices, or other multiples of one."""
 _START_DEPENDENT = {"Function has an unstable period", "Output is path-dependent"}
