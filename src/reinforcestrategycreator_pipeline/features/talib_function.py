@@ -29,11 +29,11 @@ NAME = "talib"
 """Name of the feature; ``talib:RSI`` is short for its function RSI."""
 _MEMORY = 250
 _SCALE_OF_INPUT = "Output scale same as input"
-_IN_PRICE = frozenset(
-    ("AC", "ADD", "ADR", "AO", "APO", "ATR", "AVGDEV", "DPO", "ERI", "HT_PHASOR")
-    + ("LINEARREG_SLOPE", "MACD", "MACDEXT", "MACDFIX", "MINUS_DM", "MOM", "PLUS_DM", "QSTICK")
-    + ("STDDEV", "SUB", "SUM", "TRANGE")
-)
+_IN_PRICE = {
+    *("AC", "ADD", "ADR", "AO", "APO", "ATR", "AVGDEV", "DPO", "ERI", "HT_PHASOR", "MACD", "MOM"),
+    *("LINEARREG_SLOPE", "MACDEXT", "MACDFIX", "MINUS_DM", "PLUS_DM", "QSTICK", "STDDEV", "SUB"),
+    *("SUM", "TRANGE"),
+}
 """Functions whose values are differences of prices, or other multiples of one."""
 _START_DEPENDENT = {"Function has an unstable period", "Output is path-dependent"}
 
