@@ -83,7 +83,7 @@ def _deviation(values: FloatArray) -> FloatArray:
 @FEATURES.register("money_flow")
 @dataclass(frozen=True)
 class MoneyFlow(Strict):
-    """Where in its range each bar closed, weighted by volume (Chaikin's money flow).
+    """Place of the close in each bar's range, weighted by volume (Chaikin's money flow).
 
     The sum over the last bars of volume x ((close - low) - (high - close)) / (high - low), over
     their volume: from -1, sold into every close, to 1. A bar without a range counts as 0, and so
