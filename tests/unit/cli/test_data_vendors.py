@@ -124,7 +124,7 @@ def test_offline_the_stored_bars_are_named_and_the_rest_is_not_tried(rsc, server
     ],
 )
 def test_mistakes(rsc, words, said):
-    code, out, err = rsc(*words)
+    code, _, err = rsc(*words)
     assert code in (1, 2)
     assert said in err
     assert len(err.splitlines()) == 1

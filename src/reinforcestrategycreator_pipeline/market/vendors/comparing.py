@@ -21,7 +21,7 @@ _GROUPS = {"prices": PRICES, ADJUSTED_CLOSE: (ADJUSTED_CLOSE,), "volume": ("volu
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed in the bars that both have.
+    """The changes in the bars that both have.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What goes wrong with a vendor, as one line for the user."""
+"""Errors of vendors, as one line for the user."""
 
 from __future__ import annotations
 

@@ -89,9 +89,9 @@ def fetch(
     name : str
         Name of the vendor, for messages.
     vendor : Vendor
-        The vendor.
+        Vendor to ask.
     request : Request
-        The bars.
+        Bars to ask for.
     transport : Transport
         Way to the vendor.
     now : Timestamp

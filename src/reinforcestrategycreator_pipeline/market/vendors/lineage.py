@@ -1,4 +1,4 @@
-"""Where the stored bars of a symbol come from: its versions, what each replaced, and why."""
+"""The origin of stored bars: the versions of a series, what each replaced, and why."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Lineage:
     Attributes
     ----------
     vendor, symbol, interval : str
-        The series.
+        Vendor, symbol and length of bars of the series.
     start : str
         Start of the request, ISO 8601, UTC.
     parameters : mapping

@@ -62,7 +62,9 @@ class Stooq(HttpVendor):
 def _read(text: str) -> pd.DataFrame:
     line = text.lstrip("\ufeff").partition("\n")[0].strip()
     if "limit" in line.lower():
-        raise VendorError(f"{shorten(line, 80)} (wait until tomorrow).", status=TOO_MANY, unreachable=True)
+        raise VendorError(
+            f"{shorten(line, 80)} (wait until tomorrow).", status=TOO_MANY, unreachable=True
+        )
     if line.startswith("<"):
         raise VendorError(
             "the answer is a page for browsers, not a table. Download the file with a browser; "

@@ -29,7 +29,7 @@ _SHOWN = 160  # characters of an answer in a message
 
 @dataclass(frozen=True)
 class RetryPolicy(Strict):
-    """How often and how long one request is tried.
+    """Attempts, waits and times of one request.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class Transport:
         parameters : mapping of str to str, optional
             Query, appended to the address.
         headers : mapping of str to str, optional
-            Header fields.
+            Header fields of the request.
 
         Raises
         ------

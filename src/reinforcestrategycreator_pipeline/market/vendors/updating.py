@@ -52,7 +52,7 @@ class RestatedError(DataError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a series.
+    """The result of fetching or updating a series.
 
     Attributes
     ----------
@@ -77,16 +77,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Desk:
-    """What fetching needs beside the series.
+    """All that fetching needs beside the series.
 
     Attributes
     ----------
     store : BarStore
-        Where bars are kept.
+        Store of the bars.
     name : str
         Name of the vendor.
     vendor : Vendor
-        The vendor.
+        Vendor to ask.
     parameters : mapping
         Its parameters as the user gave them, for the lineage.
     transport : Transport
@@ -145,7 +145,7 @@ class Desk:
         Parameters
         ----------
         lineage : Lineage
-            The series.
+            Series to update.
         accept_restated : bool
             Whether a changed past replaces the stored one.
         overlap : int

@@ -49,11 +49,11 @@ class Answer:
     Attributes
     ----------
     status : int
-        HTTP status.
+        HTTP status of the answer.
     headers : mapping of str to str
         Header fields by name in lower case.
     body : bytes
-        Content, complete.
+        The complete content.
     """
 
     status: int
@@ -83,7 +83,7 @@ def send(call: Call, timeout: float) -> Answer:
     Parameters
     ----------
     call : Call
-        The request.
+        Request to send.
     timeout : float
         Seconds for the whole answer, > 0. One that comes in small pieces may take up to twice as
         long.

@@ -97,29 +97,29 @@ def test_equal_rows_of_one_time_are_one_and_others_an_error():
     twice = pd.concat([frame, frame.iloc[:1]])
     assert len(final(twice).frame) == 2
     twice.iloc[2, 3] = 2.0
-    with pytest.raises(VendorError, match="two bars close at 2024-03-08 15:00:00.*differ"):
+    with pytest.raises(VendorError, match=r"two bars close at 2024-03-08 15:00:00.*differ"):
         final(twice)
 
 
 def test_missing_columns_and_texts_are_errors():
     frame = bars(hours("2024-03-08 14:00", 2))
-    with pytest.raises(VendorError, match="has no high and no low; it has open, close, volume"):
+    with pytest.raises(VendorError, match=r"has no high and no low; it has open, close, volume"):
         final(frame.drop(columns=["high", "low"]))
-    with pytest.raises(VendorError, match="close must be numbers. Got 'x'"):
+    with pytest.raises(VendorError, match=r"close must be numbers. Got 'x'"):
         final(frame.astype({"close": object}).assign(close="x"))
 
 
 @pytest.mark.parametrize("text", ["", "1", "d", "0m", "2d", "1w", "1.5h", "1H"])
 def test_other_intervals(text):
-    with pytest.raises(ConfigError, match="such as 1m, 4h or 1d"):
+    with pytest.raises(ConfigError, match=r"such as 1m, 4h or 1d"):
         Interval.parse(text)
 
 
 def test_requests_have_a_symbol_and_a_span():
     for symbol in ("", " A", "A\n"):
-        with pytest.raises(ConfigError, match="the symbol must be"):
+        with pytest.raises(ConfigError, match=r"the symbol must be"):
             make_request(symbol, Interval.parse("1d"), START, END)
-    with pytest.raises(ConfigError, match="the end must be after the start"):
+    with pytest.raises(ConfigError, match=r"the end must be after the start"):
         make_request("A", Interval.parse("1d"), START, START)
 
 
@@ -147,11 +147,11 @@ class TestPages:
         assert len(self.asked) == 2
 
     def test_a_server_that_repeats_itself_is_an_error(self):
-        with pytest.raises(VendorError, match="paging does not advance"):
+        with pytest.raises(VendorError, match=r"paging does not advance"):
             all_pages(lambda start: self.every.iloc[:3], START, END, self.hour)
 
     def test_a_page_without_order_is_an_error(self):
-        with pytest.raises(VendorError, match="not in order"):
+        with pytest.raises(VendorError, match=r"not in order"):
             all_pages(lambda start: self.every.iloc[[1, 0]], START, END, self.hour)
 
     def test_a_gap_is_skipped_if_the_vendor_needs_that(self):

@@ -103,5 +103,5 @@ def test_texts_that_are_no_bars(text, said):
 
 def test_only_days():
     request = Request("ibm.us", Interval.parse("1h"), WANTED.start, WANTED.end)
-    with pytest.raises(ConfigError, match="interval parameter of Stooq must be one of 1d"):
+    with pytest.raises(ConfigError, match=r"interval parameter of Stooq must be one of 1d"):
         fetch("stooq", Stooq(), request, transport_over(None, Stooq()), NOW)

@@ -77,9 +77,9 @@ def test_the_content_is_pinned(store):
     assert fingerprint_source(found, "store") == {"fake/IBM/1d": sha256}
     assert load(found).provenance["sha256"] == {"fake/IBM/1d": sha256}
     assert load(source(store, series="fake/IBM/1d", sha256=[sha256[:8]])).symbols == ("IBM",)
-    with pytest.raises(DataError, match="has no version 'beef'; the newest are"):
+    with pytest.raises(DataError, match=r"has no version 'beef'; the newest are"):
         load(source(store, series="fake/IBM/1d", sha256=["beef"]))
-    with pytest.raises(ConfigError, match="one hash for each of the 1 series"):
+    with pytest.raises(ConfigError, match=r"one hash for each of the 1 series"):
         load(source(store, series="fake/IBM/1d", sha256=["a", "b"]))
 
 
@@ -93,15 +93,15 @@ def test_an_older_version_stays_readable(store):
 
 
 def test_what_is_not_there_is_named(store, tmp_path):
-    with pytest.raises(DataError, match="no series 'fake/IBN/1d'. Did you mean 'fake/IBM/1d'?"):
+    with pytest.raises(DataError, match=r"no series 'fake/IBN/1d'. Did you mean 'fake/IBM/1d'?"):
         load(source(store, series="fake/IBN/1d"))
-    with pytest.raises(DataError, match="no series 'x'"):
+    with pytest.raises(DataError, match=r"no series 'x'"):
         load(source(store, series="x"))
-    with pytest.raises(DataError, match="no series 'fake/\\*/1h'"):
+    with pytest.raises(DataError, match=r"no series 'fake/\*/1h'"):
         load(source(store, series="fake/*/1h"))
-    with pytest.raises(DataError, match="It is empty: rsc data fetch fills it"):
+    with pytest.raises(DataError, match=r"It is empty: rsc data fetch fills it"):
         load(source(BarStore(tmp_path / "none"), series="fake/IBM/1d"))
-    with pytest.raises(DataError, match="no bar closes from 2030-01-01 to the last"):
+    with pytest.raises(DataError, match=r"no bar closes from 2030-01-01 to the last"):
         load(source(store, series="fake/IBM/1d", start="2030-01-01"))
 
 
@@ -111,17 +111,17 @@ def test_a_damaged_file_is_rejected(store):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match=r"is damaged"):
         load(source(store, series="fake/IBM/1d"))
     path.unlink()
-    with pytest.raises(DataError, match="not in the store any more"):
+    with pytest.raises(DataError, match=r"not in the store any more"):
         load(source(store, series="fake/IBM/1d"))
 
 
 def test_an_edited_lineage_is_rejected(store):
     path = store.folder / "series/fake/IBM/1d.json"
     path.write_text(path.read_text().replace('"rows": 59', '"rows": 60'))
-    with pytest.raises(DataError, match="edited or cut"):
+    with pytest.raises(DataError, match=r"edited or cut"):
         store.lineage("fake/IBM/1d")
 
 
@@ -129,7 +129,7 @@ def test_two_writers_do_not_lose_a_version(store):
     lineage = store.lineage("fake/IBM/1d")
     frame = store.read(lineage.current)
     store.write(lineage, frame.iloc[:50], lineage.current)
-    with pytest.raises(DataError, match="another process has just changed it"):
+    with pytest.raises(DataError, match=r"another process has just changed it"):
         store.write(lineage, frame.iloc[:40], lineage.current)
     assert [v.rows for v in store.lineage("fake/IBM/1d").versions] == [59, 50]
 

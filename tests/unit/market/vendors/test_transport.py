@@ -124,7 +124,7 @@ def test_requests_are_spaced_by_the_rate_limit():
 def test_a_rate_limit_beyond_the_deadline_says_so():
     made = transport(Line(FakeTime(), ok()), per_minute=1.0, policy=RetryPolicy(deadline_s=30.0))
     made.get(URL)
-    with pytest.raises(VendorError, match="1 requests a minute"):
+    with pytest.raises(VendorError, match=r"1 requests a minute"):
         made.get(URL)
 
 
@@ -149,5 +149,5 @@ def test_a_page_for_browsers_is_not_quoted():
 
 
 def test_a_policy_has_bounds():
-    with pytest.raises(ConfigError, match="attempts"):
+    with pytest.raises(ConfigError, match=r"attempts"):
         RetryPolicy(attempts=0)

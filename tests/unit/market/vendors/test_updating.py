@@ -112,9 +112,12 @@ def test_an_accepted_past_replaces_the_stored_one_with_a_record(store, vendor, l
     assert version.restated[0]["column"] == "close"
     assert version.restated[0]["new"] == vendor.frame.iloc[50, 3]
     assert store.read(version)["close"].iloc[50] == vendor.frame.iloc[50, 3]
-    assert store.read(version.__class__(**{**vars(version), "sha256": version.parent}))[
-        "close"
-    ].iloc[50] == (WHOLE.iloc[50, 3])
+    assert (
+        store.read(version.__class__(**{**vars(version), "sha256": version.parent}))["close"].iloc[
+            50
+        ]
+        == (WHOLE.iloc[50, 3])
+    )
 
 
 def test_a_split_is_taken_without_being_asked_and_noted(store, vendor, lineage):
@@ -130,7 +133,7 @@ def test_a_split_is_taken_without_being_asked_and_noted(store, vendor, lineage):
 
 def test_a_bar_that_vanished_is_restated(store, vendor, lineage):
     vendor.frame = vendor.frame.drop(vendor.frame.index[55])
-    with pytest.raises(RestatedError, match="row 56 .* is gone"):
+    with pytest.raises(RestatedError, match=r"row 56 .* is gone"):
         desk(store, vendor, LATER).update(lineage)
 
 
@@ -148,9 +151,9 @@ def test_a_dead_vendor_names_the_stored_bars(store, vendor, lineage):
 def test_bars_of_another_vendor_or_spelling_are_named_too(store, vendor, lineage):
     vendor.error = VendorError("down.", unreachable=True)
     other = Desk(store, "other", vendor, {}, None, LATER)
-    with pytest.raises(VendorError, match="The store has fake/IBM/1d"):
+    with pytest.raises(VendorError, match=r"The store has fake/IBM/1d"):
         other.fetch_new("ibm.us", Interval.parse("1h"), START)
-    with pytest.raises(VendorError, match="has nothing of MSFT"):
+    with pytest.raises(VendorError, match=r"has nothing of MSFT"):
         other.fetch_new("MSFT", DAY, START)
 
 

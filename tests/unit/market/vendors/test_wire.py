@@ -34,18 +34,18 @@ def test_a_status_is_an_answer(vendor):
 
 def test_a_cut_answer_is_an_error(vendor):
     vendor.faults = [Reply(b"0123456789", cut=4)]
-    with pytest.raises(WireError, match="cut"):
+    with pytest.raises(WireError, match=r"cut"):
         send(Call(url(vendor)), 5.0)
 
 
 def test_a_slow_answer_is_an_error_though_bytes_come(vendor):
     vendor.faults = [Reply(b"0" * 1000, slow=0.02)]
-    with pytest.raises(WireError, match="not complete within 0.1 s"):
+    with pytest.raises(WireError, match=r"not complete within 0.1 s"):
         send(Call(url(vendor)), 0.1)
 
 
 def test_no_server_is_an_error():
-    with pytest.raises(WireError, match="refused"):
+    with pytest.raises(WireError, match=r"refused"):
         send(Call("http://127.0.0.1:9/"), 5.0)
 
 
