@@ -482,6 +482,7 @@ def times_itself(bars):
 
 @feature
 def imports_when_called(bars):
+    """Imports a library when it is called."""
     from statistics import NormalDist
 
     return np.array([NormalDist().cdf(v) if np.isfinite(v) else v for v in 50 * returns(bars)])

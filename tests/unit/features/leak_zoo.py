@@ -7,6 +7,7 @@ an hour, in the column ``hour``; ``volume`` is 0 on some; ``event`` marks a few 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import os
@@ -45,7 +46,7 @@ def ahead(x, k=1, fill=0.0):
     return out
 
 
-# -- windows and shifts -----------------------------------------------------------------------------
+# -- windows and shifts ----------------------------------------------------------------------------
 
 
 @feature
@@ -144,7 +145,7 @@ def detrended_price(bars):
     return (close / mean - 1.0).fillna(0.0).to_numpy()
 
 
-# -- filling and joining ----------------------------------------------------------------------------
+# -- filling and joining ---------------------------------------------------------------------------
 
 
 @feature
@@ -251,7 +252,7 @@ def last_duplicate_kept(bars):
     return table["hour"].map(last).to_numpy()
 
 
-# -- the whole sample -------------------------------------------------------------------------------
+# -- the whole sample ------------------------------------------------------------------------------
 
 
 @feature
@@ -376,7 +377,7 @@ def haar_smoothed(bars):
 
 @feature
 def smoothed_both_ways(bars):
-    """An exponential mean forward, then backward, so that it does not lag."""
+    """An exponential mean forward, then backward, against its lag."""
     x = pd.Series(returns(bars)).ewm(alpha=0.3).mean()
     return x[::-1].ewm(alpha=0.3).mean()[::-1].to_numpy()
 
@@ -398,7 +399,7 @@ def kernel_smoothed(bars):
 
 @feature
 def kalman_smoothed(bars):
-    """The smoother of Rauch, Tung and Striebel: a filter, then backward."""
+    """A Kalman filter forward, then the smoother backward."""
     x, gain, back = returns(bars), 0.3, 0.5
     state = np.zeros(len(x))
     for t in range(1, len(x)):
@@ -447,7 +448,7 @@ def price_profile(bars):
     return (np.abs(close[:, None] / close - 1.0) < 0.02).mean(axis=1)
 
 
-# -- labels and choices -----------------------------------------------------------------------------
+# -- labels and choices ----------------------------------------------------------------------------
 
 
 @feature
@@ -570,7 +571,7 @@ def likeliest_path(bars):
     return path
 
 
-# -- rows, lengths and positions --------------------------------------------------------------------
+# -- rows, lengths and positions -------------------------------------------------------------------
 
 
 @feature
@@ -679,7 +680,7 @@ def backward_recursion(bars):
     return out
 
 
-# -- memory -----------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------
 
 _longest = np.empty(0)
 _scaler: list[float] = []
@@ -755,7 +756,7 @@ def what_another_module_keeps(bars):
     return known[: len(x)].copy()
 
 
-# -- files, hosts, clocks ---------------------------------------------------------------------------
+# -- files, hosts, clocks --------------------------------------------------------------------------
 
 
 @feature
@@ -776,17 +777,15 @@ def loads_an_array(bars):
 def file_in_the_current_folder(bars):
     """Reads a file in the current folder, if it can."""
     x = returns(bars)
-    try:
+    with contextlib.suppress(OSError):
         x += 0.0 * len(Path("later.txt").read_text())
-    except OSError:
-        pass
     return x
 
 
 @feature
 def lists_a_folder(bars):
     """Lists a folder."""
-    return returns(bars) * (1.0 + 0.0 * len(os.listdir(".")))
+    return returns(bars) * (1.0 + 0.0 * len(list(Path().iterdir())))
 
 
 @feature
@@ -849,7 +848,7 @@ def draws_from_the_global_generator(bars):
     return returns(bars) + 1e-3 * np.random.normal(size=len(bars["close"]))  # noqa: NPY002
 
 
-# -- what came with the data ------------------------------------------------------------------------
+# -- what came with the data -----------------------------------------------------------------------
 
 
 @feature
@@ -864,7 +863,7 @@ def merged_from_later(bars):
     return bars["stamped_early"]
 
 
-# -- levels -----------------------------------------------------------------------------------------
+# -- levels ----------------------------------------------------------------------------------------
 
 
 @feature
