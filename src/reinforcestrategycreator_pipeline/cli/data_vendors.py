@@ -123,9 +123,13 @@ def update(
 
 def show(
     series: Annotated[str, typer.Argument(metavar="SERIES", help="A name from 'rsc data list'.")],
-    version: Annotated[
+    sha256: Annotated[
         str | None,
-        typer.Option("--version", metavar="HASH", help="Beginning of the hash. Default: newest."),
+        typer.Option(
+            "--sha256",
+            metavar="HASH",
+            help="Version by the beginning of its hash. Default: newest.",
+        ),
     ] = None,
     store: StoreOption = Path("market-data"),
 ) -> None:
@@ -136,7 +140,7 @@ def show(
 
     bars = BarStore(store)
     lineage = bars.lineage(series)
-    chosen = lineage.current if version is None else lineage.version(version)
+    chosen = lineage.current if sha256 is None else lineage.version(sha256)
     frame = bars.read(chosen)
     console = output()
     fields = [
