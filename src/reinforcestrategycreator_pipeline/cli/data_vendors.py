@@ -123,10 +123,10 @@ def update(
 
 def show(
     series: Annotated[str, typer.Argument(metavar="SERIES", help="A name from 'rsc data list'.")],
-    sha256: Annotated[
+    digest: Annotated[
         str | None,
         typer.Option(
-            "--sha256",
+            "--hash",
             metavar="HASH",
             help="Version by the beginning of its hash. Default: newest.",
         ),
@@ -140,7 +140,7 @@ def show(
 
     bars = BarStore(store)
     lineage = bars.lineage(series)
-    chosen = lineage.current if sha256 is None else lineage.version(sha256)
+    chosen = lineage.current if digest is None else lineage.version(digest)
     frame = bars.read(chosen)
     console = output()
     fields = [
