@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.errors import shorten
+from reinforcestrategycreator_pipeline.errors import nearest, shorten
+from reinforcestrategycreator_pipeline.market.vendors.base import VendorBars
 from reinforcestrategycreator_pipeline.market.vendors.faults import VendorError
+from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
 
 
 def frame_of(
@@ -63,3 +65,48 @@ def dated(frame: pd.DataFrame, timezone: str) -> pd.DataFrame:
         return frame
     opens = pd.DatetimeIndex(frame.index).tz_convert(timezone)
     return frame.set_axis(opens.tz_localize(None).normalize(), axis=0)
+
+
+def stamped(
+    table: pd.DataFrame, time: str, stamp: str, timezone: str, interval: Interval
+) -> VendorBars:
+    """Return a table of bars whose times are of one column.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each bar; columns that are not numbers are left out.
+    time : str
+        Column of the times: times, dates, or ISO 8601 texts.
+    stamp : str
+        Meaning of a time: the ``open`` or the ``close`` of its bar. For a day it is a time of that
+        day, such as its date; a day that closes at midnight is the one before.
+    timezone : str
+        IANA time zone of times without one, and of days.
+    interval : Interval
+        Length of the bars.
+
+    Raises
+    ------
+    VendorError
+        If there is no such column, or it holds something else.
+    """
+    if table.empty:
+        return VendorBars(pd.DataFrame(), timezone)
+    if time not in table:
+        raise VendorError(f"there is no column {time!r}.{nearest(time, map(str, table))}")
+    values = table[time]
+    if pd.api.types.is_numeric_dtype(values):
+        raise VendorError(f"{time} must hold times. Got numbers, such as {values.iloc[0]!r}.")
+    try:
+        times = pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601"))
+        times = times.tz_localize(timezone) if times.tz is None else times.tz_convert(timezone)
+    except (ValueError, TypeError) as error:
+        reason = str(error).partition(". ")[0]
+        raise VendorError(f"{time} cannot be read: {shorten(reason, 80)}.") from error
+    numbers = table.drop(columns=time).select_dtypes(["number"])
+    if interval.is_day:
+        moments = times - pd.Timedelta(1 if stamp == "close" else 0, "ns")
+        return VendorBars(numbers.set_axis(moments.tz_localize(None).normalize(), axis=0), timezone)
+    opens = times - interval.length if stamp == "close" else times
+    return VendorBars(numbers.set_axis(opens.tz_convert("UTC"), axis=0), timezone)

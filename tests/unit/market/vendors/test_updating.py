@@ -142,8 +142,8 @@ def test_a_dead_vendor_names_the_stored_bars(store, vendor, lineage):
     with pytest.raises(VendorError) as caught:
         desk(store, vendor, LATER).update(lineage)
     assert str(caught.value) == (
-        "fake: IBM: v.com cannot be reached (timed out). The store has fake/IBM/1d, 2024-01-02 to "
-        "2024-03-22, fetched 2024-03-22: use --set data.source=store --set "
+        "fake: IBM: v.com cannot be reached (timed out). The store has fake/IBM/1d, 2024-01-01 to "
+        "2024-03-21, fetched 2024-03-22: use --set data.source=store --set "
         "data.params.series='fake/IBM/1d'"
     )
 
