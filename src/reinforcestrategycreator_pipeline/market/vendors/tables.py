@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import pandas as pd
@@ -11,6 +12,8 @@ from reinforcestrategycreator_pipeline.errors import nearest, shorten
 from reinforcestrategycreator_pipeline.market.vendors.base import VendorBars
 from reinforcestrategycreator_pipeline.market.vendors.faults import VendorError
 from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
+
+_SAMPLE = 1_000  # rows that show whether a column holds decimals
 
 
 def frame_of(
@@ -104,6 +107,8 @@ def stamped(
     except (ValueError, TypeError) as error:
         reason = str(error).partition(". ")[0]
         raise VendorError(f"{time} cannot be read: {shorten(reason, 80)}.") from error
+    decimal = [n for n in table if any(isinstance(x, Decimal) for x in table[n].head(_SAMPLE))]
+    table = table.astype(dict.fromkeys(decimal, "float64"))
     numbers = table.drop(columns=time).select_dtypes(["number"])
     if interval.is_day:
         moments = times - pd.Timedelta(1 if stamp == "close" else 0, "ns")

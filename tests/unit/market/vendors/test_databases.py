@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,13 @@ class TestDuckDb(Rows):
             self.fetched(made, None, wanted)
         assert said in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_decimals_of_a_database_are_numbers():
+    table = pd.DataFrame({"time": ["2024-03-04", "2024-03-05"], "close": [None, Decimal("1.25")]})
+    found = stamped(table, "time", "open", "UTC", Interval.parse("1d")).frame
+    assert found["close"].tolist()[1] == 1.25
+    assert np.isnan(found["close"].iloc[0])
 
 
 @pytest.mark.parametrize(
