@@ -57,18 +57,18 @@ class Alpaca(HttpVendor):
     def bars(self, request: Request, transport: Transport) -> VendorBars:
         """Return the bars; the client gives a day's as its midnight in New York."""
         self.require_interval(request.interval)
-        with needs("alpaca", "The vendor 'alpaca'"):
-            from alpaca.data.historical.stock import StockHistoricalDataClient
-            from alpaca.data.requests import StockBarsRequest
-            from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
-        units = {"m": TimeFrameUnit.Minute, "h": TimeFrameUnit.Hour, "d": TimeFrameUnit.Day}
-        client = StockHistoricalDataClient(self.key(KEY), self.key(SECRET), raw_data=True)
+        with needs("alpaca", "the vendor 'alpaca'"):
+            import alpaca.data as api  # pyright: ignore[reportMissingImports]
+        data: Any = api  # the same to type checkers, installed or not
+        units = data.TimeFrameUnit
+        unit = {"m": units.Minute, "h": units.Hour, "d": units.Day}[request.interval.unit]
+        client = data.StockHistoricalDataClient(self.key(KEY), self.key(SECRET), raw_data=True)
 
         def page(start: pd.Timestamp) -> pd.DataFrame:
             client._session = requests_session(transport)
-            wanted: Any = StockBarsRequest(
+            wanted = data.StockBarsRequest(
                 symbol_or_symbols=request.symbol,
-                timeframe=TimeFrame(request.interval.count, units[request.interval.unit]),
+                timeframe=data.TimeFrame(request.interval.count, unit),
                 start=start.to_pydatetime(),
                 end=request.end.to_pydatetime(),
                 adjustment=self.adjustment,

@@ -51,8 +51,8 @@ class Ccxt(HttpVendor):
 
     def bars(self, request: Request, transport: Transport) -> VendorBars:
         """Return the bars; days end at midnight, UTC."""
-        with needs("ccxt", "The vendor 'ccxt'"):
-            import ccxt
+        with needs("ccxt", "the vendor 'ccxt'"):
+            import ccxt  # pyright: ignore[reportMissingImports]
         if self.exchange not in ccxt.exchanges:
             raise ConfigError(
                 f"ccxt has no exchange {self.exchange!r}.{nearest(self.exchange, ccxt.exchanges)}"

@@ -55,8 +55,8 @@ class DuckDb(Strict):
 
     def bars(self, request: Request, transport: Transport) -> VendorBars:
         """Return the rows of the symbol."""
-        with needs("duckdb", "The vendor 'duckdb'"):
-            import duckdb
+        with needs("duckdb", "the vendor 'duckdb'"):
+            import duckdb  # pyright: ignore[reportMissingImports]
         query, given = "SELECT * FROM read_parquet($files, union_by_name = true)", {}
         given["files"] = self.files.replace(_SYMBOL, request.symbol)
         if _SYMBOL not in self.files:

@@ -40,6 +40,8 @@ class Version:
         Number of bars left out because they were not final.
     factors : mapping of str to float
         For ``readjusted``: factor of each group of columns.
+    kept : int
+        For both: number of first bars that the vendor does not have any more.
     changes : int
         For ``restated``: number of changes.
     restated : tuple of mapping
@@ -55,6 +57,7 @@ class Version:
     last: str
     forming: int = 0
     factors: Mapping[str, float] = field(default_factory=dict)
+    kept: int = 0
     changes: int = 0
     restated: tuple[Mapping[str, Any], ...] = ()
 

@@ -57,15 +57,15 @@ class Massive(HttpVendor):
     def bars(self, request: Request, transport: Transport) -> VendorBars:
         """Return the bars; a day's is given as the midnight of its zone."""
         self.require_interval(request.interval)
-        with needs("massive", "The vendor 'massive'"):
-            from massive import RESTClient
-        client = RESTClient(api_key=self.key(KEY), retries=0, pagination=False)
+        with needs("massive", "the vendor 'massive'"):
+            from massive import RESTClient  # pyright: ignore[reportMissingImports]
+        client: Any = RESTClient(api_key=self.key(KEY), retries=0, pagination=False)
 
         def page(start: pd.Timestamp) -> pd.DataFrame:
             client.client = UrllibPool(transport)
             with client_errors("massive", transport):
                 # As the client decodes them, answers that are no JSON are no bars.
-                answer: Any = client.list_aggs(
+                answer = client.list_aggs(
                     request.symbol,
                     request.interval.count,
                     _SPANS[request.interval.unit],

@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.market.vendors.transport import Transport
 from reinforcestrategycreator_pipeline.market.vendors.wire import Wire, send
 
 PASSWORD = "RSC_SQL_PASSWORD"
-_WHAT = "The vendor 'sql'"
+_WHAT = "the vendor 'sql'"
 _PARAMETERS = ("symbol", "start", "end")
 
 
@@ -71,6 +71,7 @@ class Sql(Strict):
         """Return the rows of the query."""
         with needs("sql", _WHAT):
             import sqlalchemy as sa
+            from sqlalchemy import exc
         given = {
             "symbol": request.symbol,
             "start": request.start.to_pydatetime(),
@@ -86,15 +87,15 @@ class Sql(Strict):
             with engine.connect() as connection:
                 rows = connection.execute(statement, used)
                 table = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
-        except sa.exc.NoSuchModuleError as error:
+        except exc.NoSuchModuleError as error:
             raise ConfigError(f"the url of Sql names an unknown database: {error}.") from error
-        except (ImportError, sa.exc.ArgumentError) as error:
+        except (ImportError, exc.ArgumentError) as error:
             raise ConfigError(f"the url of Sql cannot be used: {error}.") from error
-        except sa.exc.SQLAlchemyError as error:
+        except exc.SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             text = " ".join(transport.without_secrets(str(cause)).split())
             raise VendorError(
                 f"the database answers: {shorten(text, 160)}.",
-                unreachable=isinstance(error, sa.exc.OperationalError),
+                unreachable=isinstance(error, exc.OperationalError),
             ) from error
         return stamped(table, self.time, self.stamp, self.timezone, request.interval)

@@ -37,9 +37,9 @@ from reinforcestrategycreator_pipeline.market.vendors.wire import (
     too_large,
 )
 
-_WHAT = "The vendor 'yfinance'"
+_WHAT = "the vendor 'yfinance'"
 # They give cookies and a crumb, without which the bars come as well; statuses are the client's.
-_OPTIONAL = dict.fromkeys(
+_OPTIONAL: dict[str, range] = dict.fromkeys(
     ("fc.yahoo.com", "guce.yahoo.com", "query1.finance.yahoo.com"), range(300, 600)
 )
 _COLUMNS = {
@@ -66,7 +66,7 @@ class Yahoo(HttpVendor):
     def wire(self) -> Wire:
         """Return the client of yfinance, which looks like a browser; Yahoo blocks others."""
         with needs("yfinance", _WHAT):
-            from curl_cffi import requests as curl
+            from curl_cffi import requests as curl  # pyright: ignore[reportMissingImports]
         session = curl.Session(impersonate="chrome")
 
         def send(call: Call, timeout: float) -> Answer:
@@ -85,8 +85,8 @@ class Yahoo(HttpVendor):
         """Return the bars; the exchange's time zone is Yahoo's."""
         self.require_interval(request.interval)
         with needs("yfinance", _WHAT):
-            import yfinance
-            from yfinance.data import YfData
+            import yfinance  # pyright: ignore[reportMissingImports]
+            from yfinance.data import YfData  # pyright: ignore[reportMissingImports]
         start: Any = request.start.to_pydatetime()
         end: Any = request.end.to_pydatetime()
         if request.interval.is_day:
@@ -113,7 +113,7 @@ class Yahoo(HttpVendor):
 @contextmanager
 def _raising() -> Iterator[None]:
     """Have yfinance raise its errors instead of printing them."""
-    from yfinance.config import YfConfig
+    from yfinance.config import YfConfig  # pyright: ignore[reportMissingImports]
 
     log, hidden = logging.getLogger("yfinance"), YfConfig.debug.hide_exceptions
     level = log.level
