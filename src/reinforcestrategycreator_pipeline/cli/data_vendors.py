@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOST_CHANGES = 20
 """Changes of a restated past that are printed."""
 _A_MONTH = dt.timedelta(days=30)
+_LATE = dt.timedelta(days=10)  # weekends and holidays are shorter
 _VALUES = ("old", "new")
 
 StoreOption = Annotated[
@@ -64,6 +65,7 @@ def fetch(
     import pandas as pd
 
     from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
+    from reinforcestrategycreator_pipeline.market.vendors.updating import at_store
     from reinforcestrategycreator_pipeline.market.windows import last_moment, parse_instant
 
     length = Interval.parse(interval)
@@ -78,7 +80,7 @@ def fetch(
         list(dict.fromkeys(symbols)),
         lambda symbol: desk.fetch_new(symbol, length, first, last),
         f"rsc run --set data.source=store --set data.params.series='{vendor}/*/{interval}'"
-        + ("" if store == Path("market-data") else f" --set data.params.store={store}"),
+        + at_store(store),
     )
 
 
@@ -220,11 +222,15 @@ def _each(items: Iterable[Any], work: Callable[[Any], Outcome], usage: str = "")
 
 
 def _line(outcome: Outcome) -> str:
+    import pandas as pd
+
     current = outcome.lineage.current
     days = outcome.lineage.span
     forming = f"; not final yet, left out: {outcome.forming}" if outcome.forming else ""
+    late = pd.Timestamp(current.first) - pd.Timestamp(outcome.lineage.start) > _LATE
+    asked = f" (asked from {outcome.lineage.start[:10]})" if late else ""
     what = {
-        "fetched": f"{current.rows:,} bars, {days}",
+        "fetched": f"{current.rows:,} bars, {days}{asked}",
         "extended": f"new bars: {outcome.added:,}, now {current.rows:,}, {days}",
         "unchanged": f"no new bars, {current.rows:,}, {days}",
         "readjusted": f"the past was multiplied{_factors(current.factors)}, which changes no "

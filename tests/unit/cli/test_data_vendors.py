@@ -95,7 +95,7 @@ def test_a_restated_past_is_printed_and_kept_until_accepted(rsc, stock):
 def test_errors_are_one_line_and_the_others_are_fetched(rsc, server):
     code, out, err = rsc("fetch", "stooq", "nosuch", "ibm.us", "alsonot")
     assert code == 1
-    assert out.startswith("stooq/ibm.us/1d: ")
+    assert "59 bars, 2024-01-01 to 2024-03-21 (asked from 2000-01-01); not final" in out
     first, last = err.splitlines()
     assert first.startswith("error: stooq: nosuch: no bars of 1d from 2000-01-01 to 2024-03-22.")
     assert last.startswith("error: stooq: alsonot: no bars")
