@@ -1,22 +1,33 @@
-"""``rsc data``: list sources and layouts; `data_check` has the command that checks data."""
+"""``rsc data``: sources and layouts; `data_check` checks data, `data_vendors` asks vendors."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
+from reinforcestrategycreator_pipeline.cli import data_vendors
 from reinforcestrategycreator_pipeline.cli.data_check import CHECK_EXAMPLES, check
 from reinforcestrategycreator_pipeline.cli.options import examples
 
-app = typer.Typer(no_args_is_help=True, help="List data sources; check a data file.")
+app = typer.Typer(no_args_is_help=True, help="Data: sources, files, vendors, the store.")
 app.command(epilog=CHECK_EXAMPLES)(check)
+app.command(epilog=examples("rsc data fetch stooq ibm.us msft.us --start 2010-01-01"))(
+    data_vendors.fetch
+)
+app.command(
+    epilog=examples("rsc data update", "rsc data update 'stooq/ibm.us/1d' --accept-restated")
+)(data_vendors.update)
+app.command(epilog=examples("rsc data show stooq/ibm.us/1d"))(data_vendors.show)
 
 
 @app.command("list", epilog=examples("rsc data list"))
-def list_() -> None:
-    """List the data sources and their parameters."""
+def list_(store: data_vendors.StoreOption = Path("market-data")) -> None:
+    """List the data sources with their parameters, and the series that were fetched."""
     from reinforcestrategycreator_pipeline.cli.list_command import list_ as list_family
 
     list_family("sources")
+    data_vendors.list_series(store)
 
 
 @app.command(epilog=examples("rsc data layouts"))
