@@ -31,14 +31,18 @@ from reinforcestrategycreator_pipeline.features.variants import (
 )
 from reinforcestrategycreator_pipeline.seeding import generator
 
-_SHIPPED_CUTS = 2
-"""Cuts for features of this package, which the tests prove causal."""
+_BRIEF = 2
 _LEVEL_SHARE = 1e-5
 """Allowed change by another level, in typical deviations."""
 
 
 def audit_market(
-    market: Market, specs: Sequence[FeatureSpec], *, cuts: Literal["all"] | int = "all", seed: int
+    market: Market,
+    specs: Sequence[FeatureSpec],
+    *,
+    cuts: Literal["all"] | int = "all",
+    seed: int,
+    brief: bool = False,
 ) -> tuple[Finding, ...]:
     """Find features of the market that look ahead, or depend on the level of prices.
 
@@ -50,9 +54,11 @@ def audit_market(
         Specifications; those that are not of the market are passed over.
     cuts : "all" or int
         Times after which the bars are removed or replaced: all, or one random time in each of
-        `cuts` equal stretches. Features of this package get no more than two, unless "all".
+        `cuts` equal stretches.
     seed : int
         Seed of the cuts, and of the other bars.
+    brief : bool
+        Whether features of this package, which the tests prove causal, get no more than two cuts.
 
     Returns
     -------
@@ -65,7 +71,7 @@ def audit_market(
         feature = build_feature(spec)
         if is_of_market(feature):
             ours = type(feature).__module__.startswith(f"{__package__}.")
-            most = min(cuts, _SHIPPED_CUTS) if ours and cuts != "all" else cuts
+            most = min(cuts, _BRIEF) if brief and ours and cuts != "all" else cuts
             found += _MarketAudit(feature, spec.name, market, rng).run(most)
     return tuple(found)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reinforcestrategycreator_pipeline import feature
+from reinforcestrategycreator_pipeline import audit, feature
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.base import FEATURES, FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
@@ -199,3 +199,13 @@ class PriceOf(FromMarket):
 def test_audit_finds_what_is_planted(planted, checks):
     found = audit_market(make_market(100), [FeatureSpec(f"{__name__}:{planted}")], cuts=6, seed=0)
     assert {finding.check for finding in found} == checks
+
+
+def test_rsc_audit_covers_the_market():
+    planted = FeatureSpec(f"{__name__}:Peek").to_mapping()
+    found = audit(features=["universe_residual", planted], bars=make_market(120), cuts=6, workers=1)
+    assert {(p.subject, p.check, p.tried) for p in found.proofs} >= {
+        ("feature universe_residual", "truncation", 6),
+        ("feature universe_residual", "perturbation", 6),
+    }
+    assert {fault.subject for fault in found.faults} == {f"feature {planted['name']}"}

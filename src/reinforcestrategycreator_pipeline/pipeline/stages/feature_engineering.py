@@ -108,7 +108,7 @@ def engineer(
     """
     specs, spans = parse_specs(config.features.columns), bars_needed(config.split)
     if cuts := config.features.audit_cuts:
-        require_none(audit_market(data.bars, specs, cuts=cuts, seed=config.seed))
+        require_none(audit_market(data.bars, specs, cuts=cuts, seed=config.seed, brief=True))
     data = replace(data, bars=joined(data.bars, specs))
     features, notes = _with_enough_bars(data, specs, spans)
     if cuts:
