@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
+from reinforcestrategycreator_pipeline.errors import ConfigError, RscError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,9 +123,13 @@ def update(
 
 def show(
     series: Annotated[str, typer.Argument(metavar="SERIES", help="A name from 'rsc data list'.")],
-    version: Annotated[
+    digest: Annotated[
         str | None,
-        typer.Option("--version", metavar="HASH", help="Beginning of the hash. Default: newest."),
+        typer.Option(
+            "--hash",
+            metavar="HASH",
+            help="Version by the beginning of its hash. Default: newest.",
+        ),
     ] = None,
     store: StoreOption = Path("market-data"),
 ) -> None:
@@ -136,7 +140,7 @@ def show(
 
     bars = BarStore(store)
     lineage = bars.lineage(series)
-    chosen = lineage.current if version is None else lineage.version(version)
+    chosen = lineage.current if digest is None else lineage.version(digest)
     frame = bars.read(chosen)
     console = output()
     fields = [
@@ -174,8 +178,7 @@ def list_series(store: Path) -> None:
         {
             "series": lineage.name,
             "bars": f"{lineage.current.rows:,}",
-            "first close": lineage.current.first[:10],
-            "last close (UTC)": lineage.current.last[:16].replace("T", " "),
+            "days": lineage.span,
             "fetched": lineage.current.fetched_at[:10],
             "versions": str(len(lineage.versions)),
         }
@@ -196,11 +199,11 @@ def _each(items: Iterable[Any], work: Callable[[Any], Outcome], usage: str = "")
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.market.vendors.updating import RestatedError
 
-    console, failed, done = output(), list[DataError](), 0
+    console, failed, done = output(), list[RscError](), 0
     for item in items:
         try:
             console.print(_line(work(item)), markup=False, highlight=False, soft_wrap=True)
-        except DataError as error:
+        except RscError as error:
             failed.append(error)
             if isinstance(error, RestatedError):
                 _print_changes(error.restated)
@@ -218,7 +221,7 @@ def _each(items: Iterable[Any], work: Callable[[Any], Outcome], usage: str = "")
 
 def _line(outcome: Outcome) -> str:
     current = outcome.lineage.current
-    days = f"{current.first[:10]} to {current.last[:10]}"
+    days = outcome.lineage.span
     forming = f"; not final yet, left out: {outcome.forming}" if outcome.forming else ""
     what = {
         "fetched": f"{current.rows:,} bars, {days}",

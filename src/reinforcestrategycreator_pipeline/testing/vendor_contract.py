@@ -1,6 +1,8 @@
 """The contract of vendors. Inherit it, and override the three fixtures.
 
-class TestMyVendor(VendorContract):
+A vendor that is not asked by HTTP inherits `VendorContract`, and needs no fixture `wire`.
+
+class TestMyVendor(HttpVendorContract):
     @pytest.fixture
     def vendor(self):
         return MyVendor(...)
@@ -65,7 +67,7 @@ class VendorContract:
 
     @pytest.fixture
     def wire(self):
-        raise NotImplementedError("override the fixture wire")
+        return None
 
     @pytest.fixture
     def wanted(self):
@@ -117,6 +119,14 @@ class VendorContract:
         found = fetch("it", vendor, wanted, transport, now)
         assert found.forming == 1
         pd.testing.assert_frame_equal(found.frame, whole.iloc[:-1], check_exact=True)
+
+
+class HttpVendorContract(VendorContract):
+    """The contract of vendors that are asked by HTTP, with what a server may do wrong."""
+
+    @pytest.fixture
+    def wire(self):
+        raise NotImplementedError("override the fixture wire")
 
     @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
     def test_a_status_is_an_error_with_its_number(self, vendor, wanted, status):

@@ -57,7 +57,7 @@ def test_fetch_list_show_update(rsc):
     code, out, err = rsc("fetch", "stooq", "ibm.us", "msft.us", "--start", "2024-01-01")
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith(
-        "stooq/ibm.us/1d: 59 bars, 2024-01-02 to 2024-03-22; not final yet, left out: 1; version "
+        "stooq/ibm.us/1d: 59 bars, 2024-01-01 to 2024-03-21; not final yet, left out: 1; version "
     )
     assert out.splitlines()[-1] == (
         "use them: rsc run --set data.source=store --set data.params.series='stooq/*/1d'"
@@ -68,7 +68,7 @@ def test_fetch_list_show_update(rsc):
     assert "stooq/msft.us/1d" in out
     code, out, _ = rsc("update", now="2024-04-05 12:00")
     assert code == 0
-    assert "stooq/ibm.us/1d: new bars: 10, now 69, 2024-01-02 to 2024-04-05" in out
+    assert "stooq/ibm.us/1d: new bars: 10, now 69, 2024-01-01 to 2024-04-04" in out
     code, out, _ = rsc("update", "stooq/ibm.us/1d", now="2024-04-05 12:00")
     assert out.startswith("stooq/ibm.us/1d: no new bars, 69,")
     code, out, _ = rsc("show", "stooq/ibm.us/1d")

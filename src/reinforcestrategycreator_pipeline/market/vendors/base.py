@@ -42,6 +42,11 @@ class Request:
         return str(self.start.date())
 
     @property
+    def step(self) -> pd.Timedelta:
+        """Shortest distance of two opens; a day may have an hour less than 24 by the clock."""
+        return pd.Timedelta(22, "h") if self.interval.is_day else self.interval.length
+
+    @property
     def last_day(self) -> str:
         """The date of the last moment before `end`."""
         return str((self.end - pd.Timedelta(1, "ns")).date())

@@ -98,6 +98,15 @@ def compare(old: pd.DataFrame, new: pd.DataFrame) -> Comparison:
     return Comparison({k: f for k, f in factors.items() if f != 1.0}, restated)
 
 
+def scaled(frame: pd.DataFrame, factors: Mapping[str, float]) -> pd.DataFrame:
+    """Return bars multiplied by the factors of a `Comparison`."""
+    frame = frame.copy()
+    for group, factor in factors.items():
+        for name in _GROUPS[group]:
+            frame[name] *= factor
+    return frame
+
+
 def _factor(old: F64, new: F64) -> float:
     """Return the typical new value per old one; exactly 1 if it is 1 but for noise, or unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reinforcestrategycreator_pipeline.errors import DataError, shorten
 from reinforcestrategycreator_pipeline.files import is_sealed, sealed_text, write_text
+from reinforcestrategycreator_pipeline.market.bars import day_of
 
 _FORMAT = 1
 
@@ -37,6 +40,8 @@ class Version:
         Number of bars left out because they were not final.
     factors : mapping of str to float
         For ``readjusted``: factor of each group of columns.
+    kept : int
+        For both: number of first bars that the vendor does not have any more.
     changes : int
         For ``restated``: number of changes.
     restated : tuple of mapping
@@ -52,6 +57,7 @@ class Version:
     last: str
     forming: int = 0
     factors: Mapping[str, float] = field(default_factory=dict)
+    kept: int = 0
     changes: int = 0
     restated: tuple[Mapping[str, Any], ...] = ()
 
@@ -108,12 +114,14 @@ class Lineage:
             f"{self.name}: the store has no version {sha256!r}; the newest are {known}."
         )
 
+    @property
+    def span(self) -> str:
+        """The days of the first and the last bar: ``2010-01-04 to 2025-12-31``."""
+        ends = (pd.Timestamp(self.current.first), pd.Timestamp(self.current.last))
+        return " to ".join(day_of(stamp, self.timezone) for stamp in ends)
+
     def __str__(self) -> str:
-        current = self.current
-        return (
-            f"{self.name}, {current.first[:10]} to {current.last[:10]}, fetched "
-            f"{current.fetched_at[:10]}"
-        )
+        return f"{self.name}, {self.span}, fetched {self.current.fetched_at[:10]}"
 
 
 def read_lineage(path: Path) -> Lineage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import email.utils
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -118,8 +118,9 @@ class Transport:
         url: str,
         parameters: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        passed: Container[int] = (),
     ) -> Answer:
-        """Return the answer to a GET request, whose status is 200.
+        """Return the answer to a GET request, whose status is 200 or among the `passed`.
 
         Parameters
         ----------
@@ -129,12 +130,14 @@ class Transport:
             Query, appended to the address.
         headers : mapping of str to str, optional
             Header fields of the request.
+        passed : container of int
+            Other statuses that are answers to the caller.
 
         Raises
         ------
         VendorError
-            If no attempt brings an answer with status 200 before the deadline. The message has no
-            secrets: neither the query nor the headers.
+            If no attempt brings such an answer before the deadline. The message has no secrets:
+            neither the query nor the headers.
         """
         if parameters:
             url = f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}"
@@ -151,7 +154,7 @@ class Transport:
             except WireError as error:
                 reason = str(error)
             else:
-                if answer.status == 200:
+                if answer.status == 200 or answer.status in passed:
                     return answer
                 reason = f"HTTP {answer.status}{self._said(answer)}"
                 if answer.status not in RETRIED:
@@ -201,9 +204,13 @@ class Transport:
         text = " ".join(answer.body[:2000].decode("utf-8", "replace").split())
         if not text or "<html" in text.lower() or not text.isprintable():
             return ""
+        return f" ({shorten(self.without_secrets(text), _SHOWN)})"
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text with asterisks in place of the secrets."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return f" ({shorten(text, _SHOWN)})"
+        return text
 
 
 def _retry_after(value: str | None, now: float) -> float:

@@ -11,7 +11,12 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.vendors.base import Vendor
-from reinforcestrategycreator_pipeline.market.vendors.comparing import BAR, Comparison, compare
+from reinforcestrategycreator_pipeline.market.vendors.comparing import (
+    BAR,
+    Comparison,
+    compare,
+    scaled,
+)
 from reinforcestrategycreator_pipeline.market.vendors.faults import VendorError
 from reinforcestrategycreator_pipeline.market.vendors.fetching import (
     FinalBars,
@@ -140,7 +145,8 @@ class Desk:
 
         The last bars are fetched again and compared. If one of them changed, all bars are fetched
         again: a past that was multiplied by constants replaces the stored one, as its returns are
-        the same; any other change is an error, unless it is accepted.
+        the same; any other change is an error, unless it is accepted. Stored bars older than the
+        first one that the vendor has now are kept, multiplied by the same constants.
 
         Parameters
         ----------
@@ -160,10 +166,11 @@ class Desk:
         """
         old = self.store.read(lineage.current)
         tail = old.iloc[-overlap:]
-        interval = Interval.parse(lineage.interval)
-        start = max(_open_of(tail.index[0], interval), pd.Timestamp(lineage.start))
-        found = self._ask(lineage, start, None)
-        comparison = compare(tail, found.frame[found.frame.index >= tail.index[0]])
+        start = _open_of(tail.index[0], Interval.parse(lineage.interval))
+        found = self._ask(lineage, max(start, pd.Timestamp(lineage.start)), None)
+        _require_overlap(lineage, old, found.frame)
+        offered = found.frame[found.frame.index >= tail.index[0]]
+        comparison = compare(tail[tail.index >= offered.index[0]], offered)
         if comparison.same:
             later = found.frame[found.frame.index > old.index[-1]]
             if later.empty:
@@ -171,20 +178,33 @@ class Desk:
             frame = pd.concat([old, later])
             after = self.store.write(lineage, frame, self._version("extended", found))
             return Outcome(after, "extended", len(later), found.forming, comparison)
-        found = self._ask(lineage, pd.Timestamp(lineage.start), None)
-        comparison = compare(old, found.frame)
+        found = self._all_of(lineage, found)
+        _require_overlap(lineage, old, found.frame)
+        first = found.frame.index[0]
+        comparison = compare(old[old.index >= first], found.frame)
         if not comparison.restated.empty and not accept_restated:
             raise RestatedError(lineage, comparison.restated)
         made: Made = "readjusted" if comparison.restated.empty else "restated"
+        kept = scaled(old[old.index < first], comparison.factors)
         version = dataclasses.replace(
             self._version(made, found),
             factors=dict(comparison.factors),
+            kept=len(kept),
             changes=len(comparison.restated),
             restated=tuple(map(_record, comparison.restated.head(_KEPT).to_dict("records"))),
         )
-        after = self.store.write(lineage, found.frame, version)
+        after = self.store.write(lineage, pd.concat([kept, found.frame]), version)
         added = int((found.frame.index > old.index[-1]).sum())
         return Outcome(after, made, added, found.forming, comparison)
+
+    def _all_of(self, lineage: Lineage, tail: FinalBars) -> FinalBars:
+        """Return all bars that the vendor has of a series; `tail` if it has no older ones now."""
+        try:
+            return self._ask(lineage, pd.Timestamp(lineage.start), None)
+        except VendorError as error:
+            if error.unreachable:
+                raise
+            return tail  # such as minutes, which some vendors have of the last days alone
 
     def _ask(self, lineage: Lineage, start: pd.Timestamp, end: pd.Timestamp | None) -> FinalBars:
         interval = Interval.parse(lineage.interval)
@@ -203,6 +223,16 @@ class Desk:
     def _version(self, made: Made, found: FinalBars) -> Version:
         at = self.now.floor("s").isoformat()
         return Version("", None, made, at, 0, "", "", found.forming)
+
+
+def _require_overlap(lineage: Lineage, old: pd.DataFrame, new: pd.DataFrame) -> None:
+    """Raise if a vendor's bars begin after the stored ones: what lies between would be missing."""
+    if new.index[0] > old.index[-1]:
+        raise DataError(
+            f"{lineage.name}: the vendor's bars begin at {new.index[0]}, after the last stored "
+            f"one, {old.index[-1]}: nothing can be compared, and a gap would be left. Fetch them "
+            "into another store with --store."
+        )
 
 
 def held_instead(store: BarStore, wanted: Lineage) -> str:

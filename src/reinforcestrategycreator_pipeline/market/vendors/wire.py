@@ -135,11 +135,16 @@ def _body(response: Any, end: float, timeout: float) -> bytes:
         if time.monotonic() > end:
             raise WireError(f"the answer was not complete within {timeout:.3g} s")
         if size > MOST_BYTES:
-            raise WireError(f"the answer has more than {MOST_BYTES:,} bytes")
+            raise too_large()
     said = response.headers.get("Content-Length")
     if said is not None and said.isdigit() and size != int(said):
         raise WireError(f"the answer was cut: {size:,} of {int(said):,} bytes came")
     return b"".join(parts)
+
+
+def too_large() -> WireError:
+    """Return the error for an answer of more than `MOST_BYTES`."""
+    return WireError(f"the answer has more than {MOST_BYTES:,} bytes")
 
 
 def _reason(error: object, timeout: float) -> str:

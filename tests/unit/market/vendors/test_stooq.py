@@ -14,7 +14,7 @@ from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
 from reinforcestrategycreator_pipeline.market.vendors.stooq import Stooq
 from reinforcestrategycreator_pipeline.market.vendors.wire import Answer
 from reinforcestrategycreator_pipeline.testing.vendor_contract import (
-    VendorContract,
+    HttpVendorContract,
     transport_over,
 )
 
@@ -39,7 +39,7 @@ def server():
         yield server
 
 
-class TestStooq(VendorContract):
+class TestStooq(HttpVendorContract):
     @pytest.fixture
     def vendor(self):
         return Stooq()

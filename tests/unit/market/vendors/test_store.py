@@ -7,44 +7,24 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from fake_vendor import FakeVendor, history
+from fake_vendor import NOON, FakeVendor, filled_store, history
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError
 from reinforcestrategycreator_pipeline.market.sources.catalog import (
     build_source,
     fingerprint_source,
 )
-from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
-from reinforcestrategycreator_pipeline.market.vendors.source import StoreSource
 from reinforcestrategycreator_pipeline.market.vendors.store import BarStore
 from reinforcestrategycreator_pipeline.market.vendors.updating import Desk
-from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
-
-START = pd.Timestamp("2024-01-01", tz="UTC")
-NOW = pd.Timestamp("2024-03-22 12:00", tz="UTC")
-
-
-def fill(folder, *symbols, interval="1d"):
-    store = BarStore(folder)
-    desk = Desk(store, "fake", FakeVendor(history(80)), {}, None, NOW)
-    for symbol in symbols:
-        desk.fetch_new(symbol, Interval.parse(interval), START)
-    return store
 
 
 @pytest.fixture
 def store(tmp_path):
-    return fill(tmp_path / "store", "IBM", "BTC/USDT", "..")
+    return filled_store(tmp_path / "store", "IBM", "BTC/USDT", "..")
 
 
 def source(store, **parameters):
     return build_source("store", {"store": str(store.folder), **parameters})
-
-
-class TestStoreSource(DataSourceContract):
-    @pytest.fixture
-    def source(self, store):
-        return StoreSource(series=("fake/IBM/1d", "fake/BTC/USDT/1d"), store=str(store.folder))
 
 
 def load(source):
@@ -85,7 +65,7 @@ def test_the_content_is_pinned(store):
 
 def test_an_older_version_stays_readable(store):
     lineage = store.lineage("fake/IBM/1d")
-    desk = Desk(store, "fake", FakeVendor(history(80)), {}, None, NOW + pd.Timedelta(9, "D"))
+    desk = Desk(store, "fake", FakeVendor(history(80)), {}, None, NOON + pd.Timedelta(9, "D"))
     assert desk.update(lineage).made == "extended"
     old = lineage.current.sha256
     assert len(load(source(store, series="fake/IBM/1d", sha256=[old]))["IBM"]) == 59

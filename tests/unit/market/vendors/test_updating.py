@@ -131,6 +131,41 @@ def test_a_split_is_taken_without_being_asked_and_noted(store, vendor, lineage):
     assert frame["close"].tolist() == vendor.frame["close"].iloc[:NOW_HELD].tolist()
 
 
+class TestAVendorOfTheLastDays:
+    @pytest.fixture
+    def short(self, vendor, lineage):
+        vendor.frame = vendor.frame.iloc[45:]
+        return vendor
+
+    def test_older_bars_are_kept(self, store, short, lineage):
+        outcome = desk(store, short, LATER).update(lineage)
+        assert (outcome.made, outcome.added) == ("extended", NOW_HELD - HELD)
+        frame = store.read(outcome.lineage.current)
+        assert frame.to_numpy().tolist() == WHOLE.iloc[:NOW_HELD].to_numpy().tolist()
+
+    def test_older_bars_are_adjusted_as_the_others_are(self, store, short, lineage):
+        short.frame.loc[:, ["open", "high", "low", "close"]] /= 2
+        short.frame["volume"] *= 2
+        outcome = desk(store, short, LATER).update(lineage)
+        version = outcome.lineage.current
+        assert (version.made, version.kept) == ("readjusted", 45)
+        close = store.read(version)["close"]
+        assert close.tolist() == (WHOLE["close"].iloc[:NOW_HELD] / 2).tolist()
+
+    def test_a_request_for_all_that_fails_is_one_for_the_last(self, store, short, lineage):
+        short.frame.iloc[10, 3] += 0.25
+        short.most = pd.Timedelta(60, "D")
+        with pytest.raises(RestatedError) as caught:
+            desk(store, short, LATER).update(lineage)
+        assert caught.value.restated["column"].tolist() == ["close"]
+
+    def test_a_gap_is_an_error(self, store, short, lineage):
+        short.frame = WHOLE.iloc[62:]
+        with pytest.raises(DataError, match=r"begin at 2024-03-28 .*a gap would be left"):
+            desk(store, short, LATER).update(lineage)
+        assert store.lineage("fake/IBM/1d") == lineage
+
+
 def test_a_bar_that_vanished_is_restated(store, vendor, lineage):
     vendor.frame = vendor.frame.drop(vendor.frame.index[55])
     with pytest.raises(RestatedError, match=r"row 56 .* is gone"):
@@ -142,8 +177,8 @@ def test_a_dead_vendor_names_the_stored_bars(store, vendor, lineage):
     with pytest.raises(VendorError) as caught:
         desk(store, vendor, LATER).update(lineage)
     assert str(caught.value) == (
-        "fake: IBM: v.com cannot be reached (timed out). The store has fake/IBM/1d, 2024-01-02 to "
-        "2024-03-22, fetched 2024-03-22: use --set data.source=store --set "
+        "fake: IBM: v.com cannot be reached (timed out). The store has fake/IBM/1d, 2024-01-01 to "
+        "2024-03-21, fetched 2024-03-22: use --set data.source=store --set "
         "data.params.series='fake/IBM/1d'"
     )
 
