@@ -145,7 +145,7 @@ class TalibFunction(Strict):
 
     @functools.cached_property
     def _typed(self) -> dict[str, Any]:
-        """The parameters as TA-Lib wants them: 2 for a number is refused, 2.0 is not."""
+        """The parameters as TA-Lib takes them: of numbers, 2.0 and not 2."""
         defaults = _info(self.function).defaults
         return {k: v if is_int(defaults[k]) else float(v) for k, v in self.parameters.items()}
 
