@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.checks import Len, require
@@ -17,6 +16,9 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.features.base import FEATURES, FloatArray
 from reinforcestrategycreator_pipeline.features.market_features import FromMarket, Market, times_of
 from reinforcestrategycreator_pipeline.features.windows import stack
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DAY = 86_400.0
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
@@ -90,6 +92,8 @@ class Calendar(FromMarket):
 
     def of_times(self, times: Ints) -> FloatArray:
         """Return the values at closes in nanoseconds since 1970 UTC, shape (T, k)."""
+        import pandas as pd  # slow, and not needed to decide
+
         stamps = pd.DatetimeIndex(times, tz="UTC")
         close = stamps.tz_convert(self.zone)
         day = (stamps - pd.Timedelta(1, "ns")).tz_convert(self.zone)

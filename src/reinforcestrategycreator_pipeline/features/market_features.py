@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.checks import Strict
@@ -20,7 +18,10 @@ from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.base import Bars, Feature, FloatArray
 from reinforcestrategycreator_pipeline.features.windows import stack
 
-Market = Mapping[str, pd.DataFrame]
+if TYPE_CHECKING:
+    import pandas as pd
+
+Market: TypeAlias = "Mapping[str, pd.DataFrame]"
 """Bars by symbol, each a frame by close time (UTC)."""
 
 
@@ -87,5 +88,5 @@ def is_of_times(feature: object) -> TypeGuard[OfTimes]:
 
 def times_of(frame: pd.DataFrame) -> Ints:
     """Return the closes of bars, nanoseconds since 1970 UTC."""
-    index: Any = pd.DatetimeIndex(frame.index)
+    index: Any = frame.index
     return index.as_unit("ns").asi8  # type: ignore[no-any-return]
