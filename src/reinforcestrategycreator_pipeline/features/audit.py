@@ -28,7 +28,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -151,6 +151,8 @@ class Examination(NamedTuple):
         Number of cuts that there are.
     lookback : int
         Number of bars before the first row with a value.
+    widened : int or None
+        Lookback that some rows need, if the declared one is too short for them.
     where : str
         The processes in which the feature was computed.
     """
@@ -159,6 +161,7 @@ class Examination(NamedTuple):
     tried: dict[Check, int]
     possible: int
     lookback: int
+    widened: int | None
     where: str
 
 
@@ -168,6 +171,7 @@ def examine(
     processes: FreshProcesses,
     *,
     cuts: int | None = None,
+    samples: int | None = None,
     seconds: float = np.inf,
     seed: int = 0,
     symbol: str = "",
@@ -184,6 +188,8 @@ def examine(
         Processes for user features.
     cuts : int, optional
         Number of cuts per check, >= 1; by default as many as `seconds` allow.
+    samples : int, optional
+        Number of cuts for perturbation and lookback, >= 1; by default that of `cuts`.
     seconds : float
         Time for the audit, by an estimate from the time that the feature takes for all bars. Half
         of it is for truncation, which alone is a proof if it is at every cut.
@@ -207,10 +213,18 @@ def examine(
     counts = [max(_LEAST_CUTS, int(0.5 * min(seconds, 1e6) / (n * each))) for n in (0.5, 1.5)]
     if cuts is not None:
         counts = [cuts, cuts]
+    if samples is not None:
+        counts[1] = samples
     count, others = (min(n, audit.possible) for n in counts)
-    findings = tuple(audit.run(count, others))
-    where = audit.place.where
-    return Examination(findings, dict(audit.tried), audit.possible, audit.full.lookback, where)
+    findings = tuple(audit.run(count, others, widen=True))
+    return Examination(
+        findings,
+        dict(audit.tried),
+        audit.possible,
+        audit.full.lookback,
+        audit.widened,
+        audit.place.where,
+    )
 
 
 def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding]:
@@ -256,13 +270,14 @@ class _Audit:
         every = 1 + (self.n_rows - 1) // WHOLE_BARS
         self.tolerance = Tolerance.exact(self.full.values, every)
         self.tried: Counter[Check] = Counter()
+        self.widened: int | None = None
 
     @property
     def possible(self) -> int:
         """Number of cuts that there are."""
         return self.n_rows - 1 - self.full.lookback
 
-    def run(self, count: int, others: int | None = None) -> Iterator[Finding]:
+    def run(self, count: int, others: int | None = None, widen: bool = False) -> Iterator[Finding]:
         """Yield the findings of all checks at up to `count` cuts.
 
         Parameters
@@ -271,6 +286,9 @@ class _Audit:
             Number of cuts for truncation.
         others : int, optional
             Number of cuts for perturbation and lookback; by default the same.
+        widen : bool
+            Whether to look for a longer lookback where the declared one is too short, and to note
+            it in `widened`.
         """
         bars, n_rows, rng = self.bars, self.n_rows, self.rng
         unstable = [] if self.place.exact else [*self._repeated(), *self._reads()]
@@ -286,13 +304,30 @@ class _Audit:
         if back is not None:
             windows = (_window(bars, t - back, t) for t in cuts)
             short = self._compare("lookback", windows, LOOKBACK_SHARE)
-            if not (short or self.place.exact) and count < n_rows:
+            if short and not self.place.exact and widen:
+                short = self._widen(cuts, back, short)
+            if not (short or self.place.exact) and count < self.possible:
                 more = self._suspected_cuts(back)
         futures = (_until(t, with_other_future(bars, t, rng)) for t in sorted({*cuts, *more}))
         yield from self._compare("perturbation", futures)
         yield from short
         yield from self.levels()
         yield from unstable
+
+    def _widen(self, cuts: Sequence[int], back: int, short: list[Finding]) -> list[Finding]:
+        """Grow the lookback until no row needs more; return the findings if it never is enough.
+
+        Rows that need more than most, such as those after a rare event, are not among the few on
+        which the lookback was found.
+        """
+        while short and back < self.n_rows // 2:
+            back += max(1, back // 2)
+            windows = (_window(self.bars, t - back, t) for t in cuts if t >= back)
+            left = self._compare("lookback", windows, LOOKBACK_SHARE)
+            if not left:
+                self.widened = back
+                return []
+        return short
 
     @property
     def near(self) -> bool:
@@ -342,10 +377,12 @@ class _Audit:
         """
         least = LOOKBACK_SHARE * self.tolerance.scale
         suspected: dict[int, float] = {}
-        for case, excess, *_ in self._changed("perturbation", self._combs(lookback), least):
-            for row in np.flatnonzero(excess.any(axis=1)):
-                cut = int(case.cuts[np.searchsorted(case.cuts, case.rows[row])])
-                suspected[cut] = max(suspected.get(cut, 0.0), float(excess[row].max()))
+        # Bars replaced everywhere may be none that a sound feature has values for.
+        with suppress(FeatureError):
+            for case, excess, *_ in self._changed("perturbation", self._combs(lookback), least):
+                for row in np.flatnonzero(excess.any(axis=1)):
+                    cut = int(case.cuts[np.searchsorted(case.cuts, case.rows[row])])
+                    suspected[cut] = max(suspected.get(cut, 0.0), float(excess[row].max()))
         return sorted(sorted(suspected, key=suspected.__getitem__)[-_COMB_CUTS:])
 
     def _combs(self, lookback: int) -> Iterator[Case]:

@@ -18,7 +18,7 @@ MOST_SHARE = 0.25
 _SAME = 0.995
 """Correlation of changes from which on a column is a copy."""
 _AHEAD, _BACK = 5, 5
-LEAST_ROWS = 120
+LEAST_ROWS = 100
 """Rows with a value that a column must have to be judged."""
 
 

@@ -57,7 +57,7 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        sys.setprofile(self._before)
+        sys.setprofile(self._before if callable(self._before) else None)
 
     def _hear(self, frame: FrameType, event: str, arg: object) -> None:
         code = frame.f_code

@@ -44,6 +44,9 @@ BODIES = {
     "bytes": bytes(range(128, 256)),
 }
 
+PIECES = (b"null", b"NaN", b"-1", b"1e400", b"{}", b"[]", b'"', b",", b"\x00", b"9" * 20, b"\r")
+MUTATIONS = 40
+
 
 def transport_over(wire, vendor):
     clock = [0.0]
@@ -58,6 +61,23 @@ def transport_over(wire, vendor):
 
 def parameters(vendor):
     return {f.name: getattr(vendor, f.name) for f in dataclasses.fields(vendor)}
+
+
+def mutated(body, rng):
+    """Return an answer with some bytes changed, dropped, repeated or put in."""
+    body = bytearray(body)
+    for _ in range(int(rng.integers(1, 4))):
+        i, kind = int(rng.integers(len(body))), int(rng.integers(4))
+        if kind == 0:
+            body[i] = int(rng.integers(256))
+        elif kind == 1:
+            del body[i : i + int(rng.integers(1, 30))]
+        elif kind == 2:
+            body[i:i] = body[i : i + int(rng.integers(1, 60))]
+        else:
+            body[i : i + 1] = PIECES[int(rng.integers(len(PIECES)))]
+        body = body or bytearray(b"0")
+    return bytes(body)
 
 
 class VendorContract:
@@ -172,6 +192,22 @@ class HttpVendorContract(VendorContract):
 
         with pytest.raises(VendorError):
             self.fetched(vendor, half, wanted)
+
+    def test_a_damaged_answer_is_bars_or_an_error_of_one_line(self, vendor, wire, wanted):
+        rng = np.random.default_rng(1)
+        errors = []
+
+        def damaged(call, timeout):
+            answer = wire(call, timeout)
+            return dataclasses.replace(answer, body=mutated(answer.body, rng))
+
+        for _ in range(MUTATIONS):
+            try:
+                assert len(self.fetched(vendor, damaged, wanted).frame) > 0
+            except VendorError as error:
+                errors.append(str(error))
+        assert errors
+        assert not any("\n" in text for text in errors)
 
     def test_no_secret_is_in_a_message(self, vendor, wanted):
         told = " ".join(vendor.secrets()).encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -135,13 +136,17 @@ def require_get(method: str | None) -> None:
 def client_errors(client: str, transport: Transport) -> Iterator[None]:
     """Turn whatever a client raises over an answer into one line without secrets.
 
+    Its warnings are for its authors, and are not shown.
+
     Raises
     ------
     VendorError
         In place of the client's own exceptions.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except RscError:
         raise
     except Exception as error:

@@ -131,16 +131,17 @@ def final_bars(
     index = pd.DatetimeIndex(frame.index)
     if len(frame) == 0:
         raise VendorError(_none(request, int(empty.sum())))
-    if index.tz is None:
-        opens, closes = index.tz_localize("UTC"), day_ends(index, found.timezone)
-    else:
-        opens = index.tz_convert("UTC")
-        closes = opens + request.interval.length
     first, last = (request.start, request.end)
     if request.interval.is_day:
         first, last = first.normalize(), last.ceil("D")
+    opens = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
     inside = np.asarray((opens >= first) & (opens < last))
-    frame = frame.set_axis(closes.as_unit("ns").rename("timestamp"), axis=0)[inside]
+    frame, index = frame[inside], index[inside]
+    if index.tz is None:
+        closes = day_ends(index, found.timezone)
+    else:
+        closes = index.tz_convert("UTC") + request.interval.length
+    frame = frame.set_axis(closes.as_unit("ns").rename("timestamp"), axis=0)
     frame = _distinct(frame.sort_index(kind="stable"))
     settled = pd.DatetimeIndex(frame.index) + pd.Timedelta(settling_s, "s") <= now
     forming = int((~settled).sum())

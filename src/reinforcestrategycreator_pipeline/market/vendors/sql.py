@@ -54,7 +54,7 @@ class Sql(Strict):
     def __post_init__(self) -> None:
         super().__post_init__()
         authority = self.url.partition("://")[2].partition("/")[0]
-        if ":" in authority.rpartition("@")[0]:
+        if ":" in authority.rpartition("@")[0] or "password=" in self.url.lower():
             raise ConfigError(
                 f"the url of Sql must have no password: it is stored. Set {PASSWORD} instead."
             )

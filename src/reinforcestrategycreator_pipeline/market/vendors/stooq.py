@@ -75,7 +75,10 @@ def _read(text: str) -> pd.DataFrame:
         return pd.DataFrame()
     if line.split(",")[:5] != _HEADER:
         raise VendorError(f"the answer is no table of bars: {shorten(repr(line), 80)}.")
-    rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff"))))
+    try:
+        rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff"))))
+    except csv.Error as error:
+        raise VendorError(f"the answer is damaged: {error}.", unreachable=True) from error
     width = len(rows[0])
     wrong = next((i for i, row in enumerate(rows) if row and len(row) != width), None)
     if wrong is not None or not text.endswith("\n"):
@@ -86,5 +89,6 @@ def _read(text: str) -> pd.DataFrame:
         days = pd.to_datetime(table.pop("date"), format="%Y-%m-%d")
         numbers = {str(name): pd.to_numeric(table[name]).to_numpy() for name in table}
     except ValueError as error:
-        raise VendorError(f"the answer cannot be read: {shorten(str(error), 80)}.") from error
+        reason = str(error).partition(". ")[0]
+        raise VendorError(f"the answer cannot be read: {shorten(reason, 80)}.") from error
     return pd.DataFrame(numbers, index=pd.DatetimeIndex(days))

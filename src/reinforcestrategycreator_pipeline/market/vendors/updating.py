@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -25,7 +26,7 @@ from reinforcestrategycreator_pipeline.market.vendors.fetching import (
 )
 from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
 from reinforcestrategycreator_pipeline.market.vendors.lineage import Lineage, Version
-from reinforcestrategycreator_pipeline.market.vendors.store import BarStore
+from reinforcestrategycreator_pipeline.market.vendors.store import DEFAULT, BarStore
 from reinforcestrategycreator_pipeline.market.vendors.transport import Transport
 
 OVERLAP = 30
@@ -208,7 +209,10 @@ class Desk:
 
     def _ask(self, lineage: Lineage, start: pd.Timestamp, end: pd.Timestamp | None) -> FinalBars:
         interval = Interval.parse(lineage.interval)
-        request = make_request(lineage.symbol, interval, start, self.now if end is None else end)
+        # Some plans exclude the last minutes, whose bars are not final anyway.
+        settled = self.now - pd.Timedelta(self.vendor.settling_s, "s")
+        last = settled if end is None else min(end, settled)
+        request = make_request(lineage.symbol, interval, start, last)
         try:
             return fetch(self.name, self.vendor, request, self.transport, self.now)
         except VendorError as error:
@@ -248,7 +252,13 @@ def held_instead(store: BarStore, wanted: Lineage) -> str:
     name = held[0].name
     return (
         f" The store has {held[0]}: use --set data.source=store --set data.params.series='{name}'"
+        f"{at_store(store.folder)}"
     )
+
+
+def at_store(folder: Path) -> str:
+    """Return the option, after a space, that names a store other than the default one."""
+    return "" if folder == Path(DEFAULT) else f" --set data.params.store={folder}"
 
 
 def change_text(change: Mapping[Any, Any]) -> str:

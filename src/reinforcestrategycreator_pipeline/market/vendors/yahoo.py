@@ -73,7 +73,8 @@ class Yahoo(HttpVendor):
             try:
                 found = session.get(call.url, timeout=timeout)
             except curl.exceptions.RequestException as error:
-                raise WireError(str(error).partition(". See ")[0]) from error
+                text = str(error).partition(". See ")[0]
+                raise WireError(text.removeprefix("Failed to perform, ")) from error
             if len(found.content) > MOST_BYTES:
                 raise too_large()
             fields = {str(k).lower(): str(v) for k, v in found.headers.items()}

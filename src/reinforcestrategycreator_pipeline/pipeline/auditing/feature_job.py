@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,20 +92,16 @@ class FeatureAuditJob:
     def run(self, report: Report) -> None:
         """Audit the feature and write what was proved and found."""
         config = load_config(RunConfig, None, (), given=self.config)
-        bars = read_bars(self.bars).bars
-        specs = parse_specs(self.specs)
-        _compute_all(bars, specs)
-        spec = specs[self.place]
-        audit = _FeatureAudit(spec, f"feature {spec.name}", config.seed)
+        bars, specs = read_bars(self.bars).bars, parse_specs(self.specs)
+        compute_all(bars, specs)
+        end = pd.Timestamp(self.training_end)
         with FreshProcesses() as processes:
-            spec = audit.settle(bars, pd.Timestamp(self.training_end), processes)
-            for done, (symbol, frame) in enumerate(bars.items()):
-                report.progress(done, len(bars))
-                audit.examine(symbol, frame, spec, processes, self.cuts, self.seconds)
+            audit = FeatureAudit(specs[self.place], processes, self.cuts, self.seconds, config.seed)
+            audit.run(bars, end, report.progress)
         outcome.write(self.results, audit.proofs, audit.faults, audit.notes)
 
 
-def _compute_all(bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec]) -> None:
+def compute_all(bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec]) -> None:
     """Compute all features of all symbols in this process, as a run does.
 
     What one of them leaves in a module is then there for the others, which the comparison with
@@ -118,43 +114,95 @@ def _compute_all(bars: Mapping[str, pd.DataFrame], specs: Sequence[FeatureSpec])
                 evaluate(build_feature(spec), spec.name, columns, symbol)
 
 
-class _FeatureAudit:
-    """The audit of one feature, symbol by symbol."""
+class FeatureAudit:
+    """The audit of one feature, symbol by symbol.
 
-    def __init__(self, spec: FeatureSpec, subject: str, seed: int) -> None:
-        self._spec, self._subject, self._seed = spec, subject, seed
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Specification of the feature.
+    processes : FreshProcesses
+        Processes for user features.
+    cuts : int, optional
+        Number of cuts; by default as many as the time allows.
+    seconds : float
+        Time for one symbol.
+    seed : int
+        Seed of sampled cuts and perturbations.
+    samples : int, optional
+        Number of cuts for perturbation and lookback; by default that of `cuts`.
+
+    Attributes
+    ----------
+    proofs, faults, notes : list
+        Checks, findings, and sentences on what the feature needs.
+    """
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        processes: FreshProcesses,
+        cuts: int | None = None,
+        seconds: float = np.inf,
+        seed: int = 0,
+        samples: int | None = None,
+    ) -> None:
+        self._samples = samples
+        self._spec, self._processes, self._seed = spec, processes, seed
+        self._cuts, self._seconds = cuts, seconds
+        self._subject = f"feature {spec.name}"
         self.proofs: list[Proof] = []
         self.faults: list[Fault] = []
         self.notes: list[str] = []
         self._failed = False
 
-    def settle(
-        self, bars: Mapping[str, pd.DataFrame], training_end: pd.Timestamp, places: FreshProcesses
-    ) -> FeatureSpec:
+    def run(
+        self,
+        bars: Mapping[str, pd.DataFrame],
+        training_end: pd.Timestamp,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Audit the feature on the bars of all symbols.
+
+        Parameters
+        ----------
+        bars : mapping of str to DataFrame
+            Bars by symbol.
+        training_end : Timestamp
+            Close of the last bar that may choose a lookback.
+        progress : callable, optional
+            ``progress(done, total)`` reports the symbols audited.
+        """
+        spec = self._settled(bars, training_end)
+        for done, (symbol, frame) in enumerate(bars.items()):
+            if progress is not None:
+                progress(done, len(bars))
+            self._examine(symbol, frame, spec)
+
+    def _settled(self, bars: Mapping[str, pd.DataFrame], training_end: pd.Timestamp) -> FeatureSpec:
         """Return the feature with the lookback that it needs; note if it needs too much."""
         known = {s: frame[frame.index <= training_end] for s, frame in bars.items()}
         known = {s: frame for s, frame in known.items() if len(frame) > 1}
         try:
-            (settled,), notes = settle(known, [self._spec], places, self._seed)
+            (settled,), notes = settle(known, [self._spec], self._processes, self._seed)
         except FeatureError as error:
-            self._fail(outcome.WARM_UP, error)
+            self._fail("files" if isinstance(error, Denied) else outcome.WARM_UP, error)
             return self._spec
         self.notes += notes
         return settled
 
-    def examine(
-        self,
-        symbol: str,
-        frame: pd.DataFrame,
-        spec: FeatureSpec,
-        processes: FreshProcesses,
-        cuts: int | None,
-        seconds: float,
-    ) -> None:
+    def _examine(self, symbol: str, frame: pd.DataFrame, spec: FeatureSpec) -> None:
         """Audit the feature on the bars of a symbol."""
         try:
             found = examine(
-                frame, spec, processes, cuts=cuts, seconds=seconds, seed=self._seed, symbol=symbol
+                frame,
+                spec,
+                self._processes,
+                cuts=self._cuts,
+                samples=self._samples,
+                seconds=self._seconds,
+                seed=self._seed,
+                symbol=symbol,
             )
         except FeatureError as error:
             self._fail("files" if isinstance(error, Denied) else "computation", error, symbol)
@@ -166,6 +214,12 @@ class _FeatureAudit:
             self.faults = [fault for fault in self.faults if fault.check != outcome.WARM_UP]
             faults = [fault for fault in faults if fault.check != "lookback"]
         self.faults += faults
+        if found.widened is not None:
+            self.notes.append(
+                f"{symbol}: some rows of feature {self._spec.name!r} need a lookback of "
+                f"{found.widened} bars, and a run may find {found.lookback}: state lookback: "
+                f"{found.widened}."
+            )
         self._prove(found)
         columns = bars_of(frame, symbol)
         computed = evaluate(build_feature(spec), spec.name, columns, symbol)

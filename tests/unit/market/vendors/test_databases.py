@@ -92,6 +92,8 @@ class TestSql(Rows):
     def test_a_password_is_not_stored(self, monkeypatch):
         with pytest.raises(ConfigError, match=r"no password: it is stored. Set RSC_SQL_PASSWORD"):
             Sql(url="postgresql://me:secret@host/bars")
+        with pytest.raises(ConfigError, match=r"no password"):
+            Sql(url="mssql://host/bars?Password=secret")
         Sql(url="postgresql://me@host:5432/bars")
         monkeypatch.setenv("RSC_SQL_PASSWORD", "secret-5")
         assert Sql(url="postgresql://me@host/bars").secrets() == ["secret-5"]

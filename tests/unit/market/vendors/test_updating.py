@@ -179,8 +179,14 @@ def test_a_dead_vendor_names_the_stored_bars(store, vendor, lineage):
     assert str(caught.value) == (
         "fake: IBM: v.com cannot be reached (timed out). The store has fake/IBM/1d, 2024-01-01 to "
         "2024-03-21, fetched 2024-03-22: use --set data.source=store --set "
-        "data.params.series='fake/IBM/1d'"
+        f"data.params.series='fake/IBM/1d' --set data.params.store={store.folder}"
     )
+
+
+def test_what_cannot_be_final_is_not_asked_for(store, vendor, monkeypatch):
+    monkeypatch.setattr(FakeVendor, "settling_s", 900.0)
+    desk(store, vendor, THEN).fetch_new("IBM", DAY, START)
+    assert vendor.requests[-1].end == THEN - pd.Timedelta(15, "min")
 
 
 def test_bars_of_another_vendor_or_spelling_are_named_too(store, vendor, lineage):
