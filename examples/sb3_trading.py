@@ -1,6 +1,7 @@
 """Stable-baselines3's PPO on the market: `pip install stable-baselines3` beside the extra `gym`.
 
-A planted market, where the next return follows a visible signal: there is something to learn. The first 4,000 bars are learned from, the last 1,000 are new to it.
+A planted market, where the next return follows a visible signal: there is something to learn. The
+first 4,000 bars are learned from, the last 1,000 are new to it.
 """
 
 import gymnasium
