@@ -1,4 +1,4 @@
-"""``rsc data``: sources and layouts; `data_check` checks data, `data_vendors` asks vendors."""
+"""``rsc data``: sources and layouts; `data_check` checks data, `data_vendors` fetches it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from reinforcestrategycreator_pipeline.cli import data_vendors
+from reinforcestrategycreator_pipeline.cli import data_series, data_vendors
 from reinforcestrategycreator_pipeline.cli.data_check import CHECK_EXAMPLES, check
 from reinforcestrategycreator_pipeline.cli.options import examples
 
@@ -18,16 +18,16 @@ app.command(epilog=examples("rsc data fetch stooq ibm.us msft.us --start 2010-01
 app.command(
     epilog=examples("rsc data update", "rsc data update 'stooq/ibm.us/1d' --accept-restated")
 )(data_vendors.update)
-app.command(epilog=examples("rsc data show stooq/ibm.us/1d"))(data_vendors.show)
+app.command(epilog=examples("rsc data show stooq/ibm.us/1d"))(data_series.show)
 
 
 @app.command("list", epilog=examples("rsc data list"))
-def list_(store: data_vendors.StoreOption = Path("market-data")) -> None:
+def list_(store: data_series.StoreOption = Path("market-data")) -> None:
     """List the data sources with their parameters, and the series that were fetched."""
     from reinforcestrategycreator_pipeline.cli.list_command import list_ as list_family
 
     list_family("sources")
-    data_vendors.list_series(store)
+    data_series.list_series(store)
 
 
 @app.command(epilog=examples("rsc data layouts"))

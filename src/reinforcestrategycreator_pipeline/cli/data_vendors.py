@@ -1,30 +1,30 @@
-"""``rsc data fetch|update|show``, and the stored series of ``rsc data list``."""
+"""``rsc data fetch|update``; `data_series` shows what they stored."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reinforcestrategycreator_pipeline.cli.data_series import (
+    StoreOption,
+    changes_table,
+    concerns,
+    outcome_line,
+)
 from reinforcestrategycreator_pipeline.errors import ConfigError, RscError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from reinforcestrategycreator_pipeline.market.vendors.lineage import Lineage
     from reinforcestrategycreator_pipeline.market.vendors.updating import Outcome
 
-MOST_CHANGES = 20
-"""Changes of a restated past that are printed."""
 _A_MONTH = dt.timedelta(days=30)
-_LATE = dt.timedelta(days=10)  # weekends and holidays are shorter
-_VALUES = ("old", "new")
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", metavar="DIR", help="Folder that holds the fetched bars.")
-]
 DeadlineOption = Annotated[
     float | None,
     typer.Option("--deadline", metavar="SECONDS", help="Time for one request with its retries."),
@@ -77,10 +77,11 @@ def fetch(
     last = None if end is None else min(now, last_moment("rsc data fetch", "end", end, "UTC"))
     desk = _desk(store, vendor, parameters, deadline, now)
     _each(
-        list(dict.fromkeys(symbols)),
+        {vendor: dict.fromkeys(symbols)},
         lambda symbol: desk.fetch_new(symbol, length, first, last),
-        f"rsc run --set data.source=store --set data.params.series='{vendor}/*/{interval}'"
-        + at_store(store),
+        store,
+        "use them: rsc run --set data.source=store --set "
+        f"data.params.series='{vendor}/*/{interval}'{at_store(store)}",
     )
 
 
@@ -106,7 +107,6 @@ def update(
     A past that the vendor multiplied by constants, as a split or dividend does, is replaced; its
     returns are the same. Any other change is printed, and the stored bars are kept.
     """
-    from reinforcestrategycreator_pipeline.market.vendors.lineage import Lineage
     from reinforcestrategycreator_pipeline.market.vendors.store import BarStore
     from reinforcestrategycreator_pipeline.market.vendors.updating import Desk
 
@@ -120,153 +120,57 @@ def update(
             desks[key] = _desk(store, lineage.vendor, dict(lineage.parameters), deadline, now)
         return desks[key].update(lineage, accept_restated=accept_restated, overlap=overlap)
 
-    _each(found, one)
+    groups: dict[str, list[Lineage]] = {}
+    for lineage in found:
+        groups.setdefault(lineage.vendor, []).append(lineage)
+    _each(groups, one, store)
 
 
-def show(
-    series: Annotated[str, typer.Argument(metavar="SERIES", help="A name from 'rsc data list'.")],
-    digest: Annotated[
-        str | None,
-        typer.Option(
-            "--hash",
-            metavar="HASH",
-            help="Version by the beginning of its hash. Default: newest.",
-        ),
-    ] = None,
-    store: StoreOption = Path("market-data"),
+def _each(
+    groups: Mapping[str, Iterable[Any]],
+    work: Callable[[Any], Outcome],
+    store: Path,
+    usage: str = "",
 ) -> None:
-    """Show a stored series: where it came from, its versions, and its first and last bars."""
-    from reinforcestrategycreator_pipeline.api.console import output
-    from reinforcestrategycreator_pipeline.cli.results import print_fields, result_table
-    from reinforcestrategycreator_pipeline.market.vendors.store import BarStore
+    """Do the work for the items of each vendor, and print what came of it, then the usage.
 
-    bars = BarStore(store)
-    lineage = bars.lineage(series)
-    chosen = lineage.current if digest is None else lineage.version(digest)
-    frame = bars.read(chosen)
-    console = output()
-    fields = [
-        ("series", lineage.name),
-        ("requested", f"from {lineage.start[:10]}, days end in {lineage.timezone}"),
-        ("parameters", ", ".join(f"{k}={v}" for k, v in lineage.parameters.items()) or "defaults"),
-        ("version", chosen.sha256),
-    ]
-    print_fields(console, fields)
-    versions = [
-        {
-            "version": v.sha256[:12],
-            "fetched at (UTC)": v.fetched_at[:16].replace("T", " "),
-            "made": v.made + _factors(v.factors),
-            "bars": f"{v.rows:,}",
-            "last close (UTC)": v.last[:16].replace("T", " "),
-        }
-        for v in lineage.versions
-    ]
-    console.print(result_table(versions))
-    if chosen.changes:
-        console.print(f"Accepted changes of the past: {chosen.changes:,}. The first are:")
-        console.print(result_table([_change(c) for c in chosen.restated[:MOST_CHANGES]]))
-    ends = [*range(min(3, len(frame))), *range(max(3, len(frame) - 3), len(frame))]
-    console.print(result_table([_bar(frame, i) for i in ends]))
-
-
-def list_series(store: Path) -> None:
-    """Print the series of a store, if it has any."""
-    from reinforcestrategycreator_pipeline.api.console import output
-    from reinforcestrategycreator_pipeline.cli.results import result_table
-    from reinforcestrategycreator_pipeline.market.vendors.store import BarStore
-
-    rows = [
-        {
-            "series": lineage.name,
-            "bars": f"{lineage.current.rows:,}",
-            "days": lineage.span,
-            "fetched": lineage.current.fetched_at[:10],
-            "versions": str(len(lineage.versions)),
-        }
-        for lineage in BarStore(store).lineages()
-    ]
-    console = output()
-    if rows:
-        console.print(f"Series in {store}:", markup=False)
-        console.print(result_table(rows))
-    else:
-        console.print(
-            f"No series in {store}: rsc data fetch VENDOR SYMBOL puts one there.", markup=False
-        )
-
-
-def _each(items: Iterable[Any], work: Callable[[Any], Outcome], usage: str = "") -> None:
-    """Do the work for each item, print what became of it, and raise at the end if one failed."""
+    Raises
+    ------
+    RscError
+        At the end, if one failed; errors before the last are printed.
+    """
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.market.vendors.updating import RestatedError
 
     console, failed, done = output(), list[RscError](), 0
-    for item in items:
-        try:
-            console.print(_line(work(item)), markup=False, highlight=False, soft_wrap=True)
-        except RscError as error:
-            failed.append(error)
-            if isinstance(error, RestatedError):
-                _print_changes(error.restated)
-            if getattr(error, "unreachable", False):
-                break  # it is so for the others, too
-        else:
-            done += 1
+    for vendor, items in groups.items():
+        waiting = list(items)
+        while waiting:
+            try:
+                outcome = work(waiting.pop(0))
+            except RscError as error:
+                failed.append(error)
+                if isinstance(error, RestatedError):
+                    console.print(changes_table(error.restated.to_dict("records")))
+                if waiting and _is_down(error):
+                    console.print(f"{vendor}: not tried: {len(waiting)} more", markup=False)
+                    break
+            else:
+                done += 1
+                for text in (outcome_line(outcome), *concerns(store, outcome.lineage)):
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
     if done and usage:
-        console.print(f"use them: {usage}", markup=False, highlight=False, soft_wrap=True)
+        console.print(usage, markup=False, highlight=False, soft_wrap=True)
     for earlier in failed[:-1]:
         typer.echo(f"error: {earlier}", err=True)
     if failed:
         raise failed[-1]
 
 
-def _line(outcome: Outcome) -> str:
-    import pandas as pd
-
-    current = outcome.lineage.current
-    days = outcome.lineage.span
-    forming = f"; not final yet, left out: {outcome.forming}" if outcome.forming else ""
-    late = pd.Timestamp(current.first) - pd.Timestamp(outcome.lineage.start) > _LATE
-    asked = f" (asked from {outcome.lineage.start[:10]})" if late else ""
-    what = {
-        "fetched": f"{current.rows:,} bars, {days}{asked}",
-        "extended": f"new bars: {outcome.added:,}, now {current.rows:,}, {days}",
-        "unchanged": f"no new bars, {current.rows:,}, {days}",
-        "readjusted": f"the past was multiplied{_factors(current.factors)}, which changes no "
-        f"return; new bars: {outcome.added:,}, now {current.rows:,}, {days}",
-        "restated": f"accepted changes of the past: {current.changes:,}; new bars: "
-        f"{outcome.added:,}, now {current.rows:,}, {days}",
-    }[outcome.made]
-    return f"{outcome.lineage.name}: {what}{forming}; version {current.sha256[:12]}"
-
-
-def _factors(factors: Any) -> str:
-    shown = ", ".join(f"{name} by {factor:.6g}" for name, factor in factors.items())
-    return f" ({shown})" if shown else ""
-
-
-def _print_changes(restated: pd.DataFrame) -> None:
-    from reinforcestrategycreator_pipeline.api.console import output
-    from reinforcestrategycreator_pipeline.cli.results import result_table
-
-    rows = restated.head(MOST_CHANGES).to_dict("records")
-    output().print(result_table([_change(row) for row in rows]))
-
-
-def _change(row: Any) -> dict[str, str]:
-    values = {n: "" if row[n] is None or row[n] != row[n] else f"{row[n]:.10g}" for n in _VALUES}
-    return {
-        "row": str(row["row"] or ""),
-        "close (UTC)": str(row["time"])[:16].replace("T", " "),
-        "column": str(row["column"]),
-        **values,
-    }
-
-
-def _bar(frame: pd.DataFrame, row: int) -> dict[str, str]:
-    values = {str(name): f"{frame[name].iloc[row]:.10g}" for name in frame}
-    return {"row": str(row + 1), "close (UTC)": f"{frame.index[row]:%Y-%m-%d %H:%M}", **values}
+def _is_down(error: RscError) -> bool:
+    """Return whether an error is that of a vendor who answers no other symbol, either."""
+    gone = getattr(error, "unreachable", False)
+    return bool(gone) and getattr(error, "status", None) in (None, 429)
 
 
 def _parameters(overrides: list[str]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from reinforcestrategycreator_pipeline.checks import from_mapping, require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importing registers them
     bar_volatility,
+    benchmark,
+    calendar,
     fractional,
     momentum,
     moving_average,
@@ -22,6 +24,7 @@ from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importin
     side_data,
     spreads,
     talib_function,
+    universe,
     volume,
 )
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec

@@ -144,11 +144,17 @@ class TalibFunction(Strict):
             require_int(owner, "window", self.window, needed)
 
     @functools.cached_property
+    def _typed(self) -> dict[str, Any]:
+        """The parameters as TA-Lib takes them: of numbers, 2.0 and not 2."""
+        defaults = _info(self.function).defaults
+        return {k: v if is_int(defaults[k]) else float(v) for k, v in self.parameters.items()}
+
+    @functools.cached_property
     def _needed(self) -> int:
         from talib import abstract
 
         about = abstract.Function(self.function)  # type: ignore[attr-defined]
-        about.set_parameters(dict(self.parameters))
+        about.set_parameters(self._typed)
         lookback = int(about.lookback)
         if lookback < 0:  # TA-Lib signals a parameter out of range this way
             raise ConfigError(f"talib's {self.function} rejects the values {self.parameters!r}.")
@@ -191,7 +197,7 @@ class TalibFunction(Strict):
 
         start = end - self._window
         inputs = [bars[name][start:end] for name in _info(self.function).inputs]
-        result = getattr(talib, self.function)(*inputs, **self.parameters)
+        result = getattr(talib, self.function)(*inputs, **self._typed)
         outputs = result if isinstance(result, tuple) else (result,)
         last = np.array([output[-1] for output in outputs], dtype=np.float64)
         close = float(bars["close"][end - 1])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pandas as pd
 import pytest
 from fake_vendor import history
@@ -109,6 +112,31 @@ def test_offline_the_stored_bars_are_named_and_the_rest_is_not_tried(rsc, server
     assert code == 1
     assert "use --set data.source=store --set data.params.series='stooq/ibm.us/1d'" in err
     assert len(server.asked) == before + 1
+
+
+def test_a_vendor_that_is_down_does_not_stop_the_others(rsc, server, stock, tmp_path):
+    rsc("fetch", "stooq", "ibm.us", "msft.us")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        rows = stock.frame.rename_axis("time").reset_index().assign(symbol="IBM")
+        rows.astype({"time": str}).to_sql("bars", database, index=False)
+    rsc("fetch", "sql", "IBM", "--set", "url=sqlite:///a.db")
+    server.faults = [Reply(b"<html>", 200)] * 9
+    code, out, err = rsc("update", now="2024-04-05 12:00")
+    assert code == 1
+    assert out.splitlines()[0].startswith("sql/IBM/1d: new bars: 10")
+    assert out.splitlines()[1] == "stooq: not tried: 1 more"
+    assert "stooq: ibm.us: the answer is a page for browsers" in err
+
+
+def test_what_a_run_would_say_of_the_bars_is_said_at_once(rsc, stock):
+    stock.frame.loc[stock.frame.index[:30], ["open", "high", "low", "close"]] *= 2
+    code, out, _ = rsc("fetch", "stooq", "ibm.us")
+    assert code == 0
+    assert "warning: stooq/ibm.us/1d: ibm.us: the open on 2024-02-12 looks like a 2:1 split" in out
+    stock.frame.iloc[3, 1] = 1.0
+    code, out, _ = rsc("fetch", "stooq", "msft.us")
+    assert code == 0
+    assert "warning: a run would reject these bars: stooq/msft.us/1d: msft.us: high must be" in out
 
 
 @pytest.mark.parametrize(

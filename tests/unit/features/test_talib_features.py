@@ -83,19 +83,19 @@ def test_units_suit_every_function_of_talib_that_has_one():
 
 
 def test_short_form_names_the_function_and_its_parameters():
-    given = ["talib:rsi", {"name": "talib:BBANDS", "timeperiod": 9, "nbdevup": 1.5, "window": 40}]
+    given = ["talib:rsi", {"name": "talib:BBANDS", "timeperiod": 9, "nbdevup": 2, "window": 40}]
     short = parse_specs(given)
     long = FeatureSpec("talib", {"function": "RSI"})
     assert short[0] == long
     assert short[1].params == {
         "function": "BBANDS",
-        "parameters": {"timeperiod": 9, "nbdevup": 1.5},
+        "parameters": {"timeperiod": 9, "nbdevup": 2},
         "window": 40,
     }
     assert parse_specs([spec.to_mapping() for spec in short]) == short
     got = compute_features(FRAME, short, "ACME")
-    assert got.names[1:] == tuple(f"bbands_1.5_9_{b}band" for b in ("upper", "middle", "lower"))
-    bands = np.stack(talib.BBANDS(C, 9, 1.5), axis=1)[39:] / C[39:, None] - 1
+    assert got.names[1:] == tuple(f"bbands_2_9_{b}band" for b in ("upper", "middle", "lower"))
+    bands = np.stack(talib.BBANDS(C, 9, 2.0), axis=1)[39:] / C[39:, None] - 1
     np.testing.assert_allclose(got.values[249:, 1:], bands[210:], atol=1e-9)  # RSI is warm
     with pytest.raises(ConfigError, match="talib has no function 'RSX'"):
         parse_specs(["talib:RSX"])

@@ -68,11 +68,12 @@ class StoreSource(Strict):
             frame = self._cut(store.read(version), lineage)
             if self.tolerance and (widened := widen(frame, self.tolerance)):
                 found.warn(f"{lineage.name}: bars were widened to hold their prices: {widened}.")
-            if version.made == "restated":
-                found.warn(
-                    f"{lineage.name}: the vendor restated its past, which was accepted on "
-                    f"{version.fetched_at[:10]}: {version.changes:,} changes."
-                )
+            for earlier in lineage.versions[: lineage.versions.index(version) + 1]:
+                if earlier.made == "restated":
+                    found.warn(
+                        f"{lineage.name}: the vendor restated its past, which was accepted on "
+                        f"{earlier.fetched_at[:10]}; values that changed: {earlier.changes:,}."
+                    )
             raws.append(RawBars(lineage.symbol, lineage.name, frame))
             versions[lineage.name] = version.sha256
             found.note(f"{lineage.name}: fetched at {version.fetched_at}.")

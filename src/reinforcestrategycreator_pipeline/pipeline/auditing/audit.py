@@ -9,13 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.errors import DataError
+from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError
 from reinforcestrategycreator_pipeline.experiments.engines.base import Engine
 from reinforcestrategycreator_pipeline.experiments.engines.inline import Inline
 from reinforcestrategycreator_pipeline.experiments.engines.processes import Processes
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener
 from reinforcestrategycreator_pipeline.features.catalog import build_feature, parse_specs
 from reinforcestrategycreator_pipeline.features.fresh import is_shipped
+from reinforcestrategycreator_pipeline.features.market_audit import audit_market
+from reinforcestrategycreator_pipeline.features.market_features import is_of_market
 from reinforcestrategycreator_pipeline.features.table import bars_of
 from reinforcestrategycreator_pipeline.features.vetting import audited_symbols
 from reinforcestrategycreator_pipeline.market.bars import MarketData, write_bars
@@ -24,10 +26,12 @@ from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 from reinforcestrategycreator_pipeline.pipeline.auditing.feature_job import (
     HOW,
     FeatureAuditJob,
+    fault_of,
     foresight,
 )
 from reinforcestrategycreator_pipeline.pipeline.auditing.fit_job import compared, fit_jobs
 from reinforcestrategycreator_pipeline.pipeline.auditing.outcome import (
+    WARM_UP,
     AuditOutcome,
     Fault,
     Proof,
@@ -40,6 +44,8 @@ from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 
 _FEATURE_SHARE, _STRATEGY_SHARE, _DECISIONS_SHARE = 0.85, 0.2, 0.05
 """Shares of the time for features and strategy, for the latter, and for a check of decisions."""
+MARKET_CUTS = 64
+"""Cuts of features of the market, unless a number is given."""
 WORKERS = 2
 """Processes that audit at once, unless a number is given."""
 
@@ -92,6 +98,7 @@ def audit_config(
                 parts += _strategy(config, data, folder, seconds, workers, heard)
         finally:
             heard.close()
+    parts.append(_of_market(config, data, cuts))
     parts.append(_side_data(data))
     parts.append({"checks": [], "findings": [], "notes": notes})
     return AuditOutcome.merged(parts, time.perf_counter() - start)
@@ -108,7 +115,8 @@ def _feature_jobs(
     config: RunConfig, data: MarketData, folder: Path, cuts: int | None, seconds: float
 ) -> tuple[list[FeatureAuditJob], list[str]]:
     """Return the jobs of all features, and what is left out."""
-    specs = parse_specs(config.features.columns)
+    every = parse_specs(config.features.columns)
+    specs = [spec for spec in every if not is_of_market(build_feature(spec))]
     plain = [spec.to_mapping() for spec in specs]
     shown = audited_symbols(data.bars, config.seed)
     notes = []
@@ -175,6 +183,29 @@ def _training_end(config: RunConfig, data: MarketData) -> pd.Timestamp:
         return windows_of(stamps, config.split).judged[0].train.end
     except DataError:  # too few bars for a run, which may be enough for an audit
         return pd.Timestamp(stamps[-1])
+
+
+def _of_market(config: RunConfig, data: MarketData, cuts: int | None) -> dict[str, Any]:
+    """Return whether a feature of the times or of all symbols' bars knows later ones."""
+    proofs, faults = [], list[Fault]()
+    possible = len(data.timestamps) - 1
+    tried = min(MARKET_CUTS if cuts is None else cuts, possible)
+    for spec in parse_specs(config.features.columns):
+        feature = build_feature(spec)
+        if not is_of_market(feature):
+            continue
+        subject = f"feature {spec.name}"
+        try:
+            found = audit_market(data.bars, [spec], cuts=tried, seed=config.seed)
+        except (ConfigError, FeatureError) as error:
+            faults.append(Fault(subject, "computation", str(error).rstrip(".")))
+            continue
+        faults += [fault_of(subject, each, data.bars[each.symbol]) for each in found]
+        checks = ("truncation", tried, possible), ("perturbation", tried, possible), ("level", 1, 1)
+        back = feature.lookback
+        proofs.append(Proof(subject, WARM_UP, back, back, HOW[WARM_UP]))
+        proofs += [Proof(subject, check, n, most, HOW[check]) for check, n, most in checks]
+    return AuditOutcome(tuple(proofs), tuple(faults)).to_json()
 
 
 def _side_data(data: MarketData) -> dict[str, Any]:

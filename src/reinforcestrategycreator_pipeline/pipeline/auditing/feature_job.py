@@ -207,7 +207,7 @@ class FeatureAudit:
         except FeatureError as error:
             self._fail("files" if isinstance(error, Denied) else "computation", error, symbol)
             return
-        faults = [_fault(self._subject, finding, frame) for finding in found.findings]
+        faults = [fault_of(self._subject, finding, frame) for finding in found.findings]
         if any(
             fault.check in _BY_CUT[:2] for fault in faults
         ):  # which no warm-up would be enough for
@@ -266,7 +266,8 @@ def foresight(
     return None
 
 
-def _fault(subject: str, finding: Finding, frame: pd.DataFrame) -> Fault:
+def fault_of(subject: str, finding: Finding, frame: pd.DataFrame) -> Fault:
+    """Return the finding of a feature's audit as a fault, with the time of its row."""
     stamp = pd.Timestamp(frame.index[finding.row]).isoformat() if finding.column else ""
     known = not (np.isnan(finding.before) and np.isnan(finding.after))
     return Fault(

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from reinforcestrategycreator_pipeline.features.confined import (
     library_folders,
 )
 from reinforcestrategycreator_pipeline.features.fresh import FreshProcesses
+from reinforcestrategycreator_pipeline.features.joining import joined
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.features.table import bars_of
 from reinforcestrategycreator_pipeline.features.variants import with_other_future
@@ -98,6 +99,7 @@ class FitAuditJob:
         rng = generator(config.seed, "audit")
         if self.cut:
             data = with_other_bars_after(data, pd.Timestamp(self.cut), rng)
+        data = replace(data, bars=joined(data.bars, parse_specs(config.features.columns)))
         specs, features, windows = _prepared(config, data)
         window = windows.judged[0]
         train, validation = (

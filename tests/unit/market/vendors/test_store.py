@@ -72,6 +72,22 @@ def test_an_older_version_stays_readable(store):
     assert len(load(source(store, series="fake/IBM/1d"))["IBM"]) == 65
 
 
+def test_a_restated_past_is_a_warning_in_all_later_versions(store):
+    lineage, vendor = store.lineage("fake/IBM/1d"), FakeVendor(history(80))
+    vendor.frame.iloc[50, 3] += 0.25
+    for days in (1, 9):
+        desk = Desk(store, "fake", vendor, {}, None, NOON + pd.Timedelta(days, "D"))
+        lineage = desk.update(lineage, accept_restated=True).lineage
+    assert [v.made for v in lineage.versions] == ["fetched", "restated", "extended"]
+    (warning,) = load(source(store, series="fake/IBM/1d")).warnings
+    assert warning == (
+        "fake/IBM/1d: the vendor restated its past, which was accepted on 2024-03-23; values that "
+        "changed: 1."
+    )
+    first = lineage.versions[0].sha256
+    assert load(source(store, series="fake/IBM/1d", sha256=[first])).warnings == ()
+
+
 def test_what_is_not_there_is_named(store, tmp_path):
     with pytest.raises(DataError, match=r"no series 'fake/IBN/1d'. Did you mean 'fake/IBM/1d'?"):
         load(source(store, series="fake/IBN/1d"))
