@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # as type checkers know it; typing takes longer to import
 if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline import errors
     from reinforcestrategycreator_pipeline.api import metrics, strategies
+    from reinforcestrategycreator_pipeline.api.audits import audit
     from reinforcestrategycreator_pipeline.api.backtests import Backtest, backtest
     from reinforcestrategycreator_pipeline.api.bars import read_bars
     from reinforcestrategycreator_pipeline.api.comparisons import compare
@@ -51,6 +52,7 @@ __all__ = [
     "Study",
     "TradingEnv",
     "__version__",
+    "audit",
     "backtest",
     "broker",
     "compare",
@@ -81,6 +83,7 @@ _PLACES = {
     "Split": "market.windows:SplitConfig",
     "Study": "api.studies:Study",
     "TradingEnv": "envs.trading_env:TradingEnv",
+    "audit": "api.audits:audit",
     "backtest": "api.backtests:backtest",
     "broker": "deployment.brokers.catalog:broker",
     "compare": "api.comparisons:compare",

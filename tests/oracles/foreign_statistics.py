@@ -196,6 +196,22 @@ def sharpe_ratio(case: tuple[float, int, float, float, float, float]) -> list[fl
     ]
 
 
+DISCOVERIES = [
+    (sharpe, edge, bars, prior)
+    for sharpe, edge, bars in ((0.3, 0.5, 24), (0.8, 0.5, 24), (0.05, 0.063, 1000))
+    for prior in (0.02, 0.1, 0.5)
+]
+"""Observed ratio, that of an edge, observations and prior."""
+
+
+def false_discoveries(case: tuple[float, float, int, float]) -> float:
+    """Return the observed false discovery rate, by jsharpe."""
+    import jsharpe
+
+    sharpe, edge, bars, prior = case
+    return float(jsharpe.oFDR(sharpe, 0.0, edge, bars, prior))
+
+
 MAXIMA = [(2, 0.1), (10, 0.1), (24, 0.003), (1000, 1.0)]
 
 
@@ -287,6 +303,7 @@ FIGURES: dict[str, tuple[str, Callable[[Any], Any], list[Any]]] = {
     "mean_variance": ("arch", mean_variance, SERIES),
     "bootstrapped_mean": ("arch", bootstrapped_mean, SERIES[5:15:3]),
     "sharpe_ratio": ("jsharpe", sharpe_ratio, SHARPES),
+    "false_discoveries": ("jsharpe", false_discoveries, DISCOVERIES),
     "expected_maximum": ("jsharpe skfolio", expected_maximum, MAXIMA),
     "deflated": ("holdout-backtest jsharpe skfolio", deflated, MATRICES),
     "overfitting": ("holdout-backtest", overfitting, OVERFITTING),

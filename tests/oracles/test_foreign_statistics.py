@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -34,6 +35,9 @@ from reinforcestrategycreator_pipeline.statistics.block_length import optimal_bl
 from reinforcestrategycreator_pipeline.statistics.bootstrap_mean import natural_error
 from reinforcestrategycreator_pipeline.statistics.combine import stouffer
 from reinforcestrategycreator_pipeline.statistics.detectable import bars_needed, smallest_strength
+from reinforcestrategycreator_pipeline.statistics.false_discoveries import (
+    observed_false_discovery_rate,
+)
 from reinforcestrategycreator_pipeline.statistics.overfitting import probability_of_overfitting
 from reinforcestrategycreator_pipeline.statistics.probabilistic_sharpe import (
     Shape,
@@ -174,6 +178,17 @@ def test_sharpe_ratios_are_those_of_jsharpe(theirs, case):
         assert found[2:] == [math.inf, math.inf]
         found, expected = found[:2], expected[:2]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@cases("false_discoveries")
+def test_false_discoveries_are_those_of_jsharpe(theirs, case):
+    """Its ratio has another variance where there is an edge, so its edge is taken from that."""
+    sharpe, edge, bars, prior = case
+    lucky = 1.0 - probabilistic_sharpe(sharpe, bars)
+    normal = NormalDist()
+    away = normal.inv_cdf(1.0 - probabilistic_sharpe(sharpe, bars, edge)) - normal.inv_cdf(lucky)
+    found = observed_false_discovery_rate(lucky, away, prior)
+    assert found == pytest.approx(theirs("false_discoveries", case), rel=1e-9)
 
 
 @cases("expected_maximum")

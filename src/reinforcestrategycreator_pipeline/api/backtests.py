@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reinforcestrategycreator_pipeline.api.bars import Frames, read_bars
@@ -19,6 +20,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 from reinforcestrategycreator_pipeline.execution.schedule import Rebalance
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES, parse_specs
+from reinforcestrategycreator_pipeline.features.joining import joined
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData
 from reinforcestrategycreator_pipeline.market.windows import Span, SplitConfig, windows_of
@@ -183,7 +185,9 @@ def backtest(
         initial_equity=initial_equity,
         rebalance=rebalance,
     )
-    table = FeatureSet.compute(data.bars, parse_specs(chosen) if chosen else ())
+    specs = parse_specs(chosen) if chosen else ()
+    data = replace(data, bars=joined(data.bars, specs))
+    table = FeatureSet.compute(data.bars, specs)
     windows, starts, test, notes = _spans(
         data, table, rules, split or SplitConfig() if learns else None
     )

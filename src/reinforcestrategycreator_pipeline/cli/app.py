@@ -1,4 +1,4 @@
-"""The tree of commands: ``rsc init|run|tune|runs|compare|config|data|list|report``."""
+"""The tree of commands: ``rsc init|run|tune|runs|compare|config|data|audit|list|report``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from reinforcestrategycreator_pipeline import __version__
 from reinforcestrategycreator_pipeline.cli import config_command, data_command, runs_command
+from reinforcestrategycreator_pipeline.cli.audit_command import audit
 from reinforcestrategycreator_pipeline.cli.compare_command import EPILOG as COMPARE
 from reinforcestrategycreator_pipeline.cli.compare_command import compare
 from reinforcestrategycreator_pipeline.cli.init_command import init
@@ -45,6 +46,14 @@ app.command("init", epilog=examples("rsc init", "rsc init mine.yaml"))(init)
 app.add_typer(runs_command.app, name="runs")
 app.add_typer(config_command.app, name="config")
 app.add_typer(data_command.app, name="data")
+app.command(
+    "audit",
+    epilog=examples(
+        "rsc audit",
+        "rsc audit --config my.yaml --json audit.json",
+        "rsc audit --feature my_features:overnight_gap --newest 2500",
+    ),
+)(audit)
 app.command("list", epilog=examples("rsc list", "rsc list features"))(list_)
 app.command(
     "report",

@@ -23,6 +23,7 @@ FAMILIES = {
     "strategies": "policies.catalog:STRATEGIES",
     "sources": "market.sources.catalog:SOURCES",
     "trackers": "tracking.catalog:TRACKERS",
+    "vendors": "market.vendors.catalog:VENDORS",
 }
 """Families of components, and the module and name of each one's registry."""
 

@@ -34,6 +34,7 @@ from reinforcestrategycreator_pipeline.features.base import (
     evaluate,
 )
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.features.market_features import is_of_times
 from reinforcestrategycreator_pipeline.ohlcv import PRICES
 from reinforcestrategycreator_pipeline.storage.tensor_files import write_tensors
 
@@ -112,6 +113,7 @@ class FeatureStream:
         self.rules = rules
         self.specs = tuple(specs)
         self._features = [(spec.name, build_feature(spec)) for spec in specs]
+        self._of_times = [feature for _, feature in self._features if is_of_times(feature)]
         lookbacks = [feature.lookback for _, feature in self._features]
         known = [1 + n for n in lookbacks if n is not None]
         self._keep = None if None in lookbacks else max(*known, history, 1)
@@ -149,7 +151,7 @@ class FeatureStream:
         if self.time is not None:
             newest = self._store[:, self._end - 1].tolist()
             last = self.time, dict(zip(self.rules.columns, newest, strict=True))
-        return self.rules.check(bar, last, confirmed=confirmed, now=now)
+        return self.rules.check(self._dated(bar), last, confirmed=confirmed, now=now)
 
     def push(
         self, bar: LiveBar, *, confirmed: bool = False, now: pd.Timestamp | None = None
@@ -346,6 +348,21 @@ class FeatureStream:
         self._end -= 1
         self.count -= 1
         self.time = time
+
+    def _dated(self, bar: LiveBar) -> LiveBar:
+        """Add the columns that follow from the bar's time alone."""
+        if not self._of_times or not isinstance(bar, LiveBar):
+            return bar
+        try:
+            stamps = pd.DatetimeIndex([pd.Timestamp(bar.time)]).tz_convert("UTC").as_unit("ns")
+            values = dict(bar.values)
+        except (TypeError, ValueError, OverflowError):
+            return bar  # the check says what is wrong
+        if not stamps.hasnans:
+            for feature in self._of_times:
+                row = feature.of_times(stamps.asi8)[0].tolist()
+                values.update(zip(feature.columns, row, strict=True))
+        return bar._replace(values=values)
 
     def _make_room(self) -> None:
         keep = self._end if self._keep is None else self._keep

@@ -10,7 +10,8 @@ Checks that recompute a feature on modified bars and compare the rows with those
   change. So a stream, which keeps no more bars, decides as the backtest did;
 - *level*: prices and volume are rescaled as by a later split or dividend; no row may change;
 - *repetition*: the same bars give the same values, wherever they are computed;
-- *rounding*: the last bits of the bars do not decide.
+- *rounding*: the last bits of the bars do not decide;
+- *clock*, *environment*: a user feature reads neither the time nor a variable of the shell.
 
 User features are computed in fresh processes without files and network (`fresh`), and compared
 with a tolerance that they show themselves (`tolerance`). Shipped features must agree in every bit.
@@ -25,15 +26,15 @@ proof; a sampled audit finds leaks that affect many rows.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from reinforcestrategycreator_pipeline.arrays import F64, Bools, Ints
+from reinforcestrategycreator_pipeline.arrays import F64, Bools
 from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features.base import Bars, FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
@@ -43,8 +44,10 @@ from reinforcestrategycreator_pipeline.features.fresh import (
     FreshProcesses,
     Here,
 )
+from reinforcestrategycreator_pipeline.features.hits import Case, Change, Hit, first_of, hits_of
 from reinforcestrategycreator_pipeline.features.table import bars_of
 from reinforcestrategycreator_pipeline.features.tolerance import (
+    JITTERS,
     Tolerance,
     exceeds,
     jitters,
@@ -74,6 +77,9 @@ NEAR_BARS = 25_000
 """Of more bars, so many before each cut, and so many after it with another future."""
 _COMBS, _GAP, _COMB_SECONDS, _COMB_CUTS = 32, 5, 2.0, 16
 _HUGE = 1e300
+_LEAST_CUTS = 16
+_OVERHEAD_SECONDS = (1e-4, 4e-4)
+"""Time to modify, send and compare 2,500 bars: of a shipped feature, of a user's."""
 _SUSPECTS = 3
 """Modified bars, of those that a check suspects, on which the suspicion is examined."""
 
@@ -132,6 +138,95 @@ def audit_features(
     return tuple(findings)
 
 
+class Examination(NamedTuple):
+    """The findings of one feature on the bars of one symbol, and how far they were looked for.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        What it found; empty if all checks passed.
+    tried : mapping of str to int
+        Number of modified series by check: of cuts for truncation, perturbation and lookback.
+    possible : int
+        Number of cuts that there are.
+    lookback : int
+        Number of bars before the first row with a value.
+    widened : int or None
+        Lookback that some rows need, if the declared one is too short for them.
+    where : str
+        The processes in which the feature was computed.
+    """
+
+    findings: tuple[Finding, ...]
+    tried: dict[Check, int]
+    possible: int
+    lookback: int
+    widened: int | None
+    where: str
+
+
+def examine(
+    frame: pd.DataFrame,
+    spec: FeatureSpec,
+    processes: FreshProcesses,
+    *,
+    cuts: int | None = None,
+    samples: int | None = None,
+    seconds: float = np.inf,
+    seed: int = 0,
+    symbol: str = "",
+) -> Examination:
+    """Audit one feature at as many cuts as the time allows, all of them if it can.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Bars of one symbol.
+    spec : FeatureSpec
+        Specification of the feature.
+    processes : FreshProcesses
+        Processes for user features.
+    cuts : int, optional
+        Number of cuts per check, >= 1; by default as many as `seconds` allow.
+    samples : int, optional
+        Number of cuts for perturbation and lookback, >= 1; by default that of `cuts`.
+    seconds : float
+        Time for the audit, by an estimate from the time that the feature takes for all bars. Half
+        of it is for truncation, which alone is a proof if it is at every cut.
+    seed : int
+        Seed of sampled cuts and perturbations.
+    symbol : str
+        Symbol for error messages.
+
+    Raises
+    ------
+    FeatureError
+        As `audit_features`.
+    """
+    rng = generator(seed, "feature-audit")
+    audit = _Audit(spec, processes, bars_of(frame, symbol), symbol, rng, frame.index)
+    start = time.perf_counter()  # the first computation may have imported something
+    evaluate(audit.feature, spec.name, audit.bars, symbol)
+    each = time.perf_counter() - start
+    each += _OVERHEAD_SECONDS[0 if audit.place.exact else 1]
+    # A truncated series has half of the bars.
+    counts = [max(_LEAST_CUTS, int(0.5 * min(seconds, 1e6) / (n * each))) for n in (0.5, 1.5)]
+    if cuts is not None:
+        counts = [cuts, cuts]
+    if samples is not None:
+        counts[1] = samples
+    count, others = (min(n, audit.possible) for n in counts)
+    findings = tuple(audit.run(count, others, widen=True))
+    return Examination(
+        findings,
+        dict(audit.tried),
+        audit.possible,
+        audit.full.lookback,
+        audit.widened,
+        audit.place.where,
+    )
+
+
 def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding]:
     """Return the columns of a feature that depend on the level of prices or volume.
 
@@ -145,27 +240,6 @@ def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding
         Seed of the jitter that measures rounding.
     """
     return _Audit(spec, None, bars, "", generator(seed, "feature-levels")).levels()
-
-
-class _Case(NamedTuple):
-    """Modified bars, and what of them is compared.
-
-    Attributes
-    ----------
-    bars : mapping of str to ndarray
-        The bars as they were modified.
-    start : int
-        Number of rows that were cut off at the beginning.
-    rows : ndarray of int
-        Rows that may not change, counted in all bars.
-    cuts : ndarray of int
-        Bars, ascending, of which the last one at or after a row is where its change comes from.
-    """
-
-    bars: Bars
-    start: int
-    rows: Ints
-    cuts: Ints
 
 
 class _Audit:
@@ -195,28 +269,65 @@ class _Audit:
         # Of very many bars, some show how far the values deviate.
         every = 1 + (self.n_rows - 1) // WHOLE_BARS
         self.tolerance = Tolerance.exact(self.full.values, every)
+        self.tried: Counter[Check] = Counter()
+        self.widened: int | None = None
 
-    def run(self, count: int) -> Iterator[Finding]:
-        """Yield the findings of all checks at up to `count` cuts."""
+    @property
+    def possible(self) -> int:
+        """Number of cuts that there are."""
+        return self.n_rows - 1 - self.full.lookback
+
+    def run(self, count: int, others: int | None = None, widen: bool = False) -> Iterator[Finding]:
+        """Yield the findings of all checks at up to `count` cuts.
+
+        Parameters
+        ----------
+        count : int
+            Number of cuts for truncation.
+        others : int, optional
+            Number of cuts for perturbation and lookback; by default the same.
+        widen : bool
+            Whether to look for a longer lookback where the declared one is too short, and to note
+            it in `widened`.
+        """
         bars, n_rows, rng = self.bars, self.n_rows, self.rng
-        unstable = [] if self.place.exact else self._repeated()
+        unstable = [] if self.place.exact else [*self._repeated(), *self._reads()]
         cuts = choose_cuts(rng, self.full.lookback, n_rows, count).tolist()
         if self.near and count < n_rows:
             yield from self._near(cuts)
             return
         yield from self._compare("truncation", (_until(t, rows_of(bars, 0, t + 1)) for t in cuts))
+        if others is not None and others < count:
+            cuts, count = choose_cuts(rng, self.full.lookback, n_rows, others).tolist(), others
         back, more = self.feature.lookback, list[int]()
         short: list[Finding] = []
         if back is not None:
             windows = (_window(bars, t - back, t) for t in cuts)
             short = self._compare("lookback", windows, LOOKBACK_SHARE)
-            if not (short or self.place.exact) and count < n_rows:
+            if short and not self.place.exact and widen:
+                short = self._widen(cuts, back, short)
+            if not (short or self.place.exact) and count < self.possible:
                 more = self._suspected_cuts(back)
-        others = (_until(t, with_other_future(bars, t, rng)) for t in sorted({*cuts, *more}))
-        yield from self._compare("perturbation", others)
+        futures = (_until(t, with_other_future(bars, t, rng)) for t in sorted({*cuts, *more}))
+        yield from self._compare("perturbation", futures)
         yield from short
         yield from self.levels()
         yield from unstable
+
+    def _widen(self, cuts: Sequence[int], back: int, short: list[Finding]) -> list[Finding]:
+        """Grow the lookback until no row needs more; return the findings if it never is enough.
+
+        Rows that need more than most, such as those after a rare event, are not among the few on
+        which the lookback was found.
+        """
+        while short and back < self.n_rows // 2:
+            back += max(1, back // 2)
+            windows = (_window(self.bars, t - back, t) for t in cuts if t >= back)
+            left = self._compare("lookback", windows, LOOKBACK_SHARE)
+            if not left:
+                self.widened = back
+                return []
+        return short
 
     @property
     def near(self) -> bool:
@@ -232,13 +343,13 @@ class _Audit:
         """Yield the findings on the bars near each of the cuts."""
         bars, back = self.bars, self.feature.lookback or 0
 
-        def case(cut: int, after: int) -> _Case:
+        def case(cut: int, after: int) -> Case:
             start = max(0, cut + 1 - NEAR_BARS - back)
             part = rows_of(bars, start, min(cut + 1 + after, self.n_rows))
             if after:
                 part = with_other_future(part, cut - start, self.rng)
             first = start + back if start else 0
-            return _Case(part, start, np.arange(first, cut + 1), np.array([cut]))
+            return Case(part, start, np.arange(first, cut + 1), np.array([cut]))
 
         yield from self._compare("truncation", (case(t, 0) for t in cuts))
         short = self._compare("lookback", (_window(bars, t - back, t) for t in cuts))
@@ -254,7 +365,7 @@ class _Audit:
         bars = rows_of(self.bars, start, self.n_rows)
         first = start + (self.feature.lookback or 0) if start else 0
         rows, cut = np.arange(first, last + 1), np.array([last])
-        cases = (_Case(at_level(bars, *f), start, rows, cut) for f in LEVELS.values())
+        cases = (Case(at_level(bars, *f), start, rows, cut) for f in LEVELS.values())
         return self._compare("level", cases, _LEVEL_SHARE)
 
     def _suspected_cuts(self, lookback: int) -> list[int]:
@@ -266,13 +377,15 @@ class _Audit:
         """
         least = LOOKBACK_SHARE * self.tolerance.scale
         suspected: dict[int, float] = {}
-        for case, excess in self._changed("perturbation", self._combs(lookback), least):
-            for row in np.flatnonzero(excess.any(axis=1)):
-                cut = int(case.cuts[np.searchsorted(case.cuts, case.rows[row])])
-                suspected[cut] = max(suspected.get(cut, 0.0), float(excess[row].max()))
+        # Bars replaced everywhere may be none that a sound feature has values for.
+        with suppress(FeatureError):
+            for case, excess, *_ in self._changed("perturbation", self._combs(lookback), least):
+                for row in np.flatnonzero(excess.any(axis=1)):
+                    cut = int(case.cuts[np.searchsorted(case.cuts, case.rows[row])])
+                    suspected[cut] = max(suspected.get(cut, 0.0), float(excess[row].max()))
         return sorted(sorted(suspected, key=suspected.__getitem__)[-_COMB_CUTS:])
 
-    def _combs(self, lookback: int) -> Iterator[_Case]:
+    def _combs(self, lookback: int) -> Iterator[Case]:
         """Yield bars of which single ones, far apart, are replaced."""
         apart = lookback + 1 + _GAP
         affordable = int(_COMB_SECONDS / max(self.seconds, 1e-9))
@@ -283,7 +396,7 @@ class _Audit:
             rows = np.flatnonzero(since > lookback)
             rows = rows[(rows >= self.full.lookback) & (rows < at[-1] if len(at) else False)]
             if len(rows):
-                yield _Case(with_other_bars(self.bars, at, self.rng), 0, rows, at - 1)
+                yield Case(with_other_bars(self.bars, at, self.rng), 0, rows, at - 1)
 
     def _repeated(self) -> list[Finding]:
         """Set the tolerance; return what does not repeat, and what rounding decides."""
@@ -291,35 +404,59 @@ class _Audit:
         with self._named("repetition", deque()):
             first, second, *others = map(self._checked, results)
         self.tolerance = Tolerance.of(first, iter(others))
-        limit, scale = self.tolerance.allowed, self.tolerance.scale
-        differs = exceeds(first, second, np.zeros_like(first))
-        differs |= exceeds(first, self.full.values, limit)
+        self.tried["repetition"] = self.tried["rounding"] = 2 + JITTERS
+        limit, scale, truth = self.tolerance.allowed, self.tolerance.scale, self.full.values
+        elsewhere = exceeds(first, truth, limit)
+        differs = elsewhere | exceeds(first, second, np.zeros_like(first))
         usual = np.median(limit[self.full.lookback :], axis=0)
         hides = (limit >= usual) & (usual > _ROUNDING_SHARE * scale) & (scale > 0)
         case = _until(self.n_rows - 1, self.bars)
-        found = self._findings("repetition", [(case, differs)])
-        return found or self._findings("rounding", [(case, hides)])
+        seen = np.where(elsewhere, first, second)
+        changed = Change(case, differs.astype(np.float64), truth, seen)
+        found = self._findings("repetition", hits_of(changed))
+        unknown = np.full_like(truth, np.nan)
+        hidden = Change(case, hides.astype(np.float64), truth, unknown)
+        return found or self._findings("rounding", hits_of(hidden))
 
-    def _compare(self, check: Check, cases: Iterator[_Case], share: float = 0.0) -> list[Finding]:
+    def _reads(self) -> Iterator[Finding]:
+        """Yield what the feature's code reads beside the bars."""
+        with self._named("repetition", deque()):
+            reads = self.place.reads(self.bars)
+        kinds: tuple[tuple[Check, tuple[str, ...]], ...] = (
+            ("clock", reads.clock),
+            ("environment", reads.environment),
+        )
+        for check, found in kinds:
+            self.tried[check] = 1
+            if found:
+                last, n = self.n_rows - 1, len(found)
+                yield Finding(self.symbol, self.spec.name, "", check, 0, last, n, found[0])
+
+    def _compare(self, check: Check, cases: Iterator[Case], share: float = 0.0) -> list[Finding]:
         """Compare modified bars with all bars, with a tolerance of at least `share` deviations."""
         exact = self.place.exact and check != "level"
         least = 0.0 * self.tolerance.scale if exact else share * self.tolerance.scale
-        changed = list(self._changed(check, cases, least))
-        if not exact and changed:
+        hits: list[Hit] = []
+        suspects: list[tuple[float, Case]] = []
+        for change in self._changed(check, self._counted(check, cases), least):
+            hits += hits_of(change, check == "lookback")
+            suspects.append((float(change.excess.max()), change.case))
+            suspects = sorted(suspects, key=lambda suspect: -suspect[0])[:_SUSPECTS]
+        if not exact and hits:
             columns = np.zeros(len(least), dtype=bool)
-            for case, _ in sorted(changed, key=lambda c: -c[1].max())[:_SUSPECTS]:
+            for _, case in suspects:
                 columns |= self._confirmed(case, least)
-            changed = [(case, excess * columns) for case, excess in changed]
-        return self._findings(check, [(case, excess > 0) for case, excess in changed])
+            hits = [hit for hit in hits if columns[hit.column]]
+        return self._findings(check, hits)
 
-    def _changed(
-        self, check: Check, cases: Iterator[_Case], least: F64
-    ) -> Iterator[tuple[_Case, F64]]:
-        """Yield the modified bars on which values changed, and by how much beyond the tolerance.
+    def _counted(self, check: Check, cases: Iterator[Case]) -> Iterator[Case]:
+        for case in cases:
+            self.tried[check] += 1
+            yield case
 
-        The excess has the shape (rows, k): the change over its tolerance, 0 where it is allowed.
-        """
-        waiting: deque[_Case] = deque()
+    def _changed(self, check: Check, cases: Iterator[Case], least: F64) -> Iterator[Change]:
+        """Yield what changed on each series of modified bars on which anything did."""
+        waiting: deque[Case] = deque()
 
         def series() -> Iterator[Bars]:
             for case in cases:
@@ -340,27 +477,22 @@ class _Audit:
             if differs.any():
                 with np.errstate(all="ignore"):
                     ratio = np.nan_to_num(np.abs(seen - truth) / limit, nan=_HUGE, posinf=_HUGE)
-                yield case, np.where(differs, np.fmax(ratio, 1.0), 0.0)
+                yield Change(case, np.where(differs, np.fmax(ratio, 1.0), 0.0), truth, seen)
 
-    def _confirmed(self, case: _Case, least: F64) -> Bools:
+    def _confirmed(self, case: Case, least: F64) -> Bools:
         """Return the columns in which rounding does not explain what differs."""
         places = case.rows, case.rows - case.start
         return unexplained(self.place, self.bars, case.bars, places, least, self.rng)
 
-    def _findings(self, check: Check, changed: list[tuple[_Case, Bools]]) -> list[Finding]:
+    def _findings(self, check: Check, hits: Sequence[Hit]) -> list[Finding]:
         """Return a finding for each column that changed, with its first row."""
+        advice = getattr(self.feature, "level_advice", "") if check == "level" else ""
         found: list[Finding] = []
         for c, column in enumerate(self.full.columns):
-            hits = [(case, differs[:, c]) for case, differs in changed if differs[:, c].any()]
-            if hits:
-                rows = [int(case.rows[differs.argmax()]) for case, differs in hits]
-                first = rows.index(row := min(rows))
-                cuts = hits[first][0].cuts
-                cut = int(cuts[0] if check == "lookback" else cuts[cuts >= row][0])
-                count = sum(int(differs.sum()) for _, differs in hits)
-                advice = getattr(self.feature, "level_advice", "") if check == "level" else ""
-                name = self.spec.name
-                found.append(Finding(self.symbol, name, column, check, row, cut, count, advice))
+            if own := [hit for hit in hits if hit.column == c]:
+                _, row, cut, count, before, after = first_of(own)
+                who = self.symbol, self.spec.name, column, check
+                found.append(Finding(*who, row, cut, count, advice, before, after))
         return found
 
     def _checked(self, values: F64) -> F64:
@@ -373,7 +505,7 @@ class _Audit:
         return values
 
     @contextmanager
-    def _named(self, check: Check, waiting: deque[_Case]) -> Iterator[None]:
+    def _named(self, check: Check, waiting: deque[Case]) -> Iterator[None]:
         """Tell in errors which modified bars the feature failed on."""
         try:
             yield
@@ -383,9 +515,9 @@ class _Audit:
             raise FeatureError(f"{who}{error} (in the audit's {check}{bars})") from error
 
 
-def _until(cut: int, bars: Bars) -> _Case:
-    return _Case(bars, 0, np.arange(cut + 1), np.array([cut]))
+def _until(cut: int, bars: Bars) -> Case:
+    return Case(bars, 0, np.arange(cut + 1), np.array([cut]))
 
 
-def _window(bars: Bars, start: int, row: int) -> _Case:
-    return _Case(rows_of(bars, start, row + 1), start, np.array([row]), np.array([start]))
+def _window(bars: Bars, start: int, row: int) -> Case:
+    return Case(rows_of(bars, start, row + 1), start, np.array([row]), np.array([start]))

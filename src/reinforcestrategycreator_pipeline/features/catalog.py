@@ -11,12 +11,20 @@ from reinforcestrategycreator_pipeline.arrays import F64
 from reinforcestrategycreator_pipeline.checks import from_mapping, require_int
 from reinforcestrategycreator_pipeline.errors import ConfigError, shorten
 from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importing registers them
+    bar_volatility,
+    benchmark,
+    calendar,
+    fractional,
     momentum,
     moving_average,
+    order_flow,
     ranges,
+    regimes,
     returns,
     side_data,
+    spreads,
     talib_function,
+    universe,
     volume,
 )
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec
@@ -112,15 +120,23 @@ def _parse(item: object) -> FeatureSpec:
     if isinstance(item, FeatureSpec):
         return item
     if isinstance(item, str):
-        return FeatureSpec(item)
+        return _named(item, {})
     if isinstance(item, Mapping) and "name" in item:
         name = item["name"]
         params = {k: v for k, v in item.items() if k != "name"}
-        return FeatureSpec(_given(name).name if callable(name) else name, params)
+        return _named(_given(name).name if callable(name) else name, params)
     if isinstance(item, Mapping) or not (callable(item) or dataclasses.is_dataclass(item)):
         rule = "must be a mapping with a name and parameters"
         raise ConfigError(f"{rule}. Got {shorten(repr(item), 80)} instead.", rule=rule, value=item)
     return _given(item)
+
+
+def _named(name: Any, params: Mapping[str, Any]) -> FeatureSpec:
+    """Return a specification; the function of ``talib:RSI`` becomes a parameter of ``talib``."""
+    prefix = f"{talib_function.NAME}:"
+    if isinstance(name, str) and name.startswith(prefix):
+        return FeatureSpec(talib_function.NAME, talib_function.parameters_of(name, params))
+    return FeatureSpec(name, params)
 
 
 def _given(item: object) -> FeatureSpec:

@@ -21,6 +21,8 @@ from types import FrameType
 from reinforcestrategycreator_pipeline.features.landlock import restrict
 
 _CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib")
+OURS = Path(__file__).parents[1]
+"""Folder of this package."""
 _MODULES_MOST = 5000
 """Files of user modules that Landlock's rules may list."""
 _SYSTEM = (
@@ -50,7 +52,7 @@ class Confinement:
         self.attempts: list[str] = []
         self._readable = tuple(os.path.realpath(path) for path in readable)
         self._users = tuple(map(str, users))
-        self._libraries = (*self._readable, str(Path(__file__).parents[1]))
+        self._libraries = (*self._readable, str(OURS))
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, args: tuple[object, ...]) -> None:
@@ -93,7 +95,7 @@ class Confinement:
                     return ""
                 if os.fsdecode(path).endswith(_CODE):
                     return ""
-            elif not file.startswith("<frozen") and not self._is_library(file):
+            elif not file.startswith("<frozen") and not self.is_library(file):
                 return f"{Path(file).name}:{frame.f_lineno}"
             innermost = innermost and file.startswith("<frozen")
             frame = frame.f_back
@@ -105,7 +107,8 @@ class Confinement:
         real = os.path.realpath(os.fsdecode(path))
         return any(real == root or real.startswith(root + os.sep) for root in self._readable)
 
-    def _is_library(self, file: str) -> bool:
+    def is_library(self, file: str) -> bool:
+        """Return whether a file with code is a library's, and not the user's."""
         if any(file == own or file.startswith(own + os.sep) for own in self._users):
             return False  # a user's package may be installed
         return any(file.startswith(root + os.sep) for root in self._libraries)
@@ -130,13 +133,13 @@ def confine(
     Confinement
         The confinement by the audit hook, not yet armed.
     """
-    roots = [*_libraries(), *libraries, *map(Path, _SYSTEM)]
-    ours = Path(__file__).parents[1]
-    restrict([*roots, ours, *_code_below(folders)], folders)
+    roots = [*library_folders(), *libraries, *map(Path, _SYSTEM)]
+    restrict([*roots, OURS, *_code_below(folders)], folders)
     return Confinement(roots, users)
 
 
-def _libraries() -> list[Path]:
+def library_folders() -> list[Path]:
+    """Return the folders of this interpreter's libraries, the standard one included."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     found = [sysconfig.get_path(name) for name in names]
     found += [*site.getsitepackages(), site.getusersitepackages()]

@@ -9,7 +9,14 @@ from typing import Literal, TypeAlias
 from reinforcestrategycreator_pipeline.errors import FeatureError
 
 Check: TypeAlias = Literal[
-    "truncation", "perturbation", "lookback", "level", "repetition", "rounding"
+    "truncation",
+    "perturbation",
+    "lookback",
+    "level",
+    "repetition",
+    "rounding",
+    "clock",
+    "environment",
 ]
 
 
@@ -20,16 +27,19 @@ class Finding:
     Attributes
     ----------
     symbol, feature, column : str
-        Symbol, name of the feature in the configuration, and name of the column.
-    check : {"truncation", "perturbation", "lookback", "level", "repetition", "rounding"}
-        Check that failed.
+        Symbol, name of the feature in the configuration, and name of the column; ``""`` for what
+        concerns all of them.
+    check : str
+        Check that failed: one of `Check`.
     row, cut : int
         First row that changed, from 0, and the last bar that was kept (for the lookback check: the
         first one; where no bars were cut: the last one of all).
     count : int
         Number of (row, cut) pairs that changed.
     advice : str
-        How to mend it, if the feature knows; a clause without a capital.
+        How to mend it, if the feature knows, or what was read; a clause without a capital.
+    before, after : float
+        The value of the row from all bars, and from the modified ones; NaN where there is none.
     """
 
     symbol: str
@@ -40,11 +50,21 @@ class Finding:
     cut: int
     count: int
     advice: str = ""
+    before: float = float("nan")
+    after: float = float("nan")
 
     def __str__(self) -> str:
         who = f"{self.symbol}: " if self.symbol else ""
+        if self.check in ("clock", "environment"):
+            return f"{who}feature {self.feature!r} {self._read()}"
         advice = f": {self.advice}" if self.advice else ""
         return f"{who}feature {self.feature!r}: column {self.column!r} {self._what()}{advice}"
+
+    def _read(self) -> str:
+        said = f"denied is the read of {self.advice}"
+        if self.check == "clock":
+            return f"must use its bars alone, because another day gives another value: {said}"
+        return f"must use its bars alone, because another shell gives another value: {said}"
 
     def _what(self) -> str:
         row, all_ = f"its row {self.row}", f"({self.check}, {self.count} changes in all)"

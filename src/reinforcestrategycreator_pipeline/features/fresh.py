@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,7 +25,9 @@ from reinforcestrategycreator_pipeline.errors import FeatureError
 from reinforcestrategycreator_pipeline.features import fresh_worker
 from reinforcestrategycreator_pipeline.features.base import Bars, Feature, FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
+from reinforcestrategycreator_pipeline.features.confined import OURS, library_folders
 from reinforcestrategycreator_pipeline.features.user import code_of
+from reinforcestrategycreator_pipeline.features.watched import Watch
 
 _PACKAGE = __name__.partition(".")[0]
 _DEADLINE, _SLOWER = 60.0, 20.0
@@ -40,6 +42,8 @@ class Computing(Protocol):
 
     exact: bool
     """Whether the results depend on the bars alone, to the last bit."""
+    where: str
+    """The process in words."""
 
     def compute(self, variants: Iterable[Bars]) -> Iterator[F64]:
         """Yield the checked values of each series of bars, (T, k).
@@ -51,6 +55,27 @@ class Computing(Protocol):
         """
         ...
 
+    def reads(self, bars: Bars) -> Reads:
+        """Return what the feature reads beside the bars while it computes them."""
+        ...
+
+
+class Reads(NamedTuple):
+    """Reads by a feature's own code beside the bars, with the line of each.
+
+    Attributes
+    ----------
+    clock, environment : tuple of str
+        Reads of the clock and of environment variables.
+    """
+
+    clock: tuple[str, ...]
+    environment: tuple[str, ...]
+
+
+class Denied(FeatureError):
+    """A feature opened a file or a connection, or started a program, while it was audited."""
+
 
 class Here:
     """The computation of a feature in this process.
@@ -61,6 +86,8 @@ class Here:
         Specification of the feature.
     """
 
+    where = "this process"
+
     def __init__(self, spec: FeatureSpec) -> None:
         self._feature, self._name = build_feature(spec), spec.name
         self.exact = is_shipped(self._feature)
@@ -69,6 +96,13 @@ class Here:
         """Yield the checked values of each series of bars."""
         for bars in variants:
             yield evaluate(self._feature, self._name, bars).values
+
+    def reads(self, bars: Bars) -> Reads:
+        """Return what the feature reads beside the bars while it computes them."""
+        roots = [f"{folder}{os.sep}" for folder in (*library_folders(), OURS)]
+        with Watch(lambda file: any(file.startswith(root) for root in roots)) as watch:
+            evaluate(self._feature, self._name, bars)
+        return Reads(tuple(watch.clock), tuple(watch.environment))
 
 
 class FreshProcesses:
@@ -259,6 +293,7 @@ class Fresh:
         self._processes, self._spec, self._modules = processes, spec, modules
         self._seconds = seconds
         self.exact = False
+        self.where = "fresh processes"
 
     def compute(self, variants: Iterable[Bars]) -> Iterator[F64]:
         """Yield the checked values of each series of bars, in turn from one fresh process.
@@ -281,23 +316,35 @@ class Fresh:
         if part:
             yield from self._ask(names, part)
 
-    def _ask(self, names: list[str], arrays: list[F64]) -> Iterator[F64]:
+    def reads(self, bars: Bars) -> Reads:
+        """Return what the feature reads beside the bars while a fresh process computes them."""
+        array = np.stack(list(bars.values()))
+        answer, _ = self._answer(list(bars), [array], watched=True)
+        return Reads(tuple(answer.get("clock", ())), tuple(answer.get("environment", ())))
+
+    def _answer(
+        self, names: list[str], arrays: list[F64], watched: bool = False
+    ) -> tuple[dict[str, Any], list[F64]]:
         params = {k: v for k, v in self._spec.to_mapping().items() if k != "name"}
         request = {"kind": "compute", "name": self._spec.name, "params": params, "columns": names}
         seconds = self._seconds * len(arrays)
-        answer, results = self._processes.ask(self._modules, request, arrays, seconds)
+        return self._processes.ask(self._modules, {**request, "watched": watched}, arrays, seconds)
+
+    def _ask(self, names: list[str], arrays: list[F64]) -> Iterator[F64]:
+        answer, results = self._answer(names, arrays)
         who = f"feature {self._spec.name!r}"
         if attempts := answer["attempts"]:
-            raise FeatureError(
+            raise Denied(
                 f"{who} must use its bars alone, because a file or a host may know later ones: "
                 f"denied was the {attempts[0]}. Load such data as side data, beside the bars."
             )
         yield from results
         if error := answer["error"]:
             denied = "PermissionError" in error and "; while it is audited, it can read only code"
+            kind = Denied if denied else FeatureError
             if error.startswith(who):
-                raise FeatureError(f"{error}{denied or ''}")
-            raise FeatureError(f"{who}, in a process that can read only code: {error}")
+                raise kind(f"{error}{denied or ''}")
+            raise kind(f"{who}, in a process that can read only code: {error}")
 
 
 def _modules(spec: FeatureSpec, feature: Feature) -> dict[str, str] | None:

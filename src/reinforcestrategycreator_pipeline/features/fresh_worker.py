@@ -27,6 +27,7 @@ from reinforcestrategycreator_pipeline.errors import FeatureError, RscError, bla
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.confined import Confinement, confine
+from reinforcestrategycreator_pipeline.features.watched import Watch
 
 
 def send(stream: int, header: dict[str, Any], arrays: Sequence[F64] = ()) -> None:
@@ -75,6 +76,7 @@ class Worker:
     def __init__(self, source: int, sink: int, forks: bool) -> None:
         self._source, self._sink, self._forks = source, sink, forks
         self._confinement: Confinement | None = None
+        self._watch: Watch | None = None
 
     def serve(self) -> None:
         """Answer requests until there are no more, or until the message to leave."""
@@ -115,6 +117,8 @@ class Worker:
                     self._compute(header, arrays, results)
         except RscError as error:
             answer["error"] = str(error)
+        if self._watch is not None:
+            answer["clock"], answer["environment"] = self._watch.clock, self._watch.environment
         answer["attempts"] = self._confinement.attempts if self._confinement else []
         send(self._sink, answer, results)
 
@@ -134,9 +138,13 @@ class Worker:
     def _compute(self, header: dict[str, Any], arrays: list[F64], results: list[F64]) -> None:
         with self._armed():
             feature = build_feature(FeatureSpec(header["name"], header["params"]))
+            confinement = self._confinement
+            if header.get("watched") and confinement is not None:
+                self._watch = Watch(confinement.is_library)
             for array in arrays:
                 bars = dict(zip(header["columns"], array, strict=True))
-                results.append(evaluate(feature, header["name"], bars).values)
+                with self._watch or contextlib.nullcontext():
+                    results.append(evaluate(feature, header["name"], bars).values)
 
     @contextlib.contextmanager
     def _armed(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +130,16 @@ def code_of(feature: Feature) -> Any:
 
 
 def _signature(function: Callable[..., FloatArray]) -> inspect.Signature | None:
+    hashable = isinstance(function, Hashable)
+    return _known_signature(function) if hashable else _found_signature(function)
+
+
+def _found_signature(function: Callable[..., FloatArray]) -> inspect.Signature | None:
     try:
         return inspect.signature(function)
     except ValueError:  # a compiled function may have none; errors then show at the call
         return None
+
+
+# An audit calls a feature thousands of times.
+_known_signature = functools.lru_cache(maxsize=256)(_found_signature)

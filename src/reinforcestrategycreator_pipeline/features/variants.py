@@ -6,7 +6,7 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.features.base import Bars
-from reinforcestrategycreator_pipeline.ohlcv import PRICES
+from reinforcestrategycreator_pipeline.ohlcv import OHLCV, PRICES
 
 _ULP = 2.0**-52
 LEVELS = {"split": (1 / 32, 32.0), "dividend": (32.0, 1.0)}
@@ -29,11 +29,18 @@ def rows_of(bars: Bars, start: int, stop: int) -> Bars:
 
 
 def with_other_future(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
-    """Return bars whose rows after `cut` are shuffled and rescaled, prices by one factor."""
+    """Return bars whose rows after `cut` are shuffled and rescaled, prices by one factor.
+
+    Side columns of whole numbers, such as hours or codes, are shuffled only.
+    """
     order = cut + 1 + rng.permutation(len(bars["close"]) - cut - 1)
     price, other = np.exp(rng.uniform(-1.0, 1.0, size=2))
+    factors = {
+        name: price if name in PRICES else 1.0 if _is_code(name, array) else other
+        for name, array in bars.items()
+    }
     return {
-        name: _joined(array[: cut + 1], (price if name in PRICES else other) * array[order])
+        name: _joined(array[: cut + 1], factors[name] * array[order])
         for name, array in bars.items()
     }
 
@@ -60,9 +67,19 @@ def at_level(bars: Bars, price: float, volume: float) -> Bars:
 
 
 def jittered(bars: Bars, rng: np.random.Generator) -> Bars:
-    """Return bars whose values differ by their last bits; equal values stay equal."""
+    """Return bars whose values differ by their last bits; equal values stay equal.
+
+    Side columns of whole numbers, such as hours or codes, stay as they are.
+    """
     seed = rng.integers(2**63, dtype=np.uint64)
-    return {name: _jitter(array, seed) for name, array in bars.items()}
+    names = [name for name, array in bars.items() if not _is_code(name, array)]
+    moved = _jitter(np.stack([bars[name] for name in names]), seed)
+    return {**bars, **dict(zip(names, moved, strict=True))}
+
+
+def _is_code(name: str, values: F64) -> bool:
+    """Return whether a side column has whole numbers: hours or codes, by which bars are joined."""
+    return name not in OHLCV and bool(np.array_equal(values, np.floor(values)))
 
 
 def _jitter(values: F64, seed: np.uint64) -> F64:

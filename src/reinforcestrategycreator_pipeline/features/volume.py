@@ -9,29 +9,11 @@ import numpy as np
 
 from reinforcestrategycreator_pipeline.checks import Strict
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Bars, FloatArray
-from reinforcestrategycreator_pipeline.features.windows import moving_mean
+from reinforcestrategycreator_pipeline.features.windows import in_chunks, moving_mean, sum_rows
 from reinforcestrategycreator_pipeline.limits import LongPeriod
 
 _LOG_QUIET = math.log(0.01)
 """Log fraction of the window's mean volume below which volumes are treated as equal."""
-
-_CHUNK = 16_384  # windows at once, to limit memory
-
-
-def _sum_rows(rows: FloatArray) -> FloatArray:
-    """Return the sum over the first axis by repeated halving.
-
-    NumPy's sum along an axis may order its terms by the array's shape, so the same window could
-    round differently when there are fewer windows.
-    """
-    while len(rows) > 1:
-        half = len(rows) // 2
-        pairs = rows[:half] + rows[half : 2 * half]
-        if len(rows) % 2:
-            pairs[0] += rows[-1]
-        rows = pairs
-    total: FloatArray = rows[0]
-    return total
 
 
 @FEATURES.register("volume_zscore")
@@ -72,18 +54,14 @@ class VolumeZscore(Strict):
         # ln 0 becomes the smallest number, which the floor raises.
         bottom = np.full(len(volume), np.finfo(np.float64).min)
         log_volume = np.log(volume, out=bottom, where=volume > 0.0)
-        windows = np.lib.stride_tricks.sliding_window_view(log_volume, n).T
         zscore = np.zeros(valid)
-        for start in range(0, valid, _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for part, logs in in_chunks(log_volume, n):
             level_of = log_level[part]
-            # Row i holds each window's bar i, relative to the window's level.
-            logs = np.maximum(
-                windows[:, part], level_of + _LOG_QUIET, out=np.empty((n, len(level_of)))
-            )
+            # Relative to each window's level.
+            np.maximum(logs, level_of + _LOG_QUIET, out=logs)
             logs -= level_of
-            above = logs - _sum_rows(logs) / n
-            deviation = np.sqrt(_sum_rows(np.square(above)) / n)
+            above = logs - sum_rows(logs) / n
+            deviation = np.sqrt(sum_rows(np.square(above)) / n)
             # Logs of relative volume are of order 1, so this threshold is far above their rounding.
             np.divide(above[-1], deviation, out=zscore[part], where=deviation > 1e-9)
         out[n - 1 :, 0] = zscore

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from reinforcestrategycreator_pipeline.features.base import FloatArray
 
 Merge = Callable[[FloatArray, FloatArray, int, int], FloatArray]
 """``merge(newer, older, n_newer, n_older)`` combines the statistics of two adjacent blocks."""
+
+_CHUNK = 16_384  # windows at once, to limit memory
 
 
 def _assemble(single: FloatArray, windows: Sequence[int], merge: Merge) -> list[FloatArray]:
@@ -133,6 +135,77 @@ def moving_mean_and_deviation(x: FloatArray, window: int) -> tuple[FloatArray, F
 
     mean, squares = _assemble(np.stack([x, np.zeros_like(x)]), (window,), merge)[0]
     return _pad(mean, len(x)), _pad(np.sqrt(squares / window), len(x))
+
+
+def in_chunks(x: FloatArray, window: int) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield the full windows of `x`, some of them at a time.
+
+    Parameters
+    ----------
+    x : ndarray of shape (T,)
+        Values in order of time.
+    window : int
+        Number of values in a window, >= 1; if it exceeds T, there are no windows.
+
+    Yields
+    ------
+    part : slice
+        Which windows: window i ends at row ``i + window - 1``.
+    rows : ndarray of shape (window, m)
+        A copy of their values: row j holds each window's value j, the oldest first. Computation
+        along the first axis is bit-identical for a window wherever it lies, by `sum_rows` for sums.
+    """
+    if window > len(x):
+        return
+    windows = np.lib.stride_tricks.sliding_window_view(x, window).T
+    for start in range(0, windows.shape[1], _CHUNK):
+        part = slice(start, min(start + _CHUNK, windows.shape[1]))
+        yield part, np.array(windows[:, part], order="C")
+
+
+def over_windows(
+    statistic: Callable[..., FloatArray], window: int, *series: FloatArray
+) -> FloatArray:
+    """Return a statistic of every full window of one or more series.
+
+    Parameters
+    ----------
+    statistic : callable
+        Function of one array for each series, of shape (window, m) as from `in_chunks`, that
+        returns the m values, shape (m,). It must treat windows alike wherever they lie: elementwise
+        operations along the first axis, and `sum_rows`.
+    window : int
+        Number of values in a window, >= 1.
+    *series : ndarray of shape (T,)
+        Values in order of time.
+
+    Returns
+    -------
+    ndarray of shape (T,)
+        Values by the last row of the window, NaN in the first ``window - 1`` rows.
+    """
+    out = np.full(len(series[0]), np.nan)
+    for parts in zip(*(in_chunks(x, window) for x in series), strict=True):
+        part = parts[0][0]
+        rows = slice(part.start + window - 1, part.stop + window - 1)
+        out[rows] = statistic(*(values for _, values in parts))
+    return out
+
+
+def sum_rows(rows: FloatArray) -> FloatArray:
+    """Return the sum over the first axis by repeated halving.
+
+    NumPy's sum along an axis may order its terms by the array's shape, so the same window could
+    round differently when there are fewer windows.
+    """
+    while len(rows) > 1:
+        half = len(rows) // 2
+        pairs = rows[:half] + rows[half : 2 * half]
+        if len(rows) % 2:
+            pairs[0] += rows[-1]
+        rows = pairs
+    total: FloatArray = rows[0]
+    return total
 
 
 def exponential_window(decay: float, tail: float) -> int:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from reinforcestrategycreator_pipeline.envs.span import MarketSpan, TradingRules
+from reinforcestrategycreator_pipeline.features.joining import joined
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.market.bars import MarketData, read_bars
 from reinforcestrategycreator_pipeline.market.windows import Span, Window, Windows
@@ -48,8 +49,9 @@ class Spans:
         """Read the artifacts `SPAN_INPUTS` from their paths."""
         features = FeatureSet.read(paths["features"], paths["feature_spec"])
         data = read_bars(paths["bars"])
+        bars = joined(data.bars, features.inputs.parsed())
         return cls(
-            replace(data, bars={symbol: data.bars[symbol] for symbol in features.frames}),
+            replace(data, bars={symbol: bars[symbol] for symbol in features.frames}),
             features,
             Windows.from_json(json.loads(paths["windows"].read_text(encoding="utf-8"))),
             rules,

@@ -102,7 +102,7 @@ def contents(data: ReportData) -> Contents:
         left_out=left_out(data),
         overview=tables.overview(data),
         windows=windows.window_rows(data),
-        robustness=robustness_rows(data.judgement.robustness),
+        robustness=robustness_rows(data.judgement),
         importance=importance_rows(data.behavior),
         largest=trade_rows(data.behavior, daily=_is_daily(data)),
         strategies=[(name, note) for name, note in notes if note],

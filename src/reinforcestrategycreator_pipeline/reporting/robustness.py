@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from reinforcestrategycreator_pipeline.verdict.robustness import ExcessInterval, Robustness
+from reinforcestrategycreator_pipeline.verdict.judgement import Judgement
+from reinforcestrategycreator_pipeline.verdict.robustness import (
+    PRIOR,
+    PRIOR_SHARPE,
+    ExcessInterval,
+)
 
 NOTE = (
     "All of it is of the same test bars and decisions, and decides nothing. Intervals and p-values "
@@ -13,11 +18,13 @@ NOTE = (
 COLUMNS = ("Question", "Answer", "How to read it")
 
 
-def robustness_rows(found: Robustness | None) -> list[tuple[str, str, str]]:
+def robustness_rows(judgement: Judgement) -> list[tuple[str, str, str]]:
     """Return question, answer and explanation of everything that was measured."""
+    found = judgement.robustness
     if found is None:
         return []
-    rows = [(f"Excess over {name}", *_excess(excess)) for name, excess in found.excess.items()]
+    rows = _luck(judgement.false_discoveries)
+    rows += [(f"Excess over {name}", *_excess(excess)) for name, excess in found.excess.items()]
     if found.probability is not None:
         record = found.track_record
         note = "" if record is None else f"significant at 5% from about {record:,.0f} bars on"
@@ -34,6 +41,16 @@ def robustness_rows(found: Robustness | None) -> list[tuple[str, str, str]]:
         text = _money(found.capacity)
         rows.append(("Money at which impact eats the gain", text, "capacity, roughly"))
     return rows
+
+
+def _luck(rate: float | None) -> list[tuple[str, str, str]]:
+    if rate is None:
+        return []
+    assumed = (
+        f"of strategies that did as well against chance, if {PRIOR:.0%} of all time the market "
+        f"with a Sharpe ratio of {PRIOR_SHARPE:g} and the others not at all"
+    )
+    return [("Share that is luck", f"{rate:.1%}" if rate < 0.1 else f"{rate:.0%}", assumed)]
 
 
 def _excess(found: ExcessInterval | None) -> tuple[str, str]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.testing.feature_contract import FeatureContract
     from reinforcestrategycreator_pipeline.testing.head_contract import HeadContract
     from reinforcestrategycreator_pipeline.testing.loss_contract import LossContract
+    from reinforcestrategycreator_pipeline.testing.market_feature_contract import (
+        MarketFeatureContract,
+    )
     from reinforcestrategycreator_pipeline.testing.metric_contract import MetricContract
     from reinforcestrategycreator_pipeline.testing.model_contract import ModelContract
     from reinforcestrategycreator_pipeline.testing.reward_contract import RewardContract
@@ -29,6 +32,7 @@ _SUITES = {
     "FeatureContract": "feature_contract",
     "HeadContract": "head_contract",
     "LossContract": "loss_contract",
+    "MarketFeatureContract": "market_feature_contract",
     "MetricContract": "metric_contract",
     "ModelContract": "model_contract",
     "RewardContract": "reward_contract",
@@ -44,6 +48,7 @@ __all__ = [
     "FeatureContract",
     "HeadContract",
     "LossContract",
+    "MarketFeatureContract",
     "MetricContract",
     "ModelContract",
     "RewardContract",

@@ -23,7 +23,12 @@ from reinforcestrategycreator_pipeline.statistics.sharpe import incredible_sharp
 from reinforcestrategycreator_pipeline.verdict.answer import Answer, answer
 from reinforcestrategycreator_pipeline.verdict.chance import Chance
 from reinforcestrategycreator_pipeline.verdict.decision import Decision
-from reinforcestrategycreator_pipeline.verdict.robustness import Robustness
+from reinforcestrategycreator_pipeline.verdict.robustness import (
+    PRIOR,
+    PRIOR_SHARPE,
+    Robustness,
+    false_discoveries,
+)
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds, decide
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, MetricValue]]]
@@ -80,6 +85,14 @@ class Judgement:
     chance: Chance | None = None
     robustness: Robustness | None = None
 
+    @property
+    def false_discoveries(self) -> float | None:
+        """Share of luck among strategies that do as well against chance; None without a test."""
+        if self.answer is None:
+            return None
+        found = self.answer
+        return false_discoveries(found.p, found.bars, self.periods_per_year[PORTFOLIO])
+
     def value(self, asset: str, strategy: str, metric: str) -> MetricValue:
         """Return one metric; if it was not computed, a value that says so."""
         missing = MetricValue(None, "not computed")
@@ -97,6 +110,11 @@ class Judgement:
             "random_percentile": dict(self.random_percentile),
             "chance": self.chance and self.chance.to_json(),
             "robustness": self.robustness and self.robustness.to_json(),
+            "false_discoveries": {
+                "rate": self.false_discoveries,
+                "prior": PRIOR,
+                "sharpe": PRIOR_SHARPE,
+            },
             "excess": {asset: found.to_json() for asset, found in self.excess.items()},
             "metrics": {
                 asset: {

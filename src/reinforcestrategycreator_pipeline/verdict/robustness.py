@@ -15,17 +15,25 @@ from reinforcestrategycreator_pipeline.backtesting.metrics.periods import infer_
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, Results, StrategyResult
 from reinforcestrategycreator_pipeline.envs.span import AssetBars, MarketSpan
 from reinforcestrategycreator_pipeline.statistics.bootstrap_mean import bootstrap_mean
+from reinforcestrategycreator_pipeline.statistics.false_discoveries import (
+    observed_false_discovery_rate,
+)
 from reinforcestrategycreator_pipeline.statistics.probabilistic_sharpe import (
     minimum_track_record,
     probabilistic_sharpe,
     sharpe_of,
 )
 
+PRIOR = 0.1
+"""Share of all strategies that have the edge, which is assumed before any test."""
+PRIOR_SHARPE = 1.0
+"""Annualized Sharpe ratio of the timing of those that have it."""
 _DRAWS = 999
 _MOST_GROUPS = 20_000  # drawn by the bootstrap; of more bars, sums over neighbors
 _FEWEST = 30  # bars of which a mean, or a shape, is estimated
 _DEAREST = 2_000.0  # bps of a trade, above which nobody asks
 _IMPACT = 1.0  # of a trade as large as the bar's volume, in standard deviations of its return
+_NEARLY_ONE = 1.0 - 1e-12
 _STEPS = 20  # halvings, to 0.002 bps
 
 
@@ -143,6 +151,29 @@ def robustness(
         _mean_growth(accounts, span),
         _capacity(own_results, span, _end(accounts, span)),
     )
+
+
+def false_discoveries(p: float | None, bars: int, periods_per_year: float) -> float | None:
+    """Return the share of luck among strategies that do as well, if `PRIOR` of all have an edge.
+
+    Parameters
+    ----------
+    p : float or None
+        One-sided p-value against chance, after counting all looks.
+    bars : int
+        Number of test bars, >= 1.
+    periods_per_year : float
+        Test bars per year, > 0.
+
+    Returns
+    -------
+    float or None
+        In [0, 1]; None without a p-value.
+    """
+    if p is None:
+        return None
+    edge = PRIOR_SHARPE * math.sqrt(bars / periods_per_year)
+    return observed_false_discovery_rate(min(p, _NEARLY_ONE), edge, PRIOR)
 
 
 def _returns(result: StrategyResult) -> F64:

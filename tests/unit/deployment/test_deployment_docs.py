@@ -46,7 +46,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     sys.modules.pop("my_broker", None)  # of another test in this process
     shown = [s for name, page in PAGES.items() for s in snippets(page, name)]
     blocks = [s for s in shown if s.language == "python"]
-    assert len(blocks) == 14
+    assert len(blocks) == 15
     for block in blocks:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")

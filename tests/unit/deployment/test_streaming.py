@@ -11,13 +11,14 @@ from policy_cases import random_policy
 from reinforcestrategycreator_pipeline import feature
 from reinforcestrategycreator_pipeline.backtesting.run import run_backtest
 from reinforcestrategycreator_pipeline.deployment.brokers.simulated import PaperMarket
-from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules
+from reinforcestrategycreator_pipeline.deployment.live_bars import BarRules, LiveBarError
 from reinforcestrategycreator_pipeline.deployment.streaming import FeatureStream, recorded
 from reinforcestrategycreator_pipeline.envs.grid import follow
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, FeatureError, RunError
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import DEFAULT_FEATURES
 from reinforcestrategycreator_pipeline.features.inputs import Inputs
+from reinforcestrategycreator_pipeline.features.joining import joined
 from reinforcestrategycreator_pipeline.features.scaling import ScalerConfig
 from reinforcestrategycreator_pipeline.features.table import compute_features
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars, with_halt
@@ -117,6 +118,22 @@ def test_the_default_features_together_have_the_bits_of_the_batch():
 @pytest.mark.parametrize("function", ["drift", "age"])
 def test_a_users_feature_has_the_bits_of_the_batch(function):
     assert_same_bits([FeatureSpec(f"{HERE}:{function}")], make_bars(700))
+
+
+def test_a_stream_adds_the_calendar_by_itself():
+    specs = [FeatureSpec("calendar", {"zone": "America/New_York"}), FeatureSpec("rsi")]
+    frame = make_bars(400)
+    whole = joined({"A": frame}, specs)["A"]
+    table = compute_features(whole, specs)
+    stream = FeatureStream(specs, BarRules.of(whole, "A"))
+    stream.warm_up(frame.iloc[:390])
+    for time, bar in zip(frame.index[390:], recorded(frame.iloc[390:], "A"), strict=True):
+        stream.push(bar, confirmed=True)
+        names, row = stream.row()
+        assert names == table.names
+        assert row.tobytes() == table.values[frame.index.get_loc(time)].tobytes()
+    with pytest.raises(LiveBarError, match="must be a date and time with a time zone"):
+        stream.push(bar._replace(time="soon"))
 
 
 def test_a_stream_keeps_what_the_features_need_and_no_more():

@@ -113,9 +113,9 @@ def test_the_confinement_by_audit_hook_alone(tmp_path):
     (tmp_path / "bad_neighbor.py").write_text(f"x = open({str(tmp_path / 'data.txt')!r}).read()\n")
     script = textwrap.dedent(f"""
         import pkgutil, sys
-        from reinforcestrategycreator_pipeline.features.confined import Confinement, _libraries
+        from reinforcestrategycreator_pipeline.features.confined import Confinement, library_folders
         sys.path.append({str(tmp_path)!r})
-        c = Confinement(_libraries())
+        c = Confinement(library_folders())
         c.armed = True
         import neighbor, wave, decimal
         assert not c.attempts, c.attempts

@@ -7,7 +7,7 @@ import pytest
 import talib
 
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
-from reinforcestrategycreator_pipeline.features import volume as volume_module
+from reinforcestrategycreator_pipeline.features import windows
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec, evaluate
 from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.table import bars_of
@@ -270,5 +270,5 @@ def test_adjusting_for_a_later_dividend_moves_rounding_only():
 def test_volume_in_parts_has_the_same_bits(monkeypatch):
     bars = bars_of(make_bars(400, seed=2))
     whole = build_feature(FeatureSpec("volume_zscore")).compute(bars)
-    monkeypatch.setattr(volume_module, "_CHUNK", 37)
+    monkeypatch.setattr(windows, "_CHUNK", 37)
     assert build_feature(FeatureSpec("volume_zscore")).compute(bars).tobytes() == whole.tobytes()

@@ -7,8 +7,9 @@ import talib
 from reinforcestrategycreator_pipeline.errors import ConfigError, FeatureError
 from reinforcestrategycreator_pipeline.features.audit import audit_features, require_none
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
-from reinforcestrategycreator_pipeline.features.catalog import build_feature
-from reinforcestrategycreator_pipeline.features.table import compute_features
+from reinforcestrategycreator_pipeline.features.catalog import build_feature, parse_specs
+from reinforcestrategycreator_pipeline.features.table import bars_of, compute_features
+from reinforcestrategycreator_pipeline.features.variants import at_level
 from reinforcestrategycreator_pipeline.testing.feature_contract import make_bars
 
 FRAME = make_bars(700)
@@ -55,9 +56,54 @@ def test_candlestick_pattern():
     assert set(np.unique(got.values[got.lookback :])) <= {-100.0, 0.0, 100.0}
 
 
+LEVEL_BOUND = [  # no unit makes these independent of prices and volumes
+    *("AD", "ADOSC", "ATAN", "CEIL", "COS", "CUMSUM", "EFI", "FLOOR", "LINEARREG_ANGLE", "LN"),
+    *("LOG10", "MARKETFI", "MULT", "OBV", "PVT", "SIN", "SQRT", "SUPERTREND", "TAN", "TANH"),
+    *("VAR", "WAD"),
+]
+UNFIT = ("ACOS", "ASIN", "COSH", "EXP", "MAVP", "SINH")  # of a price neither defined nor finite
+
+
+def test_units_suit_every_function_of_talib_that_has_one():
+    """Ten bars, then the same at another level: equal values of all but the functions above."""
+    bars = bars_of(FRAME)
+    other = at_level(bars, 1 / 32, 8.0)
+    moved, fit = [], [name for name in talib.get_functions() if name not in UNFIT]
+    for function in fit:
+        (spec,) = parse_specs([f"talib:{function}"])
+        feature = build_feature(spec)
+        before, after = (
+            np.stack([feature._last(b, end) for end in range(690, 700)]) for b in (bars, other)
+        )
+        assert np.isfinite(before).all(), function
+        if not np.allclose(before, after, rtol=1e-9, atol=1e-9):
+            moved.append(function)
+    assert sorted(moved) == LEVEL_BOUND
+    assert len(fit) - len(moved) >= 170
+
+
+def test_short_form_names_the_function_and_its_parameters():
+    given = ["talib:rsi", {"name": "talib:BBANDS", "timeperiod": 9, "nbdevup": 2, "window": 40}]
+    short = parse_specs(given)
+    long = FeatureSpec("talib", {"function": "RSI"})
+    assert short[0] == long
+    assert short[1].params == {
+        "function": "BBANDS",
+        "parameters": {"timeperiod": 9, "nbdevup": 2},
+        "window": 40,
+    }
+    assert parse_specs([spec.to_mapping() for spec in short]) == short
+    got = compute_features(FRAME, short, "ACME")
+    assert got.names[1:] == tuple(f"bbands_2_9_{b}band" for b in ("upper", "middle", "lower"))
+    bands = np.stack(talib.BBANDS(C, 9, 2.0), axis=1)[39:] / C[39:, None] - 1
+    np.testing.assert_allclose(got.values[249:, 1:], bands[210:], atol=1e-9)  # RSI is warm
+    with pytest.raises(ConfigError, match="talib has no function 'RSX'"):
+        parse_specs(["talib:RSX"])
+
+
 @pytest.mark.parametrize("function", ["SMA", "ATR", "OBV", "AD"])
 def test_values_that_move_with_the_level_are_refused(function):
-    spec = FeatureSpec("talib", {"function": function})
+    spec = FeatureSpec("talib", {"function": function, "units": "none"})
     with pytest.raises(FeatureError, match="depends on the level of prices or volume") as caught:
         require_none(audit_features(make_bars(400), [spec], cuts=2))
     assert "units 'price'" in str(caught.value)

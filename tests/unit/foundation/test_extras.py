@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from reinforcestrategycreator_pipeline.errors import ConfigError
@@ -14,6 +15,9 @@ from reinforcestrategycreator_pipeline.experiments.engines.ray_engine import Ray
 from reinforcestrategycreator_pipeline.experiments.jobs import Listener
 from reinforcestrategycreator_pipeline.experiments.proposals import require_optuna
 from reinforcestrategycreator_pipeline.features import talib_function
+from reinforcestrategycreator_pipeline.market.vendors.base import Request
+from reinforcestrategycreator_pipeline.market.vendors.catalog import VENDORS
+from reinforcestrategycreator_pipeline.market.vendors.interval import Interval
 from reinforcestrategycreator_pipeline.models.gym.collectors import task_of
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
 from reinforcestrategycreator_pipeline.testing.engine_contract import TrainingJob
@@ -83,6 +87,28 @@ def test_trackers(monkeypatch, tmp_path, name, library, extra):
         TRACKERS.build(name).log(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "library", "parameters"),
+    [
+        ("alpaca", "alpaca", {}),
+        ("ccxt", "ccxt", {}),
+        ("duckdb", "duckdb", {"files": "*.parquet"}),
+        ("massive", "massive", {}),
+        ("sql", "sqlalchemy", {"url": "sqlite://"}),
+        ("yfinance", "yfinance", {}),
+    ],
+)
+def test_vendors(monkeypatch, name, library, parameters):
+    hide(monkeypatch, library)
+    for key in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "MASSIVE_API_KEY"):
+        monkeypatch.setenv(key, "x")
+    start, end = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-02-01", tz="UTC")
+    request = Request("IBM", Interval.parse("1d"), start, end)
+    rule = f"^the vendor '{name}' needs an extra that is not installed: " + INSTALL.format(name)
+    with pytest.raises(ConfigError, match=rule):
+        VENDORS.get(name)(**parameters).bars(request, None)
+
+
 def test_every_extra_that_a_message_names_exists():
     source = ROOT / "src" / "reinforcestrategycreator_pipeline"
     named = {
@@ -92,6 +118,7 @@ def test_every_extra_that_a_message_names_exists():
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     every = {"distributed", "gym", "onnx", "search", "talib", "tensorboard", "tracking"}
+    every |= {"alpaca", "ccxt", "duckdb", "massive", "sql", "yfinance"}
     assert named == every
     assert named <= set(project["optional-dependencies"])
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from fake_vendor import filled_store
 from typer.testing import CliRunner
 
 from reinforcestrategycreator_pipeline.cli.data_command import app
@@ -21,6 +22,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import (
 from reinforcestrategycreator_pipeline.market.sources.files.columns import Table, TextColumn
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.frames import FrameReader, hold
+from reinforcestrategycreator_pipeline.market.vendors.source import StoreSource
 from reinforcestrategycreator_pipeline.testing.data_source_contract import DataSourceContract
 
 CSV = """symbol,date,open,high,low,close,volume,adj_close
@@ -124,6 +126,13 @@ def test_a_source_from_outside_is_built_by_its_address(monkeypatch):
         build_source(f"{__name__}:TestSample", {})
 
 
+class TestStore(DataSourceContract):
+    @pytest.fixture
+    def source(self, tmp_path):
+        store = filled_store(tmp_path, "IBM", "BTC/USDT")
+        return StoreSource(series=("fake/IBM/1d", "fake/BTC/USDT/1d"), store=str(store.folder))
+
+
 SUITES = {
     "sample": TestSample,
     "csv": TestCsv,
@@ -131,6 +140,7 @@ SUITES = {
     "feather": TestFeather,
     "json": TestJson,
     "frames": TestFrames,
+    "store": TestStore,
     "synthetic": TestSynthetic,
 }
 

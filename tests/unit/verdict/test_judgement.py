@@ -1,5 +1,7 @@
 """What a judgement says beside its decision, and that it is read back as it was."""
 
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 
 from reinforcestrategycreator_pipeline.backtesting.results import PORTFOLIO, StrategyResult
 from reinforcestrategycreator_pipeline.backtesting.run import trades_frame
+from reinforcestrategycreator_pipeline.verdict import judgement as of
+from reinforcestrategycreator_pipeline.verdict.chance import Chance
 from reinforcestrategycreator_pipeline.verdict.judgement import Judgement, judge
 from reinforcestrategycreator_pipeline.verdict.thresholds import Thresholds
 
@@ -64,3 +68,18 @@ def test_each_asset_is_annualized_by_its_own_clock(tmp_path):
     found.write(tmp_path / "metrics.json")
     again = Judgement.read(tmp_path / "metrics.json")
     assert replace(again, infos=found.infos) == found
+
+
+def test_the_share_of_luck_is_that_of_the_p_value_and_the_prior(tmp_path):
+    """Five years, a Sharpe ratio of 1: .05 * .9 / (.05 * .9 + .1 * F(5^.5 - 1.6449))."""
+    year = 365.25
+    chance = Chance((), 500, 1.6449, 0.05, 1.6449, ())
+    tested = of.Tested(chance, 0.05, 1, {})
+    found = judged(result_of(1.0, n=1826), result_of(1.0, n=1826), tested=tested)
+    assert found.periods_per_year[PORTFOLIO] == pytest.approx(year)
+    power = 0.5 * math.erfc(-(math.sqrt(1826 / year) - 1.644854) / math.sqrt(2.0))
+    assert found.false_discoveries == pytest.approx(0.045 / (0.045 + 0.1 * power), abs=1e-6)
+    found.write(tmp_path / "metrics.json")
+    stored = json.loads((tmp_path / "metrics.json").read_text())["false_discoveries"]
+    assert stored == {"rate": found.false_discoveries, "prior": 0.1, "sharpe": 1.0}
+    assert judged(result_of(1.0), result_of(1.0)).false_discoveries is None

@@ -31,6 +31,7 @@ from reinforcestrategycreator_pipeline.market.sources.files.reading import (
     names_in,
     read_content,
 )
+from reinforcestrategycreator_pipeline.market.vendors import source as store  # noqa: F401
 from reinforcestrategycreator_pipeline.registry import Description
 
 

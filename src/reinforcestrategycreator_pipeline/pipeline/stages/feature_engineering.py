@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,9 @@ from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.execution.schedule import rebalancing_bars
 from reinforcestrategycreator_pipeline.features.base import FeatureSpec
 from reinforcestrategycreator_pipeline.features.catalog import parse_specs
+from reinforcestrategycreator_pipeline.features.findings import require_none
+from reinforcestrategycreator_pipeline.features.joining import joined
+from reinforcestrategycreator_pipeline.features.market_audit import audit_market
 from reinforcestrategycreator_pipeline.features.store import FeatureSet
 from reinforcestrategycreator_pipeline.features.vetting import vet
 from reinforcestrategycreator_pipeline.files import write_json
@@ -103,8 +107,11 @@ def engineer(
         If a feature cannot be computed, or looks ahead.
     """
     specs, spans = parse_specs(config.features.columns), bars_needed(config.split)
-    features, notes = _with_enough_bars(data, specs, spans)
     if cuts := config.features.audit_cuts:
+        require_none(audit_market(data.bars, specs, cuts=cuts, seed=config.seed, brief=True))
+    data = replace(data, bars=joined(data.bars, specs))
+    features, notes = _with_enough_bars(data, specs, spans)
+    if cuts:
         end = windows_of(features.timestamps, config.split).judged[0].train.end
         kept = {symbol: data.bars[symbol] for symbol in features.frames}
         vetted, found = vet(
