@@ -38,6 +38,7 @@ BENCHMARKS = (
     "logging_cost",
     "planted_edge",
     "pipeline",
+    "market",
     "search_speed",
     "scale",
 )

@@ -1,4 +1,4 @@
-"""The main job, the command line, and the market's speed."""
+"""The main job and the command line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-
 from benchmarks.measuring import run
-from reinforcestrategycreator_pipeline.envs.exogenous import ExogenousMarket
-from reinforcestrategycreator_pipeline.envs.span import AssetBars
-from reinforcestrategycreator_pipeline.envs.trajectories import MarketTrajectories
-from reinforcestrategycreator_pipeline.execution.costs import CostConfig
 
 
 def timed(command: list[str], folder: str) -> tuple[float, float]:
@@ -27,24 +21,6 @@ def timed(command: list[str], folder: str) -> tuple[float, float]:
         after.children_system - before.children_system
     )
     return wall, cpu
-
-
-def bars_per_second(rounds: int) -> float:
-    """Step 1,024 trajectories with random actions; return bars a second."""
-    rng = np.random.default_rng(0)
-    close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(20_000)))
-    bars = AssetBars(
-        "X", np.arange(20_000) * 86_400 * 10**9, close, close, np.zeros((20_000, 4), np.float32)
-    )
-    walk = MarketTrajectories(ExogenousMarket([bars], (-1, 0, 1), CostConfig()), 1024, rng)
-    actions = rng.integers(3, size=1024)
-    rates = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(500):
-            walk.step(actions)
-        rates.append(500 * 1024 / (time.perf_counter() - start))
-    return statistics.median(rates)
 
 
 def main(quick: bool = False) -> list[str]:
@@ -64,8 +40,6 @@ def main(quick: bool = False) -> list[str]:
         f"| main job, default configuration, bundled data: wall time | {wall:.1f} s |",
         f"| the same: CPU time | {cpu:.1f} s |",
         f"| `rsc --help`: CPU time | {statistics.median(helps):.2f} s |",
-        "| stepping 1,024 trajectories through the exogenous market, no features gathered | "
-        f"{bars_per_second(2 if quick else 20) / 1e6:.1f} million bars/s |",
     ]
 
 

@@ -22,6 +22,7 @@ SHORT = {
     [
         "endurance",
         "logging_cost",
+        "market",
         "pipeline",
         "planted_edge",
         "population",

@@ -545,6 +545,7 @@ def test_measured_figures_are_those_of_the_benchmarks() -> None:
     for heading, columns in (
         ("Learning", ("steps", "median", "worst seed", "CPU s")),
         ("Speed", ("this DQN", "torch, the better", "JAX, the better", "stable-baselines3")),
+        ("The market", ("figure",)),
         ("Much data", ("seconds", "CPU s", "GB")),
     ):
         assert shown[heading]

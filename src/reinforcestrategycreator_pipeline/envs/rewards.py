@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.envs.path_rewards import PATH_REWARDS
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
 from reinforcestrategycreator_pipeline.nn.components import Component
 from reinforcestrategycreator_pipeline.registry import Registry
@@ -20,7 +21,20 @@ class Reward(Protocol):
         ...
 
 
-REWARDS: Registry[Reward] = Registry(
+class _Rewards(Registry[Reward]):
+    """The rewards, which knows of those that are not rewards of a single bar."""
+
+    def get(self, name: str) -> Reward:
+        if name in PATH_REWARDS:
+            raise ConfigError(
+                f"the reward {name!r} depends on what the account went through, so it cannot be "
+                "tabulated for all actions in advance: it is for TradingEnv. For a run, use "
+                "'mean_variance' or 'downside'."
+            )
+        return super().get(name)
+
+
+REWARDS: Registry[Reward] = _Rewards(
     "reward", (), "from reinforcestrategycreator_pipeline import reward"
 )
 reward = REWARDS.declare
@@ -38,6 +52,24 @@ def mean_variance(growth: F64) -> F64:
     """Return r - r^2 with r = growth - 1, twice as averse to variance as ln(growth) ~ r - r^2/2."""
     r = growth - 1.0
     return r - r * r
+
+
+@REWARDS.register("downside")
+def downside(growth: F64, aversion: float = 5.0) -> F64:
+    """Return r - aversion/2 min(r, 0)^2 with r = ln(growth): as log growth, more averse to losses.
+
+    The second term is the semivariance about 0, so the mean reward is that of log growth less half
+    `aversion` times the square of the downside deviation.
+
+    Parameters
+    ----------
+    growth : ndarray of float64
+        Equity at the end of a bar / equity at its start, > 0.
+    aversion : float
+        Weight of squared losses, >= 0.
+    """
+    r = np.log(growth)
+    return r - 0.5 * aversion * np.square(np.minimum(r, 0.0))
 
 
 def measure(reward: Component[Reward], growth: F64) -> F64:

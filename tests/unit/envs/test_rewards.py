@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from reinforcestrategycreator_pipeline.envs.rewards import REWARDS, log_growth, mean_variance
+from reinforcestrategycreator_pipeline.envs.rewards import (
+    REWARDS,
+    downside,
+    log_growth,
+    mean_variance,
+)
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.testing.reward_contract import RewardContract
 
@@ -26,14 +31,27 @@ class TestMeanVariance(RewardContract):
         return 1.5  # r - r^2 has its maximum at r = 1/2
 
 
+class TestDownside(RewardContract):
+    @pytest.fixture
+    def name(self):
+        return "downside"
+
+
 def test_every_registered_reward_is_in_the_suite():
-    assert set(REWARDS) == {"log_growth", "mean_variance"}
+    assert set(REWARDS) == {"downside", "log_growth", "mean_variance"}
 
 
 def test_by_hand():
     # r = 0.1: 0.1 - 0.01; r = -0.2: -0.2 - 0.04; r = 1: 1 - 1.
     np.testing.assert_allclose(mean_variance(np.array([1.1, 0.8, 2.0])), [0.09, -0.24, 0.0])
     np.testing.assert_allclose(log_growth(np.array([np.e, 1.0, 0.25])), [1.0, 0.0, -2 * np.log(2)])
+
+
+def test_downside_by_hand():
+    # ln is 0.1, and -0.2: less 5/2 of 0.04; with an aversion of 10, less 5 of 0.04.
+    growth = np.exp([0.1, -0.2])
+    np.testing.assert_allclose(downside(growth), [0.1, -0.3])
+    np.testing.assert_allclose(downside(growth, aversion=10.0), [0.1, -0.4])
 
 
 def test_mean_variance_is_twice_as_averse_as_the_logarithm():

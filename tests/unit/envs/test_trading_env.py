@@ -50,6 +50,7 @@ def test_episode_by_hand():
     env = TradingEnv(bars, (0.0, 1.0), CostConfig(100, 0, 0, 0, 0), initial_equity=1_010.0)
     state, info = env.reset(seed=1)
     assert state.tolist() == np.float32([0.1, 1, 0]).tolist()
+    assert info.pop("action_mask").tolist() == [1, 1]
     assert info == {"equity": 1_010.0, "t": 0, "exposure": 0.0}
     # 1010 buys 1000 of shares at 11, worth 12000 / 11 at the close; 10 of commission.
     state, reward, terminated, truncated, info = env.step(1)
