@@ -150,7 +150,7 @@ def client_errors(client: str, transport: Transport) -> Iterator[None]:
     except RscError:
         raise
     except Exception as error:
-        text = " ".join(transport.without_secrets(str(error)).split())
+        text = " ".join(transport.without_secrets(str(error)).split()).rstrip(".")
         raise VendorError(
             f"{client} cannot use the answer: {type(error).__name__}: {shorten(text, 120)}."
         ) from error
