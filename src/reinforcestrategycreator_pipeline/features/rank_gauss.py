@@ -84,7 +84,7 @@ class RankGauss:
     def transform(self, values: F64) -> F64:
         """Return the quantiles of values, of the same shape (..., F).
 
-        Each value is computed by itself, so that one row and many have the same bits.
+        Each value is computed by itself: one row and many have the same bits.
         """
         out = np.empty_like(values)
         for c, (x, y) in enumerate(zip(self.knots, self.scores, strict=True)):
