@@ -365,7 +365,7 @@ def test_every_key_of_one_dqn_is_described_with_its_default() -> None:
 
 
 def test_costs_are_described_with_their_defaults() -> None:
-    rows = tables(PAGES["docs/explanation/time-and-money.md"])["Costs"]
+    rows = tables(PAGES["docs/time-money-and-truth.md"])["Costs"]
     shown = {r["key under `trading.costs`"].strip("`"): float(r["default"]) for r in rows}
     assert shown == to_plain(RunConfig())["trading"]["costs"]
 
