@@ -12,9 +12,9 @@ from numpy.typing import DTypeLike
 from reinforcestrategycreator_pipeline.arrays import F64, Array, Floats
 from reinforcestrategycreator_pipeline.checks import Ge, Le, Lt, Strict, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, nearest
+from reinforcestrategycreator_pipeline.features.rank_gauss import RankGauss
 
-_KINDS = ("standard", "robust", "none")
-
+_PARTS, _CURVES = frozenset(("center", "scale", "clip")), frozenset(("knots", "scores"))
 _NORMAL_IQR = 1.3489795003921634
 """Interquartile range of the standard normal distribution."""
 
@@ -25,11 +25,12 @@ class ScalerConfig(Strict):
 
     Parameters
     ----------
-    kind : {"standard", "robust", "none"}
+    kind : {"standard", "robust", "rank_gauss", "none"}
         Center and scale: ``standard`` uses mean and population standard deviation, ``robust`` the
         median and the interquartile range over 1.349 (1 for a standard normal distribution), or
-        the standard deviation if the quartiles coincide. ``none`` keeps values unchanged,
-        unclipped.
+        the standard deviation if the quartiles coincide. ``rank_gauss`` maps each value to the
+        standard normal quantile of its rank among the training rows, straight between them; values
+        beyond the smallest and largest count as these. ``none`` keeps values unchanged, unclipped.
     clip : float or None
         Limit of scaled values to [-clip, clip], > 0; None for no limit.
     floor : float
@@ -37,7 +38,7 @@ class ScalerConfig(Strict):
         column at or below it is constant up to rounding and scales to exactly 0.
     """
 
-    kind: Literal["standard", "robust", "none"] = "standard"
+    kind: Literal["standard", "robust", "rank_gauss", "none"] = "standard"
     clip: Annotated[float, Ge(1e-6), Le(1e6)] | None = 10.0
     floor: Annotated[float, Ge(1e-14), Lt(1)] = 1e-8
 
@@ -68,7 +69,7 @@ class ScalerConfig(Strict):
         size = np.abs(x).max(axis=0)
         # Dividing by a power of two avoids overflow of the squares and is exact.
         unit = np.exp2(np.frexp(np.where(size > 0.0, size, 1.0))[1] - 1)
-        x = x / unit
+        raw, x = x, x / unit
         mean = x.mean(axis=0)
         mean += (x - mean).mean(axis=0)  # second pass removes the rounding error of the first
         deviation = np.sqrt(np.square(x - mean).mean(axis=0))
@@ -79,12 +80,17 @@ class ScalerConfig(Strict):
             spread = (high - low) / _NORMAL_IQR
             scale = np.where(spread > floor, spread, deviation)
         scale = np.where(deviation > floor, scale, 0.0)
+        if self.kind == "rank_gauss":
+            varies = np.where(scale > 0.0, 1.0, 0.0)
+            return FittedScaler(np.zeros(len(varies)), varies, self.clip, RankGauss.fit(raw))
         return FittedScaler(center * unit, scale * unit, self.clip)
 
 
 @dataclass(frozen=True, eq=False)
 class FittedScaler:
     """The transformation ``(x - center) / scale``, limited to [-clip, clip].
+
+    With ranks, x is the quantile of a value's rank among the training rows.
 
     Parameters
     ----------
@@ -93,11 +99,14 @@ class FittedScaler:
         exactly 0.
     clip : float or None
         Limit of scaled values, > 0; None for no limit.
+    ranks : RankGauss, optional
+        Curves from values to quantiles, one for each column.
     """
 
     center: F64
     scale: F64
     clip: float | None
+    ranks: RankGauss | None = None
 
     def __post_init__(self) -> None:
         center, scale = self.center, self.scale
@@ -110,6 +119,11 @@ class FittedScaler:
             raise ConfigError("a scaler's center must be finite, its scale finite and >= 0.")
         if self.clip is not None:
             require_number("ScalerConfig", "clip", self.clip, above=0.0)
+        if self.ranks is not None and len(self.ranks.knots) != len(center):
+            raise ConfigError(
+                f"a scaler of {len(center)} features needs as many curves. "
+                f"Got {len(self.ranks.knots)} instead."
+            )
 
     def transform(self, values: Floats, dtype: DTypeLike = np.float32) -> Array:
         """Return scaled values of the same shape.
@@ -137,6 +151,8 @@ class FittedScaler:
                 f"({len(self.center)},) or (T, {len(self.center)}). Got {x.shape} instead."
             )
         _require_finite(x, "given")
+        if self.ranks is not None:
+            x = self.ranks.transform(x)
         out = np.zeros_like(x)
         np.divide(x - self.center, self.scale, out=out, where=self.scale > 0.0)
         if self.clip is not None:
@@ -145,7 +161,11 @@ class FittedScaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a mapping for JSON; `from_dict` restores it bit-identically."""
-        return {"center": self.center.tolist(), "scale": self.scale.tolist(), "clip": self.clip}
+        found = {"center": self.center.tolist(), "scale": self.scale.tolist(), "clip": self.clip}
+        if self.ranks is not None:
+            found["knots"] = [x.tolist() for x in self.ranks.knots]
+            found["scores"] = [y.tolist() for y in self.ranks.scores]
+        return found
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> FittedScaler:
@@ -156,7 +176,7 @@ class FittedScaler:
         ConfigError
             If a key is unknown or missing, or a value is not a list of finite numbers.
         """
-        keys = ("center", "scale", "clip")
+        keys = (*_PARTS, *(_CURVES if _CURVES & mapping.keys() else ()))
         for key in mapping:
             if key not in keys:
                 raise ConfigError(f"a fitted scaler has no {key!r}.{nearest(str(key), keys)}")
@@ -165,9 +185,17 @@ class FittedScaler:
                 raise ConfigError(f"a fitted scaler needs {key!r}.")
         try:
             center, scale = (np.array(mapping[k], dtype=np.float64) for k in ("center", "scale"))
+            ranks = RankGauss.of(mapping["knots"], mapping["scores"]) if "knots" in keys else None
         except (TypeError, ValueError) as error:
             raise ConfigError(f"a fitted scaler's center and scale: {error}.") from error
-        return cls(center, scale, mapping["clip"])
+        return cls(center, scale, mapping["clip"], ranks)
+
+    @staticmethod
+    def is_dict(value: object) -> bool:
+        """Return whether a value is a mapping as `to_dict` returns it."""
+        if not isinstance(value, Mapping):
+            return False
+        return value.keys() in (_PARTS, _PARTS | _CURVES)
 
 
 def _require_finite(x: F64, verb: str) -> None:

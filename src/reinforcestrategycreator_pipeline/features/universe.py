@@ -11,21 +11,15 @@ from typing import Annotated, Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import Ints
-from reinforcestrategycreator_pipeline.checks import Ge, Le, from_mapping
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.checks import Ge, Le
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Feature,
-    FeatureSpec,
     FloatArray,
     evaluate,
 )
-from reinforcestrategycreator_pipeline.features.market_features import (
-    FromMarket,
-    Market,
-    is_of_market,
-    times_of,
-)
+from reinforcestrategycreator_pipeline.features.inner import inner_feature, name_of
+from reinforcestrategycreator_pipeline.features.market_features import FromMarket, Market, times_of
 from reinforcestrategycreator_pipeline.features.windows import over_windows, stack, sum_rows
 from reinforcestrategycreator_pipeline.limits import MAX_PERIOD
 
@@ -44,23 +38,11 @@ class _Among(FromMarket):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if is_of_market(self._feature):
-            raise ConfigError(f"the parameter 'of' is of the market itself: {self._name!r}.")
-
-    @property
-    def _name(self) -> str:
-        return str(self.of.get("name", ""))
+        _ = self._feature
 
     @functools.cached_property
     def _feature(self) -> Feature:
-        params = {key: value for key, value in self.of.items() if key != "name"}
-        spec = FeatureSpec(self._name, params)
-        if ":" in spec.name:
-            raise ConfigError(
-                "the parameter 'of' must be a feature of this package, by its name. For one of "
-                f"your own, write a feature of the market. Got {spec.name!r}."
-            )
-        return from_mapping(FEATURES.get(spec.name), spec.params, f"'{spec.name}'")
+        return inner_feature(self.of)
 
     @property
     def lookback(self) -> int:
@@ -71,7 +53,7 @@ class _Among(FromMarket):
         for symbol, frame in market.items():
             # Contiguous, as the frame's memory layout could change rounding.
             bars = {str(name): np.array(frame[name], dtype=np.float64) for name in frame.columns}
-            values[symbol] = evaluate(self._feature, self._name, bars, symbol).values
+            values[symbol] = evaluate(self._feature, name_of(self.of), bars, symbol).values
         return values
 
     def _compared(
