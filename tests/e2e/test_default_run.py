@@ -1,4 +1,7 @@
-"""The main job as it comes: the default configuration on the bundled data, for five seeds."""
+"""The main job as it comes: the default configuration on the bundled data.
+
+Four more seeds have two windows instead of five: half the training, with nothing left out.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, default_job: Path) -> Callabl
         folder = tmp_path_factory.mktemp(f"seed{seed}")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            patch.setattr(sys, "argv", ["rsc", "run", "--set", f"seed={seed}"])
+            other = ["--set", f"seed={seed}", "--set", "split.windows=2"]
+            patch.setattr(sys, "argv", ["rsc", "run", *other])
             assert main() == 0
         return folder / "runs/latest"
 

@@ -183,7 +183,8 @@ def test_one_account_goes_through_all_windows(rsc: Rsc) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_killed_run_goes_on_to_the_same_bytes(folder: Path, whole: Path, seed: int) -> None:
-    process = start_script(folder, "--config", "settings.yaml", "--run-id", "cut")
+    options = ("--config", "settings.yaml", "--run-id", "cut", "--engine", "processes")
+    process = start_script(folder, *options)
     began = folder / "runs/cut/training"
     while not began.is_dir() and process.poll() is None:
         time.sleep(0.01)

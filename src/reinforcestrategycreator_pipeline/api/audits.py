@@ -104,4 +104,5 @@ def audit(
             newest=newest,
             workers=workers,
             console=progress_console(progress),
+            strategy=features is None,
         )

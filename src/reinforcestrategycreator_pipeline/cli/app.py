@@ -1,4 +1,4 @@
-"""The tree of commands: ``rsc init|run|tune|runs|compare|config|data|audit|list|report``."""
+"""The tree of commands: ``rsc init|run|tune|runs|compare|config|data|features|audit|...``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Annotated
 import typer
 
 from reinforcestrategycreator_pipeline import __version__
-from reinforcestrategycreator_pipeline.cli import config_command, data_command, runs_command
+from reinforcestrategycreator_pipeline.cli import (
+    config_command,
+    data_command,
+    features_command,
+    runs_command,
+)
 from reinforcestrategycreator_pipeline.cli.audit_command import audit
 from reinforcestrategycreator_pipeline.cli.compare_command import EPILOG as COMPARE
 from reinforcestrategycreator_pipeline.cli.compare_command import compare
@@ -46,6 +51,7 @@ app.command("init", epilog=examples("rsc init", "rsc init mine.yaml"))(init)
 app.add_typer(runs_command.app, name="runs")
 app.add_typer(config_command.app, name="config")
 app.add_typer(data_command.app, name="data")
+app.add_typer(features_command.app, name="features")
 app.command(
     "audit",
     epilog=examples(

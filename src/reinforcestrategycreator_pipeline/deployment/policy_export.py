@@ -60,6 +60,8 @@ PolicyGraph = Callable[[Graph, Any, str], Decision]
 
 def _scaled(graph: Graph, scaler: FittedScaler, *dtypes: DTypeLike) -> str:
     """Add the scaled features, converted to each of the types in turn."""
+    if scaler.ranks is not None:
+        raise ConfigError("a policy whose scaler is rank_gauss has no ONNX export.")
     # A feature that was constant in training gives 0, as does a division by infinity.
     divisor = np.where(scaler.scale > 0.0, scaler.scale, np.inf)
     x = add_scaled(graph, FEATURES, scaler.center, divisor, scaler.clip, "feature")

@@ -78,6 +78,7 @@ NEAR_BARS = 25_000
 _COMBS, _GAP, _COMB_SECONDS, _COMB_CUTS = 32, 5, 2.0, 16
 _HUGE = 1e300
 _LEAST_CUTS = 16
+_TRUNCATION_SHARE = 0.85
 _OVERHEAD_SECONDS = (1e-4, 4e-4)
 """Time to modify, send and compare 2,500 bars: of a shipped feature, of a user's."""
 _SUSPECTS = 3
@@ -191,8 +192,8 @@ def examine(
     samples : int, optional
         Number of cuts for perturbation and lookback, >= 1; by default that of `cuts`.
     seconds : float
-        Time for the audit, by an estimate from the time that the feature takes for all bars. Half
-        of it is for truncation, which alone is a proof if it is at every cut.
+        Time for the audit, by an estimate from the time that the feature takes for all bars.
+        Truncation comes first, which alone is a proof if it is at every cut.
     seed : int
         Seed of sampled cuts and perturbations.
     symbol : str
@@ -205,17 +206,9 @@ def examine(
     """
     rng = generator(seed, "feature-audit")
     audit = _Audit(spec, processes, bars_of(frame, symbol), symbol, rng, frame.index)
-    start = time.perf_counter()  # the first computation may have imported something
-    evaluate(audit.feature, spec.name, audit.bars, symbol)
-    each = time.perf_counter() - start
-    each += _OVERHEAD_SECONDS[0 if audit.place.exact else 1]
-    # A truncated series has half of the bars.
-    counts = [max(_LEAST_CUTS, int(0.5 * min(seconds, 1e6) / (n * each))) for n in (0.5, 1.5)]
-    if cuts is not None:
-        counts = [cuts, cuts]
-    if samples is not None:
-        counts[1] = samples
-    count, others = (min(n, audit.possible) for n in counts)
+    count, others = (cuts, cuts) if cuts is not None else _affordable(audit, seconds)
+    others = others if samples is None else samples
+    count, others = min(count, audit.possible), min(others, audit.possible)
     findings = tuple(audit.run(count, others, widen=True))
     return Examination(
         findings,
@@ -225,6 +218,21 @@ def examine(
         audit.widened,
         audit.place.where,
     )
+
+
+def _affordable(audit: _Audit, seconds: float) -> tuple[int, int]:
+    """Return for how many cuts of truncation, and of the other checks, the time is enough."""
+    each = np.inf
+    for _ in range(3):  # the first computation may have imported something
+        start = time.perf_counter()
+        evaluate(audit.feature, audit.spec.name, audit.bars, audit.symbol)
+        each = min(each, time.perf_counter() - start)
+    each += _OVERHEAD_SECONDS[0 if audit.place.exact else 1]
+    seconds = min(seconds, 1e6)
+    one = 0.5 * each  # a truncated series has half of the bars
+    count = min(audit.possible, int(_TRUNCATION_SHARE * seconds / one))
+    others = int((seconds - count * one) / (1.5 * each))
+    return max(_LEAST_CUTS, count), max(_LEAST_CUTS, others)
 
 
 def level_findings(spec: FeatureSpec, bars: Bars, seed: int = 0) -> list[Finding]:

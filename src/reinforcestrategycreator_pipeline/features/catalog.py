@@ -21,6 +21,7 @@ from reinforcestrategycreator_pipeline.features import (  # noqa: F401  importin
     ranges,
     regimes,
     returns,
+    rolling,
     side_data,
     spreads,
     talib_function,

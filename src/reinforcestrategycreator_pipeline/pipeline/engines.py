@@ -11,7 +11,9 @@ from reinforcestrategycreator_pipeline.experiments.engines.processes import Proc
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 
 
-def engine_for(config: Mapping[str, Any], jobs: int, chosen: Engine | None) -> Engine:
+def engine_for(
+    config: Mapping[str, Any], jobs: int, chosen: Engine | None, small: bool = False
+) -> Engine:
     """Return the engine of a batch of jobs: the chosen one, else the fastest of this machine.
 
     What a script or a notebook defines exists in this process only, so its jobs stay here.
@@ -24,9 +26,11 @@ def engine_for(config: Mapping[str, Any], jobs: int, chosen: Engine | None) -> E
         Number of jobs.
     chosen : Engine or None
         Engine that the user chose.
+    small : bool
+        Whether all jobs together take no longer than to start a process: they stay here.
     """
     if chosen is not None:
         return chosen
     named = [*config["imports"], *modules_named(config)]
     alone = jobs <= 1 or processors() == 1
-    return Inline() if alone or "__main__" in named else Processes()
+    return Inline() if alone or small or "__main__" in named else Processes()

@@ -30,6 +30,7 @@ from reinforcestrategycreator_pipeline.market.sources.catalog import build_sourc
 from reinforcestrategycreator_pipeline.market.sources.files.file_source import FileSource
 from reinforcestrategycreator_pipeline.market.sources.files.reading import require_files
 from reinforcestrategycreator_pipeline.market.sources.synthetic import SyntheticSource
+from reinforcestrategycreator_pipeline.market.vendors.source import StoreSource
 from reinforcestrategycreator_pipeline.pipeline.config.root import RunConfig
 from reinforcestrategycreator_pipeline.pipeline.search.space import check_space
 from reinforcestrategycreator_pipeline.policies.base import STRATEGIES, Work
@@ -62,6 +63,7 @@ def rehearse(config: RunConfig) -> None:
     """
     steps = (
         ("data.params.path", lambda: _data(config)),
+        ("data.params.series", lambda: _series(config)),
         ("trading.reward", lambda: measure(config.trading.reward, np.linspace(0.8, 1.25, 12))),
         ("strategy", lambda: _decide(config)),
         ("deployment.broker", lambda: _broker(config)),
@@ -80,6 +82,13 @@ def _data(config: RunConfig) -> None:
     source = build_source(config.data.source, config.data.params)
     if isinstance(source, FileSource):
         require_files(Path(source.path), source.suffixes)
+
+
+def _series(config: RunConfig) -> None:
+    """Look whether the store has the series; they are not read."""
+    source = build_source(config.data.source, config.data.params)
+    if isinstance(source, StoreSource):
+        source.fingerprint()
 
 
 def _decide(config: RunConfig) -> None:

@@ -458,7 +458,7 @@ class Policy(ABC):
             value = header[f.name]
             if f.name == "inputs":
                 value = Inputs.from_json(value)
-            elif isinstance(value, Mapping) and value.keys() == {"center", "scale", "clip"}:
+            elif FittedScaler.is_dict(value):
                 value = FittedScaler.from_dict(value)
             values[f.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)

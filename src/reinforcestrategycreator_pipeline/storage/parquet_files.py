@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from reinforcestrategycreator_pipeline.files import atomic_path
 
+MUCH_MEMORY = 1 << 26  # bytes of tables at a time
 _ROWS = 1 << 20  # of a group
 
 
@@ -93,6 +94,12 @@ def columns_of(path: Path, encoded: Sequence[str] = ()) -> Iterator[Columns]:
 
 
 def release_memory() -> None:
-    """Give memory that tables no longer need back to the operating system."""
-    gc.collect()
-    pa.default_memory_pool().release_unused()
+    """Give memory that tables no longer need back to the operating system.
+
+    It does nothing in a process whose tables were never larger than `MUCH_MEMORY`: to look for
+    what is no longer needed takes as long as a stage on little data.
+    """
+    pool = pa.default_memory_pool()
+    if (pool.max_memory() or 0) > MUCH_MEMORY:
+        gc.collect()
+        pool.release_unused()

@@ -104,6 +104,17 @@ def test_errors_are_one_line_and_the_others_are_fetched(rsc, server):
     assert last.startswith("error: stooq: alsonot: no bars")
 
 
+def test_a_configuration_is_checked_for_its_series(rsc, monkeypatch, capsys):
+    rsc("fetch", "stooq", "ibm.us")
+    words = ["config", "check", "--set", "data.source=store"]
+    words += ["--set", "data.params.series=stooq/ibm.us/1h"]
+    monkeypatch.setattr("sys.argv", ["rsc", *words])
+    assert run_app() == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: data.params.series: the store market-data has no series")
+    assert "Did you mean 'stooq/ibm.us/1d'?" in err
+
+
 def test_offline_the_stored_bars_are_named_and_the_rest_is_not_tried(rsc, server):
     rsc("fetch", "stooq", "ibm.us")
     before = len(server.asked)
@@ -147,6 +158,9 @@ def test_what_a_run_would_say_of_the_bars_is_said_at_once(rsc, stock):
         (["fetch", "stooq", "ibm.us", "--start", "soon"], "an ISO 8601 date"),
         (["fetch", "stooq", "ibm.us", "--start", "2030-01-01"], "the end must be after"),
         (["fetch", "stooq", "ibm.us", "--set", "api_key=abc"], "no parameter 'api_key'"),
+        (["fetch", "stooq", "ibm.us", "--set", "timezone=Mars"], "must be an IANA name"),
+        (["fetch", "stooq", " ibm.us"], "the symbol must be text as the vendor spells it"),
+        (["fetch", "stooq", "ibm.us", "--deadline", "0"], "deadline_s parameter"),
         (["update", "stooq/ibm.us/1d"], "no series 'stooq/ibm.us/1d'. It is empty"),
         (["show", "stooq/ibm.us/1d"], "no series"),
     ],

@@ -33,6 +33,8 @@ SHIPPED = [
     FeatureSpec("money_flow", {"period": 5}),
     FeatureSpec("illiquidity", {"short": 4, "long": 30}),
     FeatureSpec("price_impact", {"period": 10}),
+    FeatureSpec("rolling_zscore", {"of": {"name": "rsi", "period": 3, "tail": 0.01}, "period": 9}),
+    FeatureSpec("lagged", {"of": {"name": "returns", "horizons": [1, 4]}, "bars": 3}),
     FeatureSpec("column", {"columns": ("sentiment", "rate")}),
     FeatureSpec("talib", {"function": "ADX", "parameters": {"timeperiod": 7}, "window": 60}),
     FeatureSpec("talib", {"function": "BBANDS", "units": "level"}),

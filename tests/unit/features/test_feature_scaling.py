@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_later_rows_do_not_reach_the_fit():
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.floats(-1e12, 1e12), min_size=2, max_size=20),
-    st.sampled_from(["standard", "robust", "none"]),
+    st.sampled_from(["standard", "robust", "rank_gauss", "none"]),
     st.one_of(st.none(), st.floats(0.1, 100.0)),
 )
 def test_round_trip_through_json_gives_the_same_bits(values, kind, clip):
@@ -143,7 +144,8 @@ def test_round_trip_through_json_gives_the_same_bits(values, kind, clip):
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30), st.sampled_from(["standard", "robust"])
+    st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30),
+    st.sampled_from(["standard", "robust", "rank_gauss"]),
 )
 def test_scaled_values_are_finite_and_limited(values, kind):
     x = np.array(values)[:, None]
@@ -190,3 +192,77 @@ def test_refused_shapes_and_settings():
         with pytest.raises(ConfigError) as caught:
             call()
         assert message in str(caught.value)
+
+
+def test_rank_gauss_by_hand():
+    # Of 4 values: 1 is rank 1, 2 shares ranks 2 and 3, 10 is rank 4: shares 1/8, 4/8, 7/8.
+    fitted = ScalerConfig(kind="rank_gauss").fit(column(1, 2, 2, 10))
+    got = fitted.transform(column(0, 1, 1.5, 2, 6, 10, 99), np.float64)[:, 0]
+    end = NormalDist().inv_cdf(7 / 8)
+    np.testing.assert_allclose(got, [-end, -end, -end / 2, 0, end / 2, end, end], atol=1e-12)
+
+
+def test_rank_gauss_makes_a_skewed_column_normal_and_keeps_few_points():
+    x = np.exp(2.0 * np.random.default_rng(0).normal(size=(20_000, 1)))
+    fitted = ScalerConfig(kind="rank_gauss").fit(x)
+    assert len(fitted.ranks.knots[0]) == 257
+    z = fitted.transform(x, np.float64)[:, 0]
+    np.testing.assert_allclose(z, np.log(x[:, 0]) / 2.0, atol=0.4)
+    shares = [(z < level).mean() for level in (-2, -1, 0, 1, 2)]
+    expected = [NormalDist().cdf(level) for level in (-2, -1, 0, 1, 2)]
+    np.testing.assert_allclose(shares, expected, atol=0.01)
+    assert np.abs(z).max() < 4.2
+
+
+def test_rank_gauss_of_a_constant_is_zero_whatever_comes():
+    fitted = ScalerConfig(kind="rank_gauss").fit(np.array([[3.0, 1.0], [3.0, 2.0]]))
+    assert fitted.transform(np.array([[9.0, 1.5]])).tolist() == [[0.0, 0.0]]
+
+
+def test_rank_gauss_one_row_and_many_give_the_same_bits():
+    x = np.random.default_rng(0).normal(size=(400, 4))
+    fitted = ScalerConfig(kind="rank_gauss").fit(x)
+    table = fitted.transform(x)
+    for t in range(50):
+        assert fitted.transform(x[t]).tobytes() == table[t].tobytes()
+
+
+def test_damaged_curves_are_rejected():
+    whole = ScalerConfig(kind="rank_gauss").fit(column(1, 2, 3)).to_dict()
+    for change, message in (
+        ({"knots": [[1.0, 1.0, 3.0]]}, "increasing knots"),
+        ({"scores": [[0.0]]}, "as many scores"),
+        ({"knots": whole["knots"] * 2, "scores": whole["scores"] * 2}, "as many curves"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            FittedScaler.from_dict({**whole, **change})
+    with pytest.raises(ConfigError, match="needs 'scores'"):
+        FittedScaler.from_dict({k: v for k, v in whole.items() if k != "scores"})
+
+
+@pytest.mark.parametrize("kind", ["standard", "robust", "rank_gauss", "none"])
+def test_redundant_columns_are_zero_for_ever(kind):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 500))
+    # A copy in other units, a mirror, one that shares 0.8 of a, and a constant.
+    x = np.stack([a, 3 * a + 7, b, -a, 0.8 * a + 0.6 * b, np.ones(500)], axis=1)
+    fitted = ScalerConfig(kind=kind, redundant=0.9).fit(x[:400])
+    constant = ["f"] if kind != "none" else []
+    assert fitted.unused("abcdef") == ["b", "d", *constant]
+    later = fitted.transform(100.0 * x[400:], np.float64)
+    assert not later[:, [1, 3]].any()
+    assert later[:, [0, 2, 4]].any(axis=0).all()
+    kept = [0, 2, 4, 5]
+    alone = ScalerConfig(kind=kind).fit(x[:400, kept])
+    assert (
+        alone.transform(x[400:][:, kept]).tobytes() == fitted.transform(x[400:])[:, kept].tobytes()
+    )
+
+
+def test_redundant_needs_a_correlation_with_a_column_that_was_kept():
+    rng = np.random.default_rng(1)
+    a, b, c = rng.normal(size=(3, 4000))
+    # The second repeats the first. The third is like the second alone, which is left out.
+    x = np.stack([a, a + 0.3 * b, a + 0.6 * b + 0.6 * c], axis=1)
+    assert ScalerConfig(redundant=0.85).fit(x).unused("abc") == ["b"]
+    assert ScalerConfig(redundant=1.0).fit(x).unused("abc") == []

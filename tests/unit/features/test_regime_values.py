@@ -99,3 +99,27 @@ def test_volatility_regime_on_a_flat_price_and_after_a_halt():
 def test_volatility_regime_needs_a_longer_past():
     with pytest.raises(ConfigError, match="long parameter of VolatilityRegime must be larger than"):
         build_feature(FeatureSpec("volatility_regime", {"short": 20, "long": 20}))
+
+
+def test_rolling_zscore_equals_pandas():
+    of = {"name": "realized_volatility", "periods": [5]}
+    values = np.sqrt((LOG.diff() ** 2).rolling(5).mean())
+    rolling = values.rolling(30)
+    expected = (values - rolling.mean()) / rolling.std(ddof=0)
+    got = compute("rolling_zscore", of=of, period=30)[:, 0]
+    assert np.isnan(got[:34]).all()
+    np.testing.assert_allclose(got[34:], expected[34:], atol=1e-6)
+
+
+def test_lagged_by_hand():
+    frame = from_closes([1, 2, 1, 4])
+    feature = build_feature(FeatureSpec("lagged", {"bars": 2}))
+    assert feature.columns == ("log_return_1_lag_0", "log_return_1_lag_1")
+    got = compute("lagged", frame, bars=2)
+    np.testing.assert_allclose(got[2:] / math.log(2), [[-1, 1], [2, -1]], rtol=1e-12)
+    assert np.isnan(got[:2]).all()
+
+
+def test_a_feature_of_a_feature_must_be_of_this_package():
+    with pytest.raises(ConfigError, match="must be a feature of this package"):
+        build_feature(FeatureSpec("lagged", {"of": {"name": "user_features:momentum"}}))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from reinforcestrategycreator_pipeline.checks import Len, Strict
 from reinforcestrategycreator_pipeline.errors import needs, shorten
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import require_timezone
 from reinforcestrategycreator_pipeline.market.vendors.base import VENDORS, Request, VendorBars
 from reinforcestrategycreator_pipeline.market.vendors.faults import VendorError
 from reinforcestrategycreator_pipeline.market.vendors.tables import stamped
@@ -45,6 +46,10 @@ class DuckDb(Strict):
     stamp: Literal["open", "close"] = "open"
     timezone: str = "UTC"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_timezone(type(self).__name__, self.timezone)
+
     def wire(self) -> Wire:
         """Return Python's own HTTP client, which is not used."""
         return send
@@ -69,8 +74,8 @@ class DuckDb(Strict):
         try:
             table = connection.execute(query, given).df()
         except duckdb.Error as error:
-            text = " ".join(str(error).split())
-            raise VendorError(f"DuckDB answers: {shorten(text, 160)}") from error
+            text = " ".join(str(error).partition("LINE 1")[0].split())
+            raise VendorError(f"DuckDB answers: {shorten(text, 160).rstrip('.')}.") from error
         finally:
             connection.close()
         return stamped(table, self.time, self.stamp, self.timezone, request.interval)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.checks import Len, Strict
 from reinforcestrategycreator_pipeline.errors import ConfigError, needs, shorten
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import require_timezone
 from reinforcestrategycreator_pipeline.market.vendors.base import VENDORS, Request, VendorBars
 from reinforcestrategycreator_pipeline.market.vendors.faults import VendorError
 from reinforcestrategycreator_pipeline.market.vendors.tables import stamped
@@ -53,6 +54,7 @@ class Sql(Strict):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_timezone(type(self).__name__, self.timezone)
         authority = self.url.partition("://")[2].partition("/")[0]
         if ":" in authority.rpartition("@")[0] or "password=" in self.url.lower():
             raise ConfigError(

@@ -14,6 +14,7 @@ from typing import ClassVar
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.errors import shorten
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import require_timezone
 from reinforcestrategycreator_pipeline.market.vendors.base import (
     VENDORS,
     HttpVendor,
@@ -45,6 +46,10 @@ class Stooq(HttpVendor):
     intervals: ClassVar[tuple[str, ...]] = ("1d",)
 
     timezone: str = "America/New_York"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_timezone(type(self).__name__, self.timezone)
 
     def bars(self, request: Request, transport: Transport) -> VendorBars:
         """Return the daily bars, dated."""

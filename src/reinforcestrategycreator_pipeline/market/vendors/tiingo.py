@@ -11,6 +11,7 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from reinforcestrategycreator_pipeline.errors import shorten
+from reinforcestrategycreator_pipeline.market.sources.files.stamps import require_timezone
 from reinforcestrategycreator_pipeline.market.vendors.base import (
     VENDORS,
     HttpVendor,
@@ -42,6 +43,10 @@ class Tiingo(HttpVendor):
     keys: ClassVar[tuple[str, ...]] = (KEY,)
 
     timezone: str = "America/New_York"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_timezone(type(self).__name__, self.timezone)
 
     def bars(self, request: Request, transport: Transport) -> VendorBars:
         """Return the daily bars, dated."""

@@ -46,13 +46,13 @@ class RestatedError(DataError):
         The changes, as `comparing.Comparison.restated`.
     """
 
-    def __init__(self, lineage: Lineage, restated: pd.DataFrame) -> None:
+    def __init__(self, lineage: Lineage, restated: pd.DataFrame, folder: Path) -> None:
         self.restated = restated
         shown = "; ".join(change_text(row) for row in restated.head(_SHOWN).to_dict("records"))
         more = f"; and {len(restated) - _SHOWN:,} more" if len(restated) > _SHOWN else ""
         super().__init__(
             f"{lineage.name}: the vendor restated its past: {shown}{more}. The stored bars were "
-            f"kept: rsc data update '{lineage.name}' --accept-restated takes the new ones."
+            f"kept: {update_command(lineage, folder)} --accept-restated takes the new ones."
         )
 
 
@@ -132,7 +132,8 @@ class Desk:
         new = Lineage(self.name, symbol, str(interval), first, dict(self.parameters), "UTC", ())
         if (held := self.store.find(new.name)) is not None:
             raise DataError(
-                f"{held}: the store has it. Bring it up to date: rsc data update '{held.name}'"
+                f"{held}: the store has it. Bring it up to date: "
+                f"{update_command(held, self.store.folder)}"
             )
         found = self._ask(new, start, end)
         new = dataclasses.replace(new, timezone=found.timezone)
@@ -184,7 +185,7 @@ class Desk:
         first = found.frame.index[0]
         comparison = compare(old[old.index >= first], found.frame)
         if not comparison.restated.empty and not accept_restated:
-            raise RestatedError(lineage, comparison.restated)
+            raise RestatedError(lineage, comparison.restated, self.store.folder)
         made: Made = "readjusted" if comparison.restated.empty else "restated"
         kept = scaled(old[old.index < first], comparison.factors)
         version = dataclasses.replace(
@@ -254,6 +255,12 @@ def held_instead(store: BarStore, wanted: Lineage) -> str:
         f" The store has {held[0]}: use --set data.source=store --set data.params.series='{name}'"
         f"{at_store(store.folder)}"
     )
+
+
+def update_command(lineage: Lineage, folder: Path) -> str:
+    """Return the command that brings a series up to date."""
+    where = "" if folder == Path(DEFAULT) else f" --store {folder}"
+    return f"rsc data update '{lineage.name}'{where}"
 
 
 def at_store(folder: Path) -> str:

@@ -29,6 +29,7 @@ from reinforcestrategycreator_pipeline.pipeline.auditing.feature_job import (
     fault_of,
     foresight,
 )
+from reinforcestrategycreator_pipeline.pipeline.auditing.fit_job import compared, fit_jobs
 from reinforcestrategycreator_pipeline.pipeline.auditing.outcome import (
     WARM_UP,
     AuditOutcome,
@@ -41,6 +42,8 @@ from reinforcestrategycreator_pipeline.pipeline.config.sections import to_plain
 from reinforcestrategycreator_pipeline.pipeline.config.user_code import modules_named
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 
+_FEATURE_SHARE, _STRATEGY_SHARE, _DECISIONS_SHARE = 0.85, 0.2, 0.05
+"""Shares of the time for features and strategy, for the latter, and for a check of decisions."""
 MARKET_CUTS = 64
 """Cuts of features of the market, unless a number is given."""
 WORKERS = 2
@@ -56,8 +59,9 @@ def audit_config(
     newest: int | None = None,
     workers: int = WORKERS,
     console: Any = None,
+    strategy: bool = True,
 ) -> AuditOutcome:
-    """Audit the features and the side data of a configuration.
+    """Audit the features, the side data and the strategy of a configuration.
 
     Parameters
     ----------
@@ -75,6 +79,8 @@ def audit_config(
         Number of processes, >= 1.
     console : Console, optional
         Console for progress; by default none is shown.
+    strategy : bool
+        Whether to audit training, decisions and fills.
     """
     start = time.perf_counter()
     if newest is not None:
@@ -82,13 +88,16 @@ def audit_config(
         data = MarketData(bars, data.bar_seconds)
     with tempfile.TemporaryDirectory(prefix="rsc-audit-") as name:
         folder = Path(name)
-        jobs, notes = _feature_jobs(config, data, folder, cuts, seconds * workers)
-        heard = _Heard(len(jobs), console)
+        share = (_FEATURE_SHARE - _STRATEGY_SHARE * strategy) * seconds * workers
+        jobs, notes = _feature_jobs(config, data, folder, cuts, share)
+        heard = _Heard(len(jobs) + 3 * strategy, console)
         try:
             _engine(config, workers).run(jobs, heard)
+            parts: list[Any] = [read(job.results) for job in jobs]
+            if strategy:
+                parts += _strategy(config, data, folder, seconds, workers, heard)
         finally:
             heard.close()
-        parts = [read(job.results) for job in jobs]
     parts.append(_of_market(config, data, cuts))
     parts.append(_side_data(data))
     parts.append({"checks": [], "findings": [], "notes": notes})
@@ -139,6 +148,32 @@ def _feature_jobs(
             )
         )
     return jobs, notes
+
+
+def _strategy(
+    config: RunConfig,
+    data: MarketData,
+    folder: Path,
+    seconds: float,
+    workers: int,
+    heard: Listener,
+) -> list[dict[str, Any]]:
+    """Return the audit of training, decisions and fills.
+
+    Each fit has a worker of its own, whose modules have seen nothing else.
+    """
+    plain, bars = to_plain(config), folder / "all.parquet"
+    share = _DECISIONS_SHARE * seconds / len(data.bars)
+    (first,) = fit_jobs(plain, bars, folder, {}, share)
+    _engine(config, 1).run([first], heard)
+    found = read(first.results)
+    if not found["artifacts"]:
+        return [found]
+    others = fit_jobs(plain, bars, folder, found["ends"], 0.0)
+    _engine(config, max(workers, len(others))).run(others, heard)
+    later, inside = (read(job.results) for job in others)
+    reads = {**later, "notes": [*later["notes"], *inside["notes"]]}
+    return [found, reads, compared(found, later, inside)]
 
 
 def _training_end(config: RunConfig, data: MarketData) -> pd.Timestamp:

@@ -48,9 +48,10 @@ class Proof:
         """Whether the check is a proof.
 
         Truncation at every cut proves that no row changes with later bars; other later bars may be
-        a sample beside it, as may a stream that keeps fewer.
+        a sample beside it, as may a stream that keeps fewer. A decision from the bars so far, at
+        every bar, proves the same of decisions; fills are those of one accounting kernel.
         """
-        return self.complete or self.check in ("perturbation", "lookback")
+        return self.complete or self.check in ("perturbation", "lookback", "fills")
 
 
 @dataclass(frozen=True)

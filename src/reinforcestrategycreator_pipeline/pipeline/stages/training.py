@@ -16,9 +16,11 @@ from reinforcestrategycreator_pipeline.pipeline.fits import CONFIG, HISTORY, SUM
 from reinforcestrategycreator_pipeline.pipeline.progress import Bars
 from reinforcestrategycreator_pipeline.pipeline.spans import SPAN_INPUTS
 from reinforcestrategycreator_pipeline.pipeline.stage import StageContext
+from reinforcestrategycreator_pipeline.policies.base import Strategy
 from reinforcestrategycreator_pipeline.runs.artifacts import POLICY
 
 ALONE = "training"
+FEW_JOBS = 8  # of a quick strategy take about as long as to start a process
 OF_DEPLOYED = {"policy": POLICY, "history": HISTORY, "training_summary": SUMMARY}
 
 
@@ -50,7 +52,8 @@ class Training:
         """Fit the strategy on every window, or continue where an earlier attempt ended."""
         jobs = jobs_of(context)
         with Bars(context.console) as bars:
-            engine = engine_for(jobs[0].config, len(jobs), self._engine)
+            small = len(jobs) <= FEW_JOBS and is_quick(context.config.strategy)
+            engine = engine_for(jobs[0].config, len(jobs), self._engine, small)
             engine.run(jobs, Heard(context, bars, len(jobs)))
         *judged, deployed = jobs if len(jobs) > 1 else jobs * 2
         for artifact, name in OF_DEPLOYED.items():
@@ -61,6 +64,12 @@ class Training:
         summary = json.loads((deployed.results / SUMMARY).read_text(encoding="utf-8"))
         context.summary.update(summary)
         context.log.info("trained", **summary)
+
+
+def is_quick(strategy: Strategy) -> bool:
+    """Return whether the strategy is trained as little as its method ``quick`` has it trained."""
+    quick = getattr(strategy, "quick", None)
+    return quick is not None and quick() == strategy
 
 
 def jobs_of(context: StageContext) -> list[FitJob]:

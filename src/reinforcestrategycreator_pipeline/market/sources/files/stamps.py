@@ -85,7 +85,7 @@ class StampRules(Strict):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_timezone(type(self).__name__, self.timezone)
+        require_timezone(type(self).__name__, self.timezone)
         close = self.session_close
         ok = close is None or re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", close)
         require(bool(ok), type(self).__name__, "session_close", "a time HH:MM", close)
@@ -334,7 +334,8 @@ def _naive(values: pd.DatetimeIndex) -> pd.DatetimeIndex:
     return values.as_unit("ns")
 
 
-def _require_timezone(owner: str, value: Any) -> None:
+def require_timezone(owner: str, value: Any) -> None:
+    """Raise `ConfigError` if the parameter `timezone` of `owner` is no IANA time zone."""
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:

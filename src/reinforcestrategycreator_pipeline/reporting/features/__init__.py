@@ -1,0 +1,1 @@
+"""The view of one feature: measures, charts and page."""
