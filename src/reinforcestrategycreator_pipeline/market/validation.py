@@ -55,6 +55,8 @@ class RawBars:
         Nanoseconds from a moment in a bar's day to its close, see `bars.day_of`.
     hint : str
         A sentence that begins with a space, for the error on rows that contradict one another.
+    rows : ndarray of int, optional
+        Row of each in a file without lines, counted from 1.
     """
 
     symbol: str
@@ -64,6 +66,7 @@ class RawBars:
     files: tuple[tuple[int, str], ...] = ()
     shift_ns: int = 1
     hint: str = ""
+    rows: Ints | None = None
 
     def place(self, row: int) -> str:
         """Return the name of the row at this position for error messages."""
