@@ -11,7 +11,7 @@ from reinforcestrategycreator_pipeline.checks import Ge, Le, Len
 from reinforcestrategycreator_pipeline.errors import ConfigError, nearest
 from reinforcestrategycreator_pipeline.features.base import FEATURES, FloatArray, Periods
 from reinforcestrategycreator_pipeline.features.market_features import FromMarket, Market, times_of
-from reinforcestrategycreator_pipeline.features.universe import regression
+from reinforcestrategycreator_pipeline.features.universe import beta_and_alpha, correlation_of
 from reinforcestrategycreator_pipeline.features.windows import stack
 from reinforcestrategycreator_pipeline.limits import MAX_PERIOD
 
@@ -74,7 +74,8 @@ class Benchmark(FromMarket):
                 column[h:] = relative[h:] - relative[:-h]
                 columns.append(column)
             own, its = (np.log(x[1:] / x[:-1]) for x in (close, bench))
-            beta, _, correlation = regression(self.period, own, its)
-            columns += [np.concatenate([[np.nan], x]) for x in (beta, correlation)]
+            beta, _ = beta_and_alpha(self.period, own, its)
+            moves = beta, correlation_of(self.period, own, its)
+            columns += [np.concatenate([[np.nan], x]) for x in moves]
             out[symbol] = stack(columns)
         return out

@@ -1,17 +1,20 @@
-"""The feature of this package that another one is made of, from its mapping."""
+"""The feature of this package that another one is made of, as its parameter `of` gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from reinforcestrategycreator_pipeline.checks import from_mapping
-from reinforcestrategycreator_pipeline.errors import ConfigError
+from reinforcestrategycreator_pipeline.errors import ConfigError, at
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec
 from reinforcestrategycreator_pipeline.features.market_features import is_of_market
 
+Of: TypeAlias = str | Mapping[str, Any]
+"""A feature by its name, or by ``{"name": ..., **parameters}``."""
 
-def inner_feature(of: Mapping[str, Any]) -> Feature:
+
+def inner_feature(of: Of) -> Feature:
     """Return the feature that the parameter `of` describes: ``{"name": ..., **parameters}``.
 
     Raises
@@ -19,18 +22,19 @@ def inner_feature(of: Mapping[str, Any]) -> Feature:
     ConfigError
         If it is not of this package, or of the market itself, or a parameter is wrong.
     """
-    spec = FeatureSpec(name_of(of), {key: value for key, value in of.items() if key != "name"})
-    if ":" in spec.name:
-        raise ConfigError(
-            "the parameter 'of' must be a feature of this package, by its name. For one of your "
-            f"own, compute it in a feature of your own. Got {spec.name!r}."
-        )
-    feature: Any = from_mapping(FEATURES.get(spec.name), spec.params, f"'{spec.name}'")
-    if is_of_market(feature):
-        raise ConfigError(f"the parameter 'of' is of the market itself: {spec.name!r}.")
+    params = {} if isinstance(of, str) else {k: v for k, v in of.items() if k != "name"}
+    with at("of"):
+        spec = FeatureSpec(name_of(of), params)
+        if ":" in spec.name:
+            rule = "must be a feature of this package, by its name; compute your own in your own"
+            raise ConfigError(f"{rule}. Got {spec.name!r} instead.", rule=rule, value=spec.name)
+        feature: Any = from_mapping(FEATURES.get(spec.name), spec.params, f"'{spec.name}'")
+        if is_of_market(feature):
+            rule = "must be a feature of the bars of one symbol"
+            raise ConfigError(f"{rule}. Got {spec.name!r} instead.", rule=rule, value=spec.name)
     return feature  # type: ignore[no-any-return]
 
 
-def name_of(of: Mapping[str, Any]) -> str:
+def name_of(of: Of) -> str:
     """Return the name of the feature that the parameter `of` describes."""
-    return str(of.get("name", ""))
+    return of if isinstance(of, str) else str(of.get("name", ""))

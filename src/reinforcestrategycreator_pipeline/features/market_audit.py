@@ -31,7 +31,7 @@ from reinforcestrategycreator_pipeline.features.variants import (
 )
 from reinforcestrategycreator_pipeline.seeding import generator
 
-_BRIEF = 2
+_BRIEF = 1
 _LEVEL_SHARE = 1e-5
 """Allowed change by another level, in typical deviations."""
 
@@ -58,7 +58,7 @@ def audit_market(
     seed : int
         Seed of the cuts, and of the other bars.
     brief : bool
-        Whether features of this package, which the tests prove causal, get no more than two cuts.
+        Whether features of this package, which the tests prove causal, get one cut.
 
     Returns
     -------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from reinforcestrategycreator_pipeline.features.base import (
     FloatArray,
     evaluate,
 )
-from reinforcestrategycreator_pipeline.features.inner import inner_feature, name_of
+from reinforcestrategycreator_pipeline.features.inner import Of, inner_feature, name_of
 from reinforcestrategycreator_pipeline.features.windows import over_windows, stack, sum_rows
 from reinforcestrategycreator_pipeline.limits import LongPeriod
 
@@ -33,7 +32,7 @@ def _returns_1() -> dict[str, Any]:
 class _Over(Strict):
     """Base of features over the last values of another feature."""
 
-    of: Mapping[str, Any] = field(default_factory=_returns_1)
+    of: Of = field(default_factory=_returns_1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,7 +65,7 @@ class RollingZscore(_Over):
 
     Parameters
     ----------
-    of : mapping
+    of : str or mapping
         The other feature, by name and parameters.
     period : int
         Number of values in the window, >= 2.
@@ -110,7 +109,7 @@ class Lagged(_Over):
 
     Parameters
     ----------
-    of : mapping
+    of : str or mapping
         The other feature, by name and parameters.
     bars : int
         Number of values, the newest included, 2 to 1,000.

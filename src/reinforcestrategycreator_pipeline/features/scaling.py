@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from reinforcestrategycreator_pipeline.arrays import F64, Array, Floats
-from reinforcestrategycreator_pipeline.checks import Ge, Le, Lt, Strict, require_number
+from reinforcestrategycreator_pipeline.arrays import F64, Array, Bools, Floats
+from reinforcestrategycreator_pipeline.checks import Ge, Gt, Le, Lt, Strict, require_number
 from reinforcestrategycreator_pipeline.errors import ConfigError, NonFiniteError, nearest
 from reinforcestrategycreator_pipeline.features.rank_gauss import RankGauss
 
@@ -36,11 +36,16 @@ class ScalerConfig(Strict):
     floor : float
         Smallest deviation relative to the largest absolute value of a column, in [1e-14, 1). A
         column at or below it is constant up to rounding and scales to exactly 0.
+    redundant : float or None
+        Size of the correlation with an earlier column from which on a column says nothing new, in
+        (0, 1]: on the training rows, columns are taken in their order, and one that is correlated
+        so with a column that was taken scales to exactly 0. None keeps all.
     """
 
     kind: Literal["standard", "robust", "rank_gauss", "none"] = "standard"
     clip: Annotated[float, Ge(1e-6), Le(1e6)] | None = 10.0
     floor: Annotated[float, Ge(1e-14), Lt(1)] = 1e-8
+    redundant: Annotated[float, Gt(0), Le(1)] | None = None
 
     def fit(self, values: Floats) -> FittedScaler:
         """Fit a scaler to training rows.
@@ -64,7 +69,7 @@ class ScalerConfig(Strict):
                 f"Got shape {x.shape} instead."
             )
         _require_finite(x, "fitted to")
-        if self.kind == "none":
+        if self.kind == "none" and self.redundant is None:
             return FittedScaler(np.zeros(x.shape[1]), np.ones(x.shape[1]), None)
         size = np.abs(x).max(axis=0)
         # Dividing by a power of two avoids overflow of the squares and is exact.
@@ -79,10 +84,17 @@ class ScalerConfig(Strict):
             low, center, high = np.quantile(x, (0.25, 0.5, 0.75), axis=0)
             spread = (high - low) / _NORMAL_IQR
             scale = np.where(spread > floor, spread, deviation)
-        scale = np.where(deviation > floor, scale, 0.0)
+        varies = deviation > floor
+        if self.redundant is not None:
+            z = np.divide(x - mean, deviation, out=np.zeros_like(x), where=varies)
+            varies &= ~_redundant(z, self.redundant)
+        if self.kind == "none":
+            kept = varies | (deviation <= floor)  # a constant passes, as without a choice
+            return FittedScaler(np.zeros(len(kept)), kept.astype(np.float64), None)
         if self.kind == "rank_gauss":
-            varies = np.where(scale > 0.0, 1.0, 0.0)
-            return FittedScaler(np.zeros(len(varies)), varies, self.clip, RankGauss.fit(raw))
+            ones = varies.astype(np.float64)
+            return FittedScaler(np.zeros(len(ones)), ones, self.clip, RankGauss.fit(raw))
+        scale = np.where(varies, scale, 0.0)
         return FittedScaler(center * unit, scale * unit, self.clip)
 
 
@@ -95,8 +107,8 @@ class FittedScaler:
     Parameters
     ----------
     center, scale : ndarray of shape (F,), float64
-        Center and scale of each column; a column with scale 0 was constant in training and gives
-        exactly 0.
+        Center and scale of each column; a column with scale 0 was constant in training, or
+        redundant, and gives exactly 0.
     clip : float or None
         Limit of scaled values, > 0; None for no limit.
     ranks : RankGauss, optional
@@ -159,6 +171,10 @@ class FittedScaler:
             np.clip(out, -self.clip, self.clip, out=out)
         return out.astype(dtype)
 
+    def unused(self, names: Sequence[str]) -> list[str]:
+        """Return those of the columns' names whose values are always 0."""
+        return [name for name, scale in zip(names, self.scale, strict=True) if scale == 0.0]
+
     def to_dict(self) -> dict[str, Any]:
         """Return a mapping for JSON; `from_dict` restores it bit-identically."""
         found = {"center": self.center.tolist(), "scale": self.scale.tolist(), "clip": self.clip}
@@ -196,6 +212,16 @@ class FittedScaler:
         if not isinstance(value, Mapping):
             return False
         return value.keys() in (_PARTS, _PARTS | _CURVES)
+
+
+def _redundant(z: F64, most: float) -> Bools:
+    """Return which standardized columns, in order, are correlated so with one that was kept."""
+    correlation = np.abs(z.T @ z) / len(z)
+    out = np.zeros(z.shape[1], dtype=bool)
+    for c in range(z.shape[1]):
+        # Rounding of an exact copy must not count.
+        out[c] = bool((correlation[c, :c][~out[:c]] >= most - 1e-9).any())
+    return out
 
 
 def _require_finite(x: F64, verb: str) -> None:

@@ -18,7 +18,7 @@ from reinforcestrategycreator_pipeline.features.base import (
     FloatArray,
     evaluate,
 )
-from reinforcestrategycreator_pipeline.features.inner import inner_feature, name_of
+from reinforcestrategycreator_pipeline.features.inner import Of, inner_feature, name_of
 from reinforcestrategycreator_pipeline.features.market_features import FromMarket, Market, times_of
 from reinforcestrategycreator_pipeline.features.windows import over_windows, stack, sum_rows
 from reinforcestrategycreator_pipeline.limits import MAX_PERIOD
@@ -34,7 +34,7 @@ def _returns_20() -> dict[str, Any]:
 class _Among(FromMarket):
     """Base of features that compare the values of another feature among all symbols."""
 
-    of: Mapping[str, Any] = field(default_factory=_returns_20)
+    of: Of = field(default_factory=_returns_20)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +120,7 @@ class UniverseRank(_Among):
 
     Parameters
     ----------
-    of : mapping
+    of : str or mapping
         The other feature, by name and parameters.
     """
 
@@ -154,7 +154,7 @@ class UniverseResidual(_Among):
 
     Parameters
     ----------
-    of : mapping
+    of : str or mapping
         The other feature, by name and parameters.
     """
 
@@ -167,45 +167,65 @@ class UniverseResidual(_Among):
         return self._compared(market, lambda grid: grid - _mean(grid))
 
 
-def regression(window: int, own: FloatArray, other: FloatArray) -> tuple[FloatArray, ...]:
-    """Return what least squares says of two series of returns in moving windows.
+def beta_and_alpha(window: int, own: FloatArray, other: FloatArray) -> list[FloatArray]:
+    """Return what least squares says of two series of log returns in moving windows.
 
     Parameters
     ----------
     window : int
-        Number of returns, >= 2.
+        Number of returns, >= 3.
     own, other : ndarray of shape (T,)
         Log returns of the same bars.
 
     Returns
     -------
-    beta, alpha, correlation : ndarray of shape (T,)
-        Slope of `own` on `other`; the sum of `own` less beta times that of `other`; and Pearson's
-        correlation. NaN in the first ``window - 1`` rows; beta and correlation are 0 where
-        `other` does not move.
+    list of ndarray of shape (T,)
+        Beta, the slope of `own` on `other`, 0 where that does not move; and alpha, the sum of `own`
+        less beta times that of `other`. NaN in the first ``window - 1`` rows.
     """
-    n = window
-
-    def covariances(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        x -= sum_rows(x) / n
-        y -= sum_rows(y) / n
-        return sum_rows(x * y) / n, sum_rows(np.square(x)) / n, sum_rows(np.square(y)) / n
 
     def beta(x: FloatArray, y: FloatArray) -> FloatArray:
-        xy, _, yy = covariances(x, y)
+        xy, _, yy = _covariances(x, y)
         return np.divide(xy, yy, out=np.zeros(len(xy)), where=yy > _FLAT)
 
-    def alpha(x: FloatArray, y: FloatArray) -> FloatArray:
-        total, others = sum_rows(x), sum_rows(y)
-        return total - beta(x, y) * others
+    def total(x: FloatArray) -> FloatArray:
+        return sum_rows(x)
+
+    slope = over_windows(beta, window, own, other)
+    sums = [over_windows(total, window, x) for x in (own, other)]
+    return [slope, sums[0] - slope * sums[1]]
+
+
+def correlation_of(window: int, own: FloatArray, other: FloatArray) -> FloatArray:
+    """Return Pearson's correlation of two series in moving windows.
+
+    Parameters
+    ----------
+    window, own, other
+        As in `beta_and_alpha`.
+
+    Returns
+    -------
+    ndarray of shape (T,)
+        From -1 to 1, 0 where one of them does not move, NaN in the first ``window - 1`` rows.
+    """
 
     def correlation(x: FloatArray, y: FloatArray) -> FloatArray:
-        xy, xx, yy = covariances(x, y)
-        size = np.sqrt(xx * yy)
+        xy, xx, yy = _covariances(x, y)
         moves = (xx > _FLAT) & (yy > _FLAT)
-        return np.clip(np.divide(xy, size, out=np.zeros(len(xy)), where=moves), -1.0, 1.0)
+        found: FloatArray = np.zeros(len(xy))
+        np.divide(xy, np.sqrt(xx * yy), out=found, where=moves)
+        return np.clip(found, -1.0, 1.0)
 
-    return tuple(over_windows(f, n, own, other) for f in (beta, alpha, correlation))
+    return over_windows(correlation, window, own, other)
+
+
+def _covariances(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return covariance and variances over the first axis; the arrays are overwritten."""
+    n = len(x)
+    x -= sum_rows(x) / n
+    y -= sum_rows(y) / n
+    return sum_rows(x * y) / n, sum_rows(np.square(x)) / n, sum_rows(np.square(y)) / n
 
 
 @FEATURES.register("universe_beta")
@@ -243,8 +263,8 @@ class UniverseBeta(FromMarket):
         grid, rows = aligned(market, returns)
         universe, out = _mean(grid), {}
         for symbol, own in returns.items():
-            beta, alpha, _ = regression(self.period, own[1:], universe[rows[symbol]][1:])
+            parts = beta_and_alpha(self.period, own[1:], universe[rows[symbol]][1:])
             found = np.full((len(own), 2), np.nan)
-            found[1:] = stack([beta, alpha])
+            found[1:] = stack(parts)
             out[symbol] = found
         return out

@@ -164,6 +164,7 @@ class DQNStrategy(Strict):
         constant, growth = best_constant(held_out)
         work.history[:] = [{**row, "constant_growth": growth} for row in result.history]
         work.facts |= {
+            "unused_columns": scaler.unused(train.inputs.names),
             "steps": result.steps,
             "stopped_early": result.stopped_early,
             "best_step": result.best_step,

@@ -129,6 +129,7 @@ class DQNEnsemble(Strict):
             "agreement": dict(zip(names, result.agreement.tolist(), strict=False)),
             "agreement_needed": result.threshold,
             "unexplained_reward": result.afterstates.residual,
+            "unused_columns": scaler.unused(names),
         }
         if not result.networks:
             constant = BaselinePolicy(rules.positions, train.inputs, baseline)

@@ -110,6 +110,7 @@ class Linear(Strict):
         x = x - center
         penalty = self.alpha * len(x) * np.eye(x.shape[1])
         weights = np.linalg.lstsq(x.T @ x + penalty, x.T @ (y - y.mean()), rcond=None)[0]
+        work.facts["unused_columns"] = scaler.unused(train.inputs.names)
         work.facts["r2"] = float(1.0 - np.var(y - x @ weights) / max(np.var(y), 1e-300))
         return LinearPolicy(
             train.rules.positions,

@@ -238,3 +238,31 @@ def test_damaged_curves_are_rejected():
             FittedScaler.from_dict({**whole, **change})
     with pytest.raises(ConfigError, match="needs 'scores'"):
         FittedScaler.from_dict({k: v for k, v in whole.items() if k != "scores"})
+
+
+@pytest.mark.parametrize("kind", ["standard", "robust", "rank_gauss", "none"])
+def test_redundant_columns_are_zero_for_ever(kind):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 500))
+    # A copy in other units, a mirror, one that shares 0.8 of a, and a constant.
+    x = np.stack([a, 3 * a + 7, b, -a, 0.8 * a + 0.6 * b, np.ones(500)], axis=1)
+    fitted = ScalerConfig(kind=kind, redundant=0.9).fit(x[:400])
+    constant = ["f"] if kind != "none" else []
+    assert fitted.unused("abcdef") == ["b", "d", *constant]
+    later = fitted.transform(100.0 * x[400:], np.float64)
+    assert not later[:, [1, 3]].any()
+    assert later[:, [0, 2, 4]].any(axis=0).all()
+    kept = [0, 2, 4, 5]
+    alone = ScalerConfig(kind=kind).fit(x[:400, kept])
+    assert (
+        alone.transform(x[400:][:, kept]).tobytes() == fitted.transform(x[400:])[:, kept].tobytes()
+    )
+
+
+def test_redundant_needs_a_correlation_with_a_column_that_was_kept():
+    rng = np.random.default_rng(1)
+    a, b, c = rng.normal(size=(3, 4000))
+    # The second repeats the first. The third is like the second alone, which is left out.
+    x = np.stack([a, a + 0.3 * b, a + 0.6 * b + 0.6 * c], axis=1)
+    assert ScalerConfig(redundant=0.85).fit(x).unused("abc") == ["b"]
+    assert ScalerConfig(redundant=1.0).fit(x).unused("abc") == []

@@ -64,7 +64,8 @@ def summary(view: FeatureView) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return " ".join(_text(part) for part in value.values())
+        parts = (_text(v) if k == "name" else f"{k} {_text(v)}" for k, v in value.items())
+        return " ".join(parts)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
