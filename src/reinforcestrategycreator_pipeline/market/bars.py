@@ -7,18 +7,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from reinforcestrategycreator_pipeline.errors import DataError, nearest
+from reinforcestrategycreator_pipeline.market.places import Places
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
-
-if TYPE_CHECKING:
-    from reinforcestrategycreator_pipeline.market.places import Places
 
 _METADATA_KEY = b"rsc.bars"
 _FORMAT = 2

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import Ints
-from reinforcestrategycreator_pipeline.market.validation import RawBars
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,43 +45,6 @@ class Places:
     duplicates: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     timezone: str = "UTC"
     shift_ns: int = 1
-
-    @classmethod
-    def of(cls, raw: RawBars, kept: pd.DatetimeIndex, timezone: str) -> Places:
-        """Return the places of the bars that were kept of some rows.
-
-        Parameters
-        ----------
-        raw : RawBars
-            Rows as they were read.
-        kept : DatetimeIndex
-            Close times of the bars, increasing.
-        timezone : str
-            IANA time zone of the days.
-        """
-        stamps = pd.DatetimeIndex(raw.frame.index).as_unit("ns").asi8
-        order = np.argsort(stamps, kind="stable")
-        wanted = kept.as_unit("ns").asi8
-        found = order[np.searchsorted(stamps[order], wanted)].astype(np.int64)
-        rows = raw.rows if raw.lines is None else raw.lines
-        again = np.zeros((0, 2), dtype=np.int64)
-        if len(found) < len(stamps):
-            twice = np.flatnonzero(pd.Index(stamps).duplicated() & np.isin(stamps, wanted))
-            places = twice + 1 if rows is None else rows[twice]
-            again = np.stack([places, np.searchsorted(wanted, stamps[twice])], axis=1)
-        owners = None
-        if raw.files:
-            owners = np.searchsorted([first for first, _ in raw.files], found, side="right") - 1
-        return cls(
-            raw.origin,
-            None if rows is None else rows[found],
-            "row" if raw.lines is None else "line",
-            tuple(name for _, name in raw.files),
-            owners,
-            again.astype(np.int64),
-            timezone,
-            raw.shift_ns,
-        )
 
     def file(self, bar: int) -> str:
         """Return the path of the file of the bar at this position."""

@@ -108,7 +108,7 @@ def prepare(
         frame = frame[[*OHLCV, *side]].astype(np.float64)
         frame.index = utc_index(pd.DatetimeIndex(frame.index))
         bars[raw.symbol] = frame
-        places[raw.symbol] = Places.of(raw, frame.index, timezone)
+        places[raw.symbol] = raw.origins(frame.index, timezone)
     said.notes += _lone_gaps(bars)
     step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}

@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
 from reinforcestrategycreator_pipeline.market.findings import Findings
+from reinforcestrategycreator_pipeline.market.places import Places
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
     LARGEST,
@@ -100,6 +101,40 @@ class RawBars:
         if self.files:
             found["origin"] = [str(Path(self.origin) / self._file(int(row))) for row in rows]
         return found
+
+    def origins(self, kept: pd.DatetimeIndex, timezone: str) -> Places:
+        """Return the places of the bars that were kept of these rows.
+
+        Parameters
+        ----------
+        kept : DatetimeIndex
+            Close times of the bars, increasing.
+        timezone : str
+            IANA time zone of the days.
+        """
+        stamps = pd.DatetimeIndex(self.frame.index).as_unit("ns").asi8
+        order = np.argsort(stamps, kind="stable")
+        wanted = kept.as_unit("ns").asi8
+        found = order[np.searchsorted(stamps[order], wanted)].astype(np.int64)
+        rows = self.rows if self.lines is None else self.lines
+        again = np.zeros((0, 2), dtype=np.int64)
+        if len(found) < len(stamps):
+            twice = np.flatnonzero(pd.Index(stamps).duplicated() & np.isin(stamps, wanted))
+            places = twice + 1 if rows is None else rows[twice]
+            again = np.stack([places, np.searchsorted(wanted, stamps[twice])], axis=1)
+        owners = None
+        if self.files:
+            owners = np.searchsorted([first for first, _ in self.files], found, side="right") - 1
+        return Places(
+            self.origin,
+            None if rows is None else rows[found],
+            "row" if self.lines is None else "line",
+            tuple(name for _, name in self.files),
+            owners,
+            again.astype(np.int64),
+            timezone,
+            self.shift_ns,
+        )
 
 
 def validate(
