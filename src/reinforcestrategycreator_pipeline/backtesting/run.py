@@ -123,6 +123,9 @@ def round_trips(
         `confidence`, at the decision to enter.
     """
     n = len(targets)
+    distance = costs.fill_offset + costs.impact * np.sqrt(
+        np.abs(outcome.traded) / outcome.equity_at_open
+    )
     side = np.sign(targets).astype(int)
     before = np.concatenate([[0], side[:-1]])
     money = equity[:-1]
@@ -152,8 +155,7 @@ def round_trips(
         paid = float(new_cost[held].sum() + carrying[carried].sum()) + left
         pnl = float(session_pnl[held].sum() - new_cost[held].sum() + gap_pnl[carried].sum()) - left
         entry_equity = float(money[start] * outcome.equity_at_open[start])
-        offset = sign * costs.fill_offset
-        exit_price = closes[-1] if still_open else opens[end] * (1.0 - offset)
+        exit_price = closes[-1] if still_open else opens[end] * (1.0 - sign * distance[end])
         leaves, ruin = n if still_open else end + 1, ruins[(ruins >= start) & (ruins < end)]
         if ruin.size:  # lost in the session of its last bar, so not at the open after it
             leaves, still_open = int(ruin[0]) + 1, False
@@ -164,7 +166,7 @@ def round_trips(
                 "long" if sign > 0 else "short",
                 stamps[start + 1],
                 stamps[leaves],
-                float(opens[start] * (1.0 + offset)),
+                float(opens[start] * (1.0 + sign * distance[start])),
                 float(exit_price),
                 float(targets[start]),
                 end - start,

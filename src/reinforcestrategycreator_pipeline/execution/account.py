@@ -26,10 +26,10 @@ class Trade(NamedTuple):
     Attributes
     ----------
     price : float
-        Fill price per share: the market price, moved against the trader by half the spread plus
-        slippage.
+        Fill price per share: the market price, moved against the trader by half the spread,
+        slippage and impact.
     commission : float
-        Commission in money, on the value at `price`.
+        Commission in money, on the value at `price` and for the shares.
     """
 
     price: float
@@ -53,7 +53,7 @@ class Ledger:
     price : float
         Latest price; 0 before the first.
     fees_paid : float
-        Borrow fees and margin interest paid so far, in money.
+        Borrow fees, margin interest and funding paid so far, in money.
     debt_forgiven : float
         Debt of a ruined account beyond its stake, in money.
     ruined : bool
@@ -100,6 +100,7 @@ class Ledger:
         short_value = max(-self.shares * self.price, 0.0)
         borrowed = -self.cash if -self.cash > DUST * self._stake else 0.0
         fee = years * (self.costs.borrow_rate * short_value + self.costs.margin_rate * borrowed)
+        fee += years * self.costs.funding_rate * self.shares * self.price
         self.cash -= fee
         self.fees_paid += fee
         self._mark(price)
@@ -132,9 +133,12 @@ class Ledger:
 
         A trade that leaves no equity ruins the account.
         """
-        offset = math.copysign(self.costs.fill_offset, shares)
-        price = self.price * (1.0 + offset)
+        offset = self.costs.fill_offset
+        if self.costs.impact:
+            offset += self.costs.impact * math.sqrt(abs(shares) * self.price / self.equity)
+        price = self.price * (1.0 + math.copysign(offset, shares))
         commission = abs(shares) * price * self.costs.commission_bps * BPS
+        commission += abs(shares) * self.costs.commission_per_share
         self.cash += -shares * price - commission
         self.shares += shares
         if not self.equity > 0.0:
@@ -194,7 +198,8 @@ def shares_to_trade(
 
     With equity E, position value v, and a cost c per unit of value traded, the equity after the
     trade is E' = E - c |target E' - v|. Solved for E': (E + c v) / (1 + c target) when buying,
-    (E - c v) / (1 - c target) when selling; the new position is worth target E'.
+    (E - c v) / (1 - c target) when selling; the new position is worth target E'. With impact, E' is
+    found by bisection.
 
     Parameters
     ----------
@@ -216,10 +221,41 @@ def shares_to_trade(
     value = shares * price
     buying = target * equity > value
     c = costs.buy_cost if buying else -costs.sell_cost
+    c += math.copysign(costs.commission_per_share / price, c)
+    if costs.impact:
+        return _shares_with_impact(target, equity, shares, price, costs, abs(c))
     payable = equity + c * value > 0.0
     wanted = target * (equity + c * value) / (1.0 + c * target) / price if payable else 0.0
     traded = wanted - shares
     return traded if abs(traded) * price > DUST * equity else 0.0
+
+
+def _shares_with_impact(
+    target: float, equity: float, shares: float, price: float, costs: CostConfig, c: float
+) -> float:
+    """Return `shares_to_trade` where impact makes a trade dearer the larger it is."""
+    value = shares * price
+    side = 1.0 if target * equity > value else -1.0
+    rate = costs.impact * (1.0 + side * costs.commission_bps * BPS)
+
+    def kept(traded: float) -> float:
+        return equity - c * traded - rate * traded * math.sqrt(traded / equity)
+
+    def missing(traded: float) -> float:
+        return side * (target * kept(traded) - value) - traded
+
+    low, high = 0.0, abs(target * equity - value)
+    if high <= DUST * equity:
+        return 0.0
+    for _ in range(60):
+        if missing(high) <= 0.0:
+            break
+        low, high = high, 2.0 * high
+    else:
+        return -shares
+    while low < (middle := 0.5 * (low + high)) < high:
+        low, high = (middle, high) if missing(middle) > 0.0 else (low, middle)
+    return side * high / price if kept(high) > 0.0 else -shares
 
 
 def _require_price(name: str, price: float) -> None:

@@ -8,7 +8,8 @@ A decision at close(t) changes the target p, held since open(t), to the new targ
    the position for the calendar time from close(t) to close(t+1).
 2. Rebalance at open(t+1) to the exposure q *after costs*. With equity E and exposure w' before,
    and a cost c per unit of value traded, E' = E - c |q E' - w' E|, which gives
-   E' = E (1 + c w') / (1 + c q) when buying and E (1 - c w') / (1 - c q) when selling.
+   E' = E (1 + c w') / (1 + c q) when buying and E (1 - c w') / (1 - c q) when selling. A commission
+   per share is a part of c, its money over the price. Impact adds a term in |q E' - w' E|^1.5.
 3. Open to close. Equity earns q (close(t+1)/open(t+1) - 1).
 
 Where a portfolio is rebalanced, money d comes into the account, or leaves it, at open(t+1) before
@@ -30,11 +31,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reinforcestrategycreator_pipeline.arrays import F64, Bools
-from reinforcestrategycreator_pipeline.execution.costs import CostConfig
+from reinforcestrategycreator_pipeline.execution.costs import BPS, CostConfig
 
 # An account whose equity falls to this fraction within one bar is ruined: losses are limited to the
 # stake, the logarithm stays finite, and the episode terminates.
 RUIN_GROWTH = 1e-6
+
+_NEWTON = 12  # it converges in 6; a fixed number makes a bar alone equal to the same among others
 
 
 class BarPrices(NamedTuple):
@@ -132,6 +135,8 @@ def bar_outcome(
     carrying = prices.years * (
         costs.borrow_rate * np.maximum(-w, 0.0) + costs.margin_rate * np.maximum(w - 1.0, 0.0)
     )
+    if costs.funding_rate:
+        carrying = carrying + prices.years * costs.funding_rate * w
     gap = prices.open_t / prices.close_tm1
     at_open = 1.0 + w * (gap - 1.0) - carrying
     came, left = np.maximum(deposit, 0.0), np.minimum(deposit, 0.0)
@@ -142,8 +147,14 @@ def bar_outcome(
     q = np.where(solvent, q, 0.0)
     buying = q > w_open
     c = np.where(buying, costs.buy_cost, -costs.sell_cost)
+    if costs.commission_per_share:
+        c = c + np.where(buying, 1.0, -1.0) * (costs.commission_per_share / prices.open_t)
     payable = 1.0 + c * w_open > 0.0  # else closing costs all equity; implies 1 + c q > 0
     after = np.where(payable, at_open * (1.0 + c * w_open) / np.where(payable, 1.0 + c * q, 1.0), 0)
+    if costs.impact:
+        commission = np.where(buying, 1.0, -1.0) * costs.commission_bps * BPS
+        k = costs.impact * (1.0 + commission)  # which is paid on the fill, impact included
+        after = at_open * _kept_after_impact(w_open, q, np.where(payable, np.abs(c), np.inf), k)
     growth = after * (1.0 + q * (prices.close_t / prices.open_t - 1.0))
     ruined = ~solvent | ~(growth > ruin)
     return BarOutcome(
@@ -155,6 +166,33 @@ def bar_outcome(
         carrying_cost=carrying,
         ruined=ruined,
     )
+
+
+def _kept_after_impact(w: F64, q: F64, c: F64, k: F64) -> F64:
+    """Return what is left of an equity of 1 after a trade from exposure w to q, or 0.
+
+    A trade of value D costs c D + k D^1.5 and ends at the exposure q of what is left. With
+    x = sqrt(D), s = 1 when buying and -1 when selling, this is
+
+        f(x) = s q k x^3 + (1 + s q c) x^2 - s (q - w) = 0.
+
+    Newton's method starts at the root without impact. It is 0 where there is no root, or nothing
+    left: closing such a position costs more than the equity.
+    """
+    side = np.where(q > w, 1.0, -1.0)
+    wanted = side * (q - w)
+    possible = np.isfinite(c)
+    c = np.where(possible, c, 0.0)
+    square, cube = 1.0 + side * q * c, side * q * k
+    x = np.sqrt(wanted / square)
+    for _ in range(_NEWTON):
+        slope = (3.0 * cube * x + 2.0 * square) * x
+        value = (cube * x + square) * x * x - wanted
+        x = np.maximum(x - np.divide(value, slope, out=np.zeros_like(x), where=slope > 0.0), 0.0)
+    residual = (cube * x + square) * x * x - wanted
+    possible &= np.abs(residual) <= 1e-9 * (1.0 + wanted)
+    traded = x * x
+    return np.where(possible, np.maximum(1.0 - (c + k * x) * traded, 0.0), 0.0)
 
 
 def bar_growth(prices: BarPrices, previous: ArrayLike, target: ArrayLike, costs: CostConfig) -> F64:
