@@ -14,12 +14,12 @@ from reinforcestrategycreator_pipeline.market.health.check import Health, check_
 
 
 class DataHealth:
-    """What is missing, odd or suspicious in market data: what `check_data` returns.
+    """Findings on the health of market data, as `check_data` returns them.
 
     Parameters
     ----------
     found : Health
-        The findings.
+        Findings of `check_health`.
     """
 
     def __init__(self, found: Health) -> None:
@@ -32,7 +32,7 @@ class DataHealth:
 
     @property
     def calendar(self) -> str:
-        """What gaps were measured against, in words."""
+        """The calendar by which gaps were measured, in words."""
         return self._found.calendar
 
     @property

@@ -1,4 +1,4 @@
-"""Where the bars of a symbol come from: rows of a file, and the clock of their days."""
+"""The rows of a file from which the bars of a symbol come, and the clock of their days."""
 
 from __future__ import annotations
 

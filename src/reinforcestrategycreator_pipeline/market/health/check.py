@@ -35,12 +35,12 @@ SURVIVORS = (
 
 @dataclass(frozen=True, eq=False)
 class Health:
-    """What was found in market data.
+    """Findings in market data.
 
     Attributes
     ----------
     data : MarketData
-        The data.
+        Market data in which they were found.
     calendar : str
         What gaps were measured against, in words.
     findings : tuple of Finding
@@ -193,7 +193,7 @@ def check_health(data: MarketData, calendar: str | None = None) -> Health:
     Parameters
     ----------
     data : MarketData
-        Validated bars.
+        Validated bars of all symbols.
     calendar : str, optional
         Name of the calendar, see `sessions_of`; by default, the days and times at which bars are
         due are those at which they mostly are.

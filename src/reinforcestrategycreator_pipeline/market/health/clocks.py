@@ -28,7 +28,7 @@ def clock_findings(
     Parameters
     ----------
     symbol : str
-        The symbol.
+        Name of the symbol.
     stamps : DatetimeIndex
         Close times in UTC, increasing.
     places : Places

@@ -92,7 +92,7 @@ class Finding:
     kind : str
         Key of `KINDS`.
     symbol : str
-        The symbol.
+        Name of the symbol.
     bars : ndarray of int, shape (n,)
         Positions of the bars, increasing; for a gap, the bar after it.
     values : ndarray of float64, shape (n,)

@@ -31,7 +31,7 @@ def by_sessions(
     Parameters
     ----------
     symbol : str
-        The symbol.
+        Name of the symbol.
     stamps : DatetimeIndex
         Close times in UTC, increasing.
     places : Places
@@ -54,7 +54,7 @@ def gaps_before(symbol: str, held: Ints, missing: Ints, *, grave: bool) -> Findi
     Parameters
     ----------
     symbol : str
-        The symbol.
+        Name of the symbol.
     held, missing : ndarray of int
         Times of the bars and of those that are missing, increasing, in one unit.
     grave : bool

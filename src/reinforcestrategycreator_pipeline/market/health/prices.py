@@ -28,7 +28,7 @@ def price_findings(symbol: str, frame: pd.DataFrame, seconds: float) -> list[Fin
     Parameters
     ----------
     symbol : str
-        The symbol.
+        Name of the symbol.
     frame : DataFrame
         Bars in order of time, validated.
     seconds : float
