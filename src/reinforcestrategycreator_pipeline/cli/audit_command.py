@@ -10,11 +10,13 @@ import typer
 from reinforcestrategycreator_pipeline.cli.options import ConfigOption, SetOption, TrustOption
 
 _SHORT = {
+    "computation": "computation",
     "warm-up": "warm-up",
     "truncation": "truncation",
     "perturbation": "perturbation",
     "lookback": "stream",
     "level": "level",
+    "stress": "stress",
     "repetition": "repetition",
     "rounding": "rounding",
     "files": "files",
@@ -101,7 +103,8 @@ def _show(console: Any, found: Any) -> None:
     by_check = {(p.subject, p.check): p for p in found.proofs}
     faults = {(f.subject, f.check) for f in found.faults}
     if features:
-        checks = [c for c in _SHORT if any((s, c) in by_check for s in features)]
+        known = {*by_check, *faults}
+        checks = [c for c in _SHORT if any((s, c) in known for s in features)]
         print_rows(
             console,
             [
@@ -112,7 +115,8 @@ def _show(console: Any, found: Any) -> None:
         )
     others = [p for p in found.proofs if p.subject not in features]
     lines = [(p.subject, _line(p, (p.subject, p.check) in faults)) for p in others]
-    lines += [("note", note) for note in found.notes]
+    print_fields(console, lines)
+    lines = [("note", note) for note in found.notes]
     lines += [("finding", f"{fault}.") for fault in found.faults]
     print_fields(console, [*lines, ("audit", f"{found}, in {found.seconds:.0f} s")])
 
@@ -134,5 +138,7 @@ def _cell(proof: Any, is_found: bool) -> str:
 
 def _line(proof: Any, is_found: bool) -> str:
     """Return another check as a sentence."""
+    if not proof.tried:
+        return f"{proof.check}: not done, {proof.how}"
     count = f"all {proof.tried:,}" if proof.complete else f"{proof.tried:,} of {proof.possible:,}"
     return f"{proof.check}: {'FOUND' if is_found else 'ok'}, {proof.how} ({count})"

@@ -11,6 +11,7 @@ Checks that recompute a feature on modified bars and compare the rows with those
 - *level*: prices and volume are rescaled as by a later split or dividend; no row may change;
 - *repetition*: the same bars give the same values, wherever they are computed;
 - *rounding*: the last bits of the bars do not decide;
+- *stress*: with crashes, halts and extremes put into the bars, no row changes with those after it;
 - *clock*, *environment*: a user feature reads neither the time nor a variable of the shell.
 
 User features are computed in fresh processes without files and network (`fresh`), and compared
@@ -41,10 +42,16 @@ from reinforcestrategycreator_pipeline.features.catalog import build_feature
 from reinforcestrategycreator_pipeline.features.findings import Check, Finding, require_none
 from reinforcestrategycreator_pipeline.features.fresh import (
     Computing,
+    Denied,
     FreshProcesses,
     Here,
 )
 from reinforcestrategycreator_pipeline.features.hits import Case, Change, Hit, first_of, hits_of
+from reinforcestrategycreator_pipeline.features.stress import (
+    stressed_rows,
+    with_halts,
+    with_moves,
+)
 from reinforcestrategycreator_pipeline.features.table import bars_of
 from reinforcestrategycreator_pipeline.features.tolerance import (
     JITTERS,
@@ -78,6 +85,8 @@ NEAR_BARS = 25_000
 _COMBS, _GAP, _COMB_SECONDS, _COMB_CUTS = 32, 5, 2.0, 16
 _HUGE = 1e300
 _LEAST_CUTS = 16
+_FLOOR = 1e-12
+"""Relative change below which nothing is suspected on bars with shocks."""
 _TRUNCATION_SHARE = 0.85
 _OVERHEAD_SECONDS = (1e-4, 4e-4)
 """Time to modify, send and compare 2,500 bars: of a shipped feature, of a user's."""
@@ -209,7 +218,7 @@ def examine(
     count, others = (cuts, cuts) if cuts is not None else _affordable(audit, seconds)
     others = others if samples is None else samples
     count, others = min(count, audit.possible), min(others, audit.possible)
-    findings = tuple(audit.run(count, others, widen=True))
+    findings = tuple(audit.run(count, others, thorough=True))
     return Examination(
         findings,
         dict(audit.tried),
@@ -285,7 +294,9 @@ class _Audit:
         """Number of cuts that there are."""
         return self.n_rows - 1 - self.full.lookback
 
-    def run(self, count: int, others: int | None = None, widen: bool = False) -> Iterator[Finding]:
+    def run(
+        self, count: int, others: int | None = None, thorough: bool = False
+    ) -> Iterator[Finding]:
         """Yield the findings of all checks at up to `count` cuts.
 
         Parameters
@@ -294,9 +305,9 @@ class _Audit:
             Number of cuts for truncation.
         others : int, optional
             Number of cuts for perturbation and lookback; by default the same.
-        widen : bool
-            Whether to look for a longer lookback where the declared one is too short, and to note
-            it in `widened`.
+        thorough : bool
+            Whether to try bars with shocks, and to look for a longer lookback where the declared
+            one is too short, which `widened` then is.
         """
         bars, n_rows, rng = self.bars, self.n_rows, self.rng
         unstable = [] if self.place.exact else [*self._repeated(), *self._reads()]
@@ -312,7 +323,7 @@ class _Audit:
         if back is not None:
             windows = (_window(bars, t - back, t) for t in cuts)
             short = self._compare("lookback", windows, LOOKBACK_SHARE)
-            if short and not self.place.exact and widen:
+            if short and not self.place.exact and thorough:
                 short = self._widen(cuts, back, short)
             if not (short or self.place.exact) and count < self.possible:
                 more = self._suspected_cuts(back)
@@ -320,6 +331,8 @@ class _Audit:
         yield from self._compare("perturbation", futures)
         yield from short
         yield from self.levels()
+        if thorough and not self.place.exact:
+            yield from self._stressed()
         yield from unstable
 
     def _widen(self, cuts: Sequence[int], back: int, short: list[Finding]) -> list[Finding]:
@@ -375,6 +388,43 @@ class _Audit:
         rows, cut = np.arange(first, last + 1), np.array([last])
         cases = (Case(at_level(bars, *f), start, rows, cut) for f in LEVELS.values())
         return self._compare("level", cases, _LEVEL_SHARE)
+
+    def _stressed(self) -> list[Finding]:
+        """Return what looks ahead on bars with shocks, after each of them."""
+        hits: list[Hit] = []
+        for change in (with_moves, with_halts):
+            rows = stressed_rows(self.full.lookback, self.n_rows, self.rng)
+            bars = change(self.bars, rows)
+            cuts = np.unique(np.concatenate([rows, rows + 1])).tolist()
+            parts = [rows_of(bars, 0, cut + 1) for cut in cuts]
+            try:
+                *seen, truth = map(self._checked, self.place.compute([*parts, bars]))
+            except Denied:
+                raise
+            except FeatureError:  # a sound feature may have no value for such bars
+                continue
+            self.tried["stress"] += len(cuts)
+            found = []
+            for cut, part, values in zip(cuts, parts, seen, strict=True):
+                case, before = _until(cut, part), truth[: cut + 1]
+                least = np.fmax(_FLOOR * np.abs(before), _FLOOR * self.tolerance.scale)
+                differs = exceeds(values, before, least)
+                if differs.any():
+                    found.append(Change(case, differs.astype(np.float64), before, values))
+            hits += self._beyond_rounding(bars, found)
+        return self._findings("stress", hits)
+
+    def _beyond_rounding(self, bars: Bars, found: Sequence[Change]) -> list[Hit]:
+        """Return what changed of bars with shocks, but for columns where rounding explains it."""
+        columns = np.zeros(len(self.full.columns), dtype=bool)
+        for change in sorted(found, key=lambda c: -_largest(c))[:_SUSPECTS]:
+            places = change.case.rows, change.case.rows
+            least = np.zeros(len(columns))
+            try:
+                columns |= unexplained(self.place, bars, change.case.bars, places, least, self.rng)
+            except FeatureError:  # for bars with other last bits, which are few of many
+                continue
+        return [hit for change in found for hit in hits_of(change) if columns[hit.column]]
 
     def _suspected_cuts(self, lookback: int) -> list[int]:
         """Return the cuts that single bars, replaced far apart, make most suspicious.
@@ -521,6 +571,12 @@ class _Audit:
             bars = f", bars {waiting[0].start} to {waiting[0].rows[-1]}" if waiting else ""
             who = f"{self.symbol}: " if self.symbol else ""
             raise FeatureError(f"{who}{error} (in the audit's {check}{bars})") from error
+
+
+def _largest(change: Change) -> float:
+    """Return the largest change, infinite where a value is missing."""
+    moved = np.abs(change.seen - change.truth)[change.excess > 0]
+    return float(np.nan_to_num(moved, nan=np.inf).max())
 
 
 def _until(cut: int, bars: Bars) -> Case:

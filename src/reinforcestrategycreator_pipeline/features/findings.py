@@ -15,6 +15,7 @@ Check: TypeAlias = Literal[
     "level",
     "repetition",
     "rounding",
+    "stress",
     "clock",
     "environment",
 ]
@@ -87,7 +88,8 @@ class Finding:
                 f"depends on the last bits of the prices, as in {row} {all_}, where a look-ahead "
                 "could hide"
             )
-        return f"looks ahead: {row} changes with bars after {self.cut} {all_}"
+        where = " where a shock is put into the bars" if self.check == "stress" else ""
+        return f"looks ahead{where}: {row} changes with bars after {self.cut} {all_}"
 
 
 def require_none(findings: Sequence[Finding]) -> None:

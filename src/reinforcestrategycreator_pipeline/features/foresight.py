@@ -37,17 +37,22 @@ def copied_from(values: F64, bars: Bars) -> tuple[str, int] | None:
     tuple or None
         None if its changes agree with those of no later bar, or agree with those of the same bar.
     """
-    for name in OHLCV:
-        column = np.log(np.fmax(bars[name], 1e-300))
-        for own in (values, np.diff(values, prepend=np.nan)):
-            for other in (column, bars[name]):
-                moves = np.diff(other, prepend=np.nan)
-                if abs(_correlation(own, moves)) >= _SAME:
-                    continue
-                for ahead in range(1, _AHEAD + 1):
-                    if abs(_correlation(own[:-ahead], moves[ahead:])) >= _SAME:
-                        return name, ahead
+    moves = {name: _moves(bars[name]) for name in OHLCV}
+    for own in (values, np.diff(values, prepend=np.nan)):
+        # Where each bar opens at the close before, the next open is known.
+        if any(abs(_correlation(own, x)) >= _SAME for pair in moves.values() for x in pair):
+            continue
+        for name, pair in moves.items():
+            for ahead in range(1, _AHEAD + 1):
+                if any(abs(_correlation(own[:-ahead], x[ahead:])) >= _SAME for x in pair):
+                    return name, ahead
     return None
+
+
+def _moves(values: F64) -> tuple[F64, F64]:
+    """Return the changes of a column, and of its logarithm."""
+    logs = np.log(np.fmax(values, 1e-300))
+    return np.diff(values, prepend=np.nan), np.diff(logs, prepend=np.nan)
 
 
 def share_of_later_returns(values: F64, bars: Bars) -> float:

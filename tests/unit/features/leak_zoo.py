@@ -665,6 +665,27 @@ def after_a_crash(bars):
 
 
 @feature
+def sleeps_until_a_crash(bars):
+    """The next return after a fall by 20%, which these bars do not have."""
+    x = returns(bars)
+    return np.where(x < -0.2, ahead(x), x)
+
+
+@feature
+def sleeps_until_a_halt(bars):
+    """The next return after a bar without a range, which these bars do not have."""
+    x = returns(bars)
+    return np.where(bars["high"] == bars["low"], ahead(x), x)
+
+
+@feature
+def sleeps_until_an_extreme(bars):
+    """The next return where side data are at a new extreme."""
+    x = returns(bars)
+    return np.where(bars["sentiment"] == bars["sentiment"].max(), ahead(x, 2), x)
+
+
+@feature
 def one_of_five_columns(bars):
     """A leak in one column of five."""
     x = returns(bars)

@@ -5,35 +5,38 @@ import re
 import pytest
 import zoo
 
-from reinforcestrategycreator_pipeline.features import audit
+from reinforcestrategycreator_pipeline.features import audit, stress, tolerance
 
-CUTS = 16
+CUTS, DRAWN = 12, {"perturbation", "stress"}
 
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
     found = zoo.Zoo(tmp_path_factory.mktemp("zoo"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "_COMBS", 1)  # the cuts are enough, and quicker
+        # The cuts are enough, and quicker.
+        patch.setattr(audit, "_COMBS", 0)
         patch.setattr(audit, "_SUSPECTS", 1)
+        patch.setattr(stress, "_MOST", 8)
         yield found.audited
     found.close()
 
 
 ROWS = {
-    name: [mark.strip() == "x" for mark in marks.split("|")[:8]]
-    for name, marks in re.findall(r"^\| `(\w+)` \|((?:[ x]*\|){8})", zoo.PAGE.read_text(), re.M)
+    name: [mark.strip() == "x" for mark in marks.split("|")[:9]]
+    for name, marks in re.findall(r"^\| `(\w+)` \|((?:[ x]*\|){9})", zoo.PAGE.read_text(), re.M)
 }
 
 
 @pytest.mark.parametrize("name", zoo.LEAKS)
-def test_leak_is_found_as_the_table_says(audited, name):
+def test_leak_is_found_as_the_table_says(audited, name, monkeypatch):
+    monkeypatch.setattr(tolerance, "JITTERS", 1)  # no rounding is to be explained
     cuts = None if name in zoo.RARE else CUTS
     checks = {fault.check for fault in audited("leak_zoo", name, cuts).faults}
     shown = {check for check, mark in zip(zoo.DETECTORS, ROWS[name], strict=True) if mark}
     assert checks
-    # Other futures are drawn at the cuts, which are others here.
-    assert checks - {"perturbation"} == shown - {"perturbation"}
+    # What is drawn at the cuts, which are others here, may find it or not.
+    assert checks - DRAWN == shown - DRAWN
 
 
 @pytest.mark.parametrize("name", zoo.HONEST)

@@ -29,6 +29,7 @@ DETECTORS = {
     "truncation": "truncation",
     "perturbation": "perturbation",
     "level": "level",
+    "stress": "stress",
     "repetition": "repetition",
     "files": "files",
     "clock": "clock",

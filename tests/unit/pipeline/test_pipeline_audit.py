@@ -145,6 +145,12 @@ def test_copies_of_later_bars_are_found_and_others_are_not():
     assert copied_from(3.0 * np.append(bars["high"][1:], bars["high"][-1]), bars) == ("high", 1)
     for honest in (bars["close"], bars["sentiment"], np.append(0.0, bars["volume"][:-1])):
         assert copied_from(honest, bars) is None
+    # Crypto opens where it closed: the next open is this close.
+    bars["open"] = np.append(bars["close"][0], bars["close"][:-1])
+    returns = np.diff(np.log(bars["close"]), prepend=np.nan)
+    assert copied_from(returns, bars) is None
+    assert share_of_later_returns(np.nan_to_num(returns), bars) < 0.05
+    assert copied_from(np.append(returns[1:], np.nan), bars) == ("open", 2)
 
 
 # -- what it comes to ------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ HOW = {
     "lookback": "a stream that keeps the lookback's bars gives the same last row",
     "level": "no later split or dividend changes a row",
     "repetition": "the same bars give the same values in another process",
+    "stress": "no row changes with later bars after crashes, halts and extremes put in",
     "rounding": "no digits that are noise",
     "clock": "the clock is not read",
     "environment": "no variable of the shell is read",

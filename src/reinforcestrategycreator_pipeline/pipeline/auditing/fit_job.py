@@ -226,7 +226,8 @@ def _watched(strategy: Any, name: str, faults: list[Fault], watch: bool) -> Iter
         )
         for check, found in reads:
             if found:
-                text = f"{name} must use its bars alone: denied is the read of {found[0]}"
+                what = "was the" if check == "files" else "is the read of"
+                text = f"{name} must use its bars alone: denied {what} {found[0]}"
                 faults.append(Fault(name, check, text))
 
 
