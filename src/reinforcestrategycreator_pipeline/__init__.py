@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reinforcestrategycreator_pipeline.api.backtests import Backtest, backtest
     from reinforcestrategycreator_pipeline.api.bars import read_bars
     from reinforcestrategycreator_pipeline.api.comparisons import compare
+    from reinforcestrategycreator_pipeline.api.health import DataHealth, check_data
     from reinforcestrategycreator_pipeline.api.pages import report
     from reinforcestrategycreator_pipeline.api.runs import Run, run
     from reinforcestrategycreator_pipeline.api.studies import Study, tune
@@ -43,6 +44,7 @@ __all__ = [
     "DQN",
     "Backtest",
     "Costs",
+    "DataHealth",
     "MarketData",
     "Policy",
     "Population",
@@ -55,6 +57,7 @@ __all__ = [
     "audit",
     "backtest",
     "broker",
+    "check_data",
     "compare",
     "errors",
     "feature",
@@ -75,6 +78,7 @@ _PLACES = {
     "DQN": "models.implementations.dqn:DQN",
     "Backtest": "api.backtests:Backtest",
     "Costs": "execution.costs:CostConfig",
+    "DataHealth": "api.health:DataHealth",
     "MarketData": "market.bars:MarketData",
     "Policy": "policies.base:Policy",
     "Population": "models.population:Population",
@@ -86,6 +90,7 @@ _PLACES = {
     "audit": "api.audits:audit",
     "backtest": "api.backtests:backtest",
     "broker": "deployment.brokers.catalog:broker",
+    "check_data": "api.health:check_data",
     "compare": "api.comparisons:compare",
     "errors": "errors:",
     "feature": "features.base:feature",

@@ -112,8 +112,8 @@ def test_parameters_and_keys_beside_a_configuration(rsc: Rsc) -> None:
     assert "2019-12-31 15:00" not in few.out
     key = rsc("data", "check", "other.csv", "-c", "mine.yaml", "-s", "split.embargo_bars=0")
     assert key.code == 0
-    nothing = rsc("data", "check")
-    assert (nothing.code, "give a file, a source" in nothing.err) == (2, True)
+    nothing = rsc("data", "check")  # the default source
+    assert (nothing.code, "sample: can be used" in nothing.out) == (0, True)
 
 
 def test_a_source_of_the_configuration(rsc: Rsc) -> None:

@@ -16,7 +16,7 @@ from reinforcestrategycreator_pipeline.errors import ConfigError
 CHECK_EXAMPLES = examples(
     "rsc data check prices.csv",
     "rsc data check prices.csv --set date_format=%d/%m/%Y --set delimiter=';'",
-    "rsc data check --config my.yaml",
+    "rsc data check --config my.yaml --calendar XNYS --html health.html",
     "rsc data check --source my_source:SqliteBars --set path=bars.db",
 )
 
@@ -46,23 +46,46 @@ def check(
             "configuration. May be repeated.",
         ),
     ] = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option(
+            "--calendar",
+            metavar="NAME",
+            help="Calendar for gaps: 24/7, 24/5, forex, or an exchange such as XNYS. Default: the "
+            "configuration's, or what the data show.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="HTML page on the data's health to write."),
+    ] = None,
     trust: TrustOption = None,
 ) -> None:
     """Check a file or source as a run would; exit code 0 if a run can use it.
 
-    Rejects rows that break a rule, reports repairs and oddities, and computes and splits the
-    features as a run with this configuration does; without one, with the defaults.
+    Rejects rows that break a rule; reports repairs, gaps, outliers, stale runs, splits, bad ticks
+    and suspicious times with their rows; and computes and splits the features as a run with this
+    configuration does. Without a file or source, checks the configured one.
     """
     from reinforcestrategycreator_pipeline.trust import allowing, default_folders, typed
 
     folders = (*default_folders(config), *(trust or ()))
     with allowing(folders, config and config.parent), typed([(name or "").partition(":")[0]]):
-        _check(file, name, config, overrides or [])
+        _check(file, name, config, overrides or [], calendar, html)
 
 
-def _check(file: Path | None, name: str | None, config: Path | None, overrides: list[str]) -> None:
+def _check(
+    file: Path | None,
+    name: str | None,
+    config: Path | None,
+    overrides: list[str],
+    calendar: str | None,
+    html: Path | None,
+) -> None:
     from reinforcestrategycreator_pipeline.api.console import output
     from reinforcestrategycreator_pipeline.cli.results import result_table
+    from reinforcestrategycreator_pipeline.market.health.check import check_health
+    from reinforcestrategycreator_pipeline.market.preparation import without_guessed_sessions
     from reinforcestrategycreator_pipeline.market.sources.catalog import build_source, load_source
     from reinforcestrategycreator_pipeline.market.sources.files.readings import pinned
     from reinforcestrategycreator_pipeline.ohlcv import OHLCV
@@ -73,11 +96,12 @@ def _check(file: Path | None, name: str | None, config: Path | None, overrides: 
 
     keys = [text for text in overrides if "." in text.partition("=")[0]]
     complete = load_config(RunConfig, config, keys, os.environ)
-    if file is None and name is None and config is None and not keys:
-        raise ConfigError("give a file, a source with --source, or a configuration with --config.")
     own = [text for text in overrides if text not in keys]
     source, parameters = _source(file, name, own, complete.data)
     data = load_source(build_source(source, parameters), source, generator(complete.seed, "data"))
+    calendar = calendar or complete.data.calendar
+    health = check_health(data, calendar)
+    data = without_guessed_sessions(data)
     console = output()
     rows = [
         {
@@ -99,6 +123,16 @@ def _check(file: Path | None, name: str | None, config: Path | None, overrides: 
         lines = [f"    {key}: {json.dumps(value)}" for key, value in sorted(kind.items())]
         text = "\n".join([f"data:\n  source: {source}\n  params:", *lines])
         console.print(text, markup=False, soft_wrap=True)
+    console.print(f"health, with gaps by {health.calendar}", markup=False, soft_wrap=True)
+    for is_grave, text in health.sentences():
+        grave = "warning: " if is_grave else ""
+        console.print(f"  {grave}{text}", markup=False, soft_wrap=True)
+    if html is not None:
+        from reinforcestrategycreator_pipeline.files import write_text
+        from reinforcestrategycreator_pipeline.reporting.health.page import render_health
+
+        write_text(html, render_health(health))
+        console.print(f"  page: {html}", markup=False, soft_wrap=True)
     *_, notes = engineer(data, complete)
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)

@@ -19,9 +19,9 @@ import pandas as pd
 
 from reinforcestrategycreator_pipeline.arrays import F64, Ints
 from reinforcestrategycreator_pipeline.checks import require_int
-from reinforcestrategycreator_pipeline.deployment.bar_calendar import BarCalendar
 from reinforcestrategycreator_pipeline.errors import ConfigError, DataError, nearest, shorten
 from reinforcestrategycreator_pipeline.market.adjustment import robust_sigma, split_in_gap
+from reinforcestrategycreator_pipeline.market.bar_calendar import BarCalendar
 from reinforcestrategycreator_pipeline.ohlcv import (
     LARGEST,
     OHLCV,

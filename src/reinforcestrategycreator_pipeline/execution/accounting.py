@@ -37,7 +37,7 @@ from reinforcestrategycreator_pipeline.execution.costs import BPS, CostConfig
 # stake, the logarithm stays finite, and the episode terminates.
 RUIN_GROWTH = 1e-6
 
-_NEWTON = 12  # it converges in 6; a fixed number makes a bar alone equal to the same among others
+_NEWTON = 10  # as wild trades need; a fixed number makes a bar alone equal to one among others
 
 
 class BarPrices(NamedTuple):
@@ -176,19 +176,35 @@ def _kept_after_impact(w: F64, q: F64, c: F64, k: F64) -> F64:
 
         f(x) = s q k x^3 + (1 + s q c) x^2 - s (q - w) = 0.
 
-    Newton's method starts at the root without impact. It is 0 where there is no root, or nothing
-    left: closing such a position costs more than the equity.
+    Newton's method starts at the root without impact. Where s q < 0, as when a short is reduced, f
+    rises to 2b only, with its bend at b; the iterates stay on that branch, and on the side of the
+    bend where the root is. The result is 0 where there is no root, or nothing left: closing such a
+    position costs more than the equity.
     """
     side = np.where(q > w, 1.0, -1.0)
     wanted = side * (q - w)
     possible = np.isfinite(c)
     c = np.where(possible, c, 0.0)
     square, cube = 1.0 + side * q * c, side * q * k
-    x = np.sqrt(wanted / square)
-    for _ in range(_NEWTON):
-        slope = (3.0 * cube * x + 2.0 * square) * x
-        value = (cube * x + square) * x * x - wanted
-        x = np.maximum(x - np.divide(value, slope, out=np.zeros_like(x), where=slope > 0.0), 0.0)
+    bends = cube < -1e-30  # else so far away that it does not matter
+    bend = np.where(bends, square / np.where(bends, -3.0 * cube, 1.0), np.inf)
+    early = 2.0 / 3.0 * square * bend * bend >= wanted
+    limit = np.where(early, bend, 2.0 * bend)
+    x = np.where(early, np.minimum(np.sqrt(wanted / square), bend), bend)
+    value, slope, twice = np.empty_like(x), np.empty_like(x), 2.0 * square
+    for _ in range(_NEWTON):  # in place: new arrays would take longer than the arithmetic
+        np.multiply(cube, x, out=slope)
+        np.add(slope, square, out=value)
+        value *= x
+        value *= x
+        value -= wanted
+        slope *= 3.0
+        slope += twice
+        slope *= x
+        slope[slope <= 0.0] = np.inf
+        value /= slope
+        x -= value
+        np.minimum(x, limit, out=x)
     residual = (cube * x + square) * x * x - wanted
     possible &= np.abs(residual) <= 1e-9 * (1.0 + wanted)
     traded = x * x

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from reinforcestrategycreator_pipeline.errors import DataError, nearest
+from reinforcestrategycreator_pipeline.market.places import Places
 from reinforcestrategycreator_pipeline.ohlcv import OHLCV
 from reinforcestrategycreator_pipeline.storage.parquet_files import read_parquet, write_parquet
 
@@ -44,6 +45,9 @@ class MarketData(Mapping[str, pd.DataFrame]):
         Origin of the data: source, files, hashes, license. Must be valid as JSON.
     warnings : tuple of str
         Those of the notes that may change every result, such as how times were read.
+    places : mapping of str to Places
+        Rows of the file from which the bars of each symbol were read, where a source knows them;
+        not written to disk.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class MarketData(Mapping[str, pd.DataFrame]):
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    places: Mapping[str, Places] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.bars:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from reinforcestrategycreator_pipeline.market.adjustment import (
     CorporateAction,
     adjust,
     ratio_text,
-    unadjusted_splits,
 )
 from reinforcestrategycreator_pipeline.market.bars import (
     DAY,
@@ -23,6 +23,8 @@ from reinforcestrategycreator_pipeline.market.bars import (
     utc_index,
 )
 from reinforcestrategycreator_pipeline.market.findings import Findings
+from reinforcestrategycreator_pipeline.market.health.ticks import bad_ticks, splits_beside
+from reinforcestrategycreator_pipeline.market.places import Places
 from reinforcestrategycreator_pipeline.market.validation import (
     RawBars,
     check_values,
@@ -32,6 +34,7 @@ from reinforcestrategycreator_pipeline.market.validation import (
 from reinforcestrategycreator_pipeline.ohlcv import ADJUSTED_CLOSE, OHLCV
 
 _LONG_GAP = 400 * DAY
+_GUESSED = "(holidays, or missing sessions)"
 
 
 def prepare(
@@ -69,6 +72,7 @@ def prepare(
     said = Findings() if found is None else found
     bars: dict[str, pd.DataFrame] = {}
     actions: dict[str, list[dict[str, Any]]] = {}
+    places: dict[str, Places] = {}
     for raw in sorted(raws, key=lambda r: r.symbol):
         if raw.symbol in bars:
             raise DataError(f"{raw.origin}: the symbol {raw.symbol!r} occurs twice.")
@@ -83,7 +87,14 @@ def prepare(
             said.note(_adjustment_note(where, events))
             for text in _odd_jumps(where, events):
                 said.warn(text)
-        for stamp, ratio in unadjusted_splits(frame):
+        ticks, _ = bad_ticks(frame)
+        if len(ticks):
+            said.warn(
+                f"{where}: the prices of {_count(len(ticks), 'bar')} are a power of ten away from "
+                "those around them, first on "
+                f"{day_of(frame.index[ticks[0]], timezone, raw.shift_ns)}."
+            )
+        for stamp, ratio in splits_beside(frame, ticks):
             said.warn(
                 f"{where}: the open on {day_of(stamp, timezone, raw.shift_ns)} looks like a "
                 f"{ratio_text(ratio)} split for which the prices are not adjusted."
@@ -97,10 +108,11 @@ def prepare(
         frame = frame[[*OHLCV, *side]].astype(np.float64)
         frame.index = utc_index(pd.DatetimeIndex(frame.index))
         bars[raw.symbol] = frame
+        places[raw.symbol] = raw.origins(frame.index, timezone)
     said.notes += _lone_gaps(bars)
     step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}
-    return MarketData(bars, step / 1e9, tuple(said.notes), record, tuple(said.warnings))
+    return MarketData(bars, step / 1e9, tuple(said.notes), record, tuple(said.warnings), places)
 
 
 def _long_gaps(where: str, frame: pd.DataFrame, timezone: str) -> list[str]:
@@ -166,10 +178,16 @@ def _session_notes(where: str, days: Sequence[str]) -> list[str]:
     if not days:
         return []
     shown = ", ".join(days[:3]) + (", ..." if len(days) > 3 else "")
-    return [
-        f"{where}: no bar on {_count(len(days), 'weekday')} (holidays, or "
-        f"missing sessions): {shown}."
-    ]
+    return [f"{where}: no bar on {_count(len(days), 'weekday')} {_GUESSED}: {shown}."]
+
+
+def without_guessed_sessions(data: MarketData) -> MarketData:
+    """Return the data without the notes on weekdays, which may be holidays.
+
+    A calendar that knows the holidays takes their place.
+    """
+    notes = tuple(note for note in data.notes if _GUESSED not in note)
+    return replace(data, notes=notes)
 
 
 def _lone_gaps(bars: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -19,6 +19,7 @@ from reinforcestrategycreator_pipeline.errors import DataError
 from reinforcestrategycreator_pipeline.market.bad_rows import bad_rows
 from reinforcestrategycreator_pipeline.market.bars import DAY, day_of, median_step
 from reinforcestrategycreator_pipeline.market.findings import Findings
+from reinforcestrategycreator_pipeline.market.places import Places
 from reinforcestrategycreator_pipeline.ohlcv import (
     ADJUSTED_CLOSE,
     LARGEST,
@@ -55,6 +56,8 @@ class RawBars:
         Nanoseconds from a moment in a bar's day to its close, see `bars.day_of`.
     hint : str
         A sentence that begins with a space, for the error on rows that contradict one another.
+    rows : ndarray of int, optional
+        Row of each in a file without lines, counted from 1.
     """
 
     symbol: str
@@ -64,6 +67,7 @@ class RawBars:
     files: tuple[tuple[int, str], ...] = ()
     shift_ns: int = 1
     hint: str = ""
+    rows: Ints | None = None
 
     def place(self, row: int) -> str:
         """Return the name of the row at this position for error messages."""
@@ -97,6 +101,40 @@ class RawBars:
         if self.files:
             found["origin"] = [str(Path(self.origin) / self._file(int(row))) for row in rows]
         return found
+
+    def origins(self, kept: pd.DatetimeIndex, timezone: str) -> Places:
+        """Return the places of the bars that were kept of these rows.
+
+        Parameters
+        ----------
+        kept : DatetimeIndex
+            Close times of the bars, increasing.
+        timezone : str
+            IANA time zone of the days.
+        """
+        stamps = pd.DatetimeIndex(self.frame.index).as_unit("ns").asi8
+        order = np.argsort(stamps, kind="stable")
+        wanted = kept.as_unit("ns").asi8
+        found = order[np.searchsorted(stamps[order], wanted)].astype(np.int64)
+        rows = self.rows if self.lines is None else self.lines
+        again = np.zeros((0, 2), dtype=np.int64)
+        if len(found) < len(stamps):
+            twice = np.flatnonzero(pd.Index(stamps).duplicated() & np.isin(stamps, wanted))
+            places = twice + 1 if rows is None else rows[twice]
+            again = np.stack([places, np.searchsorted(wanted, stamps[twice])], axis=1)
+        owners = None
+        if self.files:
+            owners = np.searchsorted([first for first, _ in self.files], found, side="right") - 1
+        return Places(
+            self.origin,
+            None if rows is None else rows[found],
+            "row" if self.lines is None else "line",
+            tuple(name for _, name in self.files),
+            owners,
+            again.astype(np.int64),
+            timezone,
+            self.shift_ns,
+        )
 
 
 def validate(

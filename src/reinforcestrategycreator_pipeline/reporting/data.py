@@ -133,6 +133,8 @@ class ReportData:
         The search of that trial, if its folder can be read.
     behavior : Behavior or None
         What the policy does with its features, if the evaluation measured it.
+    health : mapping
+        Findings on the health of the data, as `Health.summary` returns them; empty if unknown.
     """
 
     run_id: str
@@ -165,6 +167,7 @@ class ReportData:
     trial: str = ""
     search: SearchData | None = None
     behavior: Behavior | None = None
+    health: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.results:

@@ -20,6 +20,11 @@ from reinforcestrategycreator_pipeline.reporting.behavior import words
 from reinforcestrategycreator_pipeline.reporting.charts.catalog import draw_charts
 from reinforcestrategycreator_pipeline.reporting.charts.packing import packed
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
+from reinforcestrategycreator_pipeline.reporting.health.words import (
+    KIND_COLUMNS,
+    health_note,
+    kind_rows,
+)
 from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS, NOTE
 from reinforcestrategycreator_pipeline.reporting.search.charts import figures_of, trial_map
 from reinforcestrategycreator_pipeline.reporting.search.selection_words import choice
@@ -80,6 +85,9 @@ def render_html(page: Contents) -> str:
         search_link=search_link(data.trial),
         pictures=pictures,
         map_note=MAP_NOTE,
+        health_columns=KIND_COLUMNS,
+        health_kinds=kind_rows(data.health),
+        health_note=health_note(data.health),
         **choice(data.search),
     )
 

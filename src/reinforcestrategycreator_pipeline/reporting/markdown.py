@@ -14,6 +14,11 @@ from reinforcestrategycreator_pipeline.reporting.behavior.words import (
 )
 from reinforcestrategycreator_pipeline.reporting.contents import Contents
 from reinforcestrategycreator_pipeline.reporting.data import ReportData
+from reinforcestrategycreator_pipeline.reporting.health.words import (
+    KIND_COLUMNS,
+    health_note,
+    kind_rows,
+)
 from reinforcestrategycreator_pipeline.reporting.robustness import COLUMNS
 from reinforcestrategycreator_pipeline.reporting.robustness import NOTE as ROBUSTNESS_NOTE
 from reinforcestrategycreator_pipeline.reporting.search.selection_words import (
@@ -90,6 +95,10 @@ def render_markdown(page: Contents) -> str:
     if data.trial:
         parts += ["## The search", _search(data)]
     parts += ["## Run", table(["Item", "Value"], page.facts)]
+    if data.health:
+        kinds = kind_rows(data.health)
+        parts += ["## Health of the data", plain(health_note(data.health))]
+        parts += [table(KIND_COLUMNS, kinds)] if kinds else []
     parts += ["## Data", "\n".join(f"- {plain(note)}" for note in data.notes) or "No notes."]
     if page.provenance:
         parts.append(table(["Item", "Value"], page.provenance))

@@ -92,6 +92,7 @@ def read_run(run_dir: Path) -> ReportData:
         trial=manifest.trial,
         search=_search(run_dir, manifest.trial),
         behavior=_behavior(run_dir, manifest),
+        health=stages["data_ingestion"].summary.get("health", {}),
         stage_seconds={n: s.seconds for n, s in stages.items() if s.seconds is not None},
     )
 

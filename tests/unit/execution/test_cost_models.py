@@ -195,3 +195,27 @@ def test_vanishing_parameters_change_nothing(accounts):
     plain = bar_growth(*accounts, CostConfig())
     tiny = dataclasses.replace(CostConfig(), commission_per_share=1e-300, impact_bps=1e-300)
     np.testing.assert_allclose(bar_growth(*accounts, tiny), plain, rtol=1e-14)
+
+
+def test_wild_trades_agree_with_bisection():
+    """Impact of up to half the price, and reversals of three times the equity: 2,000 trades."""
+    rng = np.random.default_rng(5)
+    ruined = 0
+    for _ in range(2_000):
+        w, q = rng.uniform(-3.0, 3.0, 2).tolist()
+        costs = dataclasses.replace(
+            FREE,
+            commission_bps=float(10 ** rng.uniform(-2, 3)),
+            impact_bps=float(10 ** rng.uniform(-3, 3.69)),
+        )
+        kernel = bar_outcome(BarPrices(10, 10, 10, 10, DAY), w, q, costs)
+        ledger = Ledger(1.0, FREE)
+        ledger.close(10.0)
+        ledger.trade(w / 10.0)
+        ledger.costs = costs
+        shares = shares_to_trade(q, ledger.equity, ledger.shares, 10.0, costs)
+        ledger.trade(shares)
+        assert ledger.equity == pytest.approx(float(kernel.growth), rel=1e-9)
+        assert ledger.ruined == kernel.ruined
+        ruined += ledger.ruined
+    assert 20 < ruined < 500

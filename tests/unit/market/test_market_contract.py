@@ -258,5 +258,3 @@ def test_an_own_source_is_checked_by_its_address(tmp_path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "SYN" in result.output
-    with pytest.raises(ConfigError, match="give a file, a source with --source"):
-        CliRunner().invoke(app, ["check"], catch_exceptions=False)

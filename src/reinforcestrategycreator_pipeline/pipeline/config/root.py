@@ -35,12 +35,17 @@ class DataConfig(Strict):
         Name of a registered source (``rsc data list``), or ``"module:Class"``.
     params : mapping
         Parameters of the source.
+    calendar : str, optional
+        Name of the calendar that the health of the data is measured by: ``24/7``, ``24/5``,
+        ``forex``, or one of exchange_calendars, such as ``XNYS``. By default, the days and times at
+        which bars mostly are.
     """
 
     source: Annotated[str, NameOf(SOURCES)] = "sample"
     params: Annotated[Mapping[str, Any], ParametersOf("source", SOURCES)] = field(
         default_factory=dict
     )
+    calendar: Annotated[str, Len(1)] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reinforcestrategycreator_pipeline.market.bars import write_bars
+from reinforcestrategycreator_pipeline.market.health.check import check_health
+from reinforcestrategycreator_pipeline.market.preparation import without_guessed_sessions
 from reinforcestrategycreator_pipeline.market.sources.catalog import (
     build_source,
     fingerprint_source,
@@ -42,6 +44,9 @@ class DataIngestion:
         with Bars(context.console) as shown:
             shown.show(f"data of {config.data.source}", 0, 1)
             data = load_source(source, config.data.source, generator(context.seed, "data"))
+            health = check_health(data, config.data.calendar)
+            if config.data.calendar is not None:
+                data = without_guessed_sessions(data)
             write_bars(context.path("bars"), data)
         for note in data.notes:
             context.log.info("data", note=note)
@@ -55,6 +60,7 @@ class DataIngestion:
         context.summary["bars"] = {symbol: len(frame) for symbol, frame in data.bars.items()}
         context.summary["warnings"] = list(data.warnings)
         context.summary["notes"] = list(data.notes)
+        context.summary["health"] = health.summary()
         # Without the list of splits and dividends, which is long, and in the bars' own file.
         context.summary["provenance"] = {
             key: value for key, value in data.provenance.items() if key != "corporate_actions"

@@ -260,9 +260,8 @@ class TableSource(StampRules, ColumnLayout):
             joined_stamps(symbol, group), self._rules(first), first.column, origin, localize
         )
         frame = joined_frame(symbol, group).set_axis(closes.times, axis=0)
-        lines = None
-        if all(part.lines is not None for part in group):
-            lines = np.concatenate([part.lines for part in group if part.lines is not None])
+        numbers = np.concatenate([part.numbers for part in group])
+        named = all(part.lines is not None for part in group)
         counts = [len(part.frame) for part in group]
         kept = self._between(closes.times, f"{origin}: {symbol}", found)
         inside = np.flatnonzero(kept)
@@ -272,7 +271,7 @@ class TableSource(StampRules, ColumnLayout):
         for text in late:
             found.warn(f"{origin}: {symbol}: {text}")
         if not kept.all():
-            frame, lines = frame[kept], None if lines is None else lines[kept]
+            frame, numbers = frame[kept], numbers[kept]
             owners = np.repeat(np.arange(len(group)), counts)[kept]
             counts = np.bincount(owners, minlength=len(group)).tolist()
         starts = np.cumsum([0, *counts])
@@ -283,10 +282,11 @@ class TableSource(StampRules, ColumnLayout):
             symbol,
             origin,
             frame,
-            lines,
+            numbers if named else None,
             files if len(group) > 1 else (),
             closes.shift_ns,
             first.hint,
+            None if named else numbers,
         )
         return raw, closes.guesses
 

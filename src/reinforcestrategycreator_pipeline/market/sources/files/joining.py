@@ -63,6 +63,13 @@ class Part:
     stamped: bool = False
     rules: StampRules | None = None
 
+    @property
+    def numbers(self) -> Ints:
+        """Line of each row in a text file, else the row counted from 1."""
+        if self.lines is not None:
+            return self.lines
+        return self.frame.index.to_numpy(np.int64) + 1
+
 
 @dataclass(frozen=True)
 class _Period:

@@ -107,7 +107,7 @@ class BarCalendar:
         if zone is None:  # the first of equals
             zone = min(ZONES, key=lambda name: _variety(stamps, name, grain))
         date, time = _local(stamps, zone, grain)
-        dates = np.unique(date)
+        dates = pd.unique(date)  # in order, as they are
         if step / 1e9 > _DAILY[1] or len(dates) < _ENOUGH_DAYS:
             return cls(**seconds, zone=zone, days=(), times=(), regular=())
         weekdays = np.arange(dates[0], dates[-1] + 1)
@@ -177,6 +177,40 @@ class BarCalendar:
                 first = f"{day} {clock(int(found[0]))} ({self.zone})"
             count += len(found)
         return Missing(count, first) if count else None
+
+    def missing_before(self, stamps: pd.DatetimeIndex) -> Ints:
+        """Return the number of bars that were expected before each bar but the first.
+
+        Parameters
+        ----------
+        stamps : DatetimeIndex
+            Close times with a time zone, T of them, increasing.
+
+        Returns
+        -------
+        ndarray of int, shape (T - 1,)
+            Counts as by `missing`, of all pairs of consecutive bars.
+        """
+        if not any(self.regular):
+            spacings = np.diff(stamps.as_unit("ns").asi8) / 1e9
+            between = np.maximum(np.round(spacings / self.bar_seconds).astype(np.int64) - 1, 1)
+            counts: Ints = np.where(spacings > self.longest_seconds, between, 0)
+            return counts
+        dates, times = _local(stamps, self.zone, 1)
+        if self.is_daily:
+            before = np.cumsum([0, *(bool(runs) for runs in self.regular)])
+            after = _in_weeks(before[1:], int(before[-1]), dates[:-1])
+            daily: Ints = _in_weeks(before[:-1], int(before[-1]), dates[1:]) - after
+            return np.maximum(daily, 0)
+        week = np.concatenate([day * DAY + values for day, values in enumerate(self._regular)])
+        clock_of_week = (dates + 3) * DAY + times  # 1970-01-01 was a Thursday
+        low, high = clock_of_week[:-1] + self.grain, clock_of_week[1:] - self.grain
+        weeks, within = _weeks(low)
+        until = weeks * len(week) + np.searchsorted(week, within, side="right")
+        weeks, within = _weeks(high)
+        before_next = weeks * len(week) + np.searchsorted(week, within, side="left")
+        missing: Ints = np.maximum(before_next - until, 0)
+        return missing
 
     def describe(self) -> str:
         """Return the days and times in words, for a message."""
@@ -260,10 +294,22 @@ def _weekday(date: Any) -> Any:
     return (date + 3) % 7  # 1970-01-01 was a Thursday
 
 
+def _weeks(moments: Ints) -> tuple[Ints, Ints]:
+    """Return the week of each moment, and the time in it, in (0, 7 days]."""
+    weeks = (moments - 1) // (7 * DAY)
+    return weeks, moments - weeks * 7 * DAY
+
+
+def _in_weeks(of_day: Ints, of_week: int, dates: Ints) -> Ints:
+    """Return a count that grows by `of_week` each week, and is `of_day` within the first."""
+    counts: Ints = (dates + 3) // 7 * of_week + of_day[(dates + 3) % 7]
+    return counts
+
+
 def _variety(stamps: pd.DatetimeIndex, zone: str, grain: int) -> int:
     """Count the different days of the week and times of day at which bars close."""
     date, time = _local(stamps, zone, grain)
-    return len(np.unique(_weekday(date) * (2 * DAY) + time))
+    return len(pd.unique(_weekday(date) * (2 * DAY) + time))
 
 
 def _runs(values: Ints) -> Runs:
