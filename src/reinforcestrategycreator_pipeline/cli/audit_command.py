@@ -9,22 +9,17 @@ import typer
 
 from reinforcestrategycreator_pipeline.cli.options import ConfigOption, SetOption, TrustOption
 
-_SHORT = {
-    "computation": "computation",
-    "warm-up": "warm-up",
-    "truncation": "truncation",
-    "perturbation": "perturbation",
-    "lookback": "stream",
-    "level": "level",
-    "stress": "stress",
-    "repetition": "repetition",
-    "rounding": "rounding",
-    "files": "files",
-    "clock": "clock",
-    "environment": "shell",
-    "foresight": "foresight",
+_COLUMNS = {
+    "warm-up": ("warm-up",),
+    "truncation": ("truncation",),
+    "perturbation": ("perturbation",),
+    "stream": ("lookback",),
+    "level": ("level",),
+    "stress": ("stress",),
+    "inputs": ("repetition", "rounding", "files", "clock", "environment", "computation"),
+    "foresight": ("foresight",),
 }
-"""Checks of a feature that have a column of their own, with its title."""
+"""Columns of the table of features, and the checks of each."""
 _BY_CUT = ("truncation", "perturbation", "lookback")
 
 
@@ -104,12 +99,22 @@ def _show(console: Any, found: Any) -> None:
     faults = {(f.subject, f.check) for f in found.faults}
     if features:
         known = {*by_check, *faults}
-        checks = [c for c in _SHORT if any((s, c) in known for s in features)]
+        shown = {
+            title: checks
+            for title, checks in _COLUMNS.items()
+            if any((s, c) in known for s in features for c in checks)
+        }
         print_rows(
             console,
             [
                 {"feature": s.removeprefix("feature ")}
-                | {_SHORT[c]: _cell(by_check.get((s, c)), (s, c) in faults) for c in checks}
+                | {
+                    title: _cell(
+                        next((by_check[s, c] for c in checks if (s, c) in by_check), None),
+                        any((s, c) in faults for c in checks),
+                    )
+                    for title, checks in shown.items()
+                }
                 for s in features
             ],
         )

@@ -373,6 +373,21 @@ def entropy(bars):
 
 
 @feature
+def expanding_zscore(bars):
+    """A z-score over all bars so far: a run rejects it, but it knows nothing of the future."""
+    x = pd.Series(returns(bars))
+    return (x / x.expanding(10).std()).to_numpy()
+
+
+@feature
+def cumulative_balance(bars):
+    """A sum since the first bar, in shares of the volume so far."""
+    volume = series(bars, "volume")
+    signed = np.sign(np.nan_to_num(returns(bars))) * volume
+    return (signed.cumsum() / (volume.cumsum() + 1e-9)).to_numpy()
+
+
+@feature
 def side_column(bars):
     """Side data as they are."""
     return bars["sentiment"]

@@ -156,6 +156,7 @@ class FeatureAudit:
         self.faults: list[Fault] = []
         self.notes: list[str] = []
         self._failed = False
+        self._unsettled = ""
 
     def run(
         self,
@@ -179,15 +180,20 @@ class FeatureAudit:
             if progress is not None:
                 progress(done, len(bars))
             self._examine(symbol, frame, spec)
+        if self._unsettled and not self.faults:
+            self.notes.append(self._unsettled)
 
     def _settled(self, bars: Mapping[str, pd.DataFrame], training_end: pd.Timestamp) -> FeatureSpec:
-        """Return the feature with the lookback that it needs; note if it needs too much."""
+        """Return the feature with the lookback that it needs, or as it is if it never settles."""
         known = {s: frame[frame.index <= training_end] for s, frame in bars.items()}
         known = {s: frame for s, frame in known.items() if len(frame) > 1}
         try:
             (settled,), notes = settle(known, [self._spec], self._processes, self._seed)
-        except FeatureError as error:
-            self._fail("files" if isinstance(error, Denied) else outcome.WARM_UP, error)
+        except Denied as error:
+            self._fail("files", error)
+            return self._spec
+        except FeatureError as error:  # it may know too much of the past, and nothing of the future
+            self._unsettled = f"a run rejects it: {error}"
             return self._spec
         self.notes += notes
         return settled
@@ -209,11 +215,8 @@ class FeatureAudit:
             self._fail("files" if isinstance(error, Denied) else "computation", error, symbol)
             return
         faults = [fault_of(self._subject, finding, frame) for finding in found.findings]
-        if any(
-            fault.check in _BY_CUT[:2] for fault in faults
-        ):  # which no warm-up would be enough for
-            self.faults = [fault for fault in self.faults if fault.check != outcome.WARM_UP]
-            faults = [fault for fault in faults if fault.check != "lookback"]
+        if self._unsettled or any(fault.check in _BY_CUT[:2] for fault in faults):
+            faults = [fault for fault in faults if fault.check != "lookback"]  # none is enough
         self.faults += faults
         if found.widened is not None:
             self.notes.append(
@@ -234,8 +237,9 @@ class FeatureAudit:
         for check, tried in found.tried.items():
             possible = found.possible if check in _BY_CUT else tried
             self.proofs.append(Proof(self._subject, check, tried, possible, HOW[check]))
-        back = found.lookback
-        self.proofs.append(Proof(self._subject, outcome.WARM_UP, back, back, HOW[outcome.WARM_UP]))
+        if not self._unsettled:
+            n, how = found.lookback, HOW[outcome.WARM_UP]
+            self.proofs.append(Proof(self._subject, outcome.WARM_UP, n, n, how))
         if found.where != "this process":
             self.proofs.append(Proof(self._subject, "files", 1, 1, HOW["files"]))
 
@@ -243,7 +247,6 @@ class FeatureAudit:
         """Note an error once: the checks of every symbol would raise it."""
         text = str(error).rstrip(".")
         if not self._failed or check == "files":
-            self.faults = [f for f in self.faults if f.check != outcome.WARM_UP]
             self.faults.append(Fault(self._subject, check, text, symbol))
         self._failed = True
 
