@@ -160,6 +160,19 @@ class SqliteBars:
 """
 
 
+GAP = """
+import numpy as np
+
+from reinforcestrategycreator_pipeline import feature
+
+
+@feature
+def overnight_gap(bars):
+    gap = np.log(bars["open"][1:] / bars["close"][:-1])
+    return np.concatenate([[np.nan], gap])
+"""
+
+
 @pytest.fixture
 def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     """A folder with the files that the examples name; runs are only begun."""
@@ -168,6 +181,7 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
         table.to_sql("bars", database, index=False)
     database.close()
     Path("my_source.py").write_text(SOURCE)
+    Path("my_features.py").write_text(GAP)
     table.to_csv("prices.csv", index=False)
     table["date"] = [f"{day[8:]}/{day[5:7]}/{day[:4]}" for day in table["date"]]
     table.to_csv("european.csv", index=False, sep=";")
