@@ -7,7 +7,7 @@ first 4,000 bars are learned from, the last 1,000 are new to it.
 import gymnasium
 import numpy as np
 import pandas as pd
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
 
 import reinforcestrategycreator_pipeline.envs.trading_env  # noqa: F401 - registers it
 from reinforcestrategycreator_pipeline.envs.span import AssetBars
@@ -23,6 +23,11 @@ def planted(bars: int, seed: int = 0) -> AssetBars:
     close = 100.0 * np.exp(session.cumsum())
     times = pd.date_range("2000-01-03", periods=bars, freq="D", tz="UTC").as_unit("ns").asi8
     return AssetBars("PLANTED", times, close * np.exp(-session), close, signal[:, None])
+
+
+def part(bars: AssetBars, of: slice) -> AssetBars:
+    """Return some of the bars."""
+    return AssetBars(bars.symbol, bars.times[of], bars.open[of], bars.close[of], bars.features[of])
 
 
 def make(bars: AssetBars, start: str = "first") -> gymnasium.Env:
@@ -47,10 +52,7 @@ def growth(model: PPO, bars: AssetBars) -> float:
 def train(steps: int = 30_000) -> tuple[PPO, float]:
     """Learn, and return the model with what it makes of the new bars."""
     bars = planted(5_000)
-    old, new = (
-        AssetBars(bars.symbol, *(x[s] for x in (bars.times, bars.open, bars.close, bars.features)))
-        for s in (slice(0, 4_000), slice(4_000, None))
-    )
+    old, new = part(bars, slice(0, 4_000)), part(bars, slice(4_000, None))
     learning = gymnasium.wrappers.TimeLimit(make(old, "random"), 250)
     model = PPO("MlpPolicy", learning, seed=0, n_steps=1_000, gamma=0.5, device="cpu")
     return model.learn(steps), growth(model, new)

@@ -17,6 +17,7 @@ FAMILIES = {
     "losses": "nn.losses:LOSSES",
     "metrics": "backtesting.metrics.catalog:METRICS",
     "models": "models.implementations.dqn:MODELS",
+    "path_rewards": "envs.path_rewards:PATH_REWARDS",
     "rewards": "envs.rewards:REWARDS",
     "schedules": "nn.schedules:SCHEDULES",
     "charts": "reporting.charts.catalog:CHARTS",
@@ -52,7 +53,7 @@ def list_(
     console = output()
     if of is None:
         for name in FAMILIES:
-            line = Text.assemble((f"{name:<11}", "bold"), ", ".join(family(name)))
+            line = Text.assemble((f"{name:<13}", "bold"), ", ".join(family(name)))
             console.print(line, soft_wrap=True)
         return
     for member in family(of).describe():

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F32, F64, Array, Bools, Ints
+from reinforcestrategycreator_pipeline.checks import require_int
 from reinforcestrategycreator_pipeline.envs.grid import check_positions, flat_index
 from reinforcestrategycreator_pipeline.envs.path_rewards import PATH_REWARDS, PathReward
 from reinforcestrategycreator_pipeline.envs.rewards import Reward, measure
@@ -31,14 +32,16 @@ class TradingTable:
     ----------
     owner : str
         Name of the environment, for messages.
-    bars, positions, costs, reward, reward_scale, scaler
+    bars, positions, costs, reward, reward_scale, scaler, delay
         Arguments of `TradingEnv`.
 
     Attributes
     ----------
     rows : ndarray of float32, shape (T, n_inputs)
-        Scaled features of each bar, with zeros where the previous target and the reward's memory
-        belong.
+        Scaled features that are known at each bar's decision, with zeros where the previous target
+        and the reward's memory belong.
+    first, last : int
+        First bar with a decision, and the bar at which the data end.
     growth, cost : ndarray of float64, shape (T - 1, n, n)
         Growth of equity over the bar after each decision, and what it cost, as multiples of the
         equity at the decision.
@@ -61,11 +64,14 @@ class TradingTable:
         reward: Component[Reward | PathReward],
         reward_scale: float,
         scaler: FittedScaler | None,
+        delay: int,
     ) -> None:
         self.positions = np.array(check_positions(positions, owner))
         self.costs = costs or CostConfig()
         self.flat = flat_index(self.positions.tolist())
         self.last = len(bars.close) - 1
+        require_int(owner, "delay", delay, 0, self.last - 1)
+        self.first = delay
         n = len(self.positions)
         needed = n * n * self.last * (_BYTES_PER_OUTCOME + _BYTES_WHILE_MADE)
         require_memory(needed, owner, "positions", f"{n} positions on {self.last + 1} bars")
@@ -86,7 +92,8 @@ class TradingTable:
         self.layout = StateLayout(values.shape[1], n)
         self.n_inputs = self.layout.n_inputs + numbers
         self.rows: F32 = np.zeros((len(values), self.n_inputs), dtype=np.float32)
-        self.rows[:, : self.layout.n_features] = values
+        # An order that waits a bar is one that is decided a bar later without having seen that bar.
+        self.rows[delay:, : self.layout.n_features] = values[: len(values) - delay]
         self.masks: Array = np.ones((len(values), n), dtype=np.int8)
         self.masks.flags.writeable = False
 
@@ -122,19 +129,19 @@ class TradingTable:
             If there is no bar after the start.
         """
         if option is not None:
-            require_start(option, self.last - 1)
+            require_start(option, self.first, self.last - 1)
             return np.full(count, int(option))
         if rule == "random":
-            return rng.integers(self.last, size=count)
-        return np.zeros(count, dtype=np.int64)
+            return rng.integers(self.first, self.last, size=count)
+        return np.full(count, self.first, dtype=np.int64)
 
 
-def require_start(option: Any, last: int) -> None:
+def require_start(option: Any, first: int, last: int) -> None:
     """Raise `ConfigError` for a start after which there is no bar."""
-    if not (isinstance(option, (int, np.integer)) and 0 <= option <= last):
+    if not (isinstance(option, (int, np.integer)) and first <= option <= last):
         raise ConfigError(
-            f"The start option of TradingEnv.reset must be an integer from 0 to {last}. "
-            f"Got {option} instead."
+            f"The start option of TradingEnv.reset must be an integer from {first} to "
+            f"{last}. Got {option} instead."
         )
 
 

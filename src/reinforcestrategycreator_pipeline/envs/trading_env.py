@@ -58,6 +58,11 @@ class TradingEnv(gymnasium.Env[F32, np.int64]):
         Scaler of the features; by default they are used unscaled.
     start : "first" or "random"
         Bar at which episodes start: the first, or a uniformly drawn one.
+    delay : int
+        Bars that an order waits beyond the next open, 0 to T - 2. With 1, what is decided at the
+        close of bar t fills at the open of bar t + 2, and is rewarded for that bar; the target that
+        the observation shows is the one that waits. The bar ``t`` of the info is then the one
+        before the fill, a bar after the newest features.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -72,12 +77,13 @@ class TradingEnv(gymnasium.Env[F32, np.int64]):
         initial_equity: float = 100_000.0,
         scaler: FittedScaler | None = None,
         start: Start = "first",
+        delay: int = 0,
     ) -> None:
         require_number("TradingEnv", "initial_equity", initial_equity, above=0.0)
         require_choice("TradingEnv", "start", start, ("first", "random"))
         self.bars = bars
         self.table = TradingTable(
-            "TradingEnv", bars, positions, costs, reward, reward_scale, scaler
+            "TradingEnv", bars, positions, costs, reward, reward_scale, scaler, delay
         )
         self.positions, self.costs = self.table.positions, self.table.costs
         self.initial_equity = initial_equity

@@ -41,7 +41,7 @@ class TradingVectorEnv(gymnasium.vector.VectorEnv[F32, Ints, Array]):
         The asset and its features.
     num_envs : int
         Number of accounts, 1 to 1,000,000.
-    positions, costs, reward, reward_scale, initial_equity, scaler, start
+    positions, costs, reward, reward_scale, initial_equity, scaler, start, delay
         Arguments of `TradingEnv`.
     autoreset_mode : AutoresetMode or str
         When an account whose episode has ended starts again: ``"NextStep"``, ``"SameStep"`` or
@@ -59,6 +59,7 @@ class TradingVectorEnv(gymnasium.vector.VectorEnv[F32, Ints, Array]):
         initial_equity: float = 100_000.0,
         scaler: FittedScaler | None = None,
         start: Start = "first",
+        delay: int = 0,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
         owner = "TradingVectorEnv"
@@ -71,7 +72,9 @@ class TradingVectorEnv(gymnasium.vector.VectorEnv[F32, Ints, Array]):
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode(mode)}
         self.num_envs, self.bars, self.start = num_envs, bars, start
         self.initial_equity = initial_equity
-        self.table = TradingTable(owner, bars, positions, costs, reward, reward_scale, scaler)
+        self.table = TradingTable(
+            owner, bars, positions, costs, reward, reward_scale, scaler, delay
+        )
         self.positions, self.costs = self.table.positions, self.table.costs
         box = gymnasium.spaces.Box(-np.inf, np.inf, (self.table.n_inputs,), np.float32)
         self.single_observation_space = box

@@ -83,15 +83,14 @@ class _MarketAudit:
         self.feature, self.name, self.market, self.rng = feature, name, market, rng
         self.full = values_of(feature, name, market)
         stamps = [pd.DatetimeIndex(frame.index) for frame in market.values()]
-        self.times = stamps[0].append(stamps[1:]).unique().sort_values()
+        self.times = pd.DatetimeIndex(stamps[0].append(stamps[1:]).unique().sort_values())
 
     def run(self, cuts: Literal["all"] | int) -> Iterator[Finding]:
         """Yield the findings at up to `cuts` times."""
         n = len(self.times)
         chosen = choose_cuts(self.rng, 0, n, n if cuts == "all" else cuts)
         seen: set[tuple[str, str, str]] = set()
-        for cut in chosen.tolist():
-            time = self.times[cut]
+        for time in self.times[chosen]:
             past = {s: f[f.index <= time] for s, f in self.market.items()}
             past = {s: f for s, f in past.items() if len(f)}
             future = {s: self._with_other_future(f, time) for s, f in self.market.items()}

@@ -61,7 +61,7 @@ class _Among(FromMarket):
     ) -> dict[str, FloatArray]:
         values = self._values(market)
         k = len(self._feature.columns)
-        columns = []
+        columns, rows = [], dict[str, Ints]()
         for c in range(k):
             grid, rows = aligned(market, {symbol: x[:, c] for symbol, x in values.items()})
             columns.append(compare(grid))

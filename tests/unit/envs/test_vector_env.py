@@ -9,7 +9,12 @@ from reinforcestrategycreator_pipeline.envs.trading_env import TradingEnv
 from reinforcestrategycreator_pipeline.envs.vector_env import TradingVectorEnv
 from reinforcestrategycreator_pipeline.errors import ConfigError
 from reinforcestrategycreator_pipeline.models.implementations.dqn import DQN
-from reinforcestrategycreator_pipeline.testing.trading_cases import DEAR, random_asset
+from reinforcestrategycreator_pipeline.testing.trading_cases import (
+    DEAR,
+    FREE,
+    asset_of,
+    random_asset,
+)
 
 GRID = (-1.0, 0.0, 1.0)
 REWARDS = ["mean_variance", "differential_sharpe", {"name": "drawdown", "penalty": 3.0}]
@@ -125,3 +130,35 @@ def test_the_learner_takes_the_registered_environments():
         dqn = DQN(seed=0, hidden_layers=[8], learning_starts=20, buffer_size=200)
         dqn.learn(env, 120)
         assert np.isfinite(dqn.predict(env.reset(seed=0)[0])).all()
+
+
+def test_an_order_that_waits():
+    """By hand: +100% in the session of bar 3 alone; decided on at bar 1, whose feature says so."""
+    open_, close = [10, 10, 10, 10, 20], [10, 10, 10, 20, 20]
+    bars = asset_of(open_, close, features=[[0.0], [1.0], [0.0], [0.0], [0.0]])
+    env = TradingEnv(bars, costs=FREE, initial_equity=1.0, delay=1)
+    state, info = env.reset()
+    assert (state[0], info["t"]) == (0.0, 1)  # bar 0 is the newest that is seen
+    state, _, _, _, info = env.step(0)
+    assert (state[0], info["equity"]) == (1.0, 1.0)  # bar 1, seen when bar 2 has closed
+    _, _, _, _, info = env.step(1)
+    assert (info["equity"], info["t"]) == (2.0, 3)
+    envs = TradingVectorEnv(bars, 3, costs=FREE, delay=2, start="random")
+    assert set(envs.reset(seed=0)[1]["t"]) <= {2, 3}
+    with pytest.raises(ConfigError, match=r"delay parameter of TradingEnv must .* Got 4"):
+        TradingEnv(bars, delay=4)
+    with pytest.raises(ConfigError, match=r"an integer from 2 to 3\. Got 1"):
+        envs.reset(options={"start": 1})
+
+
+def test_a_delay_changes_what_is_seen_and_not_what_happens():
+    bars = random_asset(30)
+    late, usual = TradingEnv(bars, GRID, DEAR, delay=3), TradingEnv(bars, GRID, DEAR)
+    seen, _ = late.reset()
+    usual.reset(options={"start": 3})
+    np.testing.assert_array_equal(seen[:3], bars.features[0].astype(np.float32))
+    for t, action in enumerate(np.random.default_rng(0).integers(3, size=26)):
+        one, other = late.step(action), usual.step(action)
+        assert one[1:4] == other[1:4]
+        np.testing.assert_array_equal(one[0][:3], bars.features[t + 1].astype(np.float32))
+        np.testing.assert_array_equal(one[0][3:], other[0][3:])

@@ -68,7 +68,26 @@ def test_the_header_of_yfinance(tmp_path: Path) -> None:
     lines[1] += ",BBB"
     lines[2] += ","
     lines[3:] = [f"{line},7" for line in lines[3:]]
-    assert "with multi_level_index=False" in refusal(tmp_path, lines)
+    assert "BBB has no column 'High', as other symbols have" in refusal(tmp_path, lines)
+
+
+def test_symbols_of_yfinance_side_by_side(tmp_path: Path) -> None:
+    days = [f"2024-01-{day:02}" for day in range(2, 6)]
+    lines = [
+        "Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume",
+        "Ticker,AAA,BBB,AAA,BBB,AAA,BBB,AAA,BBB,AAA,BBB",
+        "Date,,,,,,,,,,",
+        f"{days[0]},11,,12,,9,,10,,100,",  # BBB was not listed yet
+        *(f"{day},11,21,12,22,9,19,10,20,100,200" for day in days[1:]),
+    ]
+    data = read(tmp_path, lines)
+    assert {symbol: len(frame) for symbol, frame in data.items()} == {"AAA": 4, "BBB": 3}
+    assert data["BBB"].iloc[0].tolist() == [20, 22, 19, 21, 200]
+    assert data.places["BBB"].rows is not None
+    assert data.places["BBB"].rows.tolist() == [5, 6, 7]  # lines of the file
+    assert "line 6 has 12 fields, the header has 11" in refusal(
+        tmp_path, [*lines[:5], f"{lines[5]},9", *lines[6:]]
+    )
 
 
 def test_a_date_and_a_time_in_two_columns(tmp_path: Path) -> None:

@@ -217,18 +217,36 @@ class CsvSource(FileSource):
 def _without_levels(
     path: Path, rows: list[list[str]], lines: list[int], head: list[str]
 ) -> tuple[list[list[str]], list[int], list[str]]:
-    """Return a table without the two further rows of names that yfinance writes."""
+    """Return a table without the two further rows of names that yfinance writes.
+
+    Symbols side by side become one below the other, with a column for the symbol; rows on which a
+    symbol has no value, as before its listing, are left out.
+    """
     if not (head[0] == "Price" and len(rows) > 1 and rows[0][0] == "Ticker"):
         return rows, lines, head
     if rows[1][0] not in ("Date", "Datetime"):
         return rows, lines, head
-    tickers = sorted(set(rows[0][1:]))
-    if len(tickers) > 1:
-        raise DataError(
-            f"{path}: has the columns of {len(tickers)} symbols side by side, {tickers[0]} and "
-            "others. Download each by yfinance with multi_level_index=False, to one file each."
-        )
-    return rows[2:], lines[2:], [rows[1][0], *head[1:]]
+    owners, data = rows[0], rows[2:]
+    if len(tickers := dict.fromkeys(owners[1:])) < 2:
+        return data, lines[2:], [rows[1][0], *head[1:]]
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(head):
+            raise DataError(
+                f"{path}: line {line} has {len(row)} fields, the header has {len(head)}."
+            )
+    fields = list(dict.fromkeys(head[1:]))
+    long: list[list[str]] = []
+    places: list[int] = []
+    for ticker in tickers:
+        at = {head[i]: i for i in range(1, len(head)) if owners[i] == ticker}
+        if lacks := [field for field in fields if field not in at]:
+            raise DataError(f"{path}: {ticker} has no column {lacks[0]!r}, as other symbols have.")
+        for row, line in zip(data, lines[2:], strict=True):
+            values = [row[at[field]] for field in fields]
+            if any(values):
+                long.append([row[0], *values, ticker])
+                places.append(line)
+    return long, places, [rows[1][0], *fields, "Ticker"]
 
 
 def _why_ragged(row: list[str], header: list[str], last: bool) -> str:
