@@ -17,7 +17,9 @@ import typer
 from small_runs import QUICK, Rsc, rsc_in
 
 import reinforcestrategycreator_pipeline as package
+from reinforcestrategycreator_pipeline.api import audits
 from reinforcestrategycreator_pipeline.cli.app import app
+from reinforcestrategycreator_pipeline.pipeline.auditing.outcome import AuditOutcome
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 
 HEADER = "date,open,high,low,close,volume"
@@ -198,6 +200,11 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     monkeypatch.setattr(Runner, "start", begun)
     monkeypatch.setattr(Runner, "resume", begun)
     monkeypatch.setattr(webbrowser, "open", lambda url: True)
+    Path("my_features.py").write_text(
+        "from reinforcestrategycreator_pipeline import feature\n"
+        "@feature\ndef overnight_gap(bars):\n    return bars['open'] / bars['close']\n"
+    )
+    monkeypatch.setattr(audits, "audit_config", lambda *_, **__: AuditOutcome((), ()))
     return rsc
 
 

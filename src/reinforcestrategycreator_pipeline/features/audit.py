@@ -341,10 +341,12 @@ class _Audit:
         Rows that need more than most, such as those after a rare event, are not among the few on
         which the lookback was found.
         """
+        tried = self.tried["lookback"]
         while short and back < self.n_rows // 2:
             back += max(1, back // 2)
             windows = (_window(self.bars, t - back, t) for t in cuts if t >= back)
             left = self._compare("lookback", windows, LOOKBACK_SHARE)
+            self.tried["lookback"] = tried  # of the declared one
             if not left:
                 self.widened = back
                 return []
