@@ -7,6 +7,7 @@ import re
 import shlex
 import sqlite3
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from fake_vendor import history
 from small_runs import QUICK, Rsc, rsc_in
+from vendor_server import FakeTime, Reply, Vendor, serving
 
 import reinforcestrategycreator_pipeline as package
 from reinforcestrategycreator_pipeline.api import audits
+from reinforcestrategycreator_pipeline.cli import data_vendors
 from reinforcestrategycreator_pipeline.cli.app import app
+from reinforcestrategycreator_pipeline.market.vendors import fetching, stooq
 from reinforcestrategycreator_pipeline.pipeline.auditing.outcome import AuditOutcome
 from reinforcestrategycreator_pipeline.pipeline.runner import Runner
 
@@ -176,8 +181,8 @@ def overnight_gap(bars):
 
 
 @pytest.fixture
-def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
-    """A folder with the files that the examples name; runs are only begun."""
+def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rsc]:
+    """A folder with the files that the examples name, and a vendor; runs are only begun."""
     table = pd.DataFrame([line.split(",") for line in rows(700)], columns=HEADER.split(","))
     with sqlite3.connect("bars.db") as database:
         table.to_sql("bars", database, index=False)
@@ -200,12 +205,13 @@ def a_folder_to_try_examples(rsc: Rsc, monkeypatch: pytest.MonkeyPatch) -> Rsc:
     monkeypatch.setattr(Runner, "start", begun)
     monkeypatch.setattr(Runner, "resume", begun)
     monkeypatch.setattr(webbrowser, "open", lambda url: True)
-    Path("my_features.py").write_text(
-        "from reinforcestrategycreator_pipeline import feature\n"
-        "@feature\ndef overnight_gap(bars):\n    return bars['open'] / bars['close']\n"
-    )
     monkeypatch.setattr(audits, "audit_config", lambda *_, **__: AuditOutcome((), ()))
-    return rsc
+    prices = history(80).rename_axis("Date").rename(columns=str.title).to_csv().encode()
+    with serving(Vendor(lambda asked: Reply(prices))) as server:
+        monkeypatch.setattr(stooq.Stooq, "wire", lambda self: server.wire)
+        monkeypatch.setattr(fetching, "Time", lambda: FakeTime().clocks())
+        monkeypatch.setattr(data_vendors, "_now", lambda: pd.Timestamp("2024-03-22", tz="UTC"))
+        yield rsc
 
 
 def test_every_example_of_every_help_page(a_folder_to_try_examples: Rsc) -> None:

@@ -59,13 +59,9 @@ def compare(
     else:
         print_comparison(found, found.save(out))
     if open_:
-        import webbrowser
+        from reinforcestrategycreator_pipeline.cli.browser import show
 
-        from reinforcestrategycreator_pipeline.errors import RunError
-
-        page = out or found.default_path
-        if not webbrowser.open(page.resolve().as_uri()):
-            raise RunError(f"cannot open a browser; the page is {page}")
+        show(out or found.default_path, "page")
 
 
 def print_comparison(compared: Comparison, page: Path) -> None:

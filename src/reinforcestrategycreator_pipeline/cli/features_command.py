@@ -122,4 +122,6 @@ def show(
         write_text(html, render_feature(view))
         console.print(f"page: {html}", markup=False, highlight=False, soft_wrap=True)
     if open_ and html is not None:
-        typer.launch(html.resolve().as_uri())
+        from reinforcestrategycreator_pipeline.cli.browser import show
+
+        show(html, "page")

@@ -79,7 +79,6 @@ def report(
     if sheet is not None:
         print_fields(output(), [("tear sheet", str(sheet))])
     if open_:
-        import webbrowser
+        from reinforcestrategycreator_pipeline.cli.browser import show
 
-        if not webbrowser.open(page.resolve().as_uri()):
-            raise RunError(f"cannot open a browser; the report is {page}")
+        show(page, "report")
