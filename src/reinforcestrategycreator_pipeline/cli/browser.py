@@ -14,9 +14,9 @@ def show(page: Path, what: str) -> None:
     Parameters
     ----------
     page : Path
-        HTML file.
+        HTML file to show.
     what : str
-        What the error calls it: ``"report"``.
+        Word for the page in the error, such as ``"report"``.
 
     Raises
     ------
