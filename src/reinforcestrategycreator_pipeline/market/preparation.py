@@ -92,7 +92,7 @@ def prepare(
             said.warn(
                 f"{where}: the prices of {_count(len(ticks), 'bar')} are a power of ten away from "
                 "those around them, first on "
-                f"{day_of(frame.index[ticks[0]], timezone, raw.shift_ns)}."
+                f"{day_of(pd.DatetimeIndex(frame.index)[int(ticks[0])], timezone, raw.shift_ns)}."
             )
         for stamp, ratio in splits_beside(frame, ticks):
             said.warn(
@@ -106,9 +106,10 @@ def prepare(
             said.notes += _session_notes(where, missing_sessions(frame, timezone, raw.shift_ns))
         side = [c for c in frame.columns if c not in OHLCV]
         frame = frame[[*OHLCV, *side]].astype(np.float64)
-        frame.index = utc_index(pd.DatetimeIndex(frame.index))
+        closes = utc_index(pd.DatetimeIndex(frame.index))
+        frame.index = closes
         bars[raw.symbol] = frame
-        places[raw.symbol] = raw.origins(frame.index, timezone)
+        places[raw.symbol] = raw.origins(closes, timezone)
     said.notes += _lone_gaps(bars)
     step = median_step([pd.DatetimeIndex(frame.index) for frame in bars.values()])
     record = {**provenance, "corporate_actions": actions}

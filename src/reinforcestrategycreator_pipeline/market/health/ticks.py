@@ -95,5 +95,6 @@ def splits_beside(frame: pd.DataFrame, ticks: Ints) -> tuple[tuple[pd.Timestamp,
     ticks : ndarray of int
         Positions of the `bad_ticks`.
     """
-    ends = {frame.index[t] for t in {*ticks.tolist(), *(ticks + 1).tolist()} if t < len(frame)}
+    index = pd.DatetimeIndex(frame.index)
+    ends = set(index[ticks]) | set(index[ticks[ticks + 1 < len(index)] + 1])
     return tuple(split for split in unadjusted_splits(frame) if split[0] not in ends)
