@@ -204,8 +204,29 @@ def test_symbols_are_independent():
 
 
 @pytest.mark.parametrize(
+    ("seconds", "start", "end", "first", "last"),
+    [
+        (86400, "2000-02-01", "2000-02-03", "2000-02-02", "2000-02-04"),  # days close at midnight
+        (86400, "2000-02-01", None, "2000-02-02", "2000-04-10"),
+        (86400, None, "2000-01-02", "2000-01-02", "2000-01-03"),
+        (86400, "1999-01-01", "2100-01-01", "2000-01-02", "2000-04-10"),
+        (3600, "2000-01-02 05:30", "2000-01-02 09:10", "2000-01-02 07:00", "2000-01-02 09:00"),
+    ],
+)
+def test_start_and_end_leave_bars_out_and_change_none(seconds, start, end, first, last):
+    whole = frame(n_bars=100, bar_seconds=seconds, kind="regime")
+    part = frame(n_bars=100, bar_seconds=seconds, kind="regime", start=start, end=end)
+    stamps = (pd.Timestamp(text, tz="UTC") for text in (first, last))
+    pd.testing.assert_frame_equal(part, whole.loc[slice(*stamps)])
+    assert [*part.index[[0, -1]]] == [pd.Timestamp(text, tz="UTC") for text in (first, last)]
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"start": "2012-13-01"}, "start parameter of SyntheticSource must be an ISO 8601"),
+        ({"n_bars": 9, "start": "2000-01-09"}, "between start 2000-01-09 and end None: it has 9 b"),
+        ({"end": "1999-12-31"}, "Fewer than two bars"),
         ({"kind": "random_wlk"}, r"must be 'random_walk'.* Did you mean 'random_walk'"),
         (
             {"n_bars": 1},

@@ -27,6 +27,7 @@ from reinforcestrategycreator_pipeline.market.preparation import prepare
 from reinforcestrategycreator_pipeline.market.sources import processes
 from reinforcestrategycreator_pipeline.market.sources.base import SOURCES
 from reinforcestrategycreator_pipeline.market.validation import RawBars
+from reinforcestrategycreator_pipeline.market.windows import last_moment, parse_instant
 from reinforcestrategycreator_pipeline.memory import require_memory
 
 _PROCESSES: dict[str, Callable[..., processes.Realization]] = {
@@ -101,6 +102,10 @@ class SyntheticSource(Strict):
     irrelevant : int
         Number of visible columns noise_1, noise_2, ... without a relation to prices, in [0, 1000];
         0 for the kinds without visible signals, random_walk and ornstein_uhlenbeck.
+    start, end : str, optional
+        ISO 8601 dates or times in UTC: of the `n_bars`, those are kept that open at `start` or
+        later, and that close by the end of the day `end`, or by that time. What is kept does not
+        depend on them.
     """
 
     kind: Literal[
@@ -126,6 +131,8 @@ class SyntheticSource(Strict):
     amplitudes_bps: tuple[_Size, _Size] | None = None
     periods: tuple[_Size, _Size] | None = None
     irrelevant: Annotated[int, Ge(0), Le(1000)] = 0
+    start: str | None = None
+    end: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,6 +141,7 @@ class SyntheticSource(Strict):
         most = (_LATEST - _START).days
         rule = f"so few that they end before {_LATEST.year} ({most} days at bar_seconds a bar)"
         require(days <= most, owner, "n_bars", rule, self.n_bars)
+        self._kept()
         bytes_per_bar = _BYTES_PER_BAR + _BYTES_PER_COLUMN * self.irrelevant
         needed = self.n_bars * len(self.symbols) * bytes_per_bar
         require_memory(needed, owner, "n_bars", self.n_bars)
@@ -156,6 +164,23 @@ class SyntheticSource(Strict):
             for name, default in _DEFAULTS[self.kind].items()
         }
 
+    def _kept(self) -> slice:
+        """Return which of the bars are kept."""
+        step, first, last = round(self.bar_seconds * 1e9), 0, self.n_bars
+        if self.start is not None:
+            start = parse_instant("SyntheticSource", "start", self.start)
+            first = max(-((_START.value - start.value) // step), 0)
+        if self.end is not None:
+            end = last_moment("SyntheticSource", "end", self.end, "UTC")
+            last = min((end.value - _START.value) // step, last)
+        if last - first < 2:
+            bars = f"{self.n_bars:,} bars from {_START.date()} on, {self.bar_seconds:g} s apart"
+            raise ConfigError(
+                f"Fewer than two bars of SyntheticSource lie between start {self.start} and end "
+                f"{self.end}: it has {bars}."
+            )
+        return slice(first, last)
+
     def fingerprint(self) -> dict[str, str]:
         """Return nothing: parameters and seed determine the data."""
         return {}
@@ -171,8 +196,9 @@ class SyntheticSource(Strict):
                 frame.assign(**processes.irrelevant(rng, self.n_bars, self.irrelevant))
                 for frame in frames
             ]
+        kept = self._kept()
         raws = [
-            RawBars(symbol, "synthetic", frame)
+            RawBars(symbol, "synthetic", frame.iloc[kept])
             for symbol, frame in zip(self.symbols, frames, strict=True)
         ]
         parameters = self.process_parameters()
