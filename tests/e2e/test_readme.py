@@ -289,6 +289,8 @@ def test_programs_that_are_not_run_exist() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda p: p.name)
 def test_examples_run(path: Path, folder: Path, few_steps, monkeypatch) -> None:
+    if path.name == "sb3_trading.py":
+        pytest.importorskip("stable_baselines3", reason="it comes with torch")
     few = ["1500"] if path.name == "dqn_in_one_page.py" else []  # others learn by `DQN.learn`
     monkeypatch.setattr(sys, "argv", [str(path), *few])
     monkeypatch.syspath_prepend(path.parent)  # as where it is run from the shell

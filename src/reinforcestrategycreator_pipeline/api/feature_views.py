@@ -81,7 +81,7 @@ def show_feature(
     --------
     >>> view = show_feature("rsi", symbols=["IBM"])
     >>> view.measures[0].column, round(view.measures[0].autocorrelation[0], 2)
-    ('rsi_14', 0.92)
+    ('rsi_14', 0.93)
     """
     named = [feature.partition(":")[0]] if isinstance(feature, str) and ":" in feature else []
     with (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
 from reinforcestrategycreator_pipeline.arrays import F64
+from reinforcestrategycreator_pipeline.checks import Ge, Le
 from reinforcestrategycreator_pipeline.envs.path_rewards import PATH_REWARDS
 from reinforcestrategycreator_pipeline.errors import ConfigError, blamed
 from reinforcestrategycreator_pipeline.nn.components import Component
@@ -55,7 +56,7 @@ def mean_variance(growth: F64) -> F64:
 
 
 @REWARDS.register("downside")
-def downside(growth: F64, aversion: float = 5.0) -> F64:
+def downside(growth: F64, aversion: Annotated[float, Ge(0), Le(1e6)] = 5.0) -> F64:
     """Return r - aversion/2 min(r, 0)^2 with r = ln(growth): as log growth, more averse to losses.
 
     The second term is the semivariance about 0, so the mean reward is that of log growth less half
@@ -66,7 +67,7 @@ def downside(growth: F64, aversion: float = 5.0) -> F64:
     growth : ndarray of float64
         Equity at the end of a bar / equity at its start, > 0.
     aversion : float
-        Weight of squared losses, >= 0.
+        Weight of squared losses, in [0, 1e6].
     """
     r = np.log(growth)
     return r - 0.5 * aversion * np.square(np.minimum(r, 0.0))

@@ -304,7 +304,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 def lives(pid: int) -> bool:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return not ended or len(threads) > 1  # which may end later
     return False
 
 

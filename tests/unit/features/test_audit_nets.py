@@ -138,7 +138,7 @@ def test_the_confinement_by_audit_hook_alone(tmp_path):
     """)
     file = tmp_path / "script.py"
     file.write_text(script)
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-B", file], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

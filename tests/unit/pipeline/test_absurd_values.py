@@ -193,6 +193,7 @@ def test_absurd_values_of_a_component(name: str) -> None:
             given = {part: given}
         of_a_file = member in ("csv", "parquet", "feather", "json")
         given |= {"name": member, **({"path": "bars"} if of_a_file else {})}
+        given |= {"series": ["stooq/ibm.us/1d"]} if member == "store" else {}
         if member == "synthetic" and leaf in KINDS:
             given["kind"] = KINDS[leaf]
         text = refusal(lambda given=given: registry.build(given), leaf)
