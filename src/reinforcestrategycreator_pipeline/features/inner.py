@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from reinforcestrategycreator_pipeline.checks import from_mapping
+from reinforcestrategycreator_pipeline.checks import Strict, from_mapping
 from reinforcestrategycreator_pipeline.errors import ConfigError, at
 from reinforcestrategycreator_pipeline.features.base import FEATURES, Feature, FeatureSpec
 from reinforcestrategycreator_pipeline.features.market_features import is_of_market
 
 Of: TypeAlias = str | Mapping[str, Any]
 """A feature by its name, or by ``{"name": ..., **parameters}``."""
+
+
+@dataclass(frozen=True)
+class OfAnother(Strict):
+    """Base of features that are made of another one."""
+
+    of: Of
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self._feature  # a wrong one is rejected now
+
+    @functools.cached_property
+    def _feature(self) -> Feature:
+        return inner_feature(self.of)
 
 
 def inner_feature(of: Of) -> Feature:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
 
-from reinforcestrategycreator_pipeline.checks import Ge, Le, Strict
+from reinforcestrategycreator_pipeline.checks import Ge, Le
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
     Bars,
-    Feature,
     FloatArray,
     evaluate,
 )
-from reinforcestrategycreator_pipeline.features.inner import Of, inner_feature, name_of
+from reinforcestrategycreator_pipeline.features.inner import Of, OfAnother, name_of
 from reinforcestrategycreator_pipeline.features.windows import over_windows, stack, sum_rows
 from reinforcestrategycreator_pipeline.limits import LongPeriod
 
@@ -29,18 +27,10 @@ def _returns_1() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Over(Strict):
+class _Over(OfAnother):
     """Base of features over the last values of another feature."""
 
     of: Of = field(default_factory=_returns_1)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self._feature
-
-    @functools.cached_property
-    def _feature(self) -> Feature:
-        return inner_feature(self.of)
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +13,10 @@ from reinforcestrategycreator_pipeline.arrays import Ints
 from reinforcestrategycreator_pipeline.checks import Ge, Le
 from reinforcestrategycreator_pipeline.features.base import (
     FEATURES,
-    Feature,
     FloatArray,
     evaluate,
 )
-from reinforcestrategycreator_pipeline.features.inner import Of, inner_feature, name_of
+from reinforcestrategycreator_pipeline.features.inner import Of, OfAnother, name_of
 from reinforcestrategycreator_pipeline.features.market_features import FromMarket, Market, times_of
 from reinforcestrategycreator_pipeline.features.windows import over_windows, stack, sum_rows
 from reinforcestrategycreator_pipeline.limits import MAX_PERIOD
@@ -31,18 +29,10 @@ def _returns_20() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Among(FromMarket):
+class _Among(OfAnother, FromMarket):
     """Base of features that compare the values of another feature among all symbols."""
 
     of: Of = field(default_factory=_returns_20)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _ = self._feature
-
-    @functools.cached_property
-    def _feature(self) -> Feature:
-        return inner_feature(self.of)
 
     @property
     def lookback(self) -> int:
